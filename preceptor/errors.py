@@ -1,0 +1,488 @@
+"""Everything that can go wrong, as one tree.
+
+    PreceptorError
+    ├── SettingsError            a setting is missing or wrong (all of them in one message)
+    ├── BookError                the folder of Markdown pages
+    │   ├── BookNotFound
+    │   ├── BookEmpty
+    │   └── PageUnreadable
+    ├── EmbeddingError           the embedding model
+    │   ├── EmbeddingModelUnavailable
+    │   ├── EmbeddingModelDamaged
+    │   └── VectorInvalid
+    ├── IndexError_              the vector index, embedded or in Qdrant Cloud
+    │   ├── IndexNotFound
+    │   ├── IndexEmpty
+    │   ├── IndexIncompatible
+    │   ├── IndexDamaged
+    │   ├── IndexFolderUnusable
+    │   ├── IndexHasNoPrevious
+    │   ├── IndexLocked
+    │   ├── IndexUnreachable
+    │   ├── IndexTimeout
+    │   ├── IndexUnauthorized
+    │   ├── IndexForbidden
+    │   ├── IndexRateLimited
+    │   ├── IndexSuspended
+    │   ├── IndexFieldNotIndexed
+    │   └── IndexAnswerInvalid
+    ├── ToolInputError           the model can correct it: it is shown the text
+    │   ├── UnknownBook
+    │   ├── UnknownChapter
+    │   ├── UnknownSection
+    │   └── EmptyQuery
+    ├── PluginError              a tool plug-in that cannot be loaded
+    ├── TutorError               a run that gave no answer
+    │   ├── ProviderFailed
+    │   ├── AnswerUnusable
+    │   ├── NoTutorLeft
+    │   └── DeadlineExceeded
+    ├── SessionError
+    │   ├── SessionNotFound
+    │   └── SessionBusy
+    ├── TraceNotFound
+    ├── TracesUnavailable        the file of runs is damaged or locked
+    └── EvaluationError
+        ├── CasesInvalid
+        ├── ReportInvalid
+        └── ReportsNotComparable
+
+Each class builds its own message: what happened, with which value, what to do. A setting's string
+value is never echoed, because it may be a key.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+
+class PreceptorError(Exception):
+    """The root: its text is written for the person who reads it."""
+
+
+class SettingsError(PreceptorError):
+    """One or more settings are missing or wrong."""
+
+    def __init__(self, problems: Sequence[str], *, env: str) -> None:
+        self.problems = tuple(problems)
+        self.env = env
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(
+            f"The settings of the `{env}` environment are not complete:\n{lines}\n"
+            "Try Preceptor without any account with `preceptor demo`."
+        )
+
+
+class BookError(PreceptorError):
+    """The folder of pages cannot be read as a book."""
+
+
+class BookNotFound(BookError):
+    """The folder of the book does not exist, or is a file."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        what = "is a file, not a folder" if source.exists() else "does not exist"
+        super().__init__(
+            f"The book `{source}` {what}. Give the folder that holds its Markdown pages: "
+            "`preceptor index --source BOOK`."
+        )
+
+
+class BookEmpty(BookError):
+    """The folder holds no page that would be published."""
+
+    def __init__(self, source: Path, *, skipped: int = 0) -> None:
+        self.source = source
+        drafts = f" ({skipped} drafts, partials or templates were left out)" if skipped else ""
+        super().__init__(
+            f"No page to index in `{source}`{drafts}. A book needs at least one published `.md` or `.mdx` "
+            "file; for a Docusaurus site give the folder that holds `docs/`."
+        )
+
+
+class PageUnreadable(BookError):
+    """One page cannot be read; the others are still indexed."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(f"The page `{source}` cannot be read: {reason}.")
+
+
+class EmbeddingError(PreceptorError):
+    """The embedding model cannot be used."""
+
+
+class EmbeddingModelUnavailable(EmbeddingError):
+    """The embedding model is not on this machine and could not be fetched."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        self.model = model
+        super().__init__(
+            f"The embedding model `{model}` cannot be loaded: {reason}. Leave `embedding.model` "
+            "(EMBEDDING_MODEL) unset to use the one that comes with Preceptor, point `embedding.path` to a "
+            "folder that holds the model, or set `embedding.download = true` on a machine with a network."
+        )
+
+
+class EmbeddingModelDamaged(EmbeddingError):
+    """The model's file is not the one that was shipped."""
+
+    def __init__(self, path: Path, *, expected: str, found: str) -> None:
+        self.path = path
+        super().__init__(
+            f"The embedding model in `{path}` is damaged: its sha256 is {found[:12]}…, not {expected[:12]}…. "
+            "Install Preceptor again."
+        )
+
+
+class VectorInvalid(EmbeddingError):
+    """A vector that no index can hold or be searched with."""
+
+    def __init__(self, of: str, reason: str) -> None:
+        super().__init__(
+            f"The vector of {of} cannot be used: {reason}. The embedding model gave it: check `embedding.model` "
+            "and the files in `embedding.path`."
+        )
+
+
+class IndexError_(PreceptorError):  # noqa: N801 - `IndexError` is Python's own
+    """The vector index cannot be used."""
+
+
+class IndexNotFound(IndexError_):
+    """The collection named in the settings does not exist."""
+
+    def __init__(self, collection: str, where: str, found: Collection[str]) -> None:
+        self.collection = collection
+        super().__init__(
+            f"No collection `{collection}` at {where} (found: {', '.join(sorted(found)) or 'none'}). "
+            "Build it with `preceptor index --source BOOK`, or set `index.collection` in settings.toml."
+        )
+
+
+class IndexEmpty(IndexError_):
+    """The collection exists and holds no passage."""
+
+    def __init__(self, collection: str, where: str) -> None:
+        self.collection = collection
+        super().__init__(
+            f"The collection `{collection}` at {where} holds no passage. "
+            "Fill it with `preceptor index --source BOOK`."
+        )
+
+
+class IndexIncompatible(IndexError_):
+    """The index was built with another embedding model, dimension or schema."""
+
+    def __init__(self, collection: str, what: str, *, found: object, wanted: object, mend: str = "") -> None:
+        self.collection = collection
+        mend = mend or "Build it again with `preceptor index --source BOOK --rebuild`, or restore the setting."
+        super().__init__(
+            f"The collection `{collection}` was built with {what} {found}, but this Preceptor is set to "
+            f"{wanted}. {mend}"
+        )
+
+
+class IndexDamaged(IndexError_):
+    """The embedded index's files cannot be opened."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"The embedded index in `{path}` cannot be opened: {reason}. "
+            "Build it again with `preceptor index --source BOOK --rebuild`."
+        )
+
+
+class IndexFolderUnusable(IndexError_):
+    """The operating system refuses the folder of the embedded index."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"The folder `{path}` of the embedded index cannot be used: {reason}. Whoever runs Preceptor needs "
+            "to read and write there (the engine opens its files for writing even to search): mend that, or set "
+            "`index.path`."
+        )
+
+
+class IndexHasNoPrevious(IndexError_):
+    """There is no earlier version to go back to."""
+
+    def __init__(self, collection: str) -> None:
+        self.collection = collection
+        super().__init__(
+            f"The collection `{collection}` has no earlier version to go back to: only the one before the last "
+            "change is kept."
+        )
+
+
+class IndexLocked(IndexError_):
+    """Another process is writing this index."""
+
+    def __init__(self, collection: str, holder: str) -> None:
+        self.collection = collection
+        self.holder = holder
+        super().__init__(
+            f"The collection `{collection}` is being indexed by {holder}. Wait until it has finished, then run "
+            "the command again."
+        )
+
+
+class IndexUnreachable(IndexError_):
+    """Nothing answers at the endpoint, or the way there is broken."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        super().__init__(
+            f"Qdrant at {where} cannot be reached: {reason}. Check QDRANT_CLUSTER_ENDPOINT (scheme, host and "
+            "port, usually `https://….cloud.qdrant.io:6333`) and this machine's network."
+        )
+
+
+class IndexTimeout(IndexError_):
+    """Qdrant did not answer in time."""
+
+    def __init__(self, where: str, seconds: float) -> None:
+        self.where = where
+        self.seconds = seconds
+        super().__init__(
+            f"Qdrant at {where} did not answer within {seconds:g} s. Try again; if it stays, raise "
+            "`qdrant.timeout` or look at the cluster's load."
+        )
+
+
+class IndexUnauthorized(IndexError_):
+    """Qdrant does not know the key (401)."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(
+            f"Qdrant at {where} refused the key (401). Make a new one in the cluster's API keys page and set "
+            "QDRANT_API_KEY."
+        )
+
+
+class IndexForbidden(IndexError_):
+    """The key may not do this (403): a read-only key, or one of another collection."""
+
+    def __init__(self, where: str, action: str) -> None:
+        self.where = where
+        self.action = action
+        super().__init__(
+            f"The key may not {action} at {where} (403). A read-only key serves a book and cannot index it: "
+            "use a key with write access for `preceptor index`, and check that it covers this collection."
+        )
+
+
+class IndexRateLimited(IndexError_):
+    """Qdrant asks for patience (429), and the tries are used up."""
+
+    def __init__(self, where: str, retry_after: float | None) -> None:
+        self.where = where
+        self.retry_after = retry_after
+        wait = f"in {retry_after:g} s" if retry_after is not None else "in a minute"
+        super().__init__(f"Qdrant at {where} is limiting requests (429). Try again {wait}.")
+
+
+class IndexSuspended(IndexError_):
+    """The cluster does not answer as Qdrant: a free one sleeps when it is idle (plain 404)."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(
+            f"No Qdrant answers at {where} (404 for the whole address). A free cluster is suspended when it "
+            "was idle: resume it in the Qdrant Cloud console. Else check QDRANT_CLUSTER_ENDPOINT."
+        )
+
+
+class IndexFieldNotIndexed(IndexError_):
+    """Strict mode refuses a filter on a payload field without an index."""
+
+    def __init__(self, collection: str, field: str) -> None:
+        self.collection = collection
+        self.field = field
+        super().__init__(
+            f"The collection `{collection}` has no payload index on `{field}`, which strict mode asks for. "
+            "Build it again with `preceptor index --source BOOK --rebuild`."
+        )
+
+
+class IndexAnswerInvalid(IndexError_):
+    """Something answered that is not Qdrant, or Qdrant answered with an error of its own."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        super().__init__(
+            f"The answer from {where} is not what Qdrant answers: {reason}. If a proxy stands before it, check "
+            "its log; else check QDRANT_CLUSTER_ENDPOINT and the cluster's status."
+        )
+
+
+class ToolInputError(PreceptorError):
+    """The model called a tool with something it can correct; it is shown this text."""
+
+
+class UnknownBook(ToolInputError):
+    """No open book has this id."""
+
+    def __init__(self, book: str, books: Sequence[str]) -> None:
+        self.book = book
+        super().__init__(f"No book `{book}`. There is: {', '.join(f'`{name}`' for name in books)}.")
+
+
+class UnknownChapter(ToolInputError):
+    """No chapter has this id."""
+
+    def __init__(self, chapter: str, closest: Sequence[str]) -> None:
+        self.chapter = chapter
+        self.closest = tuple(closest)
+        hint = f"Closest: {', '.join(f'`{name}`' for name in closest)}." if closest else ""
+        super().__init__(f"No chapter `{chapter}` in this book. {hint} `list_chapters` names them all.")
+
+
+class UnknownSection(ToolInputError):
+    """The chapter has no such section."""
+
+    def __init__(self, chapter: str, section: str, closest: Sequence[str]) -> None:
+        self.chapter = chapter
+        self.section = section
+        names = ", ".join(f"`{name}`" for name in closest)
+        super().__init__(f"No section `{section}` in chapter `{chapter}`. It has: {names or 'none'}.")
+
+
+class EmptyQuery(ToolInputError):
+    """A search for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("The query is empty. Say what to look for, in a few words.")
+
+
+class PluginError(PreceptorError):
+    """A tool plug-in cannot be loaded."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(
+            f"The tool plug-in `{name}` cannot be loaded: {reason}. Mend it, or take it out of `tools.plugins`."
+        )
+
+
+class TutorError(PreceptorError):
+    """A run ended without an answer."""
+
+
+class ProviderFailed(TutorError):
+    """One provider gave no answer; `reason` is the failure's class."""
+
+    def __init__(self, provider: str, reason: str, *, retry_after: float | None = None) -> None:
+        self.provider = provider
+        self.reason = reason
+        self.retry_after = retry_after
+        super().__init__(f"The provider `{provider}` gave no answer ({reason}).")
+
+
+class AnswerUnusable(TutorError):
+    """A provider answered with something that must not pass as an answer; failover acts on `reason`."""
+
+    def __init__(self, reason: str, what: str, *, input_tokens: int = 0, output_tokens: int = 0) -> None:
+        self.reason = reason
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        super().__init__(f"The provider's answer cannot be used ({reason}): {what}.")
+
+
+class NoTutorLeft(TutorError):
+    """No provider can answer, and the offline tutor is switched off."""
+
+    def __init__(self, failures: Sequence[tuple[str, str]], *, retry_after: float) -> None:
+        self.failures = tuple(failures)
+        self.retry_after = retry_after
+        seen = ", ".join(f"{name}: {reason}" for name, reason in failures) or "none is configured"
+        super().__init__(f"No tutor can answer right now ({seen}). Try again in {retry_after:g} s.")
+
+
+class DeadlineExceeded(TutorError):
+    """The whole answer took longer than `tutor.deadline`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"The answer was not ready within {seconds:g} s. Ask again, or ask a shorter question.")
+
+
+class SessionError(PreceptorError):
+    """The conversation cannot go on."""
+
+
+class SessionNotFound(SessionError):
+    """No session has this id, or it has run out."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(
+            f"No conversation `{session_id}`: it was deleted, it ran out, or it never was. "
+            "Ask without `session_id` to begin a new one."
+        )
+
+
+class SessionBusy(SessionError):
+    """Too many questions wait on one session."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__("This conversation is still answering earlier questions. Wait for them, then ask again.")
+
+
+class TraceNotFound(PreceptorError):
+    """No single run with this trace id is kept."""
+
+    def __init__(self, trace_id: str, where: Path, *, matches: int = 0) -> None:
+        self.trace_id = trace_id
+        what = f"{matches} runs begin with `{trace_id}`" if matches else f"No run `{trace_id}`"
+        super().__init__(
+            f"{what} in `{where}`. `preceptor traces` lists the runs that are kept; older ones are removed "
+            "(`traces.keep_runs`, `traces.keep_days`)."
+        )
+
+
+class TracesUnavailable(PreceptorError):
+    """The file of runs cannot be read or written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"The runs in `{path}` cannot be reached: {reason}. If another program holds the file, try again when "
+            "it is done; if the file is damaged, move it away, and the next run begins a new one."
+        )
+
+
+class EvaluationError(PreceptorError):
+    """The evaluation cannot be run."""
+
+
+class CasesInvalid(EvaluationError):
+    """The file of cases is missing or does not hold what it should."""
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        self.path = path
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(
+            f"The cases in `{path}` cannot be used:\n{lines}\nThe format is described in docs/evaluation.md."
+        )
+
+
+class ReportInvalid(EvaluationError):
+    """A saved report cannot be read."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(f"`{path}` is not a report: {reason}. Make one with `preceptor evaluate --save {path}`.")
+
+
+class ReportsNotComparable(EvaluationError):
+    """Two reports do not measure the same thing."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The two reports cannot be compared: {reason}. Run `preceptor evaluate --save` again.")

@@ -1,0 +1,434 @@
+"""Settings: read once, checked once, passed down. No other module reads the environment.
+
+Later wins: the defaults below, the shipped settings.toml, ./settings.toml, ./.secrets.toml, ./.env, the
+environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXED`).
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from preceptor.errors import SettingsError
+
+Environment = Literal["demo", "local", "production"]
+Provider = Literal["gemini", "openai"]
+Need = Literal["index", "tutor"]
+
+UNPREFIXED = {
+    "QDRANT_CLUSTER_ENDPOINT": ("qdrant", "endpoint"),
+    "QDRANT_API_KEY": ("qdrant", "api_key"),
+    "GEMINI_BASE_URL": ("gemini", "base_url"),
+    "GEMINI_API_KEY": ("gemini", "api_key"),
+    "MODEL_NAME": ("gemini", "model"),
+    "OPENAI_API_KEY": ("openai", "api_key"),
+    "OPENAI_MODEL": ("openai", "model"),
+    "EMBEDDING_MODEL": ("embedding", "model"),
+}
+"""The names that the original system used, and where each goes."""
+
+_DEFAULT_ENV = "production"
+_Seconds = Annotated[float, Field(gt=0, le=3600)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class BookSettings(_Section):
+    """What the book is. Where these are empty, the index says it (it was written when the book was indexed)."""
+
+    id: str = ""
+    """Short name, unique among the books; empty: from the folder's name."""
+    title: str = ""
+    """As readers know it; empty: from the folder's name."""
+    subject: str = ""
+    """What it teaches, in a few words, for the tutor's instructions."""
+    language: str = Field("en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")
+    """BCP 47 tag of the language it is written in; chooses BM25's stemmer and stop words."""
+
+
+class SiteSettings(_Section):
+    """How the published site makes its links."""
+
+    preset: Literal["docusaurus", "plain", "mdbook", "mkdocs"] = "docusaurus"
+    url: str = ""
+    """`https://book.example`, put before every link; empty: links begin with `/`."""
+    base_url: str = "/"
+    """Docusaurus' `baseUrl`."""
+    docs_dir: str = "docs"
+    """The folder of pages below the source; where there is none, the source itself."""
+    route_base_path: str = "docs"
+    """Docusaurus' `routeBasePath` of the docs plug-in."""
+    trailing_slash: bool | None = None
+    """Docusaurus' `trailingSlash`."""
+    number_prefixes: bool = True
+    """Docusaurus' `numberPrefixParser`: `01-intro.md` is the page `intro`."""
+    exclude: tuple[str, ...] = ()
+    """Further glob patterns of pages to leave out, relative to the docs folder."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _slashes(cls, value: str) -> str:
+        return "/" + value.strip("/") + "/" if value.strip("/") else "/"
+
+
+class IndexSettings(_Section):
+    """Where the index is, and how passages are made."""
+
+    backend: Literal["embedded", "cloud"] = "cloud"
+    path: Path = Path(".preceptor/index")
+    """Folder of the embedded index."""
+    collection: str = Field("textbook_content", pattern=r"^[A-Za-z0-9_-]{1,100}$")
+    also: tuple[str, ...] = ()
+    """Further collections (books) that a server searches together with the first."""
+    chunk_size: int = Field(200, ge=32, le=4096)
+    """Longest passage, in tokens of the embedding model, its breadcrumb included."""
+    chunk_overlap: int = Field(0, ge=0, le=512)
+    """Tokens that two neighbouring passages of one section share."""
+    batch_size: int = Field(64, ge=1, le=256)
+    """Passages that are embedded and written at once."""
+
+
+class QdrantSettings(_Section):
+    """Qdrant Cloud."""
+
+    endpoint: str = ""
+    api_key: SecretStr | None = None
+    timeout: _Seconds = 10.0
+    """A real deadline of one request, in seconds."""
+    attempts: int = Field(3, ge=1, le=10)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("must be a URL such as `https://….cloud.qdrant.io:6333`")
+        return value.rstrip("/")
+
+
+class EmbeddingSettings(_Section):
+    """The embedding model, run by fastembed on this machine."""
+
+    model: str = "BAAI/bge-small-en-v1.5"
+    path: Path | None = None
+    """Folder that holds the model's files; unset: the shipped one, or fastembed's cache."""
+    download: bool = False
+    """Whether fastembed may fetch a model from its hub."""
+    threads: int | None = Field(None, ge=1, le=256)
+    """Threads of the model; unset: one for each core."""
+    cache_size: int = Field(1024, ge=0)
+    """Questions whose vectors are remembered."""
+
+
+class SearchSettings(_Section):
+    """Retrieval."""
+
+    limit: int = Field(6, ge=1, le=20)
+    """Passages that a search gives."""
+    prefetch: int = Field(100, ge=10, le=1000)
+    """Candidates taken from each half (dense, BM25) before they are fused."""
+
+
+class TutorSettings(_Section):
+    """Who answers, and how."""
+
+    providers: tuple[Provider, ...] = ("gemini", "openai")
+    """In the order in which they are tried; empty: the offline tutor alone."""
+    offline_fallback: bool = True
+    """Whether the offline tutor answers, with quotations, when no provider can."""
+    book_only: bool = True
+    """Whether questions that the book does not cover are declined."""
+    deadline: _Seconds = 30.0
+    """For a whole answer, in seconds."""
+    max_tool_calls: int = Field(8, ge=1, le=50)
+    chapter_tokens: int = Field(3000, ge=200, le=100_000)
+    """Longest part of a chapter that `get_chapter` gives at once, in tokens."""
+
+
+class ProviderSettings(_Section):
+    """One model provider behind an OpenAI-compatible endpoint."""
+
+    base_url: str = ""
+    api_key: SecretStr | None = None
+    model: str = ""
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, ge=16)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    parallel_tool_calls: bool | None = None
+    timeout: _Seconds = 20.0
+    """For one call, in seconds."""
+    first_token: _Seconds = 10.0
+    """Until the first token of a call, in seconds."""
+    attempts: int = Field(2, ge=1, le=5)
+    """Tries of one call, before anything was shown to the reader."""
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a key to try."""
+        return self.api_key is not None and bool(self.api_key.get_secret_value().strip())
+
+
+class GeminiSettings(ProviderSettings):
+    """Gemini, through its OpenAI-compatible endpoint."""
+
+    base_url: str = "https://generativelanguage.googleapis.com/v1beta/openai/"
+    model: str = "gemini-2.5-flash"
+
+
+class OpenAISettings(ProviderSettings):
+    """OpenAI, the fallback."""
+
+    base_url: str = "https://api.openai.com/v1"
+    model: str = "gpt-4.1-mini"
+
+
+class BreakerSettings(_Section):
+    """When a failing provider is left alone."""
+
+    failures: int = Field(3, ge=1, le=100)
+    """Failures in a row that open the breaker."""
+    cool_down: _Seconds = 30.0
+    """Seconds until one probe is let through."""
+
+
+class SessionSettings(_Section):
+    """What is remembered of a conversation."""
+
+    url: str = "sqlite:///.preceptor/sessions.db"
+    """`sqlite:///FILE`, `redis://…` or `postgresql+asyncpg://…`."""
+    max_turns: int = Field(20, ge=1, le=1000)
+    ttl_hours: float = Field(24.0 * 7, gt=0)
+
+
+class TracesSettings(_Section):
+    """What is kept of every run."""
+
+    path: Path = Path(".preceptor/traces.db")
+    keep_runs: int = Field(5000, ge=1)
+    keep_days: float = Field(30.0, gt=0)
+    include_text: bool = True
+    """Whether questions, passages and answers are kept, or only times and outcomes."""
+    upload_to_openai: bool = False
+    """Whether the SDK's own exporter also sends every run to OpenAI."""
+
+
+class ServerSettings(_Section):
+    """The HTTP service."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    cors_origins: tuple[str, ...] = ()
+    """Origins (scheme, host and port) whose pages may call the service."""
+    max_body: int = Field(65536, ge=1024)
+    """Bytes of a request."""
+    max_question: int = Field(4000, ge=2, le=100_000)
+    """Characters of a question."""
+
+
+class ToolsSettings(_Section):
+    """Tool plug-ins."""
+
+    plugins: tuple[str, ...] = ()
+    """Further modules (`my_book.tools`) or files (`tools/glossary.py`) that export `tools(deps)`."""
+    disabled: tuple[str, ...] = ()
+    """Names of plug-ins to leave out."""
+
+
+class EvaluationSettings(_Section):
+    """Thresholds of `preceptor evaluate`."""
+
+    k: int = Field(5, ge=1, le=20)
+    """A section counts as found when it is among the first `k`."""
+    found: _Fraction = 0.9
+    cited: _Fraction = 0.75
+    refused: _Fraction = 0.8
+
+
+class Settings(_Section):
+    """Every setting, checked. Frozen: build another one to change it."""
+
+    env: Environment
+    book: BookSettings = BookSettings()
+    site: SiteSettings = SiteSettings()
+    index: IndexSettings = IndexSettings()
+    qdrant: QdrantSettings = QdrantSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    search: SearchSettings = SearchSettings()
+    tutor: TutorSettings = TutorSettings()
+    gemini: GeminiSettings = GeminiSettings()
+    openai: OpenAISettings = OpenAISettings()
+    breaker: BreakerSettings = BreakerSettings()
+    session: SessionSettings = SessionSettings()
+    traces: TracesSettings = TracesSettings()
+    server: ServerSettings = ServerSettings()
+    tools: ToolsSettings = ToolsSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    def provider(self, name: Provider) -> ProviderSettings:
+        """The settings of one provider."""
+        return self.gemini if name == "gemini" else self.openai
+
+    def secrets(self) -> list[str]:
+        """The values that may stand in no log, trace or answer."""
+        keys = (self.qdrant.api_key, self.gemini.api_key, self.openai.api_key)
+        return [key.get_secret_value() for key in keys if key is not None and key.get_secret_value()]
+
+
+def load_settings(
+    env: str | None = None,
+    *,
+    needs: Collection[Need] = (),
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Read, merge and check every setting.
+
+    Args:
+        env: `demo`, `local` or `production`; default: PRECEPTOR_ENV, else `production`.
+        needs: What the caller is about to use; what that lacks is part of the one error.
+        overrides: Values by section that win over all others (options of the command line).
+        folder: Where settings.toml, .secrets.toml and .env are looked for; default: the working folder.
+
+    Raises:
+        SettingsError: Something is missing or wrong; its message lists all of it.
+    """
+    folder = folder or Path.cwd()
+    found = _read(env, folder)
+    chosen = found.pop("env")
+    if chosen not in get_args(Environment):
+        raise SettingsError(
+            [f"The environment must be one of {', '.join(get_args(Environment))} (--env or PRECEPTOR_ENV)."],
+            env=str(chosen)[:20],
+        )
+    found = _merged(found, overrides or {})
+    try:
+        settings = Settings(env=chosen, **found)
+    except ValidationError as error:
+        raise SettingsError(_explained(error), env=chosen) from None
+    missing = _missing(settings, needs)
+    if missing:
+        raise SettingsError(missing, env=chosen)
+    return settings
+
+
+def shipped(name: str) -> Path:
+    """Where a file or folder that comes with Preceptor is: in the installed package or the source tree."""
+    package = Path(__file__).parent
+    installed = package / name
+    return installed if installed.exists() else package.parent / name
+
+
+def _read(env: str | None, folder: Path) -> dict[str, Any]:
+    # Here and not above: dynaconf takes 0.1 s to import, and most modules only want the classes.
+    from dynaconf import Dynaconf
+    from dynaconf.vendor.tomllib import TOMLDecodeError  # the one its TOML loader raises
+
+    variables = Dynaconf(
+        envvar_prefix="PRECEPTOR", load_dotenv=True, dotenv_path=str(folder / ".env"), core_loaders=[]
+    )
+    chosen = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
+    files = dict.fromkeys([shipped("settings.toml"), folder / "settings.toml", folder / ".secrets.toml"])
+    read: list[dict[str, Any]] = []
+    for file in files:
+        reader = Dynaconf(settings_files=[str(file)], envvar_prefix=None, core_loaders=["TOML"])
+        try:
+            read.append(_lowered(reader.to_dict()))
+        except TOMLDecodeError as error:
+            raise SettingsError([f"`{file.name}` is not valid TOML: {error}"], env=chosen) from None
+    # dynaconf's own merging appends lists, so that `providers = ["openai"]` would add to the default ones.
+    found: dict[str, Any] = {}
+    for section in ("default", chosen):
+        for content in read:
+            found = _merged(found, content.get(section, {}))
+    found = _merged(found, _lowered(variables.to_dict()))
+    for own in ("env", "load_dotenv"):
+        found.pop(own, None)
+    for name, (section, key) in UNPREFIXED.items():
+        value = os.environ.get(name, "").strip()
+        if value:
+            found.setdefault(section, {})[key] = value
+    return {**found, "env": chosen}
+
+
+def _lowered(value: Any) -> Any:
+    """Names in lower case at every depth: `PRECEPTOR_SEARCH__LIMIT` sets `search.limit`."""
+    if isinstance(value, Mapping):
+        return {str(key).lower(): _lowered(inner) for key, inner in value.items()}
+    return [_lowered(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` wins; tables are merged, lists replaced."""
+    both = {
+        key: _merged(base[key], value) if isinstance(base.get(key), Mapping) and isinstance(value, Mapping) else value
+        for key, value in over.items()
+    }
+    return {**base, **both}
+
+
+def _explained(error: ValidationError) -> list[str]:
+    """One line for each invalid setting, without its value."""
+    lines: list[str] = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        where = [str(part) for part in fault["loc"]]
+        name = ".".join(where)
+        if fault["type"] == "extra_forbidden":
+            close = get_close_matches(name, documented_names(), n=1)
+            hint = f" Did you mean `{close[0]}`?" if close else ""
+            lines.append(f"`{name}` is not a setting.{hint}")
+        else:
+            lines.append(f"`{name}` ({_as_variable(where)}): {fault['msg'].removeprefix('Value error, ')}.")
+    return lines
+
+
+def documented_names() -> list[str]:
+    """Every setting as `section.name`."""
+    return [
+        f"{section}.{name}"
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        for name in field.annotation.model_fields
+    ]
+
+
+def _as_variable(where: list[str]) -> str:
+    for name, place in UNPREFIXED.items():
+        if list(place) == where[:2]:
+            return name
+    return "PRECEPTOR_" + "__".join(part.upper() for part in where[:2])
+
+
+def _missing(settings: Settings, needs: Collection[Need]) -> list[str]:
+    """What the caller is about to use and the settings lack, each with the line to add."""
+    lines: list[str] = []
+    if "index" in needs and settings.index.backend == "cloud":
+        if not settings.qdrant.endpoint:
+            lines.append(
+                "QDRANT_CLUSTER_ENDPOINT is missing: the address of the Qdrant Cloud cluster. Add "
+                "`QDRANT_CLUSTER_ENDPOINT=https://YOUR-CLUSTER.cloud.qdrant.io:6333` to .env."
+            )
+        if settings.qdrant.api_key is None or not settings.qdrant.api_key.get_secret_value().strip():
+            lines.append(
+                "QDRANT_API_KEY is missing: the cluster's key (a read-only one is enough to serve). Add "
+                "`QDRANT_API_KEY=YOUR-KEY` to .env."
+            )
+    if "tutor" in needs and settings.tutor.providers:
+        if not any(settings.provider(name).configured for name in settings.tutor.providers):
+            wanted = " or ".join(f"{name.upper()}_API_KEY" for name in settings.tutor.providers)
+            lines.append(
+                f"{wanted} is missing: at least one provider must be able to answer. Add "
+                f"`{settings.tutor.providers[0].upper()}_API_KEY=YOUR-KEY` to .env."
+            )
+        gemini = settings.gemini
+        if "gemini" in settings.tutor.providers and gemini.configured and "/openai" not in gemini.base_url:
+            lines.append(
+                "GEMINI_BASE_URL must be the OpenAI-compatible address, which ends in `/openai/`. Set "
+                "`GEMINI_BASE_URL=https://generativelanguage.googleapis.com/v1beta/openai/` in .env."
+            )
+    return lines

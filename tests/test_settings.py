@@ -1,0 +1,167 @@
+"""Settings: what a person gets from files, the environment and mistakes."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from preceptor.errors import SettingsError
+from preceptor.settings import UNPREFIXED, Settings, documented_names, load_settings
+
+ROOT = Path(__file__).parent.parent
+SECRET = "must-not-be-seen"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder without settings and an environment without ours; what a .env adds is taken back."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("PRECEPTOR_") or name in UNPREFIXED:
+            monkeypatch.delenv(name)
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+
+
+def test_demo_needs_no_key_and_no_account() -> None:
+    settings = load_settings("demo", needs=("index", "tutor"))
+    assert settings.index.backend == "embedded"
+    assert settings.tutor.providers == ()
+
+
+def test_production_is_the_default_and_says_everything_that_is_missing_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(needs=("index", "tutor"))
+    text = str(caught.value)
+    for name in ("QDRANT_CLUSTER_ENDPOINT=", "QDRANT_API_KEY=", "GEMINI_API_KEY="):
+        assert name in text
+    assert "preceptor demo" in text
+    assert len(caught.value.problems) == 3
+
+
+def test_indexing_asks_for_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QDRANT_CLUSTER_ENDPOINT", "https://cluster.example:6333")
+    monkeypatch.setenv("QDRANT_API_KEY", SECRET)
+    assert load_settings(needs=("index",)).index.backend == "cloud"
+
+
+def test_every_name_of_the_original_system_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        name: "https://host.example/openai/" if "URL" in name or "ENDPOINT" in name else f"value of {name}"
+        for name in UNPREFIXED
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings("production", needs=("index", "tutor"))
+    for name, (section, key) in UNPREFIXED.items():
+        found = getattr(getattr(settings, section), key)
+        found = found.get_secret_value() if isinstance(found, SecretStr) else found
+        assert found.rstrip("/") == values[name].rstrip("/"), name
+
+
+def test_a_key_that_looks_like_a_number_stays_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "0123456789")
+    key = load_settings("local").openai.api_key
+    assert key is not None
+    assert key.get_secret_value() == "0123456789"
+
+
+def test_later_sources_win_and_lists_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "settings.toml").write_text(
+        '[default.search]\nlimit = 7\nprefetch = 70\n[default.tutor]\nproviders = ["openai"]\n'
+    )
+    (tmp_path / ".secrets.toml").write_text(f'[default.openai]\napi_key = "{SECRET}"\n')
+    (tmp_path / ".env").write_text("PRECEPTOR_SEARCH__LIMIT=8\nMODEL_NAME=from-dotenv\n")
+    monkeypatch.setenv("MODEL_NAME", "from-environment")
+    settings = load_settings("local", needs=("tutor",))
+    assert (settings.search.limit, settings.search.prefetch) == (8, 70)
+    assert settings.gemini.model == "from-environment"
+    assert settings.tutor.providers == ("openai",)
+    assert settings.provider("openai").configured
+
+
+def test_an_environment_of_the_shipped_file_beats_the_users_defaults(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('[default.index]\nbackend = "cloud"\ncollection = "mine"\n')
+    assert load_settings("demo").index.backend == "embedded"
+    assert load_settings("production").index.collection == "mine"
+
+
+def test_environment_variable_chooses_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRECEPTOR_ENV", "local")
+    assert load_settings().env == "local"
+    assert load_settings("demo").env == "demo"
+
+
+def test_an_unknown_environment_is_refused() -> None:
+    with pytest.raises(SettingsError, match="demo, local, production"):
+        load_settings("prod")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://generativelanguage.googleapis.com/v1beta/", "https://generativelanguage.googleapis.com"]
+)
+def test_a_gemini_address_without_openai_is_an_error(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_BASE_URL", url)
+    monkeypatch.setenv("GEMINI_API_KEY", SECRET)
+    with pytest.raises(SettingsError, match="ends in `/openai/`"):
+        load_settings("local", needs=("tutor",))
+
+
+def test_mistakes_are_named_together_with_a_guess_and_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRECEPTOR_SEARCH__LIMITT", "3")
+    monkeypatch.setenv("PRECEPTOR_SEARCH__PREFETCH", SECRET)
+    monkeypatch.setenv("QDRANT_CLUSTER_ENDPOINT", SECRET)
+    with pytest.raises(SettingsError) as caught:
+        load_settings("production")
+    text = str(caught.value)
+    assert "Did you mean `search.limit`?" in text
+    assert "PRECEPTOR_SEARCH__PREFETCH" in text
+    assert "QDRANT_CLUSTER_ENDPOINT" in text
+    assert SECRET not in text
+
+
+def test_broken_toml_is_named_and_explained(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[default\n")
+    with pytest.raises(SettingsError, match="`settings.toml` is not valid TOML"):
+        load_settings("demo")
+
+
+def test_secrets_appear_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QDRANT_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, SECRET)
+    settings = load_settings("production")
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+    assert SECRET not in settings.model_dump_json()
+    assert settings.secrets() == [SECRET] * 3
+
+
+def test_every_setting_is_documented_in_settings_toml() -> None:
+    text = (ROOT / "settings.toml").read_text()
+    sections = dict(re.findall(r"^\[default\.(\w+)\](.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL))
+    undocumented = [
+        name
+        for name in documented_names()
+        if not re.search(rf"^(?:# )?{name.split('.')[1]}\b", sections.get(name.split(".")[0], ""), re.MULTILINE)
+    ]
+    assert undocumented == []
+
+
+def test_the_defaults_written_in_settings_toml_are_the_defaults() -> None:
+    written = tomllib.loads((ROOT / "settings.toml").read_text())["default"]
+    assert Settings.model_validate({"env": "production", **written}) == Settings(env="production")
+
+
+def test_the_example_files_name_every_key() -> None:
+    names = (ROOT / ".env.example").read_text()
+    assert [name for name in UNPREFIXED if not re.search(rf"^{name}=", names, re.MULTILINE)] == []
+    secrets = tomllib.loads((ROOT / ".secrets.toml.example").read_text())["default"]
+    assert {section: list(keys) for section, keys in secrets.items()} == {
+        "qdrant": ["api_key"], "gemini": ["api_key"], "openai": ["api_key"],
+    }

@@ -1,0 +1,102 @@
+"""What the source tree must keep: one direction of imports, nothing opened by an import, no secret."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "preceptor"
+
+MAY_IMPORT = {
+    "errors": set[str](),
+    "settings": {"errors"},
+    "library": {"settings", "errors"},
+    "tracing": {"settings", "errors"},
+    "tools": {"library", "settings", "errors"},
+    "indexing": {"library", "settings", "errors"},
+    "agents": {"tools", "tracing", "library", "settings", "errors"},
+    "evaluation": {"agents", "tools", "library", "settings", "errors"},
+    "server": {"agents", "tools", "tracing", "library", "settings", "errors"},
+    "cli": {"server", "evaluation", "indexing", "agents", "tools", "tracing", "library", "settings", "errors"},
+}
+"""For each part, the parts that it may import (see docs/architecture.md)."""
+
+_SECRETS = re.compile(
+    r"AKIA[0-9A-Z]{16}|sk-[A-Za-z0-9_-]{20,}|AIza[0-9A-Za-z_-]{35}|eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}"
+    r"|(?i:api[_-]?key|secret|token)\s*[=:]\s*[\"'][A-Za-z0-9_\-./+]{20,}[\"']"
+)
+
+
+def _part(module: str) -> str:
+    return module.split(".")[1] if module.count(".") else ""
+
+
+def _imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("preceptor"):
+            if node.module == "preceptor":
+                found.update(alias.name for alias in node.names if alias.name in MAY_IMPORT)
+            else:
+                found.add(_part(node.module))
+        elif isinstance(node, ast.Import):
+            found.update(_part(alias.name) for alias in node.names if alias.name.startswith("preceptor."))
+    return found
+
+
+@pytest.mark.parametrize("part", sorted(MAY_IMPORT))
+def test_imports_point_one_way(part: str) -> None:
+    place = PACKAGE / part
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [PACKAGE / f"{part}.py"]
+    assert files
+    wrong = {
+        str(file.relative_to(ROOT)): sorted(_imports(file) - MAY_IMPORT[part] - {part})
+        for file in files
+        if _imports(file) - MAY_IMPORT[part] - {part}
+    }
+    assert wrong == {}
+
+
+def test_every_part_has_a_place_in_the_direction_of_imports() -> None:
+    parts = {file.stem for file in PACKAGE.glob("*.py")} | {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    assert parts - {"__init__", "__main__"} == set(MAY_IMPORT)
+
+
+def test_the_folder_agents_says_what_is_wrong_when_it_shadows_the_sdk() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", "import agents"], cwd=PACKAGE, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 1
+    assert "OpenAI Agents SDK" in found.stderr
+
+
+def test_the_command_line_starts_without_what_is_heavy() -> None:
+    heavy = {"agents", "fastembed", "qdrant_client", "openai", "starlette", "pydantic_evals", "numpy"}
+    code = "import sys, preceptor.cli; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert heavy & set(found.stdout.split()) == set()
+
+
+def test_no_file_holds_a_secret() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )
+    if listed.returncode != 0:
+        pytest.skip("needs a git checkout to know which files are the project's")
+    suspicious: list[str] = []
+    for name in listed.stdout.splitlines():
+        file = ROOT / name
+        if file.is_file() and file.stat().st_size < 1_000_000 and file.suffix != ".onnx":
+            for match in _SECRETS.finditer(file.read_text(encoding="utf-8", errors="replace")):
+                suspicious.append(f"{name}: {match.group()[:12]}…")
+    assert suspicious == []
+
+
+def test_the_scan_for_secrets_finds_one() -> None:
+    assert _SECRETS.search("GEMINI_API_KEY=" + repr("A" * 24))
+    assert _SECRETS.search("sk-" + "a" * 24)
