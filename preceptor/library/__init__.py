@@ -1,0 +1,37 @@
+"""The library: the book's passages, their vectors, and the index that holds them.
+
+`open_engine` gives the engine that the settings name: `cloud` (`library.cloud`) or `embedded`
+(`library.embedded`). There is no other, and no way from one to the other that nobody asked for. What an
+index is, whichever engine holds it, is in `library.protocol`; how it is stored, in docs/index-schema.md.
+"""
+
+from preceptor.errors import SettingsError
+from preceptor.library.protocol import Engine
+from preceptor.settings import Settings
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The engine that `index.backend` names; nothing is opened or asked yet.
+
+    Raises:
+        SettingsError: The key of Qdrant Cloud is none.
+        IndexUnreachable: Its endpoint is not an address.
+    """
+    # Each engine is imported where it is used: the client of Qdrant Cloud takes a second.
+    if settings.index.backend == "embedded":
+        from preceptor.library.embedded import Embedded
+
+        return Embedded(settings.index.path)
+
+    from preceptor.library.cloud import QdrantCloud
+
+    secret = settings.qdrant.api_key
+    key = secret.get_secret_value().strip() if secret else ""
+    if not key.isascii() or not key.isprintable():
+        raise SettingsError(["QDRANT_API_KEY holds a character that no key has."], env=settings.env)
+    return QdrantCloud(
+        settings.qdrant.endpoint,
+        api_key=key or None,
+        timeout=settings.qdrant.timeout,
+        attempts=settings.qdrant.attempts,
+    )

@@ -1,0 +1,200 @@
+"""The engine of production: Qdrant Cloud over HTTPS, one alias for each collection.
+
+Reading makes, changes and deletes nothing, so a server runs with a read-only key. How the versions behind an
+alias are kept is told in `cloud_versions`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from qdrant_client import models
+
+from preceptor.errors import IndexHasNoPrevious, IndexNotFound
+from preceptor.library import schema
+from preceptor.library.cloud_connection import Connection
+from preceptor.library.cloud_lock import CloudLock
+from preceptor.library.cloud_versions import CloudVersions
+from preceptor.library.cloud_writer import CloudWriter
+from preceptor.library.passage import Chapter, Passage
+from preceptor.library.protocol import Candidates, IndexInfo, Vectors
+from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
+
+_PASSAGES = 1000
+"""Points with their text in one answer."""
+_SECTIONS = 10_000
+"""Points with their headings alone in one answer, so that an outline is of one version."""
+
+
+class QdrantCloud:
+    """The collections in one cluster. Used in one event loop, and closed in it."""
+
+    def __init__(
+        self, endpoint: str, *, api_key: str | None = None, timeout: float = 10.0, attempts: int = 3
+    ) -> None:
+        """Make the client; nothing is asked yet.
+
+        Args:
+            endpoint: `https://….cloud.qdrant.io:6333`.
+            api_key: A read-only one is enough to read.
+            timeout: Deadline of one try of a request, in seconds.
+            attempts: Tries of a request, where another one is worth it.
+
+        Raises:
+            IndexUnreachable: The endpoint is not an address.
+        """
+        self._connection = Connection(endpoint, api_key=api_key, timeout=timeout, attempts=attempts)
+        self.where = self._connection.where
+
+    async def verify_connection(self) -> None:
+        """Return when it answers and the key is good; raise the named error else."""
+        await self._connection.read("list collections", self._connection.client.get_collections)
+
+    async def collections(self) -> Sequence[str]:
+        """Names of the books' collections, sorted."""
+        return await self._connection.collections()
+
+    async def open(self, collection: str) -> "CloudIndex":
+        """Open a collection for reading.
+
+        Raises:
+            IndexNotFound: There is no such collection.
+            IndexIncompatible: It was not made by Preceptor, or is of another schema.
+        """
+        index = CloudIndex(self._connection, await self._versions(collection))
+        await index.info()
+        return index
+
+    async def write(self, collection: str, info: IndexInfo, *, rebuild: bool = False) -> CloudWriter:
+        """Open a collection for writing, see `Engine.write`.
+
+        Raises:
+            IndexLocked: Another process is writing it.
+            IndexIncompatible: A collection that Preceptor did not make has this very name.
+            IndexForbidden: The key may not write.
+        """
+        versions = await self._versions(collection)
+        return await CloudWriter.begin(self._connection, versions, info, rebuild=rebuild)
+
+    async def rollback(self, collection: str) -> IndexInfo:
+        """Let readers see the previous version, see `Engine.rollback`."""
+        versions = await self._versions(collection)
+        await versions.current()
+        async with CloudLock(self._connection, collection).held():
+            known, shown = await versions.all(), await versions.published()
+            previous = known.get(known[shown].previous or "") if shown in known else None
+            if shown is None or previous is None:
+                raise IndexHasNoPrevious(collection)
+            await versions.note(previous, previous=shown)
+            await versions.show(previous.name)
+        return previous.info()
+
+    async def delete(self, collection: str) -> None:
+        """Remove a collection and all its versions, or one of this very name that Preceptor did not make."""
+        client, versions = self._connection.client, await self._versions(collection)
+        found = await self._connection.read("list collections", client.get_collections)
+        if collection in [one.name for one in found.collections]:
+            await versions.drop(collection)
+            return
+        known = await versions.all()
+        if not known:
+            raise IndexNotFound(collection, self.where, await self.collections())
+        async with CloudLock(self._connection, collection).held():
+            if await versions.published() is not None:
+                await versions.hide()
+            for name in known:
+                await versions.drop(name)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connection.close()
+
+    async def _versions(self, collection: str) -> CloudVersions:
+        if not schema.is_collection_name(collection):
+            raise IndexNotFound(collection, self.where, await self.collections())
+        return CloudVersions(self._connection, collection)
+
+
+class CloudIndex:
+    """An alias, so that the next search sees what was published."""
+
+    def __init__(self, connection: Connection, versions: CloudVersions) -> None:
+        self.collection = versions.collection
+        self.where = connection.where
+        self._connection = connection
+        self._client = connection.client
+        self._versions = versions
+        self._dimensions = 0
+
+    async def info(self) -> IndexInfo:
+        """What the index says of itself, read anew."""
+        info = (await self._versions.current()).info()
+        self._dimensions = info.dimensions
+        return info
+
+    async def candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
+        """The nearest passages by either vector, in one request; see `Index.candidates`.
+
+        Raises:
+            IndexIncompatible: The dense vector is not as long as those of the index.
+            VectorInvalid: It holds what is not a number.
+        """
+        schema.check_question(vectors, collection=self.collection, dimensions=self._dimensions)
+        halves: list[tuple[str, Any]] = [(DENSE, [*vectors.dense])]
+        if vectors.bm25.indices:
+            bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
+            halves.append((BM25, bm25))
+        requests = [
+            models.QueryRequest(
+                query=vector,
+                using=name,
+                filter=_where(CHAPTER, chapter) if chapter is not None else None,
+                limit=limit + schema.TIES,
+                with_payload=True,
+            )
+            for name, vector in halves
+        ]
+        search = partial(self._client.query_batch_points, self.collection, requests)
+        found = await self._connection.read("search", search, collection=self.collection)
+        ranked = [_best_first(half.points, limit=limit) for half in found]
+        return Candidates(ranked[0], ranked[1] if len(ranked) > 1 else [])
+
+    async def passages(self, chapter: str) -> Sequence[Passage]:
+        """All passages of a chapter in reading order; empty when there is no such chapter."""
+        found = await self._scroll(_where(CHAPTER, chapter), limit=_PASSAGES, fields=None)
+        return schema.in_order((str(point.id), point.payload or {}) for point in found)
+
+    async def chapters(self) -> Sequence[Chapter]:
+        """The book's outline in reading order."""
+        found = await self._scroll(_where(ORDINAL, 0), limit=_SECTIONS, fields=OUTLINE_FIELDS)
+        return schema.outline(point.payload or {} for point in found)
+
+    async def close(self) -> None:
+        """Nothing is held; the engine closes the connections."""
+
+    async def _scroll(
+        self, where: models.Filter, *, limit: int, fields: list[str] | None
+    ) -> list[models.Record]:
+        points: list[models.Record] = []
+        offset: Any = None
+        while True:
+            scroll = partial(
+                self._client.scroll,
+                self.collection,
+                scroll_filter=where,
+                limit=limit,
+                offset=offset,
+                with_payload=fields or True,
+            )
+            page, offset = await self._connection.read("read", scroll, collection=self.collection)
+            points += page
+            if offset is None:
+                return points
+
+
+def _where(field: str, value: str | int) -> models.Filter:
+    return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchValue(value=value))])
+
+
+def _best_first(found: Sequence[models.ScoredPoint], *, limit: int) -> list[tuple[Passage, float]]:
+    return schema.best_first(((str(one.id), one.score, one.payload or {}) for one in found), limit=limit)

@@ -1,0 +1,258 @@
+"""Writing a collection in Qdrant Cloud: the next version is filled beside the one that readers see."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from qdrant_client import models
+
+from preceptor.errors import IndexAnswerInvalid
+from preceptor.library import schema
+from preceptor.library.cloud_connection import Connection
+from preceptor.library.cloud_lock import CloudLock
+from preceptor.library.cloud_versions import CloudVersions, Version, next_name
+from preceptor.library.passage import Passage
+from preceptor.library.protocol import IndexInfo, SparseVector, Vectors, Written
+from preceptor.library.schema import BM25, DENSE, WRITTEN_FIELDS
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+_AT_ONCE = 4
+"""Batches that are under way together."""
+_PAGE = 1000
+"""Points of which `written` reads two small fields at once."""
+
+
+class CloudWriter:
+    """The one writer of a collection; see `IndexWriter`. `begin` makes it."""
+
+    def __init__(
+        self, connection: Connection, versions: CloudVersions, info: IndexInfo, *, rebuild: bool
+    ) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._versions = versions
+        self._lock = CloudLock(connection, versions.collection)
+        self._info = info
+        self._rebuild = rebuild
+        self._known: dict[str, Version] = {}
+        self._shown: Version | None = None
+        """What readers see."""
+        self._base: Version | None = None
+        """The same, when new passages can stand beside its own."""
+        self._next: Version | None = None
+        """What is being filled; made when the first passage is put."""
+        self._draft = schema.Draft({}, {})
+
+    @classmethod
+    async def begin(
+        cls, connection: Connection, versions: CloudVersions, info: IndexInfo, *, rebuild: bool
+    ) -> Self:
+        """Take the lock, and find what can be used again.
+
+        Raises:
+            IndexLocked: Another writer has it.
+            IndexIncompatible: A collection that Preceptor did not make has this very name.
+        """
+        writer = cls(connection, versions, info, rebuild=rebuild)
+        await versions.all()  # refuses a foreign collection before anything is made
+        await writer._lock.acquire()
+        try:
+            await writer._look_around()
+        except BaseException:
+            await writer.close()
+            raise
+        return writer
+
+    async def written(self) -> Mapping[str, Written]:
+        """By passage id: the published passages and those that an interrupted run left."""
+        return self._draft.written()
+
+    async def vectors(self, ids: Sequence[str]) -> AsyncIterator[tuple[str, Vectors]]:
+        """Stored vectors, for passages that only moved; ids that are not there are left out."""
+        for batch in schema.batches(ids):
+            for version, part in zip((self._next, self._base), self._draft.split(batch), strict=True):
+                for point in await self._points(version, part):
+                    yield str(point.id), _vectors(point.vector)
+
+    async def put(self, passages: Sequence[Passage], vectors: Sequence[Vectors]) -> None:
+        """Store new or changed passages; durable when it returns.
+
+        Raises:
+            VectorInvalid: A vector is of the wrong length, or holds what is not a number.
+            IndexLocked: The lock went to another writer.
+        """
+        schema.check_passages(passages, vectors, dimensions=self._info.dimensions)
+        await self._lock.keep()
+        name = (await self._being_filled()).name
+        points = [_point(*both) for both in zip(passages, vectors, strict=True)]
+        await _each(schema.batches(points), partial(self._upsert, name))
+        self._draft.put(passages)
+
+    async def publish(self, info: IndexInfo, ids: Collection[str]) -> None:
+        """Make the index hold exactly the passages with these ids, and let readers see it.
+
+        Raises:
+            ValueError: One of them was never put, or `info` is not what was to be written.
+            IndexLocked: The lock went to another writer.
+        """
+        if not schema.same_vectors(info, self._info):
+            raise ValueError("what is published is not what the collection was opened for")
+        started = time.perf_counter()
+        wanted = dict.fromkeys(ids)
+        info = replace(info, points=len(wanted))
+        if self._draft.changes(wanted) or self._base is None:
+            await self._fill(list(wanted))
+            await self._show(info)
+        else:
+            await self._lock.keep(surely=True)
+            if not schema.same_index(info, self._base.info()):
+                await self._versions.note(self._base, info=schema.as_metadata(info))
+            if self._next is not None:
+                await self._versions.drop(self._next.name)
+        seconds = time.perf_counter() - started
+        _log.info("published %s: %d passages, %.1f s", self._versions.collection, len(wanted), seconds)
+
+    async def close(self) -> None:
+        """Let go of the lock; may be called twice."""
+        await self._lock.release()
+
+    async def _look_around(self) -> None:
+        self._known = await self._versions.all()
+        shown = await self._versions.published()
+        if shown is not None:
+            # An alias that leads elsewhere is somebody else's, and refused as such.
+            self._shown = self._known.get(shown) or await self._versions.described(shown)
+        if self._shown is not None and not self._rebuild and self._shown.is_like(self._info):
+            self._base = self._shown
+        for version in self._known.values():
+            if self._can_go_on_with(version):
+                self._next = version
+                await self._versions.index_payload(version.name)
+        await self._tidy()
+        self._draft = schema.Draft(await self._written(self._base), await self._written(self._next))
+        _log.info(
+            "writing %s: %d passages published, %d staged",
+            self._versions.collection,
+            len(self._draft.published),
+            len(self._draft.staged),
+        )
+
+    def _can_go_on_with(self, version: Version) -> bool:
+        """Whether an interrupted run left it: made in the same way, and for a rebuild by a rebuild."""
+        shown = self._shown
+        is_left = shown is None or (version.number > shown.number and version.name != shown.previous)
+        return is_left and version.is_like(self._info) and (version.note["rebuild"] or not self._rebuild)
+
+    async def _tidy(self) -> None:
+        """Remove the versions that nobody sees, fills or can go back to."""
+        keep = {version.name for version in (self._shown, self._next) if version is not None}
+        keep |= {self._shown.previous} if self._shown else set()
+        for name in [one for one in self._known if one not in keep]:
+            await self._versions.drop(name)
+            del self._known[name]
+
+    async def _being_filled(self) -> Version:
+        if self._next is None:
+            name = next_name(self._versions.collection, self._known.values())
+            self._next = self._known[name] = await self._versions.create(
+                name, self._info, rebuild=self._rebuild
+            )
+        return self._next
+
+    async def _fill(self, ids: Sequence[str]) -> None:
+        """Make the next version hold these passages and no other."""
+        name = (await self._being_filled()).name
+        _, unchanged = self._draft.split(ids)
+        await _each(schema.batches(unchanged), partial(self._copy, name))
+        await _each(schema.batches(self._draft.staged.keys() - set(ids)), partial(self._remove, name))
+        count = partial(self._client.count, name, exact=True)
+        found = (await self._connection.read("count", count, collection=name)).count
+        if found != len(ids):
+            raise IndexAnswerInvalid(self._connection.where, f"`{name}` holds {found} passages of {len(ids)}")
+
+    async def _show(self, info: IndexInfo) -> None:
+        following = await self._being_filled()
+        previous = {"previous": self._shown.name} if self._shown else {}
+        await self._lock.keep(surely=True)
+        await self._versions.note(following, info=schema.as_metadata(info), **previous)
+        await self._versions.show(following.name)
+        self._shown, self._next = await self._versions.described(following.name), None
+        await self._tidy()
+
+    async def _written(self, version: Version | None) -> dict[str, Written]:
+        """Of all points of a version."""
+        found: dict[str, Written] = {}
+        offset: Any = None
+        while version is not None:
+            scroll = partial(
+                self._client.scroll,
+                version.name,
+                limit=_PAGE,
+                offset=offset,
+                with_payload=WRITTEN_FIELDS,
+            )
+            page, offset = await self._connection.read("list", scroll, collection=version.name)
+            found |= {str(point.id): schema.written(point.payload or {}) for point in page}
+            if offset is None:
+                break
+        return found
+
+    async def _points(self, version: Version | None, ids: Sequence[str]) -> list[models.Record]:
+        if version is None or not ids:
+            return []
+        get = partial(self._client.retrieve, version.name, [*ids], with_payload=True, with_vectors=True)
+        return await self._connection.read(f"read {len(ids)} passages of", get, collection=version.name)
+
+    async def _copy(self, name: str, ids: Sequence[str]) -> None:
+        await self._lock.keep()
+        found = await self._points(self._base, ids)
+        await self._upsert(name, [_again(point) for point in found])
+
+    async def _upsert(self, name: str, points: Sequence[models.PointStruct]) -> None:
+        upsert = partial(self._client.upsert, name, [*points], wait=True)
+        await self._connection.write(f"write {len(points)} passages into", upsert, collection=name)
+
+    async def _remove(self, name: str, ids: Sequence[str]) -> None:
+        delete = partial(self._client.delete, name, [*ids], wait=True)
+        await self._connection.write(f"remove {len(ids)} passages from", delete, collection=name)
+
+
+async def _each(items: Iterable[list[_T]], do: Callable[[list[_T]], Awaitable[None]]) -> None:
+    """Do it for each batch, a few at once; the first failure ends the others."""
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(batch: list[_T]) -> None:
+        try:
+            await do(batch)
+        finally:
+            places.release()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for batch in items:
+                await places.acquire()
+                group.create_task(one(batch))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+def _point(passage: Passage, vectors: Vectors) -> models.PointStruct:
+    bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
+    both: dict[str, Any] = {DENSE: [*vectors.dense], BM25: bm25}
+    return models.PointStruct(id=passage.id, vector=both, payload=schema.stored(passage))
+
+
+def _again(point: models.Record) -> models.PointStruct:
+    stored: Any = point.vector
+    return models.PointStruct(id=point.id, vector=stored, payload=point.payload)
+
+
+def _vectors(stored: Any) -> Vectors:
+    bm25 = stored[BM25]
+    return Vectors(tuple(stored[DENSE]), SparseVector(tuple(bm25.indices), tuple(bm25.values)))

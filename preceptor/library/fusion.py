@@ -1,0 +1,81 @@
+"""One order out of the two halves of a hybrid search, and how relevant the best of it is.
+
+Both halves are read as evidence on one scale, that of log-odds: a BM25 score is a sum of log-odds by its
+derivation, and a cosine becomes one when it is divided by the temperature at which the embedding model was
+trained. So no half is stretched to the other's range: where its scores hardly differ, it has little say.
+Two things make a half worth less than its scores: a question in a script that the embedding model can only
+spell, and a BM25 match that covers little of the question. What was tried is in decision 0004.
+"""
+
+import math
+
+from preceptor.library.passage import Hit
+from preceptor.library.protocol import Candidates
+
+_COSINE = 40.0
+"""Log-odds of one unit of cosine: 1 / temperature."""
+_PER_TOKEN = 1.0
+"""BM25 score per token of the question at which a match counts for half."""
+
+_RELEVANCE_OF_COSINE = 14.0
+_RELEVANCE_PER_TOKEN = 0.5
+_IRRELEVANCE = 11.0
+_SPELLED_COSINE = (0.6, 0.035)
+"""The cosine that a BM25 score per token leads to expect, where the true one says nothing."""
+_DECAY = 4.0
+"""How much evidence less makes a hit e times less likely than the best."""
+
+
+def fuse(candidates: Candidates, *, tokens: int, reading: float = 1.0) -> list[Hit]:
+    """All candidates, best first; ties in the order of their ids.
+
+    Args:
+        candidates: What the two halves found.
+        tokens: Different BM25 tokens of the question.
+        reading: How well the embedding model reads the question's script, in [0, 1].
+
+    Returns:
+        Hits whose `score` can be compared from question to question: about .05 for the best hit of a question
+        that has nothing to do with the book, above .3 for nearly all that it answers.
+    """
+    passages = {passage.id: passage for passage, _ in (*candidates.dense, *candidates.bm25)}
+    dense = {passage.id: score for passage, score in candidates.dense}
+    bm25 = {passage.id: score for passage, score in candidates.bm25}
+    if not passages:
+        return []
+    # What a half did not bring is at most as good as the last that it did; a list of matches that ended
+    # before the other did has brought all there are.
+    dense_floor = min(dense.values(), default=0.0)
+    bm25_floor = min(bm25.values()) if bm25 and len(bm25) >= len(dense) else 0.0
+    per_token = max(bm25.values(), default=0.0) / max(tokens, 1)
+    trust = per_token / (per_token + _PER_TOKEN)
+
+    evidence = {
+        one: _COSINE * reading * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor)
+        for one in passages
+    }
+    ranked = sorted(passages, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))
+    best = ranked[0]
+    certainty = _certainty(
+        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / max(tokens, 1), reading=reading
+    )
+    return [
+        Hit(
+            passages[one],
+            score=_logistic(certainty - (evidence[best] - evidence[one]) / _DECAY),
+            dense=dense.get(one),
+            bm25=bm25.get(one),
+        )
+        for one in ranked
+    ]
+
+
+def _certainty(cosine: float, per_token: float, *, reading: float) -> float:
+    """Log-odds that the best hit has to do with the question."""
+    start, slope = _SPELLED_COSINE
+    cosine = reading * cosine + (1 - reading) * (start + slope * per_token)
+    return _RELEVANCE_OF_COSINE * cosine + _RELEVANCE_PER_TOKEN * per_token - _IRRELEVANCE
+
+
+def _logistic(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-max(log_odds, -700)))

@@ -1,0 +1,188 @@
+"""The open index: search it, read a chapter, list the chapters, of one book or of several at once."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from difflib import get_close_matches
+from itertools import chain
+
+from preceptor.errors import EmptyQuery, IndexEmpty, IndexIncompatible, UnknownBook, UnknownChapter
+from preceptor.library.bm25 import Bm25
+from preceptor.library.embedding import DenseEmbedder, Vector, cleaned
+from preceptor.library.fusion import fuse
+from preceptor.library.passage import Chapter, Hit, Passage
+from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo, Vectors
+from preceptor.settings import SearchSettings, Settings
+
+_OUTLINE_SECONDS = 30.0
+"""How long an outline is remembered: it changes when the book is published again."""
+
+
+class Library:
+    """One or more books, open for reading. `open_library` makes it."""
+
+    def __init__(
+        self, indexes: Sequence[Index], embedder: DenseEmbedder, *, settings: SearchSettings
+    ) -> None:
+        self._books = [_Book(index) for index in indexes]
+        self._embedder = embedder
+        self._settings = settings
+
+    async def search(
+        self, query: str, *, chapter: str | None = None, book: str | None = None, limit: int | None = None
+    ) -> list[Hit]:
+        """The passages that fit a question best, best first.
+
+        Args:
+            query: In the reader's words, in any language.
+            chapter: Only in the chapter with this id.
+            book: Only in the book with this id.
+            limit: Passages at most; default: `search.limit`.
+
+        Raises:
+            EmptyQuery: There is nothing to look for.
+            UnknownChapter: No book has such a chapter.
+            UnknownBook: No such book is open.
+        """
+        if not query.strip():
+            raise EmptyQuery
+        books = await self._chosen(book)
+        if chapter is not None:
+            books = [await self._holder(chapter, books)]
+        dense = await self._embedder.question(query)
+        reading = self._embedder.reading(query)
+        found = await asyncio.gather(
+            *(
+                one.search(query, dense, reading, chapter=chapter, limit=self._settings.prefetch)
+                for one in books
+            )
+        )
+        hits = sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.passage.id))
+        return hits[: limit or self._settings.limit]
+
+    async def chapter(self, chapter: str) -> tuple[Chapter, Sequence[Passage]]:
+        """A chapter and its passages in reading order.
+
+        Raises:
+            UnknownChapter: No book has such a chapter.
+        """
+        holder = await self._holder(chapter, self._books)
+        outline = {one.id: one for one in await holder.chapters()}
+        return outline[chapter], await holder.index.passages(chapter)
+
+    async def chapters(self) -> list[Chapter]:
+        """The outline, book after book, in reading order; remembered for half a minute."""
+        outlines = await asyncio.gather(*(one.chapters() for one in self._books))
+        return [chapter for outline in outlines for chapter in outline]
+
+    async def info(self) -> IndexInfo:
+        """What the (first) index says of itself."""
+        return await self._books[0].info()
+
+    async def books(self) -> list[IndexInfo]:
+        """What every open index says of itself; remembered for half a minute."""
+        return await asyncio.gather(*(one.info() for one in self._books))
+
+    async def verify(self) -> list[IndexInfo]:
+        """What every open index says of itself, asked anew.
+
+        Raises:
+            IndexError_: One does not answer, is empty, or was built anew in another way.
+        """
+        books = await asyncio.gather(*(one.index.info() for one in self._books))
+        for one, info in zip(self._books, books, strict=True):
+            _check(info, one.index, self._embedder)
+        return books
+
+    def tokens(self, text: str) -> int:
+        """How long a text is, in tokens of the embedding model."""
+        return len(self._embedder.tokenizer.encode(cleaned(text), add_special_tokens=False))
+
+    async def close(self) -> None:
+        """Close the indexes and the embedding model."""
+        for one in self._books:
+            await one.index.close()
+        self._embedder.close()
+
+    async def _chosen(self, book: str | None) -> list["_Book"]:
+        if book is None:
+            return self._books
+        by_id = {(await one.info()).book: one for one in self._books}
+        if book not in by_id:
+            raise UnknownBook(book, list(by_id))
+        return [by_id[book]]
+
+    async def _holder(self, chapter: str, books: Sequence["_Book"]) -> "_Book":
+        ids: list[str] = []
+        for one in books:
+            own = [chapter.id for chapter in await one.chapters()]
+            if chapter in own:
+                return one
+            ids += own
+        raise UnknownChapter(chapter, get_close_matches(chapter, ids, n=3, cutoff=0.3))
+
+
+class _Book:
+    """One index, with what is remembered of it for a short time."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._outline: tuple[float, Sequence[Chapter]] | None = None
+        self._info: tuple[float, IndexInfo] | None = None
+
+    async def search(
+        self, query: str, dense: Vector, reading: float, *, chapter: str | None, limit: int
+    ) -> list[Hit]:
+        info = await self.info()
+        bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
+        found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=limit)
+        return fuse(found, tokens=len(bm25.indices), reading=reading)
+
+    async def chapters(self) -> Sequence[Chapter]:
+        if self._outline is None or time.monotonic() - self._outline[0] > _OUTLINE_SECONDS:
+            self._outline = time.monotonic(), await self.index.chapters()
+        return self._outline[1]
+
+    async def info(self) -> IndexInfo:
+        if self._info is None or time.monotonic() - self._info[0] > _OUTLINE_SECONDS:
+            self._info = time.monotonic(), await self.index.info()
+        return self._info[1]
+
+
+async def open_library(engine: Engine, settings: Settings) -> Library:
+    """Open the collections that the settings name, with the embedding model that made them.
+
+    Raises:
+        IndexNotFound: A collection does not exist.
+        IndexEmpty: One holds no passage.
+        IndexIncompatible: One was built with another embedding model, dimension or schema.
+        EmbeddingError: The embedding model cannot be loaded.
+    """
+    names = dict.fromkeys([settings.index.collection, *settings.index.also])
+    indexes: list[Index] = []
+    embedder = DenseEmbedder(settings.embedding)
+    try:
+        for name in names:
+            index = await engine.open(name)
+            indexes.append(index)
+        await asyncio.to_thread(embedder.load)
+        for index in indexes:
+            _check(await index.info(), index, embedder)
+    except BaseException:
+        for index in indexes:
+            await index.close()
+        embedder.close()
+        raise
+    return Library(indexes, embedder, settings=settings.search)
+
+
+def _check(info: IndexInfo, index: Index, embedder: DenseEmbedder) -> None:
+    for what, found, wanted in (
+        ("schema version", info.schema_version, SCHEMA_VERSION),
+        ("the embedding model", info.embedding_model, embedder.model),
+        ("vectors of dimension", info.dimensions, embedder.dimensions),
+    ):
+        if found != wanted:
+            raise IndexIncompatible(index.collection, what, found=found, wanted=wanted)
+    if info.points == 0:
+        raise IndexEmpty(index.collection, index.where)

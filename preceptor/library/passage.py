@@ -1,0 +1,149 @@
+"""What is embedded, retrieved and cited: a piece of one section of the book.
+
+A passage's id is a function of its place (book, chapter, anchor, ordinal), its key a short form of that id
+which a model can write as `[k7qd]`.
+"""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from typing import Any
+
+KEY = r"[a-hjkmnp-z][2-9][a-hjkmnp-z2-9]{2,4}"
+"""A key as a regular expression. The digit in second place keeps it apart from words and from `[1]`."""
+
+_LETTERS = "abcdefghjkmnpqrstuvwxyz"
+_DIGITS = "23456789"
+_BOTH = _LETTERS + _DIGITS
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:preceptor:passage")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of one section, as the index keeps it. Its payload is documented in docs/index-schema.md."""
+
+    id: str
+    """uuid5 of (book, chapter, anchor, ordinal)."""
+    key: str
+    """4 to 6 characters, unique in the book."""
+    book: str
+    chapter: str
+    """Id of the page: its path without number prefixes and suffix."""
+    title: str
+    """Title of the chapter."""
+    breadcrumb: tuple[str, ...]
+    """Book, module(s), chapter, section(s); the last is the heading (or the chapter's title)."""
+    url: str
+    """Of the section, its anchor included."""
+    anchor: str
+    """Id of the heading on the site; empty above the first heading."""
+    heading: str
+    """Text of the heading; empty above the first one."""
+    position: int
+    """Of the chapter in the book's reading order, from 0."""
+    order: int
+    """Of the passage in its chapter, from 0."""
+    ordinal: int
+    """Of the passage in its section, from 0."""
+    text: str
+    language: str
+
+    @property
+    def header(self) -> str:
+        """The breadcrumb as one line, `Book › Module › Chapter › Section`."""
+        return " › ".join(self.breadcrumb)
+
+    @property
+    def embedded_text(self) -> str:
+        """What both vectors are made of: the header, then the text."""
+        return f"{self.header}\n{self.text}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what both vectors are made of: the same fingerprint, the same vectors."""
+        return hashlib.blake2b(self.embedded_text.encode(), digest_size=12).hexdigest()
+
+    def payload(self) -> dict[str, Any]:
+        """As it is stored beside the vectors (without the id)."""
+        stored = asdict(self)
+        del stored["id"]
+        stored["breadcrumb"] = list(self.breadcrumb)
+        stored["fingerprint"] = self.fingerprint
+        return stored
+
+    @classmethod
+    def from_payload(cls, point_id: str, payload: dict[str, Any]) -> "Passage":
+        """The passage that `payload` describes.
+
+        Raises:
+            KeyError: A field is missing.
+        """
+        fields = {
+            name: payload[name] for name in cls.__dataclass_fields__ if name not in ("id", "breadcrumb")
+        }
+        return cls(id=point_id, breadcrumb=tuple(payload["breadcrumb"]), **fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that a search found."""
+
+    passage: Passage
+    score: float
+    """Fused relevance in [0, 1]; comes with the order of the hits."""
+    dense: float | None
+    """Cosine of question and passage; None where the dense half did not bring it."""
+    bm25: float | None
+    """BM25 score (unbounded); None where the sparse half did not bring it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading of a chapter, as an outline lists it."""
+
+    anchor: str
+    heading: str
+    breadcrumb: tuple[str, ...]
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A page of the book, in reading order."""
+
+    id: str
+    book: str
+    title: str
+    url: str
+    position: int
+    sections: tuple[Section, ...]
+
+
+def passage_id(book: str, chapter: str, anchor: str, ordinal: int) -> str:
+    """The deterministic id of the passage at this place."""
+    return str(uuid.uuid5(_NAMESPACE, f"{book}\n{chapter}\n{anchor}\n{ordinal}"))
+
+
+def passage_key(point_id: str, taken: Collection[str]) -> str:
+    """A short name of the passage with this id that is not in `taken`.
+
+    Raises:
+        ValueError: Every form of it is taken (practically: more than some millions of passages).
+    """
+    number = int.from_bytes(hashlib.blake2b(point_id.encode(), digest_size=16).digest(), "big")
+    digits: list[str] = []
+    for alphabet in (_LETTERS, _DIGITS, *[_BOTH] * 20):
+        number, digit = divmod(number, len(alphabet))
+        digits.append(alphabet[digit])
+    head, tail = "".join(digits[:2]), "".join(digits[2:])
+    # The shortest free one; past six characters, further windows of the same digits.
+    for start, length in [(0, 2), (0, 3), *((start, 4) for start in range(len(tail) - 3))]:
+        key = head + tail[start : start + length]
+        if key not in taken:
+            return key
+    raise ValueError(f"no free key for the passage {point_id}")
+
+
+is_key = re.compile(KEY).fullmatch

@@ -1,0 +1,221 @@
+"""How both engines store a book: names of vectors, payload, metadata, outline. See docs/index-schema.md."""
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from itertools import groupby, islice
+from typing import Any, TypeVar
+from urllib.parse import urldefrag
+
+from preceptor.errors import IndexIncompatible, VectorInvalid
+from preceptor.library.passage import Chapter, Passage, Section
+from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors, Written
+
+_T = TypeVar("_T")
+
+DENSE = "dense"
+BM25 = "bm25"
+
+CHAPTER = "chapter"
+ORDINAL = "ordinal"
+"""With `CHAPTER`, the payload fields that have an index: nothing else is filtered on."""
+
+WRITTEN_FIELDS = ["fingerprint", "payload_hash"]
+"""Of the payload: what `written` needs."""
+OUTLINE_FIELDS = ["book", "chapter", "title", "url", "anchor", "heading", "breadcrumb", "position", "order"]
+"""Of the payload of each section's first passage: what `outline` needs."""
+
+BATCH = 256
+"""Points in one request."""
+TIES = 16
+"""Candidates asked for beyond the limit: of equal scores the smaller id wins, on every engine."""
+
+_DECIDE_VECTORS = (
+    "embedding_model",
+    "dimensions",
+    "schema_version",
+    "chunk_size",
+    "chunk_overlap",
+    "language",
+    "bm25_avg_len",
+)
+
+
+is_collection_name = re.compile(r"[A-Za-z0-9_-]{1,100}").fullmatch
+
+
+class Draft:
+    """What a writer knows of the passages that the next version may hold."""
+
+    def __init__(self, published: Mapping[str, Written], staged: Mapping[str, Written]) -> None:
+        self.published = published
+        """Of the version that this one goes on from; empty when it begins anew."""
+        self.staged = dict(staged)
+        """Of those that were put, in this run or an interrupted one; they win."""
+
+    def written(self) -> dict[str, Written]:
+        """By passage id."""
+        return {**self.published, **self.staged}
+
+    def split(self, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those that are staged, and those that are only published; others are left out."""
+        staged = [one for one in ids if one in self.staged]
+        return staged, [one for one in ids if one in self.published and one not in self.staged]
+
+    def put(self, passages: Iterable[Passage]) -> None:
+        """Note what was staged."""
+        self.staged.update({passage.id: Written.of(passage) for passage in passages})
+
+    def changes(self, ids: Collection[str]) -> bool:
+        """Whether an index of exactly these passages differs from the published one.
+
+        Raises:
+            ValueError: One of them was never put.
+        """
+        known = self.written()
+        missing = [one for one in ids if one not in known]
+        if missing:
+            raise ValueError(f"{len(missing)} passages were never put, {missing[0]} among them")
+        return {one: known[one] for one in ids} != dict(self.published)
+
+
+def batches(items: Iterable[_T]) -> Iterator[list[_T]]:
+    """`items` in lists of at most `BATCH`."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
+
+
+def stored(passage: Passage) -> dict[str, Any]:
+    """The payload of a point."""
+    return {**passage.payload(), "payload_hash": Written.of(passage).payload_hash}
+
+
+def written(payload: Mapping[str, Any]) -> Written:
+    """What a stored payload says of itself."""
+    return Written(payload["fingerprint"], payload["payload_hash"])
+
+
+def best_first(
+    found: Iterable[tuple[str, float, Mapping[str, Any]]], *, limit: int
+) -> list[tuple[Passage, float]]:
+    """The best `limit` of (id, score, payload), ties by id.
+
+    Scores are equal to five decimals: with other hardware the last bits of the same sum are others.
+    """
+    ranked = sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:limit]
+    return [(Passage.from_payload(point, dict(payload)), score) for point, score, payload in ranked]
+
+
+def in_order(found: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Passage]:
+    """The passages of (id, payload) in reading order."""
+    passages = [Passage.from_payload(point, dict(payload)) for point, payload in found]
+    return sorted(passages, key=lambda passage: (passage.position, passage.order))
+
+
+def outline(first_passages: Iterable[Mapping[str, Any]]) -> list[Chapter]:
+    """The chapters in reading order.
+
+    Args:
+        first_passages: Payloads (of at least `OUTLINE_FIELDS`) of the first passage of each section.
+    """
+    rows = sorted(first_passages, key=lambda row: (row["position"], row["chapter"], row["order"]))
+    return [_chapter(list(group)) for _, group in groupby(rows, key=lambda row: row["chapter"])]
+
+
+def _chapter(rows: Sequence[Mapping[str, Any]]) -> Chapter:
+    first = rows[0]
+    return Chapter(
+        id=first["chapter"],
+        book=first["book"],
+        title=first["title"],
+        url=urldefrag(first["url"]).url,
+        position=first["position"],
+        sections=tuple(
+            Section(row["anchor"], row["heading"], tuple(row["breadcrumb"]), row["url"])
+            for row in rows
+            if row["heading"]
+        ),
+    )
+
+
+def check_question(vectors: Vectors, *, collection: str, dimensions: int) -> None:
+    """Refuse a question's vectors that an engine would refuse or, worse, answer with nothing.
+
+    Raises:
+        IndexIncompatible: The dense one is not as long as those of the index.
+        VectorInvalid: See `_check`.
+    """
+    if len(vectors.dense) != dimensions:
+        raise IndexIncompatible(
+            collection, "vectors of dimension", found=dimensions, wanted=len(vectors.dense)
+        )
+    _check(vectors, "the question")
+
+
+def check_passages(passages: Sequence[Passage], vectors: Sequence[Vectors], *, dimensions: int) -> None:
+    """Refuse vectors that an engine would refuse or, worse, store.
+
+    Raises:
+        VectorInvalid: Of the wrong length; see `_check`.
+        ValueError: There is not one for each passage.
+    """
+    for passage, both in zip(passages, vectors, strict=True):
+        of = f"the passage `{passage.key}` ({passage.url})"
+        if len(both.dense) != dimensions:
+            raise VectorInvalid(of, f"it has {len(both.dense)} dimensions, the index has {dimensions}")
+        _check(both, of)
+
+
+def _check(vectors: Vectors, of: str) -> None:
+    bm25 = vectors.bm25
+    if not all(map(math.isfinite, vectors.dense)) or not all(map(math.isfinite, bm25.values)):
+        raise VectorInvalid(of, "it holds a value that is not a finite number")
+    if len(bm25.indices) != len(bm25.values):
+        raise VectorInvalid(
+            of, f"its BM25 half has {len(bm25.indices)} tokens and {len(bm25.values)} weights"
+        )
+    if len(set(bm25.indices)) != len(bm25.indices):
+        raise VectorInvalid(of, "its BM25 half names a token twice")
+
+
+def same_vectors(one: IndexInfo, other: IndexInfo) -> bool:
+    """Whether passages of an index so described can stand beside those of the other."""
+    return all(_equal(getattr(one, name), getattr(other, name)) for name in _DECIDE_VECTORS)
+
+
+def same_index(one: IndexInfo, other: IndexInfo) -> bool:
+    """Whether both say the same, but for when the index was built and its size."""
+    return same_vectors(one, other) and (
+        replace(one, built_at=other.built_at, points=0, bm25_avg_len=0.0)
+        == replace(other, points=0, bm25_avg_len=0.0)
+    )
+
+
+def _equal(one: object, other: object) -> bool:
+    # A server may give a number back with another last digit.
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return one == other
+
+
+def as_metadata(info: IndexInfo) -> dict[str, Any]:
+    """As JSON can hold it."""
+    return {**asdict(info), "built_at": info.built_at.isoformat()}
+
+
+def from_metadata(collection: str, metadata: Mapping[str, Any]) -> IndexInfo:
+    """What was written by `as_metadata`.
+
+    Raises:
+        IndexIncompatible: It is of another schema.
+        KeyError, TypeError, ValueError: It is none.
+    """
+    if metadata["schema_version"] != SCHEMA_VERSION:
+        raise IndexIncompatible(
+            collection, "schema version", found=metadata["schema_version"], wanted=SCHEMA_VERSION
+        )
+    fields = {name: metadata[name] for name in IndexInfo.__dataclass_fields__ if name != "built_at"}
+    return IndexInfo(**fields, built_at=datetime.fromisoformat(metadata["built_at"]))

@@ -1,0 +1,74 @@
+"""Finding plug-ins: the entry points of installed packages (ours among them), then those of the settings."""
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import cast
+
+from agents import Tool
+
+from preceptor.errors import PluginError
+from preceptor.tools.plugin import Deps, Plugin
+
+GROUP = "preceptor.tools"
+
+
+def load_tools(deps: Deps) -> list[Tool]:
+    """Every tool of every plug-in that is not disabled, bound to `deps`.
+
+    Raises:
+        PluginError: A plug-in cannot be imported, exports no `tools(deps)`, fails, or gives a tool whose name
+            another one has.
+    """
+    found: dict[str, Tool] = {}
+    for name, plugin in _plugins(deps):
+        for tool in _bound(name, plugin, deps):
+            if tool.name in found:
+                raise PluginError(name, f"its tool `{tool.name}` has the name of another tool")
+            found[tool.name] = tool
+    return list(found.values())
+
+
+def _plugins(deps: Deps) -> Iterator[tuple[str, Plugin]]:
+    disabled = deps.settings.tools.disabled
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        if point.name not in disabled:
+            try:
+                plugin = point.load()
+            except Exception as error:
+                raise PluginError(point.name, f"{type(error).__name__}: {error}") from error
+            yield point.name, plugin
+    for name in deps.settings.tools.plugins:
+        if name not in disabled:
+            yield name, _imported(name)
+
+
+def _imported(name: str) -> Plugin:
+    try:
+        if name.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(name).stem, name)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(name)
+    except Exception as error:
+        raise PluginError(name, f"{type(error).__name__}: {error}") from error
+    plugin = getattr(module, "tools", None)
+    if not callable(plugin):
+        raise PluginError(name, "it exports no function `tools(deps)`")
+    return cast("Plugin", plugin)
+
+
+def _bound(name: str, plugin: Plugin, deps: Deps) -> Sequence[Tool]:
+    try:
+        tools = plugin(deps)
+    except Exception as error:
+        raise PluginError(name, f"{type(error).__name__}: {error}") from error
+    if inspect.isawaitable(tools) or not isinstance(tools, list | tuple):
+        raise PluginError(name, "`tools(deps)` must return a list of tools")
+    return tools

@@ -1,0 +1,49 @@
+"""The plug-in contract: one function `tools(deps)` that binds tools to the open library.
+
+A tool's first parameter is `context: ToolContext[Run]`: through it the tool knows what the reader narrowed
+the question to, and shows passages. Whatever a tool shows with `context.context.ledger.show(hits)` may be
+cited; nothing else may.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from agents import RunContextWrapper, Tool
+from agents.tool_context import ToolContext
+
+from preceptor.errors import ToolInputError
+from preceptor.library.library import Library
+from preceptor.settings import Settings
+from preceptor.tools.ledger import Ledger
+
+__all__ = ["Deps", "Plugin", "Run", "ToolContext", "tell_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What every plug-in is handed."""
+
+    library: Library
+    settings: Settings
+
+
+@dataclass(slots=True)
+class Run:
+    """One question, as its tools see it (the SDK's run context)."""
+
+    question: str
+    chapter: str | None = None
+    """The reader asked only about this chapter."""
+    book: str | None = None
+    """The reader asked only about this book."""
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+Plugin = Callable[[Deps], Sequence[Tool]]
+
+
+def tell_model(context: RunContextWrapper[Run], error: Exception) -> str:
+    """Answer of a tool that failed: what the model can correct is told to it, the rest ends the run."""
+    if isinstance(error, ToolInputError):
+        return str(error)
+    raise error
