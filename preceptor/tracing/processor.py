@@ -1,0 +1,202 @@
+"""Takes runs from the SDK and hands them to the store; the SDK's own upload stays off unless it is asked for.
+
+The SDK calls a processor on the event loop, so that all it does there is remember each span object. What the
+spans hold is read when the run has ended, on the store's thread.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agents.tracing import (
+    Span,
+    SpanData,
+    Trace,
+    TracingProcessor,
+    set_trace_processors,
+    set_trace_provider,
+    setup,
+)
+from agents.tracing.processors import default_exporter, default_processor
+from agents.tracing.provider import DefaultTraceProvider
+
+from preceptor.settings import TracesSettings
+from preceptor.tracing.run import RunRecord, SpanRecord
+from preceptor.tracing.store import TraceStore
+
+_MOST_OPEN = 1000
+"""Runs that are watched at a time; a run that never ends must not stay in memory for ever."""
+_WITHHELD = "withheld, because traces.include_text is off"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A run that has not ended."""
+
+    trace: Trace
+    started: float
+    clock: float
+    spans: list[Span[Any]] = field(default_factory=list[Span[Any]])
+
+
+class LocalProcessor(TracingProcessor):
+    """Collects a run's spans in the order in which they start, and hands the run over when it ends."""
+
+    def __init__(self, store: TraceStore) -> None:
+        self._store = store
+        self._open: dict[str, _Open] = {}
+
+    def on_trace_start(self, trace: Trace) -> None:
+        """Begin to watch a run."""
+        if len(self._open) >= _MOST_OPEN:
+            self._open.pop(next(iter(self._open)), None)
+        self._open[trace.trace_id] = _Open(trace, time.time(), time.perf_counter())
+
+    def on_span_start(self, span: Span[Any]) -> None:
+        """Remember a span; it fills up until the run ends."""
+        run = self._open.get(span.trace_id)
+        if run is not None:
+            run.spans.append(span)
+
+    def on_span_end(self, span: Span[Any]) -> None:
+        """Nothing: the span knows its end."""
+
+    def on_trace_end(self, trace: Trace) -> None:
+        """Hand the run to the store."""
+        run = self._open.pop(trace.trace_id, None)
+        if run is not None:
+            seconds = time.perf_counter() - run.clock
+            text = self._store.include_text
+            self._store.add(trace.trace_id, lambda: _record(run, seconds=seconds, text=text))
+
+    def force_flush(self) -> None:
+        """Wait until all ended runs are written."""
+        self._store.flush()
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Write what waits and close the store; the SDK calls it when the process ends."""
+        self._store.close(10.0 if timeout is None else timeout)
+
+
+def install(
+    settings: TracesSettings, redact: Collection[str] = (), *, openai_key: str | None = None
+) -> TraceStore:
+    """Keep every run of this process in the file of `[traces]`, and send none of them anywhere else.
+
+    Args:
+        settings: `[traces]`.
+        redact: Secrets in plain text, which must not reach the file.
+        openai_key: For the SDK's own upload, which happens only with `upload_to_openai`.
+
+    Returns:
+        The open store; whoever installs it closes it.
+    """
+    store = TraceStore.from_settings(settings, redact)
+    processors: list[TracingProcessor] = [LocalProcessor(store)]
+    if settings.upload_to_openai:
+        if openai_key:
+            default_exporter().set_api_key(openai_key)
+        processors.append(default_processor())
+    if setup.GLOBAL_TRACE_PROVIDER is None:
+        # Else the SDK makes one, and with it the exporter, whose HTTP client takes 50 ms and is not wanted.
+        set_trace_provider(DefaultTraceProvider())
+    set_trace_processors(processors)
+    return store
+
+
+# What is kept of each kind of span, by the names of its attributes. A table and no `isinstance`: the SDK's
+# span classes are abstract base classes, which are slow at it.
+_OUTCOME: dict[str, tuple[str, ...]] = {
+    "agent": ("tools", "handoffs"),
+    "task": ("usage",),
+    "turn": ("usage",),
+    "generation": ("model", "usage"),
+    "guardrail": ("triggered",),
+}
+"""Holds no word of the reader, the book or the model."""
+_TEXT: dict[str, tuple[str, ...]] = {
+    "generation": ("input", "output"),
+    "function": ("input", "output"),
+    "custom": ("data",),
+}
+_NAME = {"generation": "model", "turn": "turn"}
+"""Where it is not `name`."""
+
+
+def _record(run: _Open, *, seconds: float, text: bool) -> RunRecord:
+    exported: dict[str, Any] = run.trace.export() or {}
+    places = {span.span_id: place for place, span in enumerate(run.spans)}
+    shown: list[Any] = []
+    records: list[SpanRecord] = []
+    for span in run.spans:
+        data = _data(span.span_data, text=text)
+        if isinstance(data.get("input"), list):
+            # Every call repeats the conversation so far: keep what is new since the call before.
+            data["repeats"] = repeats = _common(shown, data["input"])
+            shown, data["input"] = data["input"], data["input"][repeats:]
+        at = _seconds(span.started_at, run.started)
+        ended = _seconds(span.ended_at, run.started) if span.ended_at else None
+        records.append(
+            {
+                "parent": places.get(span.parent_id or ""),
+                "type": span.span_data.type,
+                "name": _name(span.span_data),
+                "at": round(at * 1000, 3),
+                "ms": None if ended is None else round((ended - at) * 1000, 3),
+                "data": data,
+                "error": _error(span, text=text),
+            }
+        )
+    return RunRecord(
+        started=run.started,
+        seconds=seconds,
+        session_id=exported.get("group_id"),
+        metadata=exported.get("metadata"),
+        spans=records,
+    )
+
+
+def _name(data: SpanData) -> str:
+    if data.type == "handoff":
+        return f"{getattr(data, 'from_agent', None)} → {getattr(data, 'to_agent', None)}"
+    if data.type == "response":
+        return getattr(getattr(data, "response", None), "model", "")
+    return str(getattr(data, _NAME.get(data.type, "name"), None) or "")
+
+
+def _data(data: SpanData, *, text: bool) -> dict[str, Any]:
+    if data.type == "response":
+        return _response(data, text=text)
+    names = _OUTCOME.get(data.type, ()) + (_TEXT.get(data.type, ()) if text else ())
+    return {name: getattr(data, name) for name in names}
+
+
+def _response(data: SpanData, *, text: bool) -> dict[str, Any]:
+    """Like a generation; such a span exports no more than an id."""
+    response = getattr(data, "response", None)
+    kept = {"model": getattr(response, "model", None), "usage": getattr(data, "usage", None)}
+    if text:
+        kept |= {"input": getattr(data, "input", None), "output": getattr(response, "output", None)}
+    return kept
+
+
+def _error(span: Span[Any], *, text: bool) -> dict[str, Any] | None:
+    if span.error is None:
+        return None
+    # An exception's text often quotes what it choked on.
+    return {"message": span.error["message"], "data": span.error["data"]} if text else {"message": _WITHHELD}
+
+
+def _common(before: Sequence[Any], now: Sequence[Any]) -> int:
+    """How many items at the beginning of `now` are those of `before`."""
+    for number, (old, new) in enumerate(zip(before, now, strict=False)):
+        if old != new:
+            return number
+    return min(len(before), len(now))
+
+
+def _seconds(moment: str | None, start: float) -> float:
+    """From the start of the run to a span's ISO time."""
+    return 0.0 if moment is None else datetime.fromisoformat(moment).timestamp() - start

@@ -1,0 +1,108 @@
+"""Runs for the terminal: the list as a table, one run as a tree."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from preceptor.tracing.run import Run, RunSummary, Span, Tokens, span_tokens
+
+_LINE = 100
+"""Characters of an input or output that are shown."""
+_SHORT_ID = 14
+"""Characters of a trace id in the table: enough for `preceptor traces ID`."""
+_RATINGS = {1: "👍", -1: "👎"}
+
+
+def runs_table(runs: Sequence[RunSummary]) -> Table:
+    """The list of runs."""
+    shown = Table("trace", "when", "took", "tutor", "tools", "question", box=None, header_style="bold")
+    for run in runs:
+        shown.add_row(
+            Text(run.trace_id[:_SHORT_ID], style="cyan"),
+            Text(f"{run.started.astimezone():%m-%d %H:%M:%S}"),
+            Text(_took(_ms(run))),
+            Text(run.provider or (run.agents[-1] if run.agents else "–")),
+            Text(str(len(run.tools))),
+            Text(line(run.question or "", 60)) + _outcome(run),
+        )
+    return shown
+
+
+def run_tree(run: Run) -> Tree:
+    """One run: what is known of it, then its steps with durations, tokens, errors, inputs and outputs."""
+    known = run.summary
+    title = Text(known.trace_id, style="bold cyan")
+    title.append(f"  {known.started.astimezone():%Y-%m-%d %H:%M:%S}", style="default")
+    title.append(f"  {_took(_ms(known))}", style="green")
+    title.append(_tokens(known.tokens), style="dim")
+    shown = Tree(title)
+    for name, value in run.facts.items():
+        shown.add(_named(name, value))
+    for span in run.spans:
+        _add(shown, span)
+    return shown
+
+
+def line(value: object, width: int = _LINE) -> str:
+    """A value on one line, cut to `width` characters, without anything that a terminal would obey."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = "".join(char if char.isprintable() else " " for char in text[: 4 * width])
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _add(parent: Tree, span: Span) -> None:
+    label = Text(f"{span.type} ", style="dim")
+    label.append(line(span.name), style="bold" if span.type in ("agent", "function") else "default")
+    label.append(f"  {_took(span.ms)}", style="green")
+    label.append(_tokens(span_tokens(span.data)), style="dim")
+    branch = parent.add(label)
+    if span.error:
+        detail = span.error.get("data")
+        said = f"{span.error.get('message')} {line(detail) if detail else ''}"
+        branch.add(Text(line(said, 2 * _LINE), style="red"))
+    for name, value in _shown(span.data).items():
+        branch.add(_named(name, value))
+    for child in span.children:
+        _add(branch, child)
+
+
+def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a span's data says beside its name and its tokens; of a conversation, its last part."""
+    said = {name: data[name] for name in ("input", "output", "data") if data.get(name)}
+    if isinstance(said.get("input"), list):
+        said["input"] = said["input"][-1]
+    return said
+
+
+def _named(name: str, value: object) -> Text:
+    return Text(f"{name}: ", style="dim").append(line(value), style="not dim")
+
+
+def _outcome(run: RunSummary) -> Text:
+    marks = Text()
+    for left in run.failover:
+        marks.append(f"  {line(left.get('from'), 20)}: {line(left.get('reason'), 30)}", style="yellow")
+    if run.error:
+        marks.append(f"  {line(run.error, 40)}", style="red")
+    if run.rating in _RATINGS:
+        marks.append(f"  {_RATINGS[run.rating]}")
+    return marks
+
+
+def _ms(run: RunSummary) -> float | None:
+    return None if run.seconds is None else run.seconds * 1000
+
+
+def _took(ms: float | None) -> str:
+    if ms is None:
+        return "not ended"
+    return f"{ms:.1f} ms" if ms < 1000 else f"{ms / 1000:.2f} s"
+
+
+def _tokens(tokens: Tokens | None) -> str:
+    return f"  {tokens.input} in, {tokens.output} out" if tokens and tokens != Tokens() else ""

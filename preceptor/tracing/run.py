@@ -1,0 +1,203 @@
+"""What is kept of a run: its spans as they are written, and the run as it is read again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+
+
+class SpanRecord(TypedDict):
+    """One span as it is stored; a run's are a JSON list of these, in the order in which they started."""
+
+    parent: int | None
+    """Place of the span around it in the list; None at the top."""
+    type: str
+    name: str
+    at: float
+    """Milliseconds from the start of the run."""
+    ms: float | None
+    """Duration; None: it had not ended when the run did."""
+    data: dict[str, Any]
+    """What the kind of span has: model, usage, input, output, …
+
+    A model call's input lacks its first `repeats` items, which are those of the call before it.
+    """
+    error: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A finished run on its way into the file."""
+
+    started: float
+    """Seconds since 1970."""
+    seconds: float
+    session_id: str | None
+    metadata: Mapping[str, Any] | None
+    spans: Sequence[SpanRecord]
+
+
+class Facts(TypedDict, total=False):
+    """What the server knows of a run and its spans do not say. `question` and `answer` are readers' text."""
+
+    question: str
+    answer: str
+    provider: str
+    model: str
+    in_book: bool
+    degraded: bool
+    confidence: float | None
+    sources: Sequence[str]
+    """Keys of the passages that the answer cites."""
+    failover: Sequence[Mapping[str, str]]
+    """Tutors that were left: `{"from": …, "reason": …}`."""
+    usage: Mapping[str, int]
+    timings: Mapping[str, float]
+    """Milliseconds by name, such as `first_token`."""
+    response_id: str
+    session_id: str
+    error: str
+    """Code of the error that ended the run."""
+
+
+READERS_TEXT = frozenset({"question", "answer", "metadata"})
+"""Facts that are not kept when `traces.include_text` is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens of all model calls of a run, or of one."""
+
+    input: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One line of the list of runs."""
+
+    trace_id: str
+    started: datetime
+    seconds: float | None
+    """None: the run has not ended, or its process was killed."""
+    session_id: str | None
+    response_id: str | None
+    question: str | None
+    """None when text is not kept."""
+    provider: str | None
+    agents: tuple[str, ...]
+    """In the order in which they took over."""
+    tools: tuple[str, ...]
+    """Every call, in order."""
+    failover: tuple[Mapping[str, str], ...]
+    error: str | None
+    tokens: Tokens
+    rating: int | None
+    """1 or -1, by the reader."""
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One step of a run, and the steps inside it in the order in which they started."""
+
+    type: str
+    name: str
+    at: float
+    """Milliseconds from the start of the run."""
+    ms: float | None
+    data: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    children: tuple["Span", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A whole run."""
+
+    summary: RunSummary
+    facts: Mapping[str, Any]
+    """All that is known of it beside the spans (see `Facts`)."""
+    spans: tuple[Span, ...]
+
+
+def outline(spans: Sequence[SpanRecord]) -> dict[str, Any]:
+    """What the list of runs shows of a run's spans, so that listing need not read them."""
+    tokens = [span_tokens(span["data"]) for span in spans]
+    errors = [span["error"] for span in spans if span["error"]]
+    return {
+        "agents": list(dict.fromkeys(span["name"] for span in spans if span["type"] == "agent")),
+        "tools": [span["name"] for span in spans if span["type"] == "function"],
+        "input_tokens": sum(count.input for count in tokens if count),
+        "output_tokens": sum(count.output for count in tokens if count),
+        "error": errors[0].get("message") if errors else None,
+    }
+
+
+def span_tokens(data: Mapping[str, Any]) -> Tokens | None:
+    """Tokens of a model call; None for other spans (tasks and turns only add up what is inside them)."""
+    usage: Mapping[str, Any] | None = data.get("usage")
+    if not usage or "model" not in data:
+        return None
+    return Tokens(usage.get("input_tokens") or 0, usage.get("output_tokens") or 0)
+
+
+def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str, Any]) -> RunSummary:
+    """A run's line in the list.
+
+    Args:
+        row: Columns of the run's row.
+        facts: Its facts.
+        known: Its outline; empty while the run has not ended.
+    """
+    feedback: Mapping[str, Any] = facts.get("feedback", {})
+    return RunSummary(
+        trace_id=row["trace_id"],
+        started=datetime.fromtimestamp(row["started"], UTC),
+        seconds=row["seconds"],
+        session_id=row["session_id"],
+        response_id=row["response_id"],
+        question=facts.get("question"),
+        provider=facts.get("provider"),
+        agents=tuple(known.get("agents", ())),
+        tools=tuple(known.get("tools", ())),
+        failover=tuple(facts.get("failover", ())),
+        error=facts.get("error") or known.get("error"),
+        tokens=Tokens(known.get("input_tokens", 0), known.get("output_tokens", 0)),
+        rating=feedback.get("rating"),
+        comment=feedback.get("comment"),
+    )
+
+
+def tree(records: Sequence[SpanRecord]) -> tuple[Span, ...]:
+    """The spans at the top, with the others inside them, each with its whole input."""
+    _complete(records)
+    children: dict[int | None, list[int]] = {}
+    for number, record in enumerate(records):
+        children.setdefault(record["parent"], []).append(number)
+
+    def inside(parent: int | None) -> tuple[Span, ...]:
+        return tuple(_span(records[number], inside(number)) for number in children.get(parent, ()))
+
+    return inside(None)
+
+
+def _complete(records: Sequence[SpanRecord]) -> None:
+    """Put back what a model call's input repeats of the one before it, which is stored once."""
+    before: list[Any] = []
+    for record in records:
+        data = record["data"]
+        if "repeats" in data:
+            data["input"] = before = before[: data.pop("repeats")] + data["input"]
+
+
+def _span(record: SpanRecord, children: tuple[Span, ...]) -> Span:
+    return Span(
+        type=record["type"],
+        name=record["name"],
+        at=record["at"],
+        ms=record["ms"],
+        data=record["data"],
+        error=record["error"],
+        children=children,
+    )
