@@ -1,0 +1,7 @@
+"""Who answers: triage, the tutors, failover between providers, checked citations."""
+
+if __name__ == "agents":
+    raise ImportError(
+        "`preceptor/agents` was imported as `agents`, the name of the OpenAI Agents SDK. Take the `preceptor/` folder "
+        "itself off sys.path (run from the project's root, not from inside the package)."
+    )

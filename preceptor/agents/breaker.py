@@ -1,0 +1,130 @@
+"""The circuit breaker of one provider: after repeated failures it is left alone, then probed once.
+
+    closed ──failures in a row──▶ open ──cool-down over──▶ half_open ──probe answered──▶ closed
+                                   ▲                          │
+                                   └──────probe failed────────┘
+
+Only failures that speak of the provider's health count. A key or a model name that is wrong does not mend
+itself within a cool-down: it opens the breaker at once and for longer. A rate limit with a Retry-After opens
+it for that long. A question that a filter refused, or a bad answer to it, says nothing about the next one.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Literal
+
+from preceptor.agents.failure import Failure, FailureClass, classify
+from preceptor.errors import AnswerUnusable
+
+logger = logging.getLogger(__name__)
+
+BreakerState = Literal["closed", "open", "half_open"]
+
+_ILL: frozenset[FailureClass] = frozenset(
+    {
+        "rate_limited",
+        "server_error",
+        "unreachable",
+        "connect_timeout",
+        "read_timeout",
+        "too_slow",
+        "stream_cut",
+    }
+)
+_LASTING: frozenset[FailureClass] = frozenset({"bad_key", "forbidden", "unknown_model"})
+_LASTING_COOL_DOWNS = 10
+_LONGEST_RETRY_AFTER = 3600.0
+
+
+class Breaker:
+    """Counts one provider's failures; shared by all runs of a process, on one event loop."""
+
+    def __init__(
+        self, name: str, *, failures: int, cool_down: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Make a closed breaker.
+
+        Args:
+            name: The provider, for the log.
+            failures: Calls in a row that must fail before it opens.
+            cool_down: Seconds until a probe is let through.
+            clock: Seconds from any beginning.
+        """
+        self.name = name
+        self.last_failure: FailureClass | None = None
+        """Class of the last failure of any kind."""
+        self._failures = failures
+        self._cool_down = cool_down
+        self._clock = clock
+        self._in_a_row = 0
+        self._open_until: float | None = None
+        self._probing = False
+
+    @property
+    def state(self) -> BreakerState:
+        """Where it stands now."""
+        if self._open_until is None:
+            return "closed"
+        return "open" if self._clock() < self._open_until else "half_open"
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until a probe is let through; 0 unless it is open."""
+        return max(0.0, (self._open_until or 0.0) - self._clock())
+
+    def allows(self) -> bool:
+        """Whether a call would be let through now."""
+        state = self.state
+        return state == "closed" or (state == "half_open" and not self._probing)
+
+    @contextmanager
+    def guard(self) -> Generator[None]:
+        """Make one call inside; what comes out of it is counted.
+
+        A call that is cancelled counts for nothing and, if it was the probe, leaves the place to the next.
+
+        Raises:
+            AnswerUnusable: The call is not let through (`breaker_open`).
+        """
+        if not self.allows():
+            raise AnswerUnusable("breaker_open", f"it is left alone for {self.retry_after:.0f} s more")
+        probe = self.state == "half_open"
+        self._probing = self._probing or probe
+        try:
+            yield
+        except Exception as error:
+            self._failed(classify(error), probe=probe)
+            raise
+        else:
+            self._answered(probe=probe)
+        finally:
+            if probe:
+                self._probing = False
+
+    def _answered(self, *, probe: bool) -> None:
+        # A call that began before the breaker opened and answers now does not close it: the probe does.
+        if probe:
+            logger.warning("%s answers again", self.name)
+            self._open_until = None
+        if self._open_until is None:
+            self._in_a_row = 0
+
+    def _failed(self, failure: Failure, *, probe: bool) -> None:
+        self.last_failure = failure.reason
+        if failure.reason not in _ILL | _LASTING or (self._open_until is not None and not probe):
+            return
+        self._in_a_row += 1
+        told = failure.reason in _LASTING or failure.retry_after is not None
+        if probe or told or self._in_a_row >= self._failures:
+            seconds = self._seconds(failure)
+            self._open_until = self._clock() + seconds
+            logger.warning("%s is left alone for %.0f s (%s)", self.name, seconds, failure.reason)
+
+    def _seconds(self, failure: Failure) -> float:
+        if failure.reason in _LASTING:
+            return self._cool_down * _LASTING_COOL_DOWNS
+        if failure.retry_after is not None:
+            return min(failure.retry_after, _LONGEST_RETRY_AFTER)
+        return self._cool_down

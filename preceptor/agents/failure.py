@@ -1,0 +1,195 @@
+"""Failures: what went wrong with a provider, as one of a few classes that an operator can act on.
+
+    not_configured       there is no key
+    bad_key              the key is unknown (401; Gemini says 400)
+    forbidden            the key may not, or not from here (402, 403)
+    unknown_model        no such model at this address (404)
+    rate_limited         429; `retry_after` where the provider says it
+    server_error         5xx, or something that no provider answers
+    unreachable          no connection
+    connect_timeout      no connection in time
+    read_timeout         the answer stopped, or was not whole in time
+    too_slow             no first token in time
+    stream_cut           the stream ended without a finish reason
+    empty_answer         neither text nor a tool call
+    malformed_tool_call  a call without a name, or with arguments that are not JSON
+    safety_block         the provider's filter, or the model, refused
+    breaker_open         not tried: it failed too often just now
+    other                the rest
+
+`classify` tells them apart by what the provider's client raised.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, cast
+
+import httpx2
+import openai
+
+from preceptor.errors import AnswerUnusable
+
+FailureClass = Literal[
+    "not_configured",
+    "bad_key",
+    "forbidden",
+    "unknown_model",
+    "rate_limited",
+    "server_error",
+    "unreachable",
+    "connect_timeout",
+    "read_timeout",
+    "too_slow",
+    "stream_cut",
+    "empty_answer",
+    "malformed_tool_call",
+    "safety_block",
+    "breaker_open",
+    "other",
+]
+
+PATIENCE = 2.0
+"""Longest Retry-After, in seconds, that is waited for; after a longer one another tutor answers sooner."""
+
+_PASSING: frozenset[FailureClass] = frozenset(
+    {"server_error", "unreachable", "stream_cut", "empty_answer", "malformed_tool_call"}
+)
+
+_STATUS_OF_NAME = {
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "content_filter": 400,
+    "invalid_request_error": 400,
+}
+"""Errors that arrive inside a stream have no HTTP status; these are the names they bear instead."""
+
+_BAD_KEY = re.compile(
+    r"api[ _]key[ _](not[ _](valid|found)|expired|invalid)|(in)?valid api key", re.IGNORECASE
+)
+_WRONG_PLACE = re.compile(r"location is not supported", re.IGNORECASE)
+_NO_MODEL = re.compile(r"model_not_found|invalid model|unexpected model name", re.IGNORECASE)
+_FILTERED = re.compile(r"content_filter|content_policy|responsible_?ai", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a call gave no answer."""
+
+    reason: FailureClass
+    retry_after: float | None = None
+    """Seconds after which the provider wants to be asked again."""
+
+    @property
+    def retry_in_place(self) -> bool:
+        """Whether asking the same provider once more is likely to be quicker than asking another one."""
+        if self.reason == "rate_limited":
+            return self.retry_after is not None and self.retry_after <= PATIENCE
+        return self.reason in _PASSING and (self.retry_after or 0.0) <= PATIENCE
+
+
+def classify(error: Exception) -> Failure:
+    """The failure behind what a provider's client raised."""
+    match error:
+        case AnswerUnusable():
+            return Failure(cast("FailureClass", error.reason))
+        case openai.APITimeoutError():
+            connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
+            return Failure("connect_timeout" if connecting else "read_timeout")
+        case openai.APIConnectionError():
+            return Failure("unreachable")
+        case openai.APIStatusError():
+            reason = _by_status(error.status_code, str(error.body))
+            return Failure(reason, _retry_after(error.response.headers, error_object(error.body)))
+        case openai.APIError():
+            detail = error_object(error.body)
+            return Failure(_by_status(_status_in(detail), str(error.body)), _retry_delay(detail))
+        case _:
+            return Failure("other")
+
+
+def error_object(body: object) -> Mapping[str, Any]:
+    """The error in a response's body: OpenAI sends `{"error": {…}}`, Gemini `[{"error": {…}}]`."""
+    if isinstance(body, list) and body:
+        body = cast("list[object]", body)[0]
+    if not isinstance(body, Mapping):
+        return {}
+    found = cast("Mapping[str, Any]", body)
+    inner = found.get("error")
+    return cast("Mapping[str, Any]", inner) if isinstance(inner, Mapping) else found
+
+
+def _by_status(status: int, text: str) -> FailureClass:
+    match status:
+        case 401:
+            return "bad_key"
+        case 400 | 403 if _BAD_KEY.search(text):
+            return "bad_key"
+        case 402 | 403:
+            return "forbidden"
+        case 404:
+            return "unknown_model"
+        case 408:
+            return "read_timeout"
+        case 429:
+            return "rate_limited"
+        case 400:
+            return _bad_request(text)
+        case _:
+            return "server_error" if status >= 500 else "other"
+
+
+def _bad_request(text: str) -> FailureClass:
+    if _WRONG_PLACE.search(text):
+        return "forbidden"
+    if _NO_MODEL.search(text):
+        return "unknown_model"
+    return "safety_block" if _FILTERED.search(text) else "other"
+
+
+def _status_in(detail: Mapping[str, Any]) -> int:
+    """The HTTP status that an error inside a stream stands for; 500 when it does not say."""
+    for name in ("code", "status", "type"):
+        value = detail.get(name)
+        if isinstance(value, int) or (isinstance(value, str) and value.isdigit()):
+            return int(value)
+        if value in _STATUS_OF_NAME:
+            return _STATUS_OF_NAME[value]
+    return 500
+
+
+def _retry_after(headers: httpx2.Headers, detail: Mapping[str, Any]) -> float | None:
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "")
+        try:
+            return max(0.0, float(value) * unit)
+        except ValueError:
+            pass
+    try:
+        when = parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return _retry_delay(detail)
+    return max(0.0, (when.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _retry_delay(detail: Mapping[str, Any]) -> float | None:
+    """Gemini's own form: `"details": [{"@type": "…/google.rpc.RetryInfo", "retryDelay": "34s"}]`."""
+    details = detail.get("details")
+    for each in cast("list[object]", details) if isinstance(details, list) else []:
+        if isinstance(each, Mapping):
+            delay = str(cast("Mapping[str, Any]", each).get("retryDelay", ""))
+            try:
+                return max(0.0, float(delay.removesuffix("s")))
+            except ValueError:
+                continue
+    return None

@@ -1,0 +1,181 @@
+"""A model that makes no request: what it says is decided here, and it is traced like any other."""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from time import time
+from uuid import uuid4
+
+from agents import (
+    AgentOutputSchemaBase,
+    Handoff,
+    Model,
+    ModelResponse,
+    ModelSettings,
+    ModelTracing,
+    Tool,
+    Usage,
+    generation_span,
+)
+from agents.items import TResponseInputItem, TResponseOutputItem, TResponseStreamEvent
+from agents.models.fake_id import FAKE_RESPONSES_ID
+from openai.types.responses import (
+    Response,
+    ResponseCompletedEvent,
+    ResponseCreatedEvent,
+    ResponseFunctionToolCall,
+    ResponseOutputItemAddedEvent,
+    ResponseOutputItemDoneEvent,
+    ResponseOutputMessage,
+    ResponseOutputText,
+    ResponseTextDeltaEvent,
+)
+from openai.types.responses.response_prompt_param import ResponsePromptParam
+
+Items = Sequence[TResponseInputItem]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool (or hand-off) to call."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class LocalModel(Model):
+    """Base of the models of ours: a subclass says what comes next."""
+
+    name: str
+
+    @abstractmethod
+    async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
+        """The text of the answer, or a call.
+
+        Args:
+            input: The conversation so far, tool results included.
+            tools: The tools that are enabled.
+            handoffs: The hand-offs that are enabled, in order.
+        """
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None,
+        conversation_id: str | None,
+        prompt: ResponsePromptParam | None,
+    ) -> ModelResponse:
+        """One whole turn."""
+        item = await self._item(input, tools, handoffs, tracing)
+        return ModelResponse(output=[item], usage=Usage(), response_id=None)
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None,
+        conversation_id: str | None,
+        prompt: ResponsePromptParam | None,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        """One turn as events."""
+        item = await self._item(input, tools, handoffs, tracing)
+        for event in events(item, model=self.name):
+            yield event
+
+    async def _item(
+        self,
+        input: str | list[TResponseInputItem],
+        tools: Sequence[Tool],
+        handoffs: Sequence[Handoff],
+        tracing: ModelTracing,
+    ) -> TResponseOutputItem:
+        items: Items = [{"role": "user", "content": input}] if isinstance(input, str) else input
+        with generation_span(model=self.name, disabled=tracing.is_disabled()) as span:
+            said = await self.next(items, tools, handoffs)
+            item = call_item(said) if isinstance(said, Call) else message_item(said)
+            if tracing.include_data():
+                span.span_data.output = [item.model_dump()]
+        return item
+
+
+def call_item(call: Call) -> ResponseFunctionToolCall:
+    """The output item of a call, with an id of its own."""
+    return ResponseFunctionToolCall(
+        id=FAKE_RESPONSES_ID,
+        call_id=f"call_{uuid4().hex}",
+        name=call.name,
+        arguments=call.arguments,
+        type="function_call",
+        status="completed",
+    )
+
+
+def message_item(text: str) -> ResponseOutputMessage:
+    """The output item of a whole answer."""
+    return ResponseOutputMessage(
+        id=FAKE_RESPONSES_ID,
+        role="assistant",
+        type="message",
+        status="completed",
+        content=[ResponseOutputText(type="output_text", text=text, annotations=[])],
+    )
+
+
+def events(item: TResponseOutputItem, *, model: str) -> Sequence[TResponseStreamEvent]:
+    """The smallest stream of one finished item that the SDK takes."""
+    response = Response.model_construct(
+        id=FAKE_RESPONSES_ID,
+        created_at=time(),
+        model=model,
+        object="response",
+        output=[item],
+        parallel_tool_calls=False,
+        tool_choice="auto",
+        tools=[],
+    )
+    stream: list[TResponseStreamEvent] = [
+        ResponseCreatedEvent.model_construct(
+            type="response.created", sequence_number=0, response=response.model_copy(update={"output": []})
+        ),
+        ResponseOutputItemAddedEvent.model_construct(
+            type="response.output_item.added", sequence_number=1, output_index=0, item=item
+        ),
+    ]
+    if isinstance(item, ResponseOutputMessage):
+        stream.extend(
+            ResponseTextDeltaEvent.model_construct(
+                type="response.output_text.delta",
+                sequence_number=2,
+                output_index=0,
+                content_index=number,
+                item_id=item.id,
+                delta=part.text,
+                logprobs=[],
+            )
+            for number, part in enumerate(item.content)
+            if isinstance(part, ResponseOutputText)
+        )
+    stream.append(
+        ResponseOutputItemDoneEvent.model_construct(
+            type="response.output_item.done", sequence_number=3, output_index=0, item=item
+        )
+    )
+    stream.append(
+        ResponseCompletedEvent.model_construct(
+            type="response.completed", sequence_number=4, response=response
+        )
+    )
+    return stream

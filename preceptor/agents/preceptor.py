@@ -1,0 +1,319 @@
+"""The whole: a question in, events out. The server, the command line and evaluations all come through here."""
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import asdict
+from typing import Protocol, cast
+from uuid import uuid4
+
+from agents import Agent, MaxTurnsExceeded, RunConfig, Runner, RunResultStreaming
+from agents.items import TResponseInputItem
+from agents.stream_events import StreamEvent
+from agents.tracing import gen_trace_id
+
+from preceptor.agents.answer import Answer, Done, Event, FailureNote, Question, Started, Timings, Usage
+from preceptor.agents.failover import noted_failures
+from preceptor.agents.instructions import instructions
+from preceptor.agents.offline import current_run
+from preceptor.agents.prompt import prompt
+from preceptor.agents.provider_models import ProviderModels, open_models
+from preceptor.agents.reply import Reply
+from preceptor.agents.sessions import Sessions, Turns
+from preceptor.agents.stopwatch import Stopwatch
+from preceptor.agents.tutors import build_triage
+from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed
+from preceptor.library import open_engine
+from preceptor.library.library import Library, open_library
+from preceptor.settings import Settings
+from preceptor.tools.discovery import load_tools
+from preceptor.tools.plugin import Deps, Run
+from preceptor.tracing.store import TraceStore
+
+logger = logging.getLogger(__name__)
+
+_ALSO_RELEVANT = 5
+
+
+class Watch(Protocol):
+    """Counts runs, for instance for metrics."""
+
+    def answered(self, answer: Answer) -> None:
+        """A run gave this answer."""
+        ...
+
+    def failed(self, error: BaseException, failures: Sequence[FailureNote]) -> None:
+        """A run ended with an error, or was cancelled."""
+        ...
+
+
+class Preceptor:
+    """An open book with its tutors; safe to share between any number of runs on one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        library: Library,
+        models: ProviderModels,
+        triage: Agent[Run],
+        triage_of_selection: Agent[Run],
+        sessions: Sessions,
+        traces: TraceStore | None,
+        watch: Watch | None = None,
+    ) -> None:
+        """Put the parts together; `open_preceptor` makes them."""
+        self.settings = settings
+        self.library = library
+        self.models = models
+        self.sessions = sessions
+        self.traces = traces
+        self._watch = watch
+        self._triage = triage
+        self._triage_of_selection = triage_of_selection
+
+    async def ask(self, question: Question) -> Answer:
+        """The answer to a question, when it is finished."""
+        async with aclosing(self.stream(question)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.answer
+        raise AssertionError("a run ends with an answer or an error")
+
+    async def stream(self, question: Question) -> AsyncGenerator[Event, None]:
+        """Answer a question while it is made; the last event is `Done`.
+
+        Closing the iterator ends the run and the provider's call.
+
+        Raises:
+            SessionNotFound: There is no such session.
+            DeadlineExceeded: There was no answer within `tutor.deadline`.
+            TutorError: No tutor could answer.
+            IndexError_: The index failed.
+        """
+        clock = Stopwatch()
+        async with self.sessions.open(question.session_id, history=_items(question)) as turns:
+            started = Started(uuid4().hex, turns.session_id, gen_trace_id())
+            yield started
+            run = Run(question.text, chapter=question.chapter, book=question.book)
+            reply = Reply(run.ledger)
+            failures: list[FailureNote] = []
+            result = self._start(question, run, turns, failures, started)
+            deadline = clock.began + self.settings.tutor.deadline
+            try:
+                async for event in _until(deadline, result, self.settings.tutor.deadline):
+                    for out in reply.take(event, reason=failures[-1].reason if failures else ""):
+                        clock.note(out)
+                        yield out
+                for out in reply.finish():
+                    clock.note(out)
+                    yield out
+            except BaseException as error:
+                result.cancel()
+                self._note_failure(started, question, failures, error)
+                if isinstance(error, Exception):
+                    raise _named(error, reply.provider) from error
+                raise
+            answer = self._answer(started, reply, failures, result, clock.stop())
+            await turns.add(question.text, reply.raw, shown=answer)
+            self._note(question, answer)
+            yield Done(answer)
+
+    def _start(
+        self, question: Question, run: Run, turns: Turns, failures: list[FailureNote], started: Started
+    ) -> RunResultStreaming:
+        items: list[TResponseInputItem] = [*turns.history, {"role": "user", "content": prompt(question)}]
+        config = RunConfig(
+            workflow_name="preceptor",
+            trace_id=started.trace_id,
+            group_id=started.session_id,
+            trace_metadata=dict(question.metadata) or None,
+            trace_include_sensitive_data=self.settings.traces.include_text,
+            tool_not_found_behavior="return_error_to_model",
+        )
+        triage = self._triage_of_selection if question.selection_only else self._triage
+        # A copy, so that what is set for this run is seen by its tasks and by no other run.
+        context = contextvars.copy_context()
+        context.run(current_run.set, run)
+        context.run(noted_failures.set, failures)
+        return context.run(
+            lambda: Runner.run_streamed(
+                triage,
+                items,
+                context=run,
+                max_turns=self.settings.tutor.max_tool_calls + 2 + len(self.settings.tutor.providers),
+                run_config=config,
+            )
+        )
+
+    def _answer(
+        self,
+        started: Started,
+        reply: Reply,
+        failures: Sequence[FailureNote],
+        result: RunResultStreaming,
+        times: tuple[float, Timings],
+    ) -> Answer:
+        seconds, timings = times
+        usage = result.context_wrapper.usage
+        offline = reply.provider == "offline"
+        return Answer(
+            text=reply.text,
+            sources=tuple(reply.sources),
+            also_relevant=reply.also_relevant()[:_ALSO_RELEVANT],
+            in_book=bool(reply.sources),
+            confidence=None,
+            provider=reply.provider,
+            model="offline" if offline else self.models.model_name(reply.provider),
+            degraded=offline and bool(self.settings.tutor.providers),
+            failures=tuple(failures),
+            unknown_keys=reply.unknown_keys,
+            usage=Usage(usage.input_tokens, usage.output_tokens, usage.requests),
+            seconds=seconds,
+            timings=timings,
+            session_id=started.session_id,
+            response_id=started.response_id,
+            trace_id=started.trace_id,
+        )
+
+    def _note(self, question: Question, answer: Answer) -> None:
+        logger.info(
+            "answered trace=%s provider=%s sources=%d failures=%d seconds=%.3f",
+            answer.trace_id,
+            answer.provider,
+            len(answer.sources),
+            len(answer.failures),
+            answer.seconds,
+        )
+        if self._watch is not None:
+            self._watch.answered(answer)
+        if self.traces is not None:
+            self.traces.annotate(
+                answer.trace_id,
+                question=question.text,
+                answer=answer.text,
+                provider=answer.provider,
+                model=answer.model,
+                in_book=answer.in_book,
+                degraded=answer.degraded,
+                confidence=answer.confidence,
+                sources=[source.key for source in answer.sources],
+                failover=_failover(answer.failures),
+                usage=asdict(answer.usage),
+                timings=_milliseconds(answer),
+                response_id=answer.response_id,
+                session_id=answer.session_id,
+            )
+
+    def _note_failure(
+        self, started: Started, question: Question, failures: Sequence[FailureNote], error: BaseException
+    ) -> None:
+        name = type(error).__name__
+        logger.warning("no answer trace=%s error=%s failures=%d", started.trace_id, name, len(failures))
+        if self._watch is not None:
+            self._watch.failed(error, failures)
+        if self.traces is not None:
+            self.traces.annotate(
+                started.trace_id,
+                question=question.text,
+                response_id=started.response_id,
+                session_id=started.session_id,
+                error=name,
+                failover=_failover(failures),
+            )
+
+
+@asynccontextmanager
+async def open_preceptor(
+    settings: Settings, *, traces: TraceStore | None = None, watch: Watch | None = None
+) -> AsyncGenerator[Preceptor, None]:
+    """Open the index, the embedding model, the tools, the providers and the sessions; close them at the end.
+
+    Args:
+        settings: All of them.
+        traces: Where runs are kept.
+        watch: Is told of every run's end.
+
+    Raises:
+        IndexError_: The index cannot be served.
+        EmbeddingError: The embedding model cannot be loaded.
+        PluginError: A tool cannot be loaded.
+    """
+    async with AsyncExitStack() as stack:
+        engine = open_engine(settings)
+        stack.push_async_callback(engine.close)
+        library = await open_library(engine, settings)
+        stack.push_async_callback(library.close)
+        models = open_models(settings)
+        stack.push_async_callback(models.close)
+        tools = load_tools(Deps(library, settings))
+        told = instructions(settings.book, await library.info(), book_only=settings.tutor.book_only)
+        offline = settings.tutor.offline_fallback or not settings.tutor.providers
+        triage, triage_of_selection = (
+            build_triage(
+                models,
+                instructions=told,
+                tools=bound,
+                offline=offline,
+                retry_after=settings.breaker.cool_down,
+            )
+            for bound in (tools, [])
+        )
+        yield Preceptor(
+            settings,
+            library=library,
+            models=models,
+            triage=triage,
+            triage_of_selection=triage_of_selection,
+            sessions=Sessions(settings.session),
+            traces=traces,
+            watch=watch,
+        )
+
+
+def _items(question: Question) -> list[TResponseInputItem]:
+    """The history that a client brought along, as a model takes it."""
+    return [cast("TResponseInputItem", {"role": role, "content": text}) for role, text in question.history]
+
+
+def _milliseconds(answer: Answer) -> dict[str, float]:
+    first = answer.timings.first_token
+    seconds = {
+        "total": answer.seconds,
+        **({} if first is None else {"first_token": first}),
+        **answer.timings.phases,
+    }
+    return {name: round(value * 1000, 1) for name, value in seconds.items()}
+
+
+def _failover(failures: Sequence[FailureNote]) -> list[dict[str, str]]:
+    return [{"from": note.tutor, "reason": note.reason} for note in failures]
+
+
+async def _until(deadline: float, result: RunResultStreaming, seconds: float) -> AsyncGenerator[StreamEvent, None]:
+    """The run's events, until `deadline` (a time of `time.perf_counter`)."""
+    events = result.stream_events()
+    while True:
+        try:
+            async with asyncio.timeout(deadline - time.perf_counter()):
+                event = await anext(events)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise DeadlineExceeded(seconds) from None
+        yield event
+
+
+def _named(error: Exception, provider: str) -> PreceptorError:
+    """The error of ours that is behind what the SDK raised."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PreceptorError):
+            return cause
+        cause = cause.__cause__
+    if isinstance(error, MaxTurnsExceeded):
+        return ProviderFailed(provider, "too_many_tool_calls")
+    raise error

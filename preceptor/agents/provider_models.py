@@ -1,0 +1,81 @@
+"""The providers' models, built from the settings: client, checks, failover and breaker of each."""
+
+from dataclasses import dataclass
+
+from agents import ModelSettings
+from agents.models.chatcmpl_helpers import ChatCmplHelpers
+from httpx2 import Timeout
+from openai import AsyncOpenAI
+from openai.types.shared import Reasoning
+
+from preceptor.agents.breaker import Breaker
+from preceptor.agents.checked_chat import CheckedChat
+from preceptor.agents.failover import Failover
+from preceptor.agents.gemini import GeminiChat
+from preceptor.settings import BreakerSettings, Provider, ProviderSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderModel:
+    """One provider, ready to be called."""
+
+    provider: Provider
+    name: str
+    """The provider's name for the model."""
+    model: Failover
+    settings: ModelSettings
+    breaker: Breaker
+    client: AsyncOpenAI
+
+
+class ProviderModels(tuple[ProviderModel, ...]):
+    """The providers that have a key, in the order in which they are tried."""
+
+    __slots__ = ()
+
+    def model_name(self, provider: str) -> str:
+        """The name of a provider's model; empty when the provider has no key."""
+        return next((entry.name for entry in self if entry.provider == provider), "")
+
+    async def close(self) -> None:
+        """Close the clients."""
+        for entry in self:
+            await entry.client.close()
+
+
+def open_models(settings: Settings) -> ProviderModels:
+    """Open a client for each configured provider of `tutor.providers`; the caller closes them."""
+    names: list[Provider] = [name for name in settings.tutor.providers if settings.provider(name).configured]
+    return ProviderModels(_open(name, settings.provider(name), settings.breaker) for name in names)
+
+
+def _open(name: Provider, settings: ProviderSettings, breaking: BreakerSettings) -> ProviderModel:
+    client = AsyncOpenAI(
+        api_key=settings.key,
+        base_url=settings.base_url,
+        # Half the time for the first token, so that a host that drops packets is told from a slow model.
+        timeout=Timeout(settings.timeout, connect=settings.first_token / 2),
+        max_retries=0,  # the failover retries
+    )
+    kind = GeminiChat if name == "gemini" else CheckedChat
+    inner = kind(settings.model, client, timeout=settings.timeout, first_token=settings.first_token)
+    breaker = Breaker(name, failures=breaking.failures, cool_down=breaking.cool_down)
+    model = Failover(
+        inner, provider=name, breaker=breaker, attempts=settings.attempts, within=settings.first_token
+    )
+    return ProviderModel(name, settings.model, model, _model_settings(settings, client), breaker, client)
+
+
+def _model_settings(settings: ProviderSettings, client: AsyncOpenAI) -> ModelSettings:
+    effort = settings.reasoning_effort
+    common = ModelSettings(
+        temperature=settings.temperature,
+        reasoning=Reasoning(effort=effort) if effort else None,
+        parallel_tool_calls=settings.parallel_tool_calls,
+        include_usage=True,
+    )
+    if not ChatCmplHelpers.is_openai(client):
+        return common.resolve(ModelSettings(max_tokens=settings.max_tokens))
+    # At OpenAI itself the SDK stores conversations by default, and newer models do not know `max_tokens`.
+    limit = {"max_completion_tokens": settings.max_tokens} if settings.max_tokens else None
+    return common.resolve(ModelSettings(store=False, extra_args=limit))

@@ -1,0 +1,88 @@
+"""Whether everything a run needs is there: for `preceptor check`, which opens each part by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx2
+import openai
+
+from preceptor.agents.failure import classify
+from preceptor.agents.provider_models import ProviderModel, open_models
+from preceptor.errors import PreceptorError
+from preceptor.library import open_engine
+from preceptor.library.library import open_library
+from preceptor.settings import Settings
+
+_PROBE_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    state: Literal["ok", "off", "failed"]
+    detail: str
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at the index with its embedding model, then at each provider; spends no tokens."""
+    yield await _index(settings)
+    models = open_models(settings)
+    try:
+        for name in settings.tutor.providers:
+            entry = next((entry for entry in models if entry.provider == name), None)
+            if entry is None:
+                yield Finding(name, "off", f"no key; add {name.upper()}_API_KEY=YOUR-KEY to .env to use it")
+            else:
+                yield await _provider(entry)
+    finally:
+        await models.close()
+    if not settings.tutor.providers:
+        yield Finding("offline tutor", "ok", "answers every question with quotations, as the settings say")
+    elif settings.tutor.offline_fallback:
+        yield Finding("offline tutor", "ok", "stands in when no provider can answer")
+    else:
+        yield Finding("offline tutor", "off", "`tutor.offline_fallback` is false")
+
+
+async def probe(entry: ProviderModel) -> str | None:
+    """Ask a provider for the model's card, which costs nothing.
+
+    Returns:
+        Why it did not give it; None when it did.
+    """
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            await entry.client.models.retrieve(entry.name, timeout=_PROBE_SECONDS)
+    except TimeoutError:
+        return "no answer in time"
+    except (openai.OpenAIError, httpx2.HTTPError) as error:
+        return classify(error).reason
+    return None
+
+
+async def _index(settings: Settings) -> Finding:
+    what = f"index ({settings.index.backend})"
+    engine = open_engine(settings)
+    try:
+        await engine.verify_connection()
+        library = await open_library(engine, settings)
+        try:
+            books = await library.books()
+        finally:
+            await library.close()
+    except PreceptorError as error:
+        return Finding(what, "failed", str(error))
+    finally:
+        await engine.close()
+    held = "; ".join(f"{info.title}, {info.points} passages" for info in books)
+    return Finding(what, "ok", f"{engine.where}: {held}; {settings.embedding.model} is loaded")
+
+
+async def _provider(entry: ProviderModel) -> Finding:
+    where = f"{entry.name} at {entry.client.base_url}"
+    reason = await probe(entry)
+    return Finding(entry.provider, "failed" if reason else "ok", f"{where}: {reason}" if reason else where)

@@ -1,0 +1,108 @@
+"""One answer while it is made: the SDK's stream in, the reader's events out."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from agents.items import ToolCallItem
+from agents.stream_events import (
+    AgentUpdatedStreamEvent,
+    RawResponsesStreamEvent,
+    StreamEvent,
+)
+from openai.types.responses import ResponseTextDeltaEvent
+
+from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
+from preceptor.agents.citations import Citations, Cited, Text
+from preceptor.agents.sentences import nearest
+from preceptor.agents.tutors import provider_of
+from preceptor.tools.ledger import Ledger
+
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
+_READING = frozenset({"get_chapter", "list_chapters"})
+
+
+class Reply:
+    """Collects the answer of one run."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Begin the answer of one run, whose tools note what they show in `ledger`."""
+        self._ledger = ledger
+        self.provider = provider_of("")
+        self._begin()
+
+    def _begin(self) -> None:
+        self._citations = Citations(self._ledger.get)
+        self._raw: list[str] = []
+        self._shown: list[str] = []
+        self.sources: list[Source] = []
+
+    @property
+    def raw(self) -> str:
+        """The text as the tutor wrote it, with keys."""
+        return "".join(self._raw)
+
+    @property
+    def text(self) -> str:
+        """The text as the reader sees it, with numbers."""
+        return "".join(self._shown).strip()
+
+    @property
+    def unknown_keys(self) -> int:
+        """Markers that were dropped."""
+        return self._citations.unknown
+
+    def also_relevant(self) -> Sequence[Source]:
+        """Passages that were found for the question and not cited, best first."""
+        cited = set(self._citations.cited)
+        rest = sorted(
+            (hit for hit in self._ledger if hit.passage.key not in cited), key=lambda hit: -hit.score
+        )
+        return [
+            source(number, hit, nearest(hit.passage.heading, hit.passage.text, hit.passage.language))
+            for number, hit in enumerate(rest, start=len(cited) + 1)
+        ]
+
+    def take(self, event: StreamEvent, *, reason: str) -> Iterator[Event]:
+        """What the reader learns from one event of the SDK.
+
+        Args:
+            event: The SDK's event.
+            reason: Why the last tutor was left, if this event says that another one begins.
+        """
+        if isinstance(event, RawResponsesStreamEvent):
+            if isinstance(event.data, ResponseTextDeltaEvent):
+                yield from self._say(event.data.delta)
+        elif isinstance(event, AgentUpdatedStreamEvent):
+            self.provider = provider_of(event.new_agent.name)
+            if self._raw:
+                self._begin()
+                yield Restart(reason, self.provider)
+        elif isinstance(event.item, ToolCallItem):
+            yield _status(event.item)
+
+    def finish(self) -> Iterator[Event]:
+        """What was still held back."""
+        yield from self._events(self._citations.finish())
+
+    def _say(self, delta: str) -> Iterator[Event]:
+        if not self._raw:
+            yield Status("answering", self.provider)
+        self._raw.append(delta)
+        yield from self._events(self._citations.feed(delta))
+
+    def _events(self, pieces: Iterator[Text | Cited]) -> Iterator[Event]:
+        for piece in pieces:
+            if isinstance(piece, Cited):
+                passage = piece.hit.passage
+                claim = _SENTENCE_END.split("".join(self._shown[-200:]).strip())[-1]
+                found = source(piece.number, piece.hit, nearest(claim, passage.text, passage.language))
+                self.sources.append(found)
+                yield NewSource(found)
+            else:
+                self._shown.append(piece.text)
+                yield Token(piece.text, piece.marks)
+
+
+def _status(item: ToolCallItem) -> Status:
+    name = str(getattr(item.raw_item, "name", ""))
+    return Status("reading" if name in _READING else "searching", name)

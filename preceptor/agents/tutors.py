@@ -1,0 +1,71 @@
+"""The agents: triage, a tutor for each provider, the offline tutor, and the hand-offs between them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
+
+from preceptor.agents.failover import without_handoffs
+from preceptor.agents.offline import OfflineModel
+from preceptor.agents.provider_models import ProviderModel
+from preceptor.agents.triage import TriageModel
+from preceptor.tools.plugin import Run
+
+NAMES: Mapping[str, str] = {"gemini": "Gemini tutor", "openai": "OpenAI tutor", "offline": "Offline tutor"}
+"""Names of the tutors' agents by provider."""
+
+
+def provider_of(agent: str) -> str:
+    """The provider behind the agent with this name; `triage` for the triage agent."""
+    return next((provider for provider, name in NAMES.items() if name == agent), "triage")
+
+
+def build_triage(
+    models: Sequence[ProviderModel],
+    *,
+    instructions: str,
+    tools: Sequence[Tool],
+    offline: bool,
+    retry_after: float,
+) -> Agent[Run]:
+    """The triage agent with all tutors behind it; built once, shared by all runs.
+
+    Args:
+        models: One for each provider, in the order in which they are tried.
+        instructions: The tutors' system prompt.
+        tools: What the tutors may call.
+        offline: Whether the offline tutor stands at the end of the line.
+        retry_after: Seconds a reader is asked to wait when there is no tutor.
+    """
+    # From the last tutor to the first: each one's hand-offs are those behind it.
+    behind: list[Handoff[Run, Agent[Run]]] = []
+    if offline:
+        tutor = _tutor("offline", OfflineModel(), ModelSettings(), instructions, tools, [])
+        behind.append(handoff(tutor, input_filter=without_handoffs))
+    for entry in reversed(models):
+        tutor = _tutor(entry.provider, entry.model, entry.settings, instructions, tools, behind)
+        behind = [handoff(tutor, input_filter=without_handoffs, is_enabled=_open(entry)), *behind]
+    return Agent[Run](name="Triage", model=TriageModel(retry_after=retry_after), handoffs=list(behind))
+
+
+def _tutor(
+    provider: str,
+    model: Model,
+    settings: ModelSettings,
+    instructions: str,
+    tools: Sequence[Tool],
+    behind: Sequence[Handoff[Run, Agent[Run]]],
+) -> Agent[Run]:
+    return Agent[Run](
+        name=NAMES[provider],
+        handoff_description=f"Answers the reader's question with {provider}.",
+        instructions=instructions,
+        model=model,
+        model_settings=settings,
+        tools=list(tools),
+        handoffs=list(behind),
+    )
+
+
+def _open(entry: ProviderModel) -> Callable[[RunContextWrapper[Any], Any], bool]:
+    return lambda _context, _agent: entry.breaker.allows()

@@ -1,0 +1,40 @@
+"""Providers on loopback for the tests of the agents."""
+
+from collections.abc import Generator
+
+import pytest
+import stamina
+from agents import set_trace_processors
+
+from tests.standins.desk import Spans
+from tests.standins.provider import Provider
+
+
+@pytest.fixture
+def gemini() -> Generator[Provider]:
+    """A scripted provider in the place of Gemini."""
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def openai() -> Generator[Provider]:
+    """A scripted provider in the place of OpenAI."""
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def spans() -> Generator[Spans]:
+    """The spans of the test's runs, which go nowhere else."""
+    kept = Spans()
+    set_trace_processors([kept])
+    yield kept
+    set_trace_processors([])
+
+
+@pytest.fixture
+def no_backoff() -> Generator[None]:
+    """Tries follow each other at once, as many as the settings say."""
+    with stamina.set_testing(True, attempts=10, cap=True):
+        yield
