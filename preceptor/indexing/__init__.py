@@ -1,0 +1,1 @@
+"""From a folder of pages to an index: discover, parse, split, embed, write."""

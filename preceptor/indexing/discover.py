@@ -1,0 +1,322 @@
+"""Find the pages of a book: which files they are, in which order they are read, what is left out and why.
+
+The order is that of Docusaurus' generated sidebar: by `sidebar_position`, the category's `position` or the
+number prefix, then by name; a folder's index page comes before the pages of the folder.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from preceptor.errors import BookEmpty, BookNotFound, PageUnreadable
+from preceptor.indexing.front import FrontMatter, content_title, read_text, read_yaml, split_front_matter
+from preceptor.indexing.page import Status
+from preceptor.indexing.site import Place, chapter_id, is_index, split_number
+from preceptor.settings import BookSettings, SiteSettings
+
+logger = logging.getLogger(__name__)
+
+_SUFFIXES = {"docusaurus": (".md", ".mdx"), "plain": (".md", ".mdx", ".markdown")}
+_SKIPPED_FOLDERS = frozenset({"node_modules", "__tests__"})
+_NOT_PAGES = re.compile(r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)")
+"""Files at the root of a repository that are about it, not of the book."""
+_SUMMARY_LINK = re.compile(r"\]\(\s*<?(?:\./)?([^)>\s]+\.md)>?\s*\)")
+_LAST = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """A file that is, or would be, a page."""
+
+    path: Path
+    place: Place
+    status: Status
+    """Never `failed`: what is wrong with a page shows when it is read."""
+    reason: str
+    chapter: str
+    breadcrumb: tuple[str, ...]
+    """Labels of its folders, outermost first."""
+    position: int
+    """Among the published pages, in reading order, from 0."""
+
+    @property
+    def source(self) -> str:
+        """Path below the book's folder, with `/`."""
+        return self.place.source
+
+
+@dataclass(frozen=True)
+class Book:
+    """A folder of pages, in reading order."""
+
+    id: str
+    title: str
+    language: str
+    source: Path
+    docs: Path
+    """The folder of pages: `site.docs_dir` below the source where there is one, else the source."""
+    site: SiteSettings
+    files: tuple[PageFile, ...]
+
+    @cached_property
+    def published(self) -> int:
+        """How many pages there are to index."""
+        return sum(file.status == "published" for file in self.files)
+
+
+@dataclass(slots=True)
+class _Found:
+    """A page's file with what order and labels depend on."""
+
+    path: Path
+    place: Place
+    front: FrontMatter
+    title: str
+    status: Status
+    reason: str
+    number_prefixes: bool
+
+    @property
+    def position(self) -> float:
+        if self.front.sidebar_position is not None:
+            return self.front.sidebar_position
+        number = split_number(self.place.stem, parse=self.number_prefixes).number
+        return _LAST if number is None else number
+
+    @property
+    def local_id(self) -> str:
+        """What `link: {type: doc, id: …}` of a category calls it."""
+        return self.front.id or split_number(self.place.stem, parse=self.number_prefixes).name
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A folder of the docs with its pages and folders by name."""
+
+    name: str
+    category: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    pages: list[_Found] = field(default_factory=list["_Found"])
+    folders: dict[str, "_Folder"] = field(default_factory=dict[str, "_Folder"])
+
+
+def discover(source: Path, site: SiteSettings, book: BookSettings | None = None) -> Book:
+    """Find the pages of the book in a folder.
+
+    Args:
+        source: The folder of the book or of its site.
+        site: How the site makes its links.
+        book: What the book is; where it does not say, the folder's name does.
+
+    Raises:
+        BookNotFound: There is no such folder.
+        BookEmpty: It holds no page that would be published.
+    """
+    book = book or BookSettings()
+    if not source.is_dir():
+        raise BookNotFound(source)
+    source = source.resolve()
+    docs = _docs_folder(source, site)
+    found = [_look(path, source, docs, site) for path in sorted(_files(docs, site))]
+    files = tuple(_in_order(found, docs, site))
+    if not any(file.status == "published" for file in files):
+        raise BookEmpty(source, skipped=len(files))
+    return Book(
+        id=book.id or re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or "book",
+        title=book.title or humanised(source.name) or "Book",
+        language=book.language,
+        source=source,
+        docs=docs,
+        site=site,
+        files=files,
+    )
+
+
+def humanised(name: str) -> str:
+    """A folder's or file's name as a title: `module-1_ros2` is `Module 1 ros2`."""
+    words = " ".join(re.split(r"[-_\s]+", name)).strip()
+    return words[:1].upper() + words[1:]
+
+
+def _docs_folder(source: Path, site: SiteSettings) -> Path:
+    names = [site.docs_dir, "src"] if site.preset == "mdbook" else [site.docs_dir]
+    inside = (source / name for name in names if name and (source / name).is_dir())
+    return next(inside, source)
+
+
+def _files(docs: Path, site: SiteSettings) -> Iterator[Path]:
+    """Files with a page's suffix, hidden ones and those of tools left out; links are followed once."""
+    suffixes = _SUFFIXES.get(site.preset, _SUFFIXES["plain"])
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(docs, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _SKIPPED_FOLDERS
+            and not _holds_translations(Path(folder, name))
+        )
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and path.suffix in suffixes and path.is_file():
+                yield path
+
+
+def _holds_translations(folder: Path) -> bool:
+    """Whether it is Docusaurus' `i18n`: the pages of other languages' sites."""
+    return folder.name.startswith("i18n") and any(folder.glob("*/docusaurus-*"))
+
+
+def _look(path: Path, source: Path, docs: Path, site: SiteSettings) -> _Found:
+    relative = path.relative_to(docs).as_posix().encode(errors="replace").decode()
+    below = path.relative_to(source).as_posix().encode(errors="replace").decode()
+    place = Place(below, relative)
+    front, title = FrontMatter(), ""
+    try:
+        front, body = split_front_matter(read_text(path, below), below)
+        title = front.sidebar_label or front.title or content_title(body) or ""
+    except PageUnreadable as error:  # it is reported when the page is read
+        logger.debug("%s", error)
+    status, reason = _status(place, front, site, at_root=docs == source)
+    return _Found(path, place, front, title, status, reason, site.number_prefixes and front.number_prefixes)
+
+
+def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bool) -> tuple[Status, str]:
+    path = PurePosixPath(place.relative)
+    if any(part.startswith("_") for part in path.parts):
+        return "partial", "its name, or a folder's above it, begins with `_`"
+    if any(fnmatchcase(place.relative, glob) for pattern in site.exclude for glob in (pattern, pattern.removeprefix("**/"))):
+        return "partial", "`site.exclude` names it"
+    if site.preset == "mdbook" and place.relative == "SUMMARY.md":
+        return "partial", "it is the table of contents"
+    if at_root and not place.folders and _NOT_PAGES.fullmatch(place.relative):
+        return "partial", "it is about the repository, not of the book"
+    if front.draft:
+        return "draft", "its front matter says `draft: true`"
+    if front.unlisted:
+        return "unlisted", "its front matter says `unlisted: true`"
+    return "published", ""
+
+
+def _in_order(found: Iterable[_Found], docs: Path, site: SiteSettings) -> Iterator[PageFile]:
+    root = _Folder("")
+    for page in found:
+        folder = root
+        for depth, name in enumerate(page.place.folders, start=1):
+            if name not in folder.folders:
+                category = _category(docs.joinpath(*page.place.folders[:depth]))
+                folder.folders[name] = _Folder(name, category)
+            folder = folder.folders[name]
+        folder.pages.append(page)
+    walked = list(_walk(root, (), site))
+    if site.preset == "mdbook":
+        walked = _by_summary(walked, docs)
+    position = 0
+    chapters: set[str] = set()
+    for page, labels in walked:
+        chapter = _unique_chapter(page, site, chapters)
+        yield PageFile(page.path, page.place, page.status, page.reason, chapter, labels, position)
+        position += page.status == "published"
+
+
+def _walk(folder: _Folder, labels: tuple[str, ...], site: SiteSettings) -> Iterator[tuple[_Found, tuple[str, ...]]]:
+    linked = _linked_page(folder, site, root=not labels and not folder.name)
+    if linked:
+        yield linked, labels
+    items: list[tuple[float, str, _Found | _Folder]] = [
+        (page.position, PurePosixPath(page.place.relative).name, page) for page in folder.pages if page is not linked
+    ]
+    items += [(_folder_position(inner, site), inner.name, inner) for inner in folder.folders.values()]
+    for _, _, item in sorted(items, key=lambda entry: entry[:2]):
+        if isinstance(item, _Folder):
+            yield from _walk(item, (*labels, _label(item, site)), site)
+        else:
+            yield item, labels
+
+
+def _linked_page(folder: _Folder, site: SiteSettings, *, root: bool) -> _Found | None:
+    """The page that a folder's label opens: the one its category names, or its index."""
+    if root and site.preset == "docusaurus":
+        return None
+    if "link" in folder.category:
+        link = folder.category["link"]
+        wanted = link.get("id") if isinstance(link, dict) and link.get("type") == "doc" else None
+        local = str(wanted).rsplit("/", 1)[-1]
+        return next((page for page in folder.pages if wanted and page.local_id == local), None)
+    return next((page for page in folder.pages if is_index(page.place)), None)
+
+
+def _folder_position(folder: _Folder, site: SiteSettings) -> float:
+    position = folder.category.get("position")
+    if position is not None:
+        try:
+            return float(position)
+        except (TypeError, ValueError):
+            pass
+    linked = _linked_page(folder, site, root=False)
+    if linked and linked.position != _LAST:
+        return linked.position
+    number = split_number(folder.name, parse=site.number_prefixes).number
+    return _LAST if number is None else number
+
+
+def _label(folder: _Folder, site: SiteSettings) -> str:
+    label = folder.category.get("label")
+    if isinstance(label, str) and label.strip():
+        return label.strip()
+    linked = _linked_page(folder, site, root=False)
+    if linked and linked.title:
+        return linked.title
+    return humanised(split_number(folder.name, parse=site.number_prefixes).name)
+
+
+def _category(folder: Path) -> Mapping[str, Any]:
+    """What `_category_.json` (or `.yml`) of a folder says; nothing when there is none or it is broken."""
+    for name in ("_category_.json", "_category_.yml", "_category_.yaml"):
+        file = folder / name
+        if not file.is_file():
+            continue
+        try:
+            text = read_text(file, str(file))
+            loaded: object = json.loads(text) if name.endswith(".json") else read_yaml(text, str(file))
+        except (PageUnreadable, ValueError, RecursionError) as error:
+            logger.warning("%s is left out: %s", file, error)
+            return {}
+        return loaded if isinstance(loaded, dict) else {}
+    return {}
+
+
+def _by_summary(
+    walked: list[tuple[_Found, tuple[str, ...]]], docs: Path
+) -> list[tuple[_Found, tuple[str, ...]]]:
+    """mdBook's order: as SUMMARY.md names the pages; what it does not name is no page."""
+    summary = docs / "SUMMARY.md"
+    if not summary.is_file():
+        return walked
+    order = {name: place for place, name in enumerate(_SUMMARY_LINK.findall(read_text(summary, "SUMMARY.md")))}
+    for page, _ in walked:
+        if page.status == "published" and page.place.relative not in order:
+            page.status, page.reason = "partial", "SUMMARY.md does not name it"
+    return sorted(walked, key=lambda entry: order.get(entry[0].place.relative, len(order)))
+
+
+def _unique_chapter(page: _Found, site: SiteSettings, taken: set[str]) -> str:
+    """The page's chapter id; where another page has it, the path says more (`01-intro`, then `01-intro.mdx`)."""
+    whole = PurePosixPath(page.place.relative)
+    wanted = [chapter_id(site, page.place, page.front), str(whole.with_suffix("")), str(whole)]
+    numbered = (f"{whole}-{number}" for number in count(2))
+    chapter = next(chapter for chapter in chain(wanted, numbered) if chapter not in taken)
+    taken.add(chapter)
+    return chapter

@@ -1,0 +1,146 @@
+"""The top of a page's file: its bytes as text, and its front matter."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preceptor.errors import PageUnreadable
+
+_FENCED = re.compile(r"---[ \t]*(?:ya?ml)?[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_HEADING = re.compile(r"#[ \t]+(?P<title>\S.*)|(?P<underlined>\S.*)\n=+[ \t]*(?:\n|$)")
+_TITLE_TAIL = re.compile(r"\s*(?:\{#[\w-]+\}|#+)$")
+_UNREADABLE_CHARACTERS = str.maketrans("", "", "\0\ufeff")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where it was built in
+    """YAML as site generators read it: `yes` and dates stay strings, and so do numbers, as they were written."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:[Tt]rue|TRUE|[Ff]alse|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """What the front matter says, as far as links, order and text depend on it."""
+
+    id: str | None = None
+    title: str | None = None
+    slug: str | None = None
+    sidebar_label: str | None = None
+    sidebar_position: float | None = None
+    draft: bool = False
+    unlisted: bool = False
+    hide_title: bool = False
+    number_prefixes: bool = True
+    """Docusaurus' `parse_number_prefixes`."""
+    markdown: bool = False
+    """Docusaurus' `mdx: {format: md}`: the page is CommonMark with HTML, not MDX."""
+    language: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """All of it, for `{frontMatter.…}` in the page."""
+
+
+def read_text(path: Path, source: str) -> str:
+    """The text of a page: UTF-8 (or UTF-16 with its mark), with `\\n` as the only line ending.
+
+    Args:
+        path: The file.
+        source: How the page is named in messages.
+
+    Raises:
+        PageUnreadable: The file cannot be opened, or its bytes are no text.
+    """
+    try:
+        raw = path.read_bytes()
+        encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+        text = raw.decode(encoding)
+    except OSError as error:
+        raise PageUnreadable(source, error.strerror or "it cannot be opened") from error
+    except UnicodeDecodeError as error:
+        raise PageUnreadable(source, f"it is not UTF-8 text (byte {error.start})") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_UNREADABLE_CHARACTERS)
+
+
+def split_front_matter(text: str, source: str) -> tuple[FrontMatter, str]:
+    """The front matter and the rest of the page.
+
+    Raises:
+        PageUnreadable: The front matter is not YAML; no site generator would build the page.
+    """
+    fenced = _FENCED.match(text)
+    values = read_yaml(fenced["yaml"], source) if fenced else None
+    if not fenced or values is None:  # a page may begin with a rule that looks like a fence
+        return FrontMatter(), text
+    return _front_matter(values), text[fenced.end() :]
+
+
+def read_yaml(text: str, source: str) -> dict[str, Any] | None:
+    """A YAML mapping whose scalars are strings, booleans or None; None when it is no mapping.
+
+    Raises:
+        PageUnreadable: It is not YAML.
+    """
+    try:
+        loaded: object = yaml.load(text, _Loader)  # noqa: S506 - the loader is a safe one
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 2}" if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise PageUnreadable(source, f"its front matter is not valid ({problem}{where})") from error
+    if loaded is None:
+        return {}
+    return {str(name): value for name, value in loaded.items()} if isinstance(loaded, dict) else None
+
+
+def content_title(body: str) -> str | None:
+    """Text of the level-1 heading that opens the page (imports may stand before it), as Docusaurus reads it."""
+    rest = body.strip()
+    while rest.startswith("import ") and "\n\n" in rest:
+        rest = rest.split("\n\n", 1)[1].lstrip("\n")
+    heading = _HEADING.match(rest)
+    if not heading:
+        return None
+    title = heading["title"] or heading["underlined"]
+    return _TITLE_TAIL.sub("", title.strip()).replace("`", "").strip() or None
+
+
+def _front_matter(values: Mapping[str, Any]) -> FrontMatter:
+    mdx = values.get("mdx")
+    return FrontMatter(
+        id=_text(values.get("id")),
+        title=_text(values.get("title")),
+        slug=_text(values.get("slug")),
+        sidebar_label=_text(values.get("sidebar_label")),
+        sidebar_position=_number(values.get("sidebar_position")),
+        draft=_flag(values.get("draft"), default=False),
+        unlisted=_flag(values.get("unlisted"), default=False),
+        hide_title=_flag(values.get("hide_title"), default=False),
+        number_prefixes=_flag(values.get("parse_number_prefixes"), default=True),
+        markdown=isinstance(mdx, dict) and mdx.get("format") == "md",
+        language=_text(values.get("lang")) or _text(values.get("language")),
+        values=values,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _flag(value: object, *, default: bool) -> bool:
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower())
+    return value if isinstance(value, bool) else default

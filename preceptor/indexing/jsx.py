@@ -1,0 +1,265 @@
+"""The JavaScript inside MDX, as far as it must be told apart from text: tags, `{expressions}`, imports, exports.
+
+Nothing is evaluated. Brackets and quotes are matched, strings are read, the rest is only skipped over.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_CODE = re.compile(r"""[{}`]|'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|/\*|(?<![:\\])//[^\n]*""", re.DOTALL)
+_TEMPLATE = re.compile(r"\\.|`|\$\{", re.DOTALL)
+_BRACKETS = re.compile(_CODE.pattern + r"|[()\[\]]|\n[ \t]*(?=\n|\Z)", re.DOTALL)
+_TAG_NAME = re.compile(r"[A-Za-z_$][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)*")
+_SPACE = re.compile(r"\s*")
+_ATTRIBUTE_NAME = re.compile(r"[A-Za-z_$@:*#\[(][\w$.:\-\])]*")
+_BARE_VALUE = re.compile(r"[^\s\"'=<>`{}]+")
+_STRING = re.compile(r"""\s*(?P<quote>['"`])(?P<text>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)\s*""", re.DOTALL)
+_NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*")
+_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "", "b": "", "f": "", "v": "", "0": "", "\n": ""}
+_COMMENTS = re.compile(r"(?>\s+|/\*.*?\*/|//[^\n]*)*+", re.DOTALL)
+
+_ESM = re.compile(
+    r"import \s*(?:['\"{*]|type\b|[\w$]+\s*(?:,|\sfrom\b))"
+    r"|export \s*(?:\{|\*|(?:default|const|let|var|function|async|class|type|interface|enum|declare|abstract)\b)"
+)
+_IMPORT = re.compile(r"^[ \t]*import\s+(?P<what>[^'\"]*?)\s*\bfrom\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE)
+_EXPORTED = re.compile(
+    r"^[ \t]*export\s+(?:default\s+)?(?:const|let|var|function\*?|async\s+function|class)\s+(?P<name>[\w$]+)"
+    r"(?:\s*(?::[^=\n]*)?=\s*(?P<value>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`[^`$]*`|-?\d[\d.]*)\s*(?:;|$))?",
+    re.MULTILINE,
+)
+_NAME = re.compile(r"[A-Za-z_$][\w$]*")
+
+_WORK_PER_CHARACTER = 40
+"""How often a page's characters may be looked at in the search for closing brackets, on average."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """`{…}`: what stands between the braces."""
+
+    code: str
+
+    @property
+    def is_comment(self) -> bool:
+        """Whether it holds nothing but comments."""
+        return _COMMENTS.fullmatch(self.code) is not None
+
+    @property
+    def comment(self) -> str:
+        """Text of the comment, when it holds exactly one `/* … */`."""
+        code = self.code.strip()
+        return code[2:-2].strip() if self.is_comment and code[:2] == "/*" and code.find("*/") == len(code) - 2 else ""
+
+    @property
+    def literal(self) -> str | None:
+        """The text of a string without `${}`, or a number; None for any other code."""
+        return literal(self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """`<Name attribute="value">`, `</Name>` or `<Name/>`; a fragment's name is empty."""
+
+    name: str
+    closing: bool = False
+    self_closing: bool = False
+    attributes: Mapping[str, str | Expression] = field(default_factory=dict[str, str | Expression])
+
+    def text(self, *names: str) -> str:
+        """The first of these attributes that is a string."""
+        for name in names:
+            value = self.attributes.get(name)
+            text = value.literal if isinstance(value, Expression) else value
+            if text:
+                return text
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """What a page's imports and exports define."""
+
+    imports: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Default imports: the path by the name."""
+    constants: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Exported strings and numbers."""
+    names: frozenset[str] = frozenset()
+    """Every name that is imported or exported."""
+
+
+class Scanner:
+    """Reads tags and expressions from one text, in time linear in its length.
+
+    A bracket without its partner makes a search run to the end of the text. Many of them would make the time grow
+    with the square, so that the searches share an allowance; when it is used up, brackets are plain text.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._left = length * _WORK_PER_CHARACTER + 10_000
+
+    def expression(self, text: str, start: int, end: int) -> int:
+        """Where the expression that begins at `start` with `{` ends (after its `}`); -1 when it does not."""
+        open_: list[str] = []
+        at = start
+        while self._left > 0:
+            inside_template = open_[-1:] == ["`"]
+            match = (_TEMPLATE if inside_template else _CODE).search(text, at, end)
+            if not match:
+                break
+            at = match.end()
+            found = match[0]
+            if found == "/*":
+                at = text.find("*/", at, end)
+                if at < 0:
+                    break
+                at += 2
+            elif found in ("{", "${") or (found == "`" and not inside_template):
+                open_.append("`" if found == "`" else "{")
+            elif found in ("}", "`"):
+                open_.pop()
+                if not open_:
+                    self._left -= at - start
+                    return at
+        self._left -= end - start
+        return -1
+
+    def esm(self, text: str, start: int) -> int:
+        """Where the imports and exports that begin at `start` end: at the first blank line outside of brackets.
+
+        Returns:
+            The offset of the line break before the blank line, or the text's length; -1 when it is no import or
+            export.
+        """
+        if not _ESM.match(text, start):
+            return -1
+        depth, in_template, first_blank, at = 0, False, -1, start
+        while self._left > 0 and (match := (_TEMPLATE if in_template else _BRACKETS).search(text, at)):
+            at = match.end()
+            found = match[0]
+            if found == "`":
+                in_template = not in_template
+            elif in_template:
+                continue
+            elif found == "/*":
+                close = text.find("*/", at)
+                at = close + 2 if close >= 0 else len(text)
+            elif found in "{([":
+                depth += 1
+            elif found in "})]":
+                depth -= 1
+            elif found.startswith("\n"):
+                first_blank = match.start() if first_blank < 0 else first_blank
+                if depth <= 0:
+                    break
+        else:
+            self._left -= len(text) - start
+            closed = depth <= 0 and not in_template
+            return len(text) if closed or first_blank < 0 else first_blank
+        self._left -= at - start
+        return match.start()
+
+    def tag(self, text: str, start: int, end: int) -> tuple[Tag, int] | None:
+        """The tag that begins at `start` with `<`, and where it ends; None when it is none."""
+        at = start + 1
+        closing = text.startswith("/", at)
+        at += closing
+        name = _TAG_NAME.match(text, at, end)
+        at = name.end() if name else at
+        attributes: dict[str, str | Expression] = {}
+        while self._left > 0:
+            before = at
+            at = self._spaces(text, at, end)
+            if at >= end:
+                break
+            if text[at] == ">":
+                self._left -= at - start
+                return Tag(name[0] if name else "", closing, False, attributes), at + 1
+            if text.startswith("/>", at, end):
+                self._left -= at - start
+                return Tag(name[0] if name else "", closing, True, attributes), at + 2
+            if not name or (at == before and attributes == {} and text[at] != "{"):
+                return None
+            after = self._attribute(text, at, end, attributes)
+            if after < 0:
+                self._left -= at - start
+                return None
+            at = after
+        self._left -= end - start
+        return None
+
+    def _spaces(self, text: str, at: int, end: int) -> int:
+        match = _SPACE.match(text, at, end)
+        return match.end() if match else at
+
+    def _attribute(self, text: str, at: int, end: int, attributes: dict[str, str | Expression]) -> int:
+        if text[at] == "{":  # {...spread}
+            return self.expression(text, at, end)
+        name = _ATTRIBUTE_NAME.match(text, at, end)
+        if not name:
+            return -1
+        equals = self._spaces(text, name.end(), end)
+        if not text.startswith("=", equals, end):
+            attributes[name[0]] = ""
+            return name.end()
+        at = self._spaces(text, equals + 1, end)
+        if at >= end:
+            return -1
+        if text[at] in "\"'":
+            close = text.find(text[at], at + 1, end)
+            if close < 0:
+                self._left -= end - at
+                return -1
+            attributes[name[0]] = html.unescape(text[at + 1 : close])
+            return close + 1
+        if text[at] == "{":
+            close = self.expression(text, at, end)
+            if close > 0:
+                attributes[name[0]] = Expression(text[at + 1 : close - 1])
+            return close
+        bare = _BARE_VALUE.match(text, at, end)
+        if not bare:
+            return -1
+        attributes[name[0]] = html.unescape(bare[0])
+        return bare.end()
+
+
+def bindings(code: str) -> Bindings:
+    """What these imports and exports define."""
+    imports: dict[str, str] = {}
+    constants: dict[str, str] = {}
+    names: set[str] = set()
+    for match in _IMPORT.finditer(code):
+        what = match["what"]
+        names.update(_NAME.findall(what))
+        default = _NAME.match(what)
+        if default:
+            imports[default[0]] = match["path"]
+    for match in _EXPORTED.finditer(code):
+        names.add(match["name"])
+        value = literal(match["value"]) if match["value"] else None
+        if value is not None:
+            constants[match["name"]] = value
+    return Bindings(imports, constants, frozenset(names - {"from", "as", "type"}))
+
+
+def literal(code: str) -> str | None:
+    """The text of a string without `${}`, or of a number; None for any other code."""
+    number = _NUMBER.fullmatch(code)
+    if number:
+        return number[1]
+    string = _STRING.fullmatch(code)
+    if not string or (string["quote"] == "`" and "${" in string["text"]):
+        return None
+    return _ESCAPE.sub(_unescaped, string["text"])
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    digits = match[1] or match[2] or match[3]
+    if digits is None:
+        return _ESCAPED.get(match[4], match[4])
+    code = int(digits, 16)
+    return chr(code) if code < 0xD800 or 0xE000 <= code <= 0x10FFFF else "\ufffd"

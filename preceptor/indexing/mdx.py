@@ -1,0 +1,174 @@
+"""MDX for markdown-it: tags, `{expressions}`, imports and exports beside Markdown, as Docusaurus' parser has them.
+
+A page that MDX would refuse is still read: what is no tag or expression stays text.
+"""
+
+import re
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
+
+from preceptor.indexing.jsx import Expression, Scanner, Tag
+
+_BLOCK_ALTERNATIVES = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+_NOT_CODE = re.compile(r"#")
+"""`{#id}` is the id of a heading."""
+
+
+def mdx_plugin(md: MarkdownIt) -> None:
+    """Read MDX in place of HTML and indented code.
+
+    Tokens: `mdx_tag` and `mdx_expression`, whose meta has `tag` (a `Tag`) or `expression` (an `Expression`). The code
+    of imports and exports is appended to the list `esm` of the environment.
+    """
+    md.disable(["code", "html_block", "html_inline", "lheading", "paragraph"])
+    md.block.ruler.before("fence", "mdx_comment", _comment_block, _BLOCK_ALTERNATIVES)
+    md.block.ruler.before("fence", "mdx_flow", _flow, _BLOCK_ALTERNATIVES)
+    md.block.ruler.before("fence", "mdx_esm", _esm)
+    md.block.ruler.after("paragraph", "mdx_paragraph", _paragraph)
+    md.inline.ruler.before("autolink", "mdx_text", _text)
+
+
+def _scanner(state: StateBlock | StateInline) -> Scanner:
+    scanner = state.env.get("scanner")
+    if not isinstance(scanner, Scanner):
+        scanner = state.env["scanner"] = Scanner(len(state.src))
+    return scanner
+
+
+def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+    """Tags and expressions that have their lines to themselves."""
+    at = state.bMarks[start_line] + state.tShift[start_line]
+    if state.src[at : at + 1] not in ("<", "{"):
+        return False
+    end = state.eMarks[end_line - 1]
+    parts: list[Tag | Expression] = []
+    while state.src[at : at + 1] in ("<", "{"):
+        part = _part(state, at, end)
+        if part is None:
+            return False
+        parts.append(part[0])
+        at = state.skipSpaces(part[1])
+    line = start_line
+    while state.eMarks[line] < at:
+        line += 1
+    if at != state.eMarks[line]:
+        return False
+    if not silent:
+        state.line = line + 1
+        for part in parts:
+            _push(state, part, block=True)
+    return True
+
+
+def _text(state: StateInline, silent: bool) -> bool:  # noqa: FBT001
+    """Tags, expressions and comments among text."""
+    if state.src[state.pos] not in "<{":
+        return False
+    if state.src.startswith("<!--", state.pos):
+        close = state.src.find("-->", state.pos + 4, state.posMax)
+        if close >= 0:
+            state.pos = close + 3
+        return close >= 0
+    part = _part(state, state.pos, state.posMax)
+    if part is None:
+        return False
+    if not silent:
+        _push(state, part[0], block=False)
+    state.pos = part[1]
+    return True
+
+
+def _part(state: StateBlock | StateInline, at: int, end: int) -> tuple[Tag | Expression, int] | None:
+    scanner = _scanner(state)
+    if state.src[at] == "<":
+        return scanner.tag(state.src, at, end)
+    if _NOT_CODE.match(state.src, at + 1):
+        return None
+    close = scanner.expression(state.src, at, end)
+    return (Expression(state.src[at + 1 : close - 1]), close) if close > 0 else None
+
+
+def _push(state: StateBlock | StateInline, part: Tag | Expression, *, block: bool) -> None:
+    kind = "tag" if isinstance(part, Tag) else "expression"
+    token = state.push(f"mdx_{kind}", "", 0)
+    token.block = block
+    token.meta = {kind: part}
+
+
+def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+    """`<!-- … -->`, with blank lines if it likes; text after it on its last line is a paragraph."""
+    start = state.bMarks[start_line] + state.tShift[start_line]
+    if not state.src.startswith("<!--", start):
+        return False
+    close = state.src.find("-->", start + 4, state.eMarks[end_line - 1])
+    if close < 0:
+        return False
+    if silent:
+        return True
+    line = start_line
+    while state.eMarks[line] < close:
+        line += 1
+    state.line = line + 1
+    rest = state.src[close + 3 : state.eMarks[line]].strip()
+    if rest:
+        _push_inline(state, "paragraph", "p", rest, (line, line + 1))
+    return True
+
+
+def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+    """Imports and exports: at the beginning of a line, in no container, after a blank line or another block."""
+    start = state.bMarks[start_line]
+    if state.level or state.blkIndent or state.tShift[start_line] or not state.src.startswith(("import ", "export "), start):
+        return False
+    end = _scanner(state).esm(state.src, start)
+    if end < 0:
+        return False
+    if silent:
+        return True
+    line = start_line
+    while line + 1 < end_line and state.bMarks[line + 1] <= end:
+        line += 1
+    state.line = line + 1
+    state.env.setdefault("esm", []).append(state.src[start : state.eMarks[line]])
+    return True
+
+
+def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: ARG001, FBT001
+    """A paragraph or an underlined heading. Without indented code, any block may end it, however far it is indented."""
+    rules = state.md.block.ruler.getRules("paragraph")
+    old_parent, state.parentType = state.parentType, "paragraph"
+    line, level = start_line + 1, 0
+    while line < state.lineMax and not state.isEmpty(line):
+        if state.sCount[line] >= state.blkIndent:
+            level = _underline(state, line)
+            if level:
+                break
+        if state.sCount[line] >= 0 and any(rule(state, line, state.lineMax, True) for rule in rules):
+            break
+        line += 1
+    content = state.getLines(start_line, line, state.blkIndent, False).strip()
+    state.line = line + bool(level)
+    if level:
+        _push_inline(state, "heading", f"h{level}", content, (start_line, line))
+    else:
+        _push_inline(state, "paragraph", "p", content, (start_line, line))
+    state.parentType = old_parent
+    return True
+
+
+def _underline(state: StateBlock, line: int) -> int:
+    """Level of the heading that this line underlines; 0 when it is no underline."""
+    text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].rstrip()
+    if text and set(text) == {"="}:
+        return 1
+    return 2 if text and set(text) == {"-"} else 0
+
+
+def _push_inline(state: StateBlock, name: str, tag: str, content: str, lines: tuple[int, int]) -> None:
+    opened = state.push(f"{name}_open", tag, 1)
+    opened.map = list(lines)
+    inline = state.push("inline", "", 0)
+    inline.content, inline.children, inline.map = content, [], list(lines)
+    state.push(f"{name}_close", tag, -1)

@@ -1,0 +1,93 @@
+"""Read one page: its file, the partials it imports, its headings and its text by section."""
+
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from preceptor.errors import PageUnreadable
+from preceptor.indexing.anchors import anchors
+from preceptor.indexing.discover import Book, PageFile
+from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
+from preceptor.indexing.language import language_of
+from preceptor.indexing.page import Page, PageSection
+from preceptor.indexing.site import page_url, split_number
+from preceptor.indexing.text import Source, Writer, content_title
+from preceptor.indexing.tree import Flavour, parse_tree
+from preceptor.settings import SiteSettings
+
+_UNWRAPPED = tuple(
+    re.compile(rf"(^|\n) *{fence} *mdx-code-block\n(?P<inside>.*?)\n *{fence}(?=\n|\Z)", re.DOTALL)
+    for fence in ("```", "````")
+)
+"""What Docusaurus takes out of its fence before it parses (a shelter from translation tools)."""
+_DEEPEST_PARTIAL = 8
+
+
+def read_page(book: Book, file: PageFile) -> Page:
+    """Read a page, whatever its status.
+
+    Raises:
+        PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML.
+    """
+    front, body = split_front_matter(read_text(file.path, file.source), file.source)
+    site = book.site
+    source = _source(book, file.path, front, body, ())
+    heading = content_title(source.tree)
+    writer = Writer(source, site, heading)
+    sections = writer.write()
+    shown = writer.plain(heading.children) if heading else ""
+    name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
+    title = (front.title or "").strip() or shown or front.id or name
+    headings = [(entry.level, entry.id, entry.text) for entry in writer.headings]
+    untitled = front.hide_title or front.title == ""
+    if site.preset == "docusaurus" and not heading and not untitled:
+        headings.insert(0, (1, "", title))  # its theme shows the title where the page has none
+    return Page(
+        source=file.source,
+        status=file.status,
+        reason=file.reason,
+        chapter=file.chapter,
+        title=title,
+        url=page_url(site, file.place, front),
+        breadcrumb=file.breadcrumb,
+        position=file.position,
+        headings=tuple(headings),
+        sections=tuple(_below_title(section, title) for section in sections),
+        language=front.language or language_of("\n".join(section.text for section in sections), book.language),
+    )
+
+
+def _below_title(section: PageSection, title: str) -> PageSection:
+    """The section; the one whose heading is the chapter's title needs no heading of its own."""
+    own_title = section.path == (title,) and section.heading == title
+    return replace(section, heading="" if not section.anchor else section.heading, path=()) if own_title else section
+
+
+def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> Source:
+    site = book.site
+    if site.preset == "docusaurus":
+        for fenced in _UNWRAPPED:
+            body = fenced.sub(r"\1\g<inside>", body)
+    tree, bindings = parse_tree(body, _flavour(site, path, front))
+    load = partial(_partial, book, path.parent, (*above, path))
+    return Source(tree, bindings, front.values, anchors(site), load)
+
+
+def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
+    mdx = not front.markdown if site.preset == "docusaurus" else path.suffix == ".mdx"
+    return Flavour(mdx, directives=site.preset == "docusaurus", exclamations=site.preset == "mkdocs")
+
+
+def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> Source | None:
+    """The Markdown file that a page imports; None when it is not in the book, or imports itself."""
+    root = book.source if book.docs != book.source else book.docs.parent
+    path = (root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
+    if not path.is_relative_to(book.source) or not path.is_file() or path in above or len(above) > _DEEPEST_PARTIAL:
+        return None
+    source = path.relative_to(book.source).as_posix()
+    try:
+        front, body = split_front_matter(read_text(path, source), source)
+    except PageUnreadable:
+        return None
+    return _source(book, path, front, body, above)

@@ -1,0 +1,139 @@
+"""Where a site generator puts a page: the path of its link, for each preset of `site` in the settings.
+
+Docusaurus' rules are those of version 3 (plug-in content-docs); they are written out in docs/links.md.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from preceptor.indexing.front import FrontMatter
+from preceptor.settings import SiteSettings
+
+_NO_PREFIX = re.compile(r"[0-9]+[-_.][0-9]")
+"""Dates and versions (`2021-11-foo`, `7.0-foo`) are no number prefixes."""
+_PREFIX = re.compile(r"(?P<number>[0-9]+)\s*[-_.]+\s*(?P<rest>[^-_.\s].*)", re.DOTALL)
+_UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}?#]|%(?![0-9A-Fa-f]{2})")
+
+
+class Numbered(NamedTuple):
+    """A file's or folder's name, taken apart."""
+
+    name: str
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page's file is."""
+
+    source: str
+    """Below the book's folder."""
+    relative: str
+    """Below the docs folder."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders from the docs folder down to the page."""
+        return PurePosixPath(self.relative).parts[:-1]
+
+    @property
+    def stem(self) -> str:
+        """Name of the file without its suffix."""
+        return PurePosixPath(self.relative).stem
+
+
+def page_url(site: SiteSettings, place: Place, front: FrontMatter) -> str:
+    """The page's link: `site.url`, then the path that the site generator gives it."""
+    if site.preset == "plain":
+        path = join(site.base_url, place.source)
+    elif site.preset == "mdbook":
+        path = join(site.base_url, _mdbook_path(place))
+    elif site.preset == "mkdocs":
+        path = join(site.base_url, _mkdocs_path(place))
+    else:
+        path = _trailing_slash(site, permalink(site, place, front))
+    return site.url.rstrip("/") + link_safe(path)
+
+
+def permalink(site: SiteSettings, place: Place, front: FrontMatter) -> str:
+    """What Docusaurus calls the page's permalink: `baseUrl`, `routeBasePath` and the slug, not encoded."""
+    return join(site.base_url, site.route_base_path, _slug(site, place, front))
+
+
+def chapter_id(site: SiteSettings, place: Place, front: FrontMatter) -> str:
+    """The page's path without number prefixes and suffix."""
+    parse = site.number_prefixes and front.number_prefixes
+    return "/".join(split_number(part, parse=parse).name for part in (*place.folders, place.stem))
+
+
+def is_index(place: Place) -> bool:
+    """Whether the page stands for its folder: `index`, `README`, or named as the folder is."""
+    names = {"index", "readme", *(folder.lower() for folder in place.folders[-1:])}
+    return place.stem.lower() in names
+
+
+def split_number(name: str, *, parse: bool = True) -> Numbered:
+    """`01-intro` as `intro` and 1; a name without a number prefix as it is."""
+    match = _PREFIX.fullmatch(name) if parse and not _NO_PREFIX.match(name) else None
+    return Numbered(match["rest"], int(match["number"])) if match else Numbered(name, None)
+
+
+def resolve(path: str, folder: str) -> str:
+    """A path seen from a folder, with `.` and `..` taken out, as browsers do it.
+
+    Args:
+        path: Relative, or absolute with a leading `/`.
+        folder: Absolute, with a trailing `/`.
+    """
+    parts = path.split("/") if path.startswith("/") else [*folder.split("/")[:-1], *path.split("/")]
+    resolved: list[str] = []
+    for part in parts:
+        if part == "..":
+            resolved = resolved[:-1]
+        elif part != ".":
+            resolved.append(part)
+    if parts[-1] in (".", "..") and resolved[-1:] != [""]:
+        resolved.append("")
+    if resolved[:1] != [""]:
+        resolved.insert(0, "")
+    return "/".join(resolved) or "/"
+
+
+def join(*parts: str) -> str:
+    """Parts of a path with one slash between them and in front; a trailing slash of the last part is kept."""
+    return re.sub(r"/{2,}", "/", "/" + "/".join(parts))
+
+
+def link_safe(path: str) -> str:
+    """The path with what would break a link percent-encoded; letters of all scripts stay readable."""
+    return _UNSAFE_IN_LINK.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), path)
+
+
+def _slug(site: SiteSettings, place: Place, front: FrontMatter) -> str:
+    if front.slug and front.slug.startswith("/"):
+        return front.slug
+    parse = site.number_prefixes and front.number_prefixes
+    folders = [split_number(folder, parse=parse).name for folder in place.folders]
+    folder = "/".join(["", *folders, ""])
+    if not front.slug and is_index(place):
+        return folder
+    name = split_number(place.stem, parse=parse).name
+    return resolve(front.slug or front.id or name, folder)
+
+
+def _trailing_slash(site: SiteSettings, path: str) -> str:
+    if site.trailing_slash is None or path in ("/", site.base_url):
+        return path
+    return path.rstrip("/") + ("/" if site.trailing_slash else "")
+
+
+def _mdbook_path(place: Place) -> str:
+    name = "index" if place.stem.lower() == "readme" else place.stem
+    return "/".join([*place.folders, f"{name}.html"])
+
+
+def _mkdocs_path(place: Place) -> str:
+    own = () if place.stem.lower() in ("index", "readme") else (place.stem,)
+    return "/".join([*place.folders, *own, ""])

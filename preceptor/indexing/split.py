@@ -1,0 +1,167 @@
+"""Cut a page into passages: by section first, then by tokens of the embedding model.
+
+Blocks stay whole where they fit. A table that is too long is cut between rows, and each part has the header row; a
+code block is cut between lines, and each part has its fences; prose is cut where it hurts least.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from semantic_text_splitter import TextSplitter
+from tokenizers import Tokenizer
+
+from preceptor.indexing.page import Block, Page, PageSection
+from preceptor.indexing.site import link_safe
+from preceptor.library.passage import Passage, passage_id, passage_key
+
+_PARAGRAPHS = "\n\n"
+
+
+def passages(
+    page: Page,
+    *,
+    book: str,
+    book_title: str,
+    tokenizer: Tokenizer,
+    chunk_size: int,
+    chunk_overlap: int,
+    taken: set[str],
+) -> list[Passage]:
+    """The passages of a page, in its order; none of a page that is not published.
+
+    Args:
+        page: As `read_page` gives it.
+        book: Id of the book.
+        book_title: First part of every breadcrumb.
+        tokenizer: The embedding model's, without truncation and padding.
+        chunk_size: Longest `embedded_text`, in tokens, the tokenizer's own special tokens included.
+        chunk_overlap: Tokens of prose that a passage repeats of the one before it in its section.
+        taken: Keys that other passages of the book have; those given here are added.
+    """
+    if page.status != "published":
+        return []
+    measure = _Measure(tokenizer)
+    made: list[Passage] = []
+    ordinals: Counter[str] = Counter()
+    for section in page.sections:
+        breadcrumb = _breadcrumb((book_title, *page.breadcrumb, page.title, *section.path), measure, chunk_size // 2)
+        room = chunk_size - measure.special - measure(" › ".join(breadcrumb))
+        for text in _texts(section, measure, room, min(chunk_overlap, room // 2)):
+            ordinal = ordinals[section.anchor]
+            ordinals[section.anchor] += 1
+            point = passage_id(book, page.chapter, section.anchor, ordinal)
+            key = passage_key(point, taken)
+            taken.add(key)
+            made.append(
+                Passage(
+                    id=point,
+                    key=key,
+                    book=book,
+                    chapter=page.chapter,
+                    title=page.title,
+                    breadcrumb=breadcrumb,
+                    url=page.url + (f"#{link_safe(section.anchor)}" if section.anchor else ""),
+                    anchor=section.anchor,
+                    heading=section.heading,
+                    position=page.position,
+                    order=len(made),
+                    ordinal=ordinal,
+                    text=text,
+                    language=page.language,
+                )
+            )
+    return made
+
+
+class _Measure:
+    """Counts tokens."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.special = tokenizer.num_special_tokens_to_add(is_pair=False)
+
+    def __call__(self, text: str) -> int:
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def all(self, texts: Sequence[str]) -> list[int]:
+        """The counts of several texts, on all cores."""
+        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+
+def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[str, ...]:
+    """The parts without neighbours that say the same, shortened from the front to leave room for the text."""
+    distinct = [part for place, part in enumerate(parts) if part and part != parts[place - 1 : place or None][-1:]]
+    while len(distinct) > 1 and measure(" › ".join(distinct)) > room:
+        distinct.pop(0)
+    if measure(distinct[0]) > room:
+        distinct = [TextSplitter.from_callback(measure, room).chunks(distinct[0])[0]]
+    return tuple(distinct)
+
+
+def _texts(section: PageSection, measure: _Measure, room: int, overlap: int) -> Iterator[str]:
+    """The section's passages: pieces of its blocks, put together as long as they fit."""
+    pieces = list(_pieces(section.blocks, measure, room - overlap))
+    text, size = "", 0
+    for piece, tokens in zip(pieces, measure.all(pieces), strict=True):
+        if text and size + tokens > room:
+            yield text
+            shared = _tail(text, measure, overlap) if overlap else ""
+            text, size = shared, measure(shared)
+        text = f"{text}{_PARAGRAPHS}{piece}" if text else piece
+        size += tokens
+    if text:
+        yield text
+
+
+def _pieces(blocks: Sequence[Block], measure: _Measure, room: int) -> Iterator[str]:
+    """Pieces that each fit; a line that announces a block goes with the first piece of it."""
+    lead, lead_size = "", 0
+    for block, size in zip(blocks, measure.all([block.text for block in blocks]), strict=True):
+        if block.lead and lead_size + size <= room // 2:
+            lead, lead_size = f"{lead}\n{block.text}" if lead else block.text, lead_size + size
+            continue
+        first, *others = [block.text] if lead_size + size <= room else _cut(block, measure, room - lead_size)
+        yield f"{lead}\n{first}" if lead else first
+        yield from others
+        lead, lead_size = "", 0
+    if lead:
+        yield lead
+
+
+def _cut(block: Block, measure: _Measure, room: int) -> list[str]:
+    """Pieces of a block that does not fit as a whole."""
+    lines = block.text.split("\n")
+    if block.kind == "table":
+        return _cut_lines(lines[:2], lines[2:], [], measure, room)
+    if block.kind == "code":
+        return _cut_lines(lines[:1], lines[1:-1], lines[-1:], measure, room)
+    return TextSplitter.from_callback(measure, room).chunks(block.text)
+
+
+def _cut_lines(
+    before: list[str], lines: list[str], after: list[str], measure: _Measure, room: int
+) -> list[str]:
+    """Groups of lines that fit, each between the same lines; a line that is too long is cut on its own."""
+    around = sum(measure.all([*before, *after]))
+    if around > room // 2:  # a header row of the length of a page
+        return TextSplitter.from_callback(measure, room).chunks("\n".join([*before, *lines, *after]))
+    splitter = TextSplitter.from_callback(measure, room - around, trim=False)
+    parts: list[list[str]] = [[]]
+    size = 0
+    for line, tokens in zip(lines, measure.all(lines), strict=True):
+        for piece in [line] if tokens <= room - around else splitter.chunks(line):
+            tokens = tokens if piece is line else measure(piece)
+            if parts[-1] and size + tokens > room - around:
+                parts.append([])
+                size = 0
+            parts[-1].append(piece)
+            size += tokens
+    return ["\n".join([*before, *part, *after]) for part in parts if any(map(str.strip, part))]
+
+
+def _tail(text: str, measure: _Measure, overlap: int) -> str:
+    """The last sentences of a passage, as far as they fit; nothing when it ends in code or a table."""
+    last = text.rsplit(_PARAGRAPHS, 1)[-1]
+    if last.endswith(("```", "|", "$$")):
+        return ""
+    return TextSplitter.from_callback(measure, overlap).chunks(last)[-1]

@@ -1,0 +1,227 @@
+"""A page as a tree: Markdown's tokens, MDX's tags and HTML's tags as one kind of element.
+
+Tags need not be balanced: what is left open ends with the Markdown block around it, and a stray end tag is ignored.
+"""
+
+import html
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.admon import admon_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.footnote import footnote_plugin
+
+from preceptor.indexing.directive import Directive, container_directive, directive_plugin
+from preceptor.indexing.jsx import Bindings, Expression, Scanner, Tag, bindings
+from preceptor.indexing.mdx import mdx_plugin
+
+VOID = frozenset({"area", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
+_BLOCKS = frozenset(
+    "address article aside blockquote caption center dd details div dl dt fieldset figcaption figure footer form h1 h2 "
+    "h3 h4 h5 h6 header hr li main nav ol p pre section summary table tbody td tfoot th thead tr ul".split()
+)
+_DEEPEST = 150
+"""Elements inside one another; tags further down are passed over, their text is kept."""
+_UNSHOWN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<[!?][^>]*>|<(?P<name>script|style)\b.*?(?:</(?P=name)\s*>|\Z)", re.DOTALL | re.IGNORECASE
+)
+
+
+@dataclass(slots=True)
+class Element:
+    """An HTML element, a component, or (with `#` before the name) something that HTML has no element for."""
+
+    name: str
+    attributes: Mapping[str, str | Expression] = field(default_factory=dict[str, str | Expression])
+    children: "list[Element | str]" = field(default_factory=list["Element | str"])
+    markdown: bool = False
+    """Whether Markdown made it; else a tag did."""
+    block: bool = False
+    """Whether it stands apart from the text around it."""
+    expression: Expression | None = None
+
+    def text(self, *names: str) -> str:
+        """The first of these attributes that is a string."""
+        return Tag(self.name, attributes=self.attributes).text(*names)
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """Which kind of Markdown a page is written in."""
+
+    mdx: bool
+    """MDX in place of HTML and indented code."""
+    directives: bool
+    """Docusaurus' `:::note` and its kin."""
+    exclamations: bool = False
+    """MkDocs' `!!! note`."""
+
+
+def parse_tree(text: str, flavour: Flavour) -> tuple[Element, Bindings]:
+    """The page as a tree, and what its imports and exports define."""
+    env: dict[str, Any] = {}
+    md = _markdown(flavour)
+    builder = _Builder(md, env, len(text))
+    builder.add(md.parse(text, env))
+    return builder.root, bindings("\n".join(env.get("esm", ())))
+
+
+@lru_cache
+def _markdown(flavour: Flavour) -> MarkdownIt:
+    md = MarkdownIt("commonmark", {"maxNesting": 100, "html": not flavour.mdx})
+    md.enable(["table", "strikethrough"])
+    md.options["tasklists"] = True
+    md.options["strikethrough_single_tilde"] = True
+    md.options["alerts"] = not flavour.directives
+    md.use(footnote_plugin, inline=False)
+    md.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=True, double_inline=True)
+    if flavour.mdx:
+        md.use(mdx_plugin)
+    if flavour.directives:
+        md.use(directive_plugin)
+    if flavour.exclamations:
+        md.use(admon_plugin)
+    return md
+
+
+class _Builder:
+    """Puts tokens into a tree."""
+
+    def __init__(self, md: MarkdownIt, env: dict[str, Any], length: int) -> None:
+        self._md = md
+        self._env = env
+        self._scanner = Scanner(length)
+        self.root = Element("#page", markdown=True)
+        self._open = [self.root]
+
+    def add(self, tokens: Sequence[Token]) -> None:
+        """Append tokens, blocks or those of a line."""
+        for token in tokens:
+            match token.type:
+                case "inline":
+                    self.add(token.children or ())
+                case "text":
+                    self._append(token.content)
+                case "softbreak":
+                    self._append("\n")
+                case "image":
+                    self._append(Element("img", children=self._apart(token.children or ()), markdown=True))
+                case "mdx_tag":
+                    self._tag(token.meta["tag"], block=token.block)
+                case "html_inline" | "html_block":
+                    self._html(token)
+                case "container_directive_open":
+                    self._push(self._directive("#container", container_directive(token.info) or Directive("")))
+                case "leaf_directive" | "text_directive":
+                    self._append(self._directive(f"#{token.type}", token.meta["directive"]))
+                case kind if kind in _LEAVES:
+                    self._append(_LEAVES[kind](token))
+                case kind if token.nesting > 0:
+                    self._push(_opened(token))
+                case _ if token.nesting < 0:
+                    self._pop()
+                case _:
+                    self._append(token.content)
+
+    def _append(self, child: Element | str) -> None:
+        self._open[-1].children.append(child)
+
+    def _push(self, element: Element) -> None:
+        self._append(element)
+        self._open.append(element)
+
+    def _pop(self) -> None:
+        """Close the innermost element that Markdown opened, with the tags left open in it."""
+        while len(self._open) > 1 and not self._open.pop().markdown:
+            pass
+
+    def _apart(self, tokens: Sequence[Token]) -> list[Element | str]:
+        """What the tokens are as a tree of their own."""
+        top = Element("#apart", markdown=True)
+        outer, self._open = self._open, [top]
+        self.add(tokens)
+        self._open = outer
+        return top.children
+
+    def _tag(self, tag: Tag, *, block: bool) -> None:
+        if tag.closing:
+            self._close(tag.name)
+            return
+        element = Element(tag.name, tag.attributes, block=block or tag.name in _BLOCKS)
+        if tag.self_closing or tag.name.lower() in VOID or len(self._open) > _DEEPEST:
+            self._append(element)
+        else:
+            self._push(element)
+
+    def _close(self, name: str) -> None:
+        for depth in range(len(self._open) - 1, 0, -1):
+            if self._open[depth].markdown:
+                return
+            if self._open[depth].name == name:
+                del self._open[depth:]
+                return
+
+    def _html(self, token: Token) -> None:
+        for part in html_parts(token.content, self._scanner):
+            if isinstance(part, Tag):
+                self._tag(replace(part, name=part.name.lower()), block=part.name.lower() in _BLOCKS)
+            else:
+                self._append(html.unescape(part))
+        if token.block:
+            self._append(Element("#end", block=True))
+
+    def _directive(self, name: str, directive: Directive) -> Element:
+        label = Element("#label", markdown=True)
+        label.children = self._apart(self._md.parseInline(directive.title, self._env)) if directive.title else []
+        bare = not directive.title and not directive.braces
+        attributes = {"name": directive.name, "bare": "yes" if bare else ""}
+        return Element(name, attributes, [label], markdown=True, block=name != "#text_directive")
+
+
+_LEAVES: Mapping[str, Callable[[Token], Element]] = {
+    "hr": lambda _: Element("hr", markdown=True, block=True),
+    "hardbreak": lambda _: Element("br", markdown=True),
+    "code_inline": lambda token: Element("code", children=[token.content], markdown=True),
+    "fence": lambda token: Element("pre", {"info": token.info.strip()}, [token.content], markdown=True, block=True),
+    "code_block": lambda token: Element("pre", {}, [token.content], markdown=True, block=True),
+    "math_inline": lambda token: Element("#math", {"mark": token.markup}, [token.content], markdown=True),
+    "math_inline_double": lambda token: Element("#math", {"mark": "$$"}, [token.content], markdown=True),
+    "math_block": lambda token: Element("#math", {"mark": "$$"}, [token.content], markdown=True, block=True),
+    "mdx_expression": lambda token: Element("#expression", block=token.block, expression=token.meta["expression"]),
+    "footnote_ref": lambda token: Element("#reference", {"number": str(token.meta["id"] + 1)}, markdown=True),
+    "footnote_anchor": lambda _: Element("#back", markdown=True),
+}
+
+
+def _opened(token: Token) -> Element:
+    """The element that a token opens."""
+    if token.type == "footnote_block_open":
+        return Element("#footnotes", markdown=True, block=True)
+    if token.type == "footnote_open":
+        return Element("#footnote", {"number": str(token.meta["id"] + 1)}, markdown=True, block=True)
+    if token.type in ("alert_title_open", "admonition_title_open"):
+        return Element("#title", markdown=True, block=True)
+    start = {"start": str(token.attrs["start"])} if "start" in token.attrs else {}
+    return Element(token.tag, start, markdown=True, block=token.block)
+
+
+def html_parts(raw: str, scanner: Scanner) -> Iterator[Tag | str]:
+    """Tags and text of a piece of HTML, in order."""
+    raw = _UNSHOWN.sub("", raw)
+    text_from = at = 0
+    while (at := raw.find("<", at)) >= 0:
+        found = scanner.tag(raw, at, len(raw))
+        if not found or found[0] == Tag(""):
+            at += 1
+            continue
+        if text_from < at:
+            yield raw[text_from:at]
+        yield found[0]
+        text_from = at = found[1]
+    if text_from < len(raw):
+        yield raw[text_from:]
