@@ -40,6 +40,14 @@
     ├── SessionError
     │   ├── SessionNotFound
     │   └── SessionBusy
+    ├── RequestRefused           the service does not take this request, or not now
+    │   ├── RequestInvalid
+    │   ├── KeyMissing
+    │   ├── OperatorsOnly
+    │   ├── RateLimited
+    │   ├── BudgetSpent
+    │   ├── Overloaded
+    │   └── Stopping
     ├── TraceNotFound
     ├── TracesUnavailable        the file of runs is damaged or locked
     └── EvaluationError
@@ -51,7 +59,8 @@ Each class builds its own message: what happened, with which value, what to do. 
 value is never echoed, because it may be a key.
 """
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 
@@ -141,8 +150,8 @@ class VectorInvalid(EmbeddingError):
 
     def __init__(self, of: str, reason: str) -> None:
         super().__init__(
-            f"The vector of {of} cannot be used: {reason}. The embedding model gave it: check `embedding.model` "
-            "and the files in `embedding.path`."
+            f"The vector of {of} cannot be used: {reason}. The embedding model gave it: check "
+            "`embedding.model` and the files in `embedding.path`."
         )
 
 
@@ -177,7 +186,9 @@ class IndexIncompatible(IndexError_):
 
     def __init__(self, collection: str, what: str, *, found: object, wanted: object, mend: str = "") -> None:
         self.collection = collection
-        mend = mend or "Build it again with `preceptor index --source BOOK --rebuild`, or restore the setting."
+        mend = mend or (
+            "Build it again with `preceptor index --source BOOK --rebuild`, or restore the setting."
+        )
         super().__init__(
             f"The collection `{collection}` was built with {what} {found}, but this Preceptor is set to "
             f"{wanted}. {mend}"
@@ -201,9 +212,9 @@ class IndexFolderUnusable(IndexError_):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(
-            f"The folder `{path}` of the embedded index cannot be used: {reason}. Whoever runs Preceptor needs "
-            "to read and write there (the engine opens its files for writing even to search): mend that, or set "
-            "`index.path`."
+            f"The folder `{path}` of the embedded index cannot be used: {reason}. Whoever runs Preceptor "
+            "needs to read and write there (the engine opens its files for writing even to search): mend "
+            "that, or set `index.path`."
         )
 
 
@@ -213,8 +224,8 @@ class IndexHasNoPrevious(IndexError_):
     def __init__(self, collection: str) -> None:
         self.collection = collection
         super().__init__(
-            f"The collection `{collection}` has no earlier version to go back to: only the one before the last "
-            "change is kept."
+            f"The collection `{collection}` has no earlier version to go back to: only the one before the "
+            "last change is kept."
         )
 
 
@@ -408,7 +419,9 @@ class DeadlineExceeded(TutorError):
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        super().__init__(f"The answer was not ready within {seconds:g} s. Ask again, or ask a shorter question.")
+        super().__init__(
+            f"The answer was not ready within {seconds:g} s. Ask again, or ask a shorter question."
+        )
 
 
 class SessionError(PreceptorError):
@@ -431,7 +444,78 @@ class SessionBusy(SessionError):
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
-        super().__init__("This conversation is still answering earlier questions. Wait for them, then ask again.")
+        super().__init__(
+            "This conversation is still answering earlier questions. Wait for them, then ask again."
+        )
+
+
+class RequestRefused(PreceptorError):
+    """The service does not take this request, or not now."""
+
+
+class RequestInvalid(RequestRefused):
+    """The body does not fit the contract."""
+
+    def __init__(self, details: Mapping[str, str]) -> None:
+        self.details = dict(details)
+        name, wrong = next(iter(details.items()))
+        super().__init__(f"The request does not fit: `{name}`: {wrong}.")
+
+
+class KeyMissing(RequestRefused):
+    """The service asks for a key, and the request bears none that it knows."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A key is needed. Send one that the operator gave you, as `Authorization: Bearer YOUR-KEY` or "
+            "`X-API-Key: YOUR-KEY`."
+        )
+
+
+class OperatorsOnly(RequestRefused):
+    """Without an operator key, a page of the operator's answers only this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This page answers only requests from its own machine. To see it from elsewhere, set "
+            "PRECEPTOR_SERVER__OPERATOR_KEY and send that key as `Authorization: Bearer`."
+        )
+
+
+class RateLimited(RequestRefused):
+    """One client asks too often."""
+
+    def __init__(self, rate: str, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"Too many questions: {rate} are answered. Ask again in {retry_after:.0f} s.")
+
+
+class BudgetSpent(RequestRefused):
+    """A client, or all of them together, have asked as much as a day allows."""
+
+    def __init__(self, *, whose: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        hours = math.ceil(retry_after / 3600)
+        super().__init__(f"{whose} for today are used up. Ask again in {hours} h, when the day is over.")
+
+
+class Overloaded(RequestRefused):
+    """As many answers as may be are being made, and no place came free in time."""
+
+    def __init__(self, *, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(
+            f"Too many questions are being answered right now. Ask again in {retry_after:.0f} s."
+        )
+
+
+class Stopping(RequestRefused):
+    """The service is about to stop: it begins no answer, and in the end cuts those that run."""
+
+    retry_after = 5.0
+
+    def __init__(self) -> None:
+        super().__init__("The service is being restarted. Ask again in a few seconds.")
 
 
 class TraceNotFound(PreceptorError):
@@ -478,11 +562,15 @@ class ReportInvalid(EvaluationError):
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
-        super().__init__(f"`{path}` is not a report: {reason}. Make one with `preceptor evaluate --save {path}`.")
+        super().__init__(
+            f"`{path}` is not a report: {reason}. Make one with `preceptor evaluate --save {path}`."
+        )
 
 
 class ReportsNotComparable(EvaluationError):
     """Two reports do not measure the same thing."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"The two reports cannot be compared: {reason}. Run `preceptor evaluate --save` again.")
+        super().__init__(
+            f"The two reports cannot be compared: {reason}. Run `preceptor evaluate --save` again."
+        )

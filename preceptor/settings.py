@@ -7,11 +7,12 @@ environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXE
 import os
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from preceptor.errors import SettingsError
 
@@ -34,6 +35,7 @@ UNPREFIXED = {
 _DEFAULT_ENV = "production"
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
+_AccessKey = Annotated[SecretStr, Field(min_length=16, max_length=500)]
 
 
 class _Section(BaseModel):
@@ -49,7 +51,7 @@ class BookSettings(_Section):
     """As readers know it; empty: from the folder's name."""
     subject: str = ""
     """What it teaches, in a few words, for the tutor's instructions."""
-    language: str = Field("en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")
+    language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")
     """BCP 47 tag of the language it is written in; chooses BM25's stemmer and stop words."""
 
 
@@ -84,14 +86,14 @@ class IndexSettings(_Section):
     backend: Literal["embedded", "cloud"] = "cloud"
     path: Path = Path(".preceptor/index")
     """Folder of the embedded index."""
-    collection: str = Field("textbook_content", pattern=r"^[A-Za-z0-9_-]{1,100}$")
+    collection: str = Field(default="textbook_content", pattern=r"^[A-Za-z0-9_-]{1,100}$")
     also: tuple[str, ...] = ()
     """Further collections (books) that a server searches together with the first."""
-    chunk_size: int = Field(200, ge=32, le=4096)
+    chunk_size: int = Field(default=200, ge=32, le=4096)
     """Longest passage, in tokens of the embedding model, its breadcrumb included."""
-    chunk_overlap: int = Field(0, ge=0, le=512)
+    chunk_overlap: int = Field(default=0, ge=0, le=512)
     """Tokens that two neighbouring passages of one section share."""
-    batch_size: int = Field(64, ge=1, le=256)
+    batch_size: int = Field(default=64, ge=1, le=256)
     """Passages that are embedded and written at once."""
 
 
@@ -102,7 +104,7 @@ class QdrantSettings(_Section):
     api_key: SecretStr | None = None
     timeout: _Seconds = 10.0
     """A real deadline of one request, in seconds."""
-    attempts: int = Field(3, ge=1, le=10)
+    attempts: int = Field(default=3, ge=1, le=10)
 
     @field_validator("endpoint")
     @classmethod
@@ -120,18 +122,18 @@ class EmbeddingSettings(_Section):
     """Folder that holds the model's files; unset: the shipped one, or fastembed's cache."""
     download: bool = False
     """Whether fastembed may fetch a model from its hub."""
-    threads: int | None = Field(None, ge=1, le=256)
+    threads: int | None = Field(default=None, ge=1, le=256)
     """Threads of the model; unset: one for each core."""
-    cache_size: int = Field(1024, ge=0)
+    cache_size: int = Field(default=1024, ge=0)
     """Questions whose vectors are remembered."""
 
 
 class SearchSettings(_Section):
     """Retrieval."""
 
-    limit: int = Field(6, ge=1, le=20)
+    limit: int = Field(default=6, ge=1, le=20)
     """Passages that a search gives."""
-    prefetch: int = Field(100, ge=10, le=1000)
+    prefetch: int = Field(default=100, ge=10, le=1000)
     """Candidates taken from each half (dense, BM25) before they are fused."""
 
 
@@ -146,8 +148,8 @@ class TutorSettings(_Section):
     """Whether questions that the book does not cover are declined."""
     deadline: _Seconds = 30.0
     """For a whole answer, in seconds."""
-    max_tool_calls: int = Field(8, ge=1, le=50)
-    chapter_tokens: int = Field(3000, ge=200, le=100_000)
+    max_tool_calls: int = Field(default=8, ge=1, le=50)
+    chapter_tokens: int = Field(default=3000, ge=200, le=100_000)
     """Longest part of a chapter that `get_chapter` gives at once, in tokens."""
 
 
@@ -157,21 +159,26 @@ class ProviderSettings(_Section):
     base_url: str = ""
     api_key: SecretStr | None = None
     model: str = ""
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=16)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, ge=16)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     parallel_tool_calls: bool | None = None
     timeout: _Seconds = 20.0
     """For one call, in seconds."""
     first_token: _Seconds = 10.0
-    """Until the first token of a call, in seconds."""
-    attempts: int = Field(2, ge=1, le=5)
+    """Until the first token of a call, and longest silence after it, in seconds."""
+    attempts: int = Field(default=2, ge=1, le=5)
     """Tries of one call, before anything was shown to the reader."""
+
+    @property
+    def key(self) -> str:
+        """The key in plain text; empty when there is none."""
+        return self.api_key.get_secret_value().strip() if self.api_key else ""
 
     @property
     def configured(self) -> bool:
         """Whether there is a key to try."""
-        return self.api_key is not None and bool(self.api_key.get_secret_value().strip())
+        return bool(self.key)
 
 
 class GeminiSettings(ProviderSettings):
@@ -191,7 +198,7 @@ class OpenAISettings(ProviderSettings):
 class BreakerSettings(_Section):
     """When a failing provider is left alone."""
 
-    failures: int = Field(3, ge=1, le=100)
+    failures: int = Field(default=3, ge=1, le=100)
     """Failures in a row that open the breaker."""
     cool_down: _Seconds = 30.0
     """Seconds until one probe is let through."""
@@ -202,16 +209,16 @@ class SessionSettings(_Section):
 
     url: str = "sqlite:///.preceptor/sessions.db"
     """`sqlite:///FILE`, `redis://…` or `postgresql+asyncpg://…`."""
-    max_turns: int = Field(20, ge=1, le=1000)
-    ttl_hours: float = Field(24.0 * 7, gt=0)
+    max_turns: int = Field(default=20, ge=1, le=1000)
+    ttl_hours: float = Field(default=24.0 * 7, gt=0)
 
 
 class TracesSettings(_Section):
     """What is kept of every run."""
 
     path: Path = Path(".preceptor/traces.db")
-    keep_runs: int = Field(5000, ge=1)
-    keep_days: float = Field(30.0, gt=0)
+    keep_runs: int = Field(default=5000, ge=1)
+    keep_days: float = Field(default=30.0, gt=0)
     include_text: bool = True
     """Whether questions, passages and answers are kept, or only times and outcomes."""
     upload_to_openai: bool = False
@@ -222,13 +229,94 @@ class ServerSettings(_Section):
     """The HTTP service."""
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that serve; each has its own models, breakers, metrics and (in memory) limits."""
     cors_origins: tuple[str, ...] = ()
-    """Origins (scheme, host and port) whose pages may call the service."""
-    max_body: int = Field(65536, ge=1024)
+    """Origins (scheme, host and port) whose pages may call the service; `*` for all."""
+    cors_credentials: bool = False
+    """Whether such pages may send cookies along; Preceptor itself has none."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
+    reader_keys: tuple[_AccessKey, ...] = ()
+    """Keys of which a reader must send one; none: everybody may ask."""
+    operator_key: _AccessKey | None = None
+    """Key to metrics and traces; unset: they answer only this machine."""
+    drain_seconds: _Seconds = 35.0
+    """How long running answers may go on after the service was told to stop."""
+    log_format: Literal["plain", "json"] = "plain"
+    """Lines of the log as text with `key=value`, or each as a JSON object."""
+    aliases: dict[str, str] = Field(default_factory=dict)
+    """Further paths that existing front ends call, each with the path of ours that it means."""
+    max_body: int = Field(default=65536, ge=1024)
     """Bytes of a request."""
-    max_question: int = Field(4000, ge=2, le=100_000)
+    max_question: int = Field(default=4000, ge=2, le=100_000)
     """Characters of a question."""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            bare = f"{parts.scheme}://{parts.netloc}"
+            if origin != "*" and (parts.scheme not in ("http", "https") or origin != bare):
+                raise ValueError("an origin is scheme, host and port alone, such as `https://book.example`")
+        return value
+
+    @field_validator("aliases")
+    @classmethod
+    def _are_paths(cls, value: dict[str, str]) -> dict[str, str]:
+        if not all(path.startswith("/") for pair in value.items() for path in pair):
+            raise ValueError('each must be a path that means a path, such as `"/api/ask" = "/api/v1/chat"`')
+        return value
+
+    @field_validator("cors_credentials")
+    @classmethod
+    def _not_for_everybody(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and "*" in info.data.get("cors_origins", ()):
+            raise ValueError("cannot be true while `server.cors_origins` holds `*`: name the origins")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise ValueError("each must be an address or a network, such as `10.0.0.0/8`") from None
+        return value
+
+    @field_validator("operator_key", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
+
+
+class LimitsSettings(_Section):
+    """How much is answered; a client is an IPv4 address or an IPv6 /64."""
+
+    rate: str = Field(default="20/minute", pattern=r"^([1-9]\d*/(second|minute|hour|day))?$")
+    """Questions and searches of one client; empty: any number."""
+    client_budget: int = Field(default=300, ge=0)
+    """Questions of one client in a day; 0: any number."""
+    budget: int = Field(default=5000, ge=0)
+    """Questions of all clients together in a day; 0: any number."""
+    storage: SecretStr = SecretStr("memory://")
+    """Where it is counted: `memory://` (each process for itself) or `redis://…` (all together)."""
+    concurrent: int = Field(default=200, ge=1)
+    """Answers that one process makes at a time."""
+    queue: int = Field(default=50, ge=0)
+    """Questions that may wait for a place."""
+    queue_seconds: _Seconds = 5.0
+    """How long one waits at most."""
+
+    @field_validator("storage")
+    @classmethod
+    def _is_storage(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in ("memory", "redis", "rediss"):
+            raise ValueError("must be `memory://`, `redis://…` or `rediss://…`")
+        return value
 
 
 class ToolsSettings(_Section):
@@ -243,7 +331,7 @@ class ToolsSettings(_Section):
 class EvaluationSettings(_Section):
     """Thresholds of `preceptor evaluate`."""
 
-    k: int = Field(5, ge=1, le=20)
+    k: int = Field(default=5, ge=1, le=20)
     """A section counts as found when it is among the first `k`."""
     found: _Fraction = 0.9
     cited: _Fraction = 0.75
@@ -267,6 +355,7 @@ class Settings(_Section):
     session: SessionSettings = SessionSettings()
     traces: TracesSettings = TracesSettings()
     server: ServerSettings = ServerSettings()
+    limits: LimitsSettings = LimitsSettings()
     tools: ToolsSettings = ToolsSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -276,8 +365,16 @@ class Settings(_Section):
 
     def secrets(self) -> list[str]:
         """The values that may stand in no log, trace or answer."""
-        keys = (self.qdrant.api_key, self.gemini.api_key, self.openai.api_key)
-        return [key.get_secret_value() for key in keys if key is not None and key.get_secret_value()]
+        keys = (
+            self.qdrant.api_key,
+            self.gemini.api_key,
+            self.openai.api_key,
+            self.server.operator_key,
+            *self.server.reader_keys,
+        )
+        password = urlsplit(self.limits.storage.get_secret_value()).password
+        values = [password, *(key.get_secret_value() for key in keys if key is not None)]
+        return [value for value in values if value]
 
 
 def load_settings(
@@ -315,6 +412,11 @@ def load_settings(
     if missing:
         raise SettingsError(missing, env=chosen)
     return settings
+
+
+def hand_down(env: Environment) -> None:
+    """Let processes that are started from this one read the settings of the same environment."""
+    os.environ["PRECEPTOR_ENV"] = env
 
 
 def shipped(name: str) -> Path:
@@ -366,7 +468,9 @@ def _lowered(value: Any) -> Any:
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`over` wins; tables are merged, lists replaced."""
     both = {
-        key: _merged(base[key], value) if isinstance(base.get(key), Mapping) and isinstance(value, Mapping) else value
+        key: _merged(base[key], value)
+        if isinstance(base.get(key), Mapping) and isinstance(value, Mapping)
+        else value
         for key, value in over.items()
     }
     return {**base, **both}

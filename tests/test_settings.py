@@ -128,7 +128,7 @@ def test_mistakes_are_named_together_with_a_guess_and_without_values(monkeypatch
 
 def test_broken_toml_is_named_and_explained(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("[default\n")
-    with pytest.raises(SettingsError, match="`settings.toml` is not valid TOML"):
+    with pytest.raises(SettingsError, match=r"`settings\.toml` is not valid TOML"):
         load_settings("demo")
 
 
@@ -148,7 +148,9 @@ def test_every_setting_is_documented_in_settings_toml() -> None:
     undocumented = [
         name
         for name in documented_names()
-        if not re.search(rf"^(?:# )?{name.split('.')[1]}\b", sections.get(name.split(".")[0], ""), re.MULTILINE)
+        if not re.search(
+            rf"^(?:# )?{name.split('.')[1]}\b", sections.get(name.split(".")[0], ""), re.MULTILINE
+        )
     ]
     assert undocumented == []
 
@@ -163,5 +165,7 @@ def test_the_example_files_name_every_key() -> None:
     assert [name for name in UNPREFIXED if not re.search(rf"^{name}=", names, re.MULTILINE)] == []
     secrets = tomllib.loads((ROOT / ".secrets.toml.example").read_text())["default"]
     assert {section: list(keys) for section, keys in secrets.items()} == {
-        "qdrant": ["api_key"], "gemini": ["api_key"], "openai": ["api_key"],
+        "qdrant": ["api_key"],
+        "gemini": ["api_key"],
+        "openai": ["api_key"],
     }

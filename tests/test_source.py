@@ -21,7 +21,17 @@ MAY_IMPORT = {
     "agents": {"tools", "tracing", "library", "settings", "errors"},
     "evaluation": {"agents", "tools", "library", "settings", "errors"},
     "server": {"agents", "tools", "tracing", "library", "settings", "errors"},
-    "cli": {"server", "evaluation", "indexing", "agents", "tools", "tracing", "library", "settings", "errors"},
+    "cli": {
+        "server",
+        "evaluation",
+        "indexing",
+        "agents",
+        "tools",
+        "tracing",
+        "library",
+        "settings",
+        "errors",
+    },
 }
 """For each part, the parts that it may import (see docs/architecture.md)."""
 
@@ -62,7 +72,9 @@ def test_imports_point_one_way(part: str) -> None:
 
 
 def test_every_part_has_a_place_in_the_direction_of_imports() -> None:
-    parts = {file.stem for file in PACKAGE.glob("*.py")} | {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    parts = {file.stem for file in PACKAGE.glob("*.py")} | {
+        file.parent.name for file in PACKAGE.glob("*/__init__.py")
+    }
     assert parts - {"__init__", "__main__"} == set(MAY_IMPORT)
 
 
@@ -84,7 +96,10 @@ def test_the_command_line_starts_without_what_is_heavy() -> None:
 def test_no_file_holds_a_secret() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if listed.returncode != 0:
         pytest.skip("needs a git checkout to know which files are the project's")
@@ -92,8 +107,8 @@ def test_no_file_holds_a_secret() -> None:
     for name in listed.stdout.splitlines():
         file = ROOT / name
         if file.is_file() and file.stat().st_size < 1_000_000 and file.suffix != ".onnx":
-            for match in _SECRETS.finditer(file.read_text(encoding="utf-8", errors="replace")):
-                suspicious.append(f"{name}: {match.group()[:12]}…")
+            found = _SECRETS.finditer(file.read_text(encoding="utf-8", errors="replace"))
+            suspicious.extend(f"{name}: {match.group()[:12]}…" for match in found)
     assert suspicious == []
 
 

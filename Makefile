@@ -1,0 +1,59 @@
+# The commands of the project; each sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ASK ?=
+BOOKS ?= ../shared
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint typecheck docs wheel bench bench-overhead bench-coldstart bench-links bench-retrieval clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+$(BIN)/preceptor: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/preceptor
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev
+	@touch $@
+
+setup: $(VENV)/.dev ## make .venv with everything that tests need
+
+demo: $(BIN)/preceptor ## index the sample book and serve it; ASK="…" asks one question and ends
+	@$(BIN)/preceptor demo $(if $(ASK),--ask "$(ASK)")
+
+test: $(VENV)/.dev ## run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.dev ## basedpyright, strict
+	$(BIN)/basedpyright
+
+wheel: $(VENV)/.dev ## build the wheel and try it in a clean venv, away from the source tree
+	bash .ci/smoke-wheel
+
+bench: bench-overhead bench-coldstart ## every bench that needs no data of its own
+
+bench-overhead: $(VENV)/.dev ## CPU of one chat over that of the bare SDK
+	$(BIN)/python bench/overhead.py
+
+bench-coldstart: $(VENV)/.dev ## time and memory until the server is ready
+	$(BIN)/python bench/coldstart.py
+
+bench-links: $(VENV)/.dev ## links and heading ids against real Docusaurus builds
+	$(BIN)/python bench/links.py $(BOOKS)/books/physical-ai-textbook $(BOOKS)/evalsets/docusaurus-urls/physical-ai-textbook.json \
+		$(BOOKS)/books/redux-docs $(BOOKS)/evalsets/docusaurus-urls/redux-docs.json
+
+bench-retrieval: $(VENV)/.dev ## nDCG@10, recall and MRR of BM25, dense and fusion
+	$(BIN)/python bench/retrieval.py $(BOOKS)/evalsets/scifact $(BOOKS)/evalsets/cranfield $(BOOKS)/evalsets/xquad-en \
+		$(BOOKS)/evalsets/xquad-es $(BOOKS)/evalsets/hf-deep-rl-quiz
+
+clean: ## remove what was built; the index and the traces in .preceptor stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

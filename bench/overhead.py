@@ -1,0 +1,150 @@
+"""CPU of one chat over that of the bare SDK making the same three model calls.
+
+Both sides answer from the same stand-in model in this process: a hand-off, a tool call, an answer. On the bare side
+the tool does nothing and nothing is kept; on ours the question is embedded, the sample book searched, the citation
+checked, the session and the trace written. The sides alternate in one run; CPU is that of all threads.
+
+`ratio`: questions that were asked before (their vectors are remembered, `embedding.cache_size`).
+`ratio_new_questions`: each question is new, so each is embedded.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from agents import Agent, Handoff, RunConfig, Runner, Tool, function_tool, handoff
+
+from preceptor.agents.answer import Question
+from preceptor.agents.local_model import Call, Items, LocalModel
+from preceptor.agents.preceptor import Preceptor, open_preceptor
+from preceptor.agents.triage import TriageModel
+from preceptor.indexing.run import Indexing
+from preceptor.library import open_engine
+from preceptor.settings import load_settings, shipped
+from preceptor.tracing.processor import install
+
+QUESTION = "What is a node in ROS 2?"
+
+
+class FreeProvider(LocalModel):
+    """A tool call, then an answer that cites what the tool gave, in no time."""
+
+    name = "free"
+
+    async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
+        """Search, then answer."""
+        output = next((item for item in reversed(input) if item.get("type") == "function_call_output"), None)
+        if output is None:
+            return Call("search_textbook", json.dumps({"query": str(input[-1].get("content"))}))
+        text = str(output.get("output"))
+        key = text.partition('key="')[2][:4] or "k7qd"
+        return f"A node is a process that computes and talks to others [{key}]."
+
+
+def bare_sdk() -> Callable[[str], Awaitable[Any]]:
+    """The same three calls with the SDK alone."""
+
+    @function_tool
+    async def search_textbook(query: str) -> str:
+        """Find passages."""
+        return ""
+
+    tutor = Agent(name="Tutor", model=FreeProvider(), tools=[search_textbook])
+    triage = Agent(name="Triage", model=TriageModel(retry_after=1), handoffs=[handoff(tutor)])
+
+    async def ask(question: str) -> None:
+        result = Runner.run_streamed(triage, question, run_config=RunConfig(tracing_disabled=True))
+        async for _ in result.stream_events():
+            pass
+
+    return ask
+
+
+async def cpu_ms(ask: Callable[[str], Awaitable[Any]], questions: Sequence[str]) -> float:
+    """CPU milliseconds of one question, all threads."""
+    began = time.process_time()
+    for question in questions:
+        await ask(question)
+    return (time.process_time() - began) / len(questions) * 1000
+
+
+def with_free_provider(preceptor: Preceptor) -> Callable[[str], Awaitable[Any]]:
+    """Ask through everything of ours, with the free provider in the offline tutor's place."""
+    for triage in (preceptor._triage,):  # pyright: ignore[reportPrivateUsage]
+        for one in triage.handoffs:
+            assert isinstance(one, Handoff)
+            agent = one._agent_ref() if one._agent_ref else None  # pyright: ignore[reportPrivateUsage]
+            assert agent is not None
+            agent.model = FreeProvider()
+
+    async def ask(question: str) -> None:
+        answer = await preceptor.ask(Question(text=question))
+        assert answer.sources, "the answer must cite what the tool found"
+
+    return ask
+
+
+async def measure(rounds: int, each: int) -> dict[str, Any]:
+    """Alternate the two sides."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        settings = load_settings(
+            "demo",
+            overrides={
+                "index": {"path": str(place / "index")},
+                "traces": {"path": str(place / "traces.db")},
+                "session": {"url": f"sqlite:///{place}/sessions.db"},
+            },
+        )
+        engine = open_engine(settings)
+        await Indexing(shipped("examples/physical-ai"), settings).into(engine)
+        await engine.close()
+        traces = install(settings.traces, redact=[])
+        async with open_preceptor(settings, traces=traces) as preceptor:
+            ours, bare = with_free_provider(preceptor), bare_sdk()
+            await cpu_ms(ours, [QUESTION] * 20)
+            await cpu_ms(bare, [QUESTION] * 20)
+            known: list[float] = []
+            new: list[float] = []
+            base: list[float] = []
+            for number in range(rounds):
+                base.append(await cpu_ms(bare, [QUESTION] * each))
+                known.append(await cpu_ms(ours, [QUESTION] * each))
+                new.append(await cpu_ms(ours, [f"{QUESTION} ({number}, {one})" for one in range(each)]))
+        traces.close()
+    middle = statistics.median
+    return {
+        "bench": "overhead",
+        "bare_sdk_cpu_ms": round(middle(base), 2),
+        "chat_cpu_ms": round(middle(known), 2),
+        "chat_new_question_cpu_ms": round(middle(new), 2),
+        "ratio": round(middle(a / b for a, b in zip(known, base, strict=True)), 2),
+        "ratio_new_questions": round(middle(a / b for a, b in zip(new, base, strict=True)), 2),
+    }
+
+
+def main() -> None:
+    """Print the result."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--chats", type=int, default=40, help="of each side in a round")
+    parser.add_argument("--json", action="store_true", help="one JSON line")
+    args = parser.parse_args()
+    result = asyncio.run(measure(args.rounds, args.chats))
+    if args.json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:28} {value}")
+
+
+if __name__ == "__main__":
+    main()

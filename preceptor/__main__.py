@@ -1,0 +1,5 @@
+"""`python -m preceptor`: the command line."""
+
+from preceptor.cli import main
+
+main()

@@ -1,0 +1,414 @@
+"""The command line: each command parses, calls and prints.
+
+stdout is the result (`--json` for machines), stderr is progress and errors. Exit code 0: done; 1: failed;
+2: misused. What takes long to import is imported by the command that needs it.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from preceptor import __version__
+from preceptor.errors import PreceptorError
+from preceptor.settings import Settings, load_settings, shipped
+
+if TYPE_CHECKING:
+    from preceptor.agents.answer import Answer
+    from preceptor.agents.readiness import Finding
+    from preceptor.indexing.run import Progress, Summary
+
+app = typer.Typer(
+    name="preceptor",
+    help="Ask a textbook: every citation of an answer opens the right heading of the book.",
+    epilog="No account yet? `preceptor demo` indexes a sample book and serves it without any key.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_SAMPLE = {"title": "Physical AI & Humanoid Robotics", "id": "physical-ai", "subject": "robotics with ROS 2"}
+_ERROR_LOG = Path(".preceptor/error.log")
+
+Env = Annotated[
+    str | None,
+    typer.Option("--env", help="demo, local or production; default: PRECEPTOR_ENV, else production."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Source = Annotated[Path, typer.Option("--source", "-s", help="Folder of the book's Markdown pages.")]
+
+
+def main() -> None:
+    """Entry point: runs a command and turns what went wrong into a message and an exit code."""
+    try:
+        app()
+    except PreceptorError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.secho("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, the log the traceback
+        _ERROR_LOG.parent.mkdir(parents=True, exist_ok=True)
+        _ERROR_LOG.write_text(traceback.format_exc(), encoding="utf-8")
+        typer.secho(
+            f"Error: something unexpected happened ({type(error).__name__}). The details are in `{_ERROR_LOG}`; "
+            "please report them.",
+            fg="red",
+            err=True,
+        )
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")] = False,
+) -> None:
+    level = logging.INFO if verbose or context.invoked_subcommand == "serve" else logging.WARNING
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("preceptor").setLevel(level)
+    for noisy in ("httpx", "httpx2", "openai.agents", "httpcore2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    ask: Annotated[str | None, typer.Option(help="Ask this one question, print the answer and end.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", "-s", help="Your own book in place of the sample.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    as_json: AsJson = False,
+) -> None:
+    """Try it without any key: index the sample book, then serve it, or ask one question.
+
+    The index is embedded in the process and lies in `.preceptor/`; answers are quotations from the book, found
+    on this machine.
+    """
+    book: Mapping[str, Any] = {} if source else {"book": _SAMPLE}
+    settings = load_settings("demo", overrides={**book, "server": {"host": host, "port": port}})
+    summary = _index(source or shipped("examples/physical-ai"), settings, quiet=True)
+    typer.secho(f"Indexed {summary.pages} pages, {summary.passages} passages.", err=True)
+    if ask is None:
+        typer.secho(
+            f"\nOpen http://{host}:{port}/ or ask:\n\n  {_curl(host, port)}\n\nCtrl-C ends it.\n", err=True
+        )
+        _serve(settings)
+    else:
+        _print_answer(asyncio.run(_ask(settings, ask)), as_json=as_json)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    chapter: Annotated[str | None, typer.Option(help="Answer only from the chapter with this id.")] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the indexed book one question.
+
+    Example: `preceptor ask "What is ROS 2?"`
+    """
+    settings = load_settings(env, needs=("index", "tutor"))
+    _print_answer(asyncio.run(_ask(settings, question, chapter=chapter)), as_json=as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default: server.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default: server.port.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve; default: server.workers. See docs/deploy.md.")
+    ] = None,
+    env: Env = None,
+) -> None:
+    """Serve the indexed book over HTTP.
+
+    The start fails with one message that lists every setting that is missing or wrong. SIGTERM and Ctrl-C let
+    running answers end; a second one ends at once.
+    """
+    chosen = _given({"host": host, "port": port, "workers": workers})
+    _serve(load_settings(env, needs=("index", "tutor"), overrides={"server": chosen}))
+
+
+def _serve(settings: Settings) -> None:
+    from preceptor.server.serve import serve
+
+    serve(settings)
+
+
+async def _ask(settings: Settings, question: str, *, chapter: str | None = None) -> "Answer":
+    from preceptor.agents.answer import Question
+    from preceptor.agents.preceptor import open_preceptor
+    from preceptor.tracing.processor import install
+
+    traces = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
+    try:
+        async with open_preceptor(settings, traces=traces) as preceptor:
+            return await preceptor.ask(Question(text=question, chapter=chapter))
+    finally:
+        traces.close()
+
+
+def _print_answer(answer: "Answer", *, as_json: bool) -> None:
+    if as_json:
+        from preceptor.server.contract import ChatRequest, ChatResponse
+
+        body = ChatResponse.of(answer, ChatRequest.model_validate({"content": "--"}))
+        typer.echo(body.model_dump_json(by_alias=True, indent=2))
+        return
+    typer.echo(answer.text)
+    if answer.sources:
+        typer.echo("\nSources")
+    for source in answer.sources:
+        typer.echo(f"  [{source.number}] {' › '.join(source.breadcrumb)}\n      {source.url}")
+    typer.secho(f"\n{answer.provider}, {answer.seconds:.1f} s, {answer.trace_id}", err=True)
+
+
+def _curl(host: str, port: int) -> str:
+    body = json.dumps({"content": "What is ROS 2?"})
+    return f"curl http://{host}:{port}/api/v1/chat -H 'Content-Type: application/json' -d '{body}'"
+
+
+@app.command()
+def index(
+    source: Annotated[
+        Path | None, typer.Option("--source", "-s", help="Folder of the book's Markdown pages.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Passages written at once (1 to 256).")] = None,
+    chunk_size: Annotated[int | None, typer.Option(help="Longest passage, in tokens.")] = None,
+    chunk_overlap: Annotated[
+        int | None, typer.Option(help="Tokens that neighbouring passages share.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the book.")] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build a new index; take nothing from the old one.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be indexed; write nothing.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Index a book: read its pages, embed what is new or changed, remove what is gone.
+
+    It can be interrupted at any time and goes on where it was. Exit code 1 when a page failed; the others are
+    indexed all the same.
+
+    Example: `preceptor index --source my-book`
+    """
+    if source is None:
+        raise typer.BadParameter("give the folder of the book", param_hint="--source")
+    options = {"batch_size": batch_size, "chunk_size": chunk_size, "chunk_overlap": chunk_overlap}
+    settings = load_settings(
+        env,
+        needs=() if dry_run else ("index",),
+        overrides={"index": _given(options), "book": _given({"title": title})},
+    )
+    if dry_run:
+        _dry_run(source, settings, as_json=as_json)
+        return
+    summary = _index(source, settings, quiet=quiet, rebuild=rebuild)
+    if as_json:
+        rates = {
+            "pages_per_minute": summary.pages_per_minute,
+            "passages_per_second": summary.passages_per_second,
+        }
+        typer.echo(json.dumps(asdict(summary) | rates, ensure_ascii=False))
+    else:
+        typer.echo(_summary_text(summary))
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = False) -> "Summary":
+    from preceptor.indexing.run import Indexing
+    from preceptor.library import open_engine
+
+    async def into_engine(progress: "Progress") -> "Summary":
+        engine = open_engine(settings)
+        try:
+            return await Indexing(source, settings, progress=progress).into(engine, rebuild=rebuild)
+        finally:
+            await engine.close()
+
+    with _progress(quiet=quiet) as progress:
+        return asyncio.run(into_engine(progress))
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> "Generator[Progress, None, None]":
+    """A bar for each stage on a terminal, a plain line every ten pages elsewhere, nothing when quiet."""
+    if quiet:
+        yield lambda stage, done, total: None
+        return
+    if not sys.stderr.isatty():
+
+        def plain(stage: str, done: int, total: int) -> None:
+            if done % 10 == 0 or done == total:
+                typer.echo(f"{stage} {done}/{total}", err=True)
+
+        yield plain
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        stages: dict[str, TaskID] = {}
+
+        def draw(stage: str, done: int, total: int) -> None:
+            if stage not in stages:
+                stages[stage] = bars.add_task(stage, total=total)
+            bars.update(stages[stage], completed=done, total=total)
+
+        yield draw
+
+
+def _dry_run(source: Path, settings: Settings, *, as_json: bool) -> None:
+    from preceptor.indexing.run import Indexing
+
+    failed = 0
+    for page, made in Indexing(source, settings).pages():
+        failed += page.status == "failed"
+        if as_json:
+            passages = [
+                {"key": one.key, "anchor": one.anchor, "breadcrumb": one.breadcrumb, "text": one.text}
+                for one in made
+            ]
+            line = {
+                "source": page.source, "url": page.url, "title": page.title, "status": page.status,
+                "headings": page.headings, "passages": passages,
+            }  # fmt: skip
+            typer.echo(
+                json.dumps(line | ({"reason": page.reason} if page.reason else {}), ensure_ascii=False)
+            )
+        else:
+            typer.echo(
+                f"{page.status:9}  {page.url}  {page.source}  {len(made)} passages  {page.reason}".rstrip()
+            )
+    if failed:
+        raise typer.Exit(1)
+
+
+def _summary_text(summary: "Summary") -> str:
+    lines = [
+        f"{summary.pages} pages, {summary.passages} passages in `{summary.collection}`: {summary.added} added, "
+        f"{summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed, "
+        f"{len(summary.failed)} failed.",
+        f"{summary.seconds:.1f} s, {summary.pages_per_minute:.0f} pages/min, "
+        f"{summary.passages_per_second:.1f} passages/s, {summary.embedded} embedded, {summary.skipped} pages left "
+        "out (drafts, unlisted, partials).",
+    ]
+    return "\n".join([*lines, *(f"failed: {page}: {reason}" for page, reason in summary.failed)])
+
+
+@app.command()
+def check(env: Env = None, as_json: AsJson = False) -> None:
+    """Say what is configured, what is missing and what cannot be reached; exit 0 when questions can be answered.
+
+    Spends no tokens.
+    """
+    settings = load_settings(env, needs=("index", "tutor"))
+    found = asyncio.run(_findings(settings))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+    else:
+        marks = {"ok": "ok  ", "off": "off ", "failed": "FAIL"}
+        for finding in found:
+            typer.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
+    answers = any(finding.state == "ok" for finding in found[1:])
+    if found[0].state == "failed" or not answers or any(finding.state == "failed" for finding in found):
+        raise typer.Exit(1)
+
+
+async def _findings(settings: Settings) -> "list[Finding]":
+    from preceptor.agents.readiness import findings
+
+    return [finding async for finding in findings(settings)]
+
+
+@app.command()
+def traces(
+    trace_id: Annotated[str | None, typer.Argument(help="Show this run as a tree.")] = None,
+    limit: Annotated[int, typer.Option(help="Runs to list, newest first.")] = 20,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs that are kept, or show one as a tree: agents, model calls, tools, failures, times.
+
+    Example: `preceptor traces`, then `preceptor traces trace_…` with the `trace_id` of an answer.
+    """
+    from rich.console import Console
+
+    from preceptor.tracing.report import run_tree, runs_table
+    from preceptor.tracing.store import TraceStore
+
+    store = TraceStore.from_settings(load_settings(env).traces)
+    if trace_id is None:
+        runs = store.runs(limit)
+        if as_json:
+            typer.echo(json.dumps([asdict(run) for run in runs], ensure_ascii=False, default=str))
+        elif runs:
+            Console().print(runs_table(runs))
+        else:
+            typer.echo(
+                f'No run is kept in `{store.path}` yet. Ask something: `preceptor demo --ask "What is ROS 2?"`.'
+            )
+        return
+    run = store.run(trace_id)
+    if as_json:
+        typer.echo(json.dumps(asdict(run), ensure_ascii=False, default=str))
+    else:
+        Console().print(run_tree(run))
+
+
+@app.command()
+def evaluate(
+    cases: Annotated[
+        Path | None, typer.Option(help="YAML file of cases; default: those of the sample book.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", "-s", help="Index this book first (demo only).")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option(help="A section counts as found when it is among the first K.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Compare two saved reports, old and new.")
+    ] = None,
+    env: Annotated[str, typer.Option("--env", help="demo, local or production.")] = "demo",
+    as_json: AsJson = False,
+) -> None:
+    """Run the cases of a book: is the right section found, cited, and what is not in the book declined?
+
+    Without options: the sample book with its own cases, without any key. Exit code 1 when a threshold of
+    `[evaluation]` is missed or the index is empty.
+    """

@@ -1,0 +1,125 @@
+"""Who may ask, who may look: keys of readers and of the operator, client addresses, headers for browsers."""
+
+import hmac
+from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from preceptor.errors import KeyMissing, OperatorsOnly
+
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every response that does not set its own; pages have a policy of theirs."""
+
+
+def client_of(scope: Scope) -> str:
+    """What a client is counted by: its IPv4 address, or the /64 network of its IPv6 address."""
+    host: str = (scope.get("client") or ("unknown",))[0]
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ip_network((int(address), 64), strict=False))
+
+
+class ReaderKey:
+    """ASGI middleware: asks for one of the readers' keys, if there are any."""
+
+    def __init__(self, app: ASGIApp, *, keys: Sequence[SecretStr]) -> None:
+        """Wrap `app`.
+
+        Args:
+            app: The application.
+            keys: Each opens; without any, everybody may come in.
+        """
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if self._keys and not _bears(scope, self._keys):
+            raise KeyMissing
+        await self._app(scope, receive, send)
+
+
+class OperatorOnly:
+    """ASGI middleware: asks for the operator's key or, if there is none, serves this machine alone."""
+
+    def __init__(self, app: ASGIApp, *, key: SecretStr | None) -> None:
+        """Wrap `app`.
+
+        Args:
+            app: The application.
+            key: What opens; None: only requests from this machine are served.
+        """
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if self._key is not None:
+            if not _bears(scope, [self._key]):
+                raise KeyMissing
+        elif not _from_this_machine(scope):
+            raise OperatorsOnly
+        await self._app(scope, receive, send)
+
+
+class SecurityHeaders:
+    """ASGI middleware: what a browser should know of every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+def _bears(scope: Scope, keys: Sequence[SecretStr]) -> bool:
+    headers = Headers(scope=scope)
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    shown = token if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    given = shown.strip().encode()
+    # Each key is compared, and in full, so that the time taken tells nothing.
+    matches = [hmac.compare_digest(given, key.get_secret_value().encode()) for key in keys]
+    return any(matches)
+
+
+def _from_this_machine(scope: Scope) -> bool:
+    """Whether the request was made here, to this machine by name, and passed no proxy.
+
+    A proxy on this machine makes everybody's requests look as if they were made here, and a page in a browser on
+    this machine can be made to ask for us under a name of its own.
+    """
+    headers = Headers(scope=scope)
+    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    try:
+        here = ip_address((scope.get("client") or ("",))[0]).is_loopback
+    except ValueError:
+        return False
+    return here and host in _OWN_NAMES and not any(name in headers for name in _FORWARDED)

@@ -1,0 +1,123 @@
+"""The ASGI application: routes, middleware, and a lifespan that opens everything once."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypedDict
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from preceptor.agents.preceptor import Preceptor, open_preceptor
+from preceptor.errors import PreceptorError
+from preceptor.server import books, conversations, metrics, openai_api
+from preceptor.server.access import OperatorOnly, ReaderKey, SecurityHeaders
+from preceptor.server.aliases import Aliases
+from preceptor.server.body_limit import BodyLimit
+from preceptor.server.chat import chat
+from preceptor.server.drain import drained_before_exit
+from preceptor.server.faults import Faults, on_error, on_http_error
+from preceptor.server.health import Health, health, livez
+from preceptor.server.limits import Admission, Limits, Places, RateLimit
+from preceptor.server.log import Observed
+from preceptor.server.openapi import openapi_json
+from preceptor.server.openapi_page import openapi_page
+from preceptor.settings import ServerSettings, Settings, load_settings
+from preceptor.tracing.processor import install
+
+
+class State(TypedDict):
+    """What the lifespan opens for the routes."""
+
+    preceptor: Preceptor
+    health: Health
+    limits: Limits
+    metrics: metrics.Metrics
+    places: Places
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The application; everything long-lived is opened when it starts.
+
+    Args:
+        settings: Default: read from settings.toml and the environment (`production`, unless PRECEPTOR_ENV says
+            otherwise).
+
+    Raises:
+        SettingsError: Something the service needs is missing or wrong.
+    """
+    settings = settings or load_settings(needs=("index", "tutor"))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[State, None]:
+        counts = metrics.Metrics()
+        places = Places(settings.limits)
+        async with AsyncExitStack() as stack:
+            limits = Limits(settings.limits, env=settings.env)
+            stack.push_async_callback(limits.close)
+            traces = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
+            stack.callback(traces.close)
+            preceptor = await stack.enter_async_context(open_preceptor(settings, traces=traces, watch=counts))
+            counts.watch(preceptor, places)
+            stack.enter_context(drained_before_exit(places, settings.server.drain_seconds))
+            yield {
+                "preceptor": preceptor,
+                "health": Health(preceptor, places),
+                "limits": limits,
+                "metrics": counts,
+                "places": places,
+            }
+
+    reads = [Middleware(ReaderKey, keys=settings.server.reader_keys), Middleware(RateLimit)]
+    asks = [*reads, Middleware(Admission)]
+    operates = [Middleware(OperatorOnly, key=settings.server.operator_key)]
+
+    return Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/api/v1/health", health),
+            Route("/api/v1/chat", chat, methods=["POST"], middleware=asks),
+            Route("/api/v1/search", books.search, methods=["POST"], middleware=reads),
+            Route("/api/v1/chapters", books.chapters, middleware=reads),
+            Route("/api/v1/chapters/{id:path}", books.chapter, middleware=reads),
+            Route("/api/v1/sessions/{id}", conversations.session, middleware=reads),
+            Route("/api/v1/sessions/{id}", conversations.delete_session, methods=["DELETE"], middleware=reads),
+            Route("/api/v1/feedback", conversations.feedback, methods=["POST"], middleware=reads),
+            Route("/v1/chat/completions", openai_api.completions, methods=["POST"], middleware=asks),
+            Route("/v1/models", openai_api.models, middleware=reads),
+            Route("/v1/models/{id:path}", openai_api.model, middleware=reads),
+            Route("/openapi.json", openapi_json),
+            Route("/docs", openapi_page),
+            Route("/api/v1/metrics", metrics.as_json, middleware=operates),
+            Route("/metrics", metrics.prometheus, middleware=operates),
+        ],
+        middleware=_middleware(settings.server),
+        exception_handlers={
+            HTTPException: on_http_error,
+            PreceptorError: on_error,
+        },
+        lifespan=lifespan,
+    )
+
+
+def _middleware(server: ServerSettings) -> list[Middleware]:
+    """What every request passes, the outermost first."""
+    return [
+        Middleware(Aliases, aliases=server.aliases),
+        Middleware(ProxyHeadersMiddleware, trusted_hosts=list(server.trusted_proxies)),
+        Middleware(Observed),
+        Middleware(SecurityHeaders),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=server.cors_origins,
+            allow_credentials=server.cors_credentials,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Session-Id"],
+            expose_headers=["Retry-After"],
+        ),
+        Middleware(Faults),
+        Middleware(BodyLimit, largest=server.max_body),
+    ]

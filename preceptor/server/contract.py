@@ -1,0 +1,412 @@
+"""The shapes of the HTTP contract: what is taken from clients, and what they are given.
+
+Existing widgets name the same things differently; their names are aliases here and nowhere else.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+
+from preceptor.agents.answer import Answer, Question, Source
+from preceptor.agents.sessions import Turn
+from preceptor.library.passage import Chapter, Hit, Passage
+
+_SELECTION_ONLY = frozenset({"selected_text_only", "text_selection", "selected"})
+_SMALL = 1000
+"""Bytes of JSON that a client may have kept with a run."""
+
+
+def not_too_long(text: str, info: ValidationInfo) -> str:
+    """A question within the settings' limit, which whoever validates puts into the context as `longest`."""
+    longest = (info.context or {}).get("longest")
+    if longest is not None and len(text) > longest:
+        raise ValueError(f"it has {len(text)} characters, and at most {longest} are taken")
+    return text
+
+
+_Question = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=2, pattern=r"\S[\s\S]*\S"),
+    AfterValidator(not_too_long),
+]
+_Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+_Path = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+
+
+class RequestBody(BaseModel):
+    """A body that clients send. Unknown fields are ignored; a number in quotes is no number."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
+
+
+class ChatRequest(RequestBody):
+    """Body of `POST /api/v1/chat`."""
+
+    content: _Question = Field(
+        validation_alias=AliasChoices("content", "query", "question", "message", "question_text"),
+        description="The question, of 2 to 4,000 characters (`server.max_question`).",
+    )
+    session_id: _Short | None = Field(
+        default=None, description="Of the conversation to go on with; absent: a new one."
+    )
+    source_page: _Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "source_page",
+            "current_page",
+            "source_doc_path",
+            AliasPath("context", "file_path"),
+            AliasPath("context", "current_page"),
+        ),
+        description="Path of the page the reader is on; a hint.",
+    )
+    selected_text: Annotated[str, StringConstraints(strip_whitespace=True, max_length=8000)] | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "selected_text", "selection", "highlighted_context", "selected_context"
+        ),
+        description="Text the reader marked on the page.",
+    )
+    mode: Literal["normal", "selected_text_only"] = Field(
+        default="normal",
+        validation_alias=AliasChoices("mode", "query_type", "context_mode"),
+        description="`selected_text_only`: answer from the selected text alone.",
+    )
+    chapter: _Short | None = Field(default=None, description="Answer from the chapter with this id alone.")
+    book: _Short | None = Field(default=None, description="Answer from the book with this id alone.")
+    stream: bool = Field(
+        default=False, description="Answer as a stream of events, as with `Accept: text/event-stream`."
+    )
+    query_id: Any = Field(
+        default=None, description="Yours: comes back with the answer. Kept with the run, if small."
+    )
+    timestamp: Any = Field(default=None, description="Kept with the run, if small.")
+    user_context: Any = Field(default=None, description="Kept with the run, if small.")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _known_modes(cls, value: object) -> object:
+        """`full_text`, `FULL_BOOK`, `full` and `text_selection`, `SELECTED_TEXT`, `selected` mean the two modes."""
+        if not isinstance(value, str):
+            return value
+        folded = value.casefold()
+        if folded in _SELECTION_ONLY or folded == "selected_text":
+            return "selected_text_only"
+        return "normal" if folded in ("normal", "full_text", "full_book", "full") else value
+
+    @field_validator("session_id", "chapter", "book", "source_page", "selected_text")
+    @classmethod
+    def _empty_is_absent(cls, value: str | None) -> str | None:
+        return value or None
+
+    @field_validator("query_id", "timestamp", "user_context")
+    @classmethod
+    def _large_is_absent(cls, value: Any) -> Any:
+        try:
+            return value if len(json.dumps(value, ensure_ascii=False).encode()) <= _SMALL else None
+        except UnicodeEncodeError:  # half a surrogate pair
+            return None
+
+    def question(self) -> Question:
+        """What the tutors are asked."""
+        return Question(
+            text=self.content,
+            session_id=self.session_id,
+            chapter=self.chapter,
+            book=self.book,
+            page=self.source_page,
+            selection=self.selected_text,
+            selection_only=self.mode == "selected_text_only" and self.selected_text is not None,
+            metadata=self.model_dump(include={"query_id", "timestamp", "user_context"}, exclude_none=True),
+        )
+
+
+class SourceBody(BaseModel):
+    """A source of an answer; the last names are those that existing widgets read."""
+
+    n: int
+    key: str
+    title: str
+    breadcrumb: Sequence[str]
+    url: str
+    quote: str
+    relevance_score: float
+    support: float | None
+    page: str
+    page_reference: str
+    source_path: str
+    text_snippet: str
+    citation_id: str
+    response_id: str
+    content_id: str
+
+    @classmethod
+    def of(cls, source: Source, response_id: str) -> "SourceBody":
+        """The body that shows `source`."""
+        page = source.url.partition("#")[0]
+        return cls(
+            n=source.number,
+            key=source.key,
+            title=source.title,
+            breadcrumb=source.breadcrumb,
+            url=source.url,
+            quote=source.quote,
+            relevance_score=source.relevance_score,
+            support=source.support,
+            page=page,
+            page_reference=source.title,
+            source_path=page,
+            text_snippet=source.quote,
+            citation_id=f"{response_id}-{source.number}",
+            response_id=response_id,
+            content_id=source.key,
+        )
+
+
+class FailoverBody(BaseModel):
+    """A tutor that was left, and why."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: str = Field(serialization_alias="from")
+    reason: str
+
+
+class UsageBody(BaseModel):
+    """Tokens and requests of the run's model calls."""
+
+    input_tokens: int
+    output_tokens: int
+    requests: int
+
+
+class ChatResponse(BaseModel):
+    """Body of a 200 of `POST /api/v1/chat`, and of the stream's `done`."""
+
+    answer: str
+    response_id: str
+    query_id: Any
+    session_id: str
+    trace_id: str
+    sources: Sequence[SourceBody]
+    also_relevant: Sequence[SourceBody]
+    artifacts: Sequence[Any]
+    in_book: bool
+    confidence_score: float | None
+    provider: str
+    model: str
+    degraded: bool
+    failover: Sequence[FailoverBody]
+    usage: UsageBody
+    processing_time_ms: float
+    timestamp: datetime
+
+    @classmethod
+    def of(cls, answer: Answer, request: ChatRequest) -> "ChatResponse":
+        """The body that gives `answer`."""
+        return cls(
+            answer=answer.text,
+            response_id=answer.response_id,
+            query_id=answer.response_id if request.query_id is None else request.query_id,
+            session_id=answer.session_id,
+            trace_id=answer.trace_id,
+            sources=[SourceBody.of(source, answer.response_id) for source in answer.sources],
+            also_relevant=[SourceBody.of(source, answer.response_id) for source in answer.also_relevant],
+            artifacts=[],
+            in_book=answer.in_book,
+            confidence_score=answer.confidence,
+            provider=answer.provider,
+            model=answer.model,
+            degraded=answer.degraded,
+            failover=[FailoverBody(from_=note.tutor, reason=note.reason) for note in answer.failures],
+            usage=UsageBody(
+                input_tokens=answer.usage.input_tokens,
+                output_tokens=answer.usage.output_tokens,
+                requests=answer.usage.requests,
+            ),
+            processing_time_ms=round(answer.seconds * 1000, 1),
+            timestamp=datetime.now(UTC),
+        )
+
+
+class SearchRequest(RequestBody):
+    """Body of `POST /api/v1/search`."""
+
+    query: _Question = Field(description="What to look for.")
+    chapter: _Short | None = Field(default=None, description="Only in the chapter with this id.")
+    book: _Short | None = Field(default=None, description="Only in the book with this id.")
+    limit: Annotated[int, Field(ge=1, le=20)] | None = Field(
+        default=None, description="Passages at most; absent: `search.limit`."
+    )
+
+
+class PassageBody(BaseModel):
+    """A passage of the book."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    key: str
+    book: str
+    chapter: str
+    title: str
+    heading: str
+    breadcrumb: Sequence[str]
+    url: str
+    text: str
+    language: str
+
+
+class FoundPassageBody(PassageBody):
+    """A passage that a search found."""
+
+    relevance_score: float = Field(description="In [0, 1]; comes with the order.")
+
+
+class SearchResponse(BaseModel):
+    """Body of a 200 of `POST /api/v1/search`, best first."""
+
+    passages: Sequence[FoundPassageBody]
+
+    @classmethod
+    def of(cls, hits: Sequence[Hit]) -> "SearchResponse":
+        """The body that shows `hits`."""
+        passages = [(PassageBody.model_validate(hit.passage), round(hit.score, 4)) for hit in hits]
+        return cls(
+            passages=[
+                FoundPassageBody(**body.model_dump(), relevance_score=score) for body, score in passages
+            ]
+        )
+
+
+class SectionBody(BaseModel):
+    """A heading of a chapter."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    anchor: str
+    heading: str
+    breadcrumb: Sequence[str]
+    url: str
+
+
+class ChapterBody(BaseModel):
+    """A chapter and its outline."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    book: str
+    title: str
+    url: str
+    sections: Sequence[SectionBody]
+
+
+class ChaptersResponse(BaseModel):
+    """Body of a 200 of `GET /api/v1/chapters`, in reading order."""
+
+    chapters: Sequence[ChapterBody]
+
+
+class ChapterResponse(ChapterBody):
+    """Body of a 200 of `GET /api/v1/chapters/{id}`; the passages are in reading order."""
+
+    passages: Sequence[PassageBody]
+
+    @classmethod
+    def of(cls, chapter: Chapter, passages: Sequence[Passage]) -> "ChapterResponse":
+        """The body that shows a chapter and its text."""
+        return cls(
+            **ChapterBody.model_validate(chapter).model_dump(),
+            passages=[PassageBody.model_validate(passage) for passage in passages],
+        )
+
+
+class TurnBody(BaseModel):
+    """A question and its answer, as the reader saw them."""
+
+    question: str
+    answer: str
+    sources: Sequence[SourceBody]
+    response_id: str | None = Field(description="For feedback; null for what a client brought along.")
+
+    @classmethod
+    def of(cls, turn: Turn) -> "TurnBody":
+        """The body that shows `turn`."""
+        return cls(
+            question=turn.question,
+            answer=turn.answer,
+            sources=[SourceBody.of(source, turn.response_id or "") for source in turn.sources],
+            response_id=turn.response_id,
+        )
+
+
+class SessionResponse(BaseModel):
+    """Body of a 200 of `GET /api/v1/sessions/{id}`, oldest turn first."""
+
+    session_id: str
+    turns: Sequence[TurnBody]
+
+
+class FeedbackRequest(RequestBody):
+    """Body of `POST /api/v1/feedback`."""
+
+    response_id: _Short = Field(
+        validation_alias=AliasChoices("response_id", "message_id"), description="Of the answer."
+    )
+    rating: Literal[1, -1, "up", "down"]
+    comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)] | None = None
+
+
+class CheckBody(BaseModel):
+    """One thing that the service needs; further fields say more of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    detail: str
+
+
+class HealthResponse(BaseModel):
+    """Body of `GET /api/v1/health`."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    checks: dict[str, CheckBody]
+    version: str
+    timestamp: datetime
+
+
+class MetricsResponse(BaseModel):
+    """Body of `GET /api/v1/metrics`; further fields say more."""
+
+    model_config = ConfigDict(extra="allow")
+
+    query_latency_p50_ms: float | None = Field(description="Null before the first answer.")
+    query_latency_p95_ms: float | None
+    query_latency_p99_ms: float | None
+    error_rate: float = Field(description="Share of the questions that got an error.")
+    total_queries: int
+    uptime_seconds: float
+
+
+class ErrorBody(BaseModel):
+    """Body of every answer that is not a 2xx."""
+
+    error: str = Field(description="What happened and what to do.")
+    code: str
+    details: dict[str, Any] | None = Field(default=None, description="By field, what is wrong with it.")
+    error_id: str | None = Field(
+        default=None, description="Of an unexpected error: finds it in the service's log."
+    )

@@ -1,0 +1,61 @@
+"""A reader's own conversation: its turns, its end, and what the reader thought of an answer."""
+
+import asyncio
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from preceptor.agents.preceptor import Preceptor
+from preceptor.server.contract import FeedbackRequest, SessionResponse, TurnBody
+from preceptor.server.openapi import Operation, operation
+from preceptor.server.request import read_body
+
+_ID = "Id of the session, as an answer bears it. Whoever knows it may read and delete the conversation."
+
+
+@operation(
+    Operation(
+        summary="Read a conversation",
+        description="Its turns, oldest first, as the reader saw them.",
+        path=_ID,
+        returns=SessionResponse,
+        errors=(404,),
+    )
+)
+async def session(request: Request) -> Response:
+    """The turns of a session."""
+    preceptor: Preceptor = request.state.preceptor
+    session_id = request.path_params["id"]
+    turns = [TurnBody.of(turn) for turn in await preceptor.sessions.turns(session_id)]
+    return JSONResponse(SessionResponse(session_id=session_id, turns=turns).model_dump())
+
+
+@operation(Operation(summary="Delete a conversation", path=_ID, status=204, errors=(404, 409)))
+async def delete_session(request: Request) -> Response:
+    """Forget a session."""
+    preceptor: Preceptor = request.state.preceptor
+    await preceptor.sessions.delete(request.path_params["id"])
+    return Response(status_code=204)
+
+
+@operation(
+    Operation(
+        summary="Say what an answer was worth",
+        description="Kept with the answer's run; a second word on an answer replaces the first.",
+        body=FeedbackRequest,
+        status=204,
+        errors=(404,),
+    )
+)
+async def feedback(request: Request) -> Response:
+    """Keep what a reader thought of an answer."""
+    preceptor: Preceptor = request.state.preceptor
+    said = await read_body(request, FeedbackRequest)
+    rating = 1 if said.rating in (1, "up") else -1
+    traces = preceptor.traces
+    if traces is None or not await asyncio.wrap_future(
+        traces.feedback(said.response_id, rating, said.comment)
+    ):
+        raise HTTPException(404, "There is no answer with this `response_id`, or its run is no longer kept")
+    return Response(status_code=204)

@@ -1,0 +1,66 @@
+"""When the service is told to stop: first let the running answers end, then stop.
+
+uvicorn closes its socket as soon as it gets a signal, so that new questions would meet a closed door. Here the
+signal first closes the places alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
+that a load balancer turns away. Only when the last answer has ended does uvicorn learn of the signal. A second
+signal reaches it at once. Other servers than uvicorn stop in their own way.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from preceptor.server.limits import Places
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def drained_before_exit(places: Places, seconds: float) -> Generator[None]:
+    """While this is open, a signal to stop waits for the running answers.
+
+    Args:
+        places: Where they run.
+        seconds: How long it waits at most.
+    """
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    if threading.current_thread() is not threading.main_thread() or not _is_uvicorn(handlers):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    under_way: list[asyncio.Task[None]] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        tell: Any = handlers[signal.Signals(number)]
+        if under_way:
+            tell(number, frame)
+        else:
+            loop.call_soon_threadsafe(begin, lambda: tell(number, frame))
+
+    def begin(then: Callable[[], None]) -> None:
+        if under_way:
+            then()
+            return
+        task = loop.create_task(places.stop(seconds))
+        task.add_done_callback(lambda _: then())
+        under_way.append(task)
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _is_uvicorn(handlers: dict[signal.Signals, Any]) -> bool:
+    return all(
+        isinstance(getattr(handler, "__self__", None), uvicorn.Server) for handler in handlers.values()
+    )

@@ -1,0 +1,158 @@
+"""Whether the service can answer: `/livez` for the process, `/api/v1/health` for all it needs.
+
+What costs a request elsewhere is asked again only after some seconds, however often health is asked for, and
+by one request at a time.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from preceptor import __version__
+from preceptor.agents.preceptor import Preceptor
+from preceptor.agents.readiness import probe
+from preceptor.errors import PreceptorError
+from preceptor.server.contract import HealthResponse
+from preceptor.server.limits import Places
+from preceptor.server.openapi import Operation, operation
+
+_INDEX_SECONDS = 2.0
+_PROBE_SECONDS = 30.0
+"""How long what was found is believed."""
+
+Check = dict[str, Any]
+
+
+@operation(Operation(summary="Whether the process runs", returns="text/plain", open=True))
+async def livez(request: Request) -> Response:
+    """The process runs."""
+    return PlainTextResponse("ok")
+
+
+@operation(
+    Operation(
+        summary="Whether questions can be answered",
+        description="A 503 with the same body when they cannot.",
+        returns=HealthResponse,
+        also={503: HealthResponse},
+        open=True,
+    )
+)
+async def health(request: Request) -> Response:
+    """Index, providers and embedding model; 503 when questions cannot be answered.
+
+    With `?probe=1` each provider is asked whether it knows the key and the model, which spends no tokens.
+    """
+    state: Health = request.state.health
+    checks = await state.checks(probe=request.query_params.get("probe", "") not in ("", "0", "false"))
+    states = {check["status"] for check in checks.values()}
+    status = next((one for one in ("unhealthy", "degraded") if one in states), "healthy")
+    body = {
+        "status": status,
+        "checks": checks,
+        "version": __version__,
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+    return JSONResponse(body, status_code=503 if status == "unhealthy" else 200)
+
+
+class Health:
+    """What is known of the parts."""
+
+    def __init__(self, preceptor: Preceptor, places: Places) -> None:
+        """Look at these."""
+        self._preceptor = preceptor
+        self._places = places
+        self._index = _Remembered(lambda: _index(preceptor), seconds=_INDEX_SECONDS)
+        self._probes = _Remembered(lambda: _probes(preceptor), seconds=_PROBE_SECONDS)
+
+    async def checks(self, *, probe: bool) -> dict[str, Check]:
+        """By part; each has `status` and `detail`."""
+        index = await self._index.get()
+        failures = await self._probes.get() if probe else {}
+        checks = {
+            "qdrant": index,
+            "llm": _providers(self._preceptor, failures),
+            "embeddings": _embeddings(self._preceptor),
+        }
+        if self._places.stopping:
+            checks["server"] = {"status": "unhealthy", "detail": "it is being stopped and takes no questions"}
+        return checks
+
+
+class _Remembered:
+    """A check's last outcome."""
+
+    def __init__(self, ask: Callable[[], Awaitable[Check]], *, seconds: float) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._lock = asyncio.Lock()
+        self._found: tuple[float, Check] | None = None
+
+    async def get(self) -> Check:
+        """What was found, not longer ago than some seconds."""
+        async with self._lock:
+            if self._found is None or time.monotonic() - self._found[0] > self._seconds:
+                found = await self._ask()
+                self._found = time.monotonic(), found
+            return self._found[1]
+
+
+async def _index(preceptor: Preceptor) -> Check:
+    backend = preceptor.settings.index.backend
+    try:
+        books = await preceptor.library.verify()
+    except PreceptorError as error:
+        detail = f"{type(error).__name__}: the {backend} index cannot be used; `preceptor check` says why"
+        return {"status": "unhealthy", "backend": backend, "detail": detail}
+    held = ", ".join(f"{info.title}: {info.points} passages" for info in books)
+    return {"status": "healthy", "backend": backend, "detail": f"{backend} index ({held})"}
+
+
+def _embeddings(preceptor: Preceptor) -> Check:
+    # The service does not start without the model, and nothing unloads it.
+    model = preceptor.settings.embedding.model
+    return {"status": "healthy", "model": model, "detail": f"{model} is loaded"}
+
+
+async def _probes(preceptor: Preceptor) -> Check:
+    """By provider, why it does not answer; None when it does."""
+    outcomes = await asyncio.gather(*(probe(entry) for entry in preceptor.models))
+    return {entry.provider: outcome for entry, outcome in zip(preceptor.models, outcomes, strict=True)}
+
+
+def _providers(preceptor: Preceptor, failures: Check) -> Check:
+    wanted = preceptor.settings.tutor.providers
+    if not wanted:
+        detail = "the offline tutor answers, as the settings say"
+        return {"status": "healthy", "detail": detail, "providers": {}}
+    opened = {entry.provider: entry for entry in preceptor.models}
+    providers: dict[str, Check] = {}
+    ready: list[str] = []
+    for name in wanted:
+        entry = opened.get(name)
+        if entry is None:
+            providers[name] = {"configured": False, "model": None, "breaker": None, "last_error": None}
+            continue
+        providers[name] = {
+            "configured": True,
+            "model": entry.name,
+            "breaker": entry.breaker.state,
+            "last_error": entry.breaker.last_failure,
+        }
+        if name in failures:
+            providers[name]["probe"] = failures[name] or "ok"
+        if entry.breaker.state != "open" and not failures.get(name):
+            ready.append(name)
+    detail = f"ready: {', '.join(ready)}" if ready else "no provider is ready"
+    status = "healthy"
+    if not ready and not preceptor.settings.tutor.offline_fallback:
+        status = "unhealthy"
+    elif not ready or len(ready) < len(opened):
+        status = "degraded"
+    return {"status": status, "detail": detail, "providers": providers}

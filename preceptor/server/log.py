@@ -1,0 +1,144 @@
+"""The log: one line for each request, as text or as JSON, without what readers write and without secrets.
+
+A client appears as a short mark that is the same for all its requests until the service is restarted, and
+that nobody can turn back into an address.
+"""
+
+import hashlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from preceptor.server.access import client_of
+from preceptor.server.metrics import Metrics
+from preceptor.settings import ServerSettings
+from preceptor.tracing.redaction import Redactor
+
+logger = logging.getLogger("preceptor.request")
+
+_GONE = 499
+"""Status, in log and metrics, of a request whose client went away before the response."""
+
+
+def log_config(settings: ServerSettings, secret_values: Collection[str]) -> dict[str, Any]:
+    """What uvicorn gives to `logging.config.dictConfig` in each of its processes.
+
+    Args:
+        settings: `[server]`.
+        secret_values: Must not stand in any line.
+    """
+    form = {"()": f"{__name__}.{_FORMS[settings.log_format]}", "secret_values": list(secret_values)}
+    quiet = ("httpx", "httpx2", "httpcore2", "openai.agents", "uvicorn.access")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": form},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "lines", "stream": "ext://sys.stderr"}
+        },
+        "root": {"level": "INFO", "handlers": ["stderr"]},
+        "loggers": {name: {"level": "WARNING"} for name in quiet},
+    }
+
+
+class PlainLines(logging.Formatter):
+    """`2026-11-20 12:00:00 INFO preceptor.request request method=POST status=200 …`."""
+
+    def __init__(self, *, secret_values: Collection[str] = ()) -> None:
+        """Make a formatter that lets none of the secrets through."""
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", "%Y-%m-%d %H:%M:%S")
+        self._redact = Redactor(secret_values)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line, with the record's fields behind it."""
+        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
+        return super().formatMessage(record) + (f" {fields}" if fields else "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line and the traceback, if there is one."""
+        return self._redact(super().format(record))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object for each record."""
+
+    def __init__(self, *, secret_values: Collection[str] = ()) -> None:
+        """Make a formatter that lets none of the secrets through."""
+        super().__init__()
+        self._redact = Redactor(secret_values)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object."""
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return self._redact(json.dumps(line, ensure_ascii=False, default=str))
+
+
+_FORMS = {"plain": "PlainLines", "json": "JsonLines"}
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    return getattr(record, "fields", {})
+
+
+class Observed:
+    """ASGI middleware: measures each request, for the metrics and for its line in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+        self._salt = secrets.token_bytes(16)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = _GONE
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        metrics: Metrics = scope["state"]["metrics"]
+        metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            metrics.in_flight.dec()
+            self._note(scope, status, time.perf_counter() - began, metrics)
+
+    def _note(self, scope: Scope, status: int, seconds: float, metrics: Metrics) -> None:
+        route = scope.get("route")
+        path = getattr(route, "path", "") or "other"
+        method = scope["method"] if isinstance(route, Route) else "other"
+        metrics.requests.labels(method, path, str(status)).inc()
+        metrics.request_seconds.labels(path).observe(seconds)
+        fields = {
+            "method": method,
+            "route": path,
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "trace": scope["state"].get("trace_id"),
+            "client": self._mark(client_of(scope)),
+        }
+        logger.info("request", extra={"fields": {name: value for name, value in fields.items() if value}})
+
+    def _mark(self, client: str) -> str:
+        return hashlib.blake2b(client.encode(), key=self._salt, digest_size=4).hexdigest()

@@ -1,0 +1,214 @@
+"""`/v1/chat/completions` and `/v1/models`: the tutor for every program that speaks to OpenAI."""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from sse_starlette import ServerSentEvent
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from preceptor.agents.answer import Answer, Done, Event, NewSource, Restart, Source, Started, Token
+from preceptor.agents.phrases import phrases
+from preceptor.agents.preceptor import Preceptor
+from preceptor.errors import UnknownBook
+from preceptor.server.faults import fault
+from preceptor.server.openai_contract import (
+    MODEL,
+    Annotation,
+    AnswerMessage,
+    Choice,
+    Chunk,
+    ChunkChoice,
+    Completion,
+    CompletionRequest,
+    Delta,
+    ModelBody,
+    ModelsResponse,
+    OpenAIErrorBody,
+    UrlCitation,
+    Usage,
+)
+from preceptor.server.openapi import Operation, operation
+from preceptor.server.request import read_body, while_connected
+from preceptor.server.run import EventStream, RunningAnswer
+
+_IN_A_LINK = str.maketrans({" ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E"})
+
+
+class LinkedText:
+    """An answer while it is made, its markers as Markdown links, and where they are."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.annotations: list[Annotation] = []
+        self._sources: dict[int, Source] = {}
+
+    def take(self, event: Event) -> str:
+        """The text that an event adds."""
+        before = len(self.text)
+        if isinstance(event, NewSource):
+            self._sources[event.source.number] = event.source
+        elif isinstance(event, Token):
+            self._add(event)
+        return self.text[before:]
+
+    def begin_again(self, notice: str) -> str:
+        """The text that says so: clients of this protocol cannot take back what they have shown."""
+        added = f"\n\n---\n\n*{notice}*\n\n"
+        self.text += added
+        return added
+
+    def _add(self, token: Token) -> None:
+        place = 0 if self.text else len(token.content) - len(token.content.lstrip())
+        for mark in token.marks:
+            source = self._sources[mark.number]
+            self.text += token.content[place : mark.start]
+            start = len(self.text)
+            self.text += f"[[{mark.number}]]({source.url.translate(_IN_A_LINK)})"
+            cited = UrlCitation(
+                url=source.url, title=source.title, start_index=start, end_index=len(self.text)
+            )
+            self.annotations.append(Annotation(type="url_citation", url_citation=cited))
+            place = mark.end
+        self.text += token.content[place:]
+
+
+@operation(
+    Operation(
+        summary="Ask as with OpenAI's chat completions",
+        description=(
+            "The last message of the user is the question. The messages before it are what was said before or, if "
+            "`session_id` or the header `X-Session-Id` names one, those of a session are. With `stream` the answer "
+            "comes as `chat.completion.chunk` events, ended by `[DONE]`; annotations come with the last choice, usage "
+            "after it if `stream_options.include_usage` asks for it. Sampling options, tools and system messages have "
+            "no effect: the tutors have their own."
+        ),
+        body=CompletionRequest,
+        returns=Completion,
+        streams=True,
+        errors=(404, 409, 504),
+    )
+)
+async def completions(request: Request) -> Response:
+    """Answer a question in the shape of OpenAI's chat completions."""
+    asked = await read_body(request, CompletionRequest)
+    await _check_book(request.state.preceptor, asked)
+    run = await RunningAnswer.begin(request, asked.question(session_id=request.headers.get("x-session-id")))
+    if asked.stream:
+        response: Response = EventStream(run, _chunks(run, asked))
+    else:
+        found = await while_connected(request, _whole(run))
+        if found is None:
+            return Response(status_code=499)
+        linked, answer = found
+        message = AnswerMessage(content=linked.text.rstrip(), annotations=linked.annotations)
+        completion = Completion(
+            **_head(run.started, asked), choices=[Choice(message=message)], usage=_usage(answer)
+        )
+        response = JSONResponse(completion.model_dump())
+    response.headers["X-Session-Id"] = run.started.session_id
+    return response
+
+
+@operation(
+    Operation(
+        summary="The models to choose from",
+        description=f"`{MODEL}` searches every open book, `{MODEL}/BOOK` the one with this id.",
+        returns=ModelsResponse,
+    )
+)
+async def models(request: Request) -> Response:
+    """The models to choose from."""
+    return JSONResponse(ModelsResponse(data=await _models(request)).model_dump())
+
+
+@operation(
+    Operation(
+        summary="One model", path=f"Id of the model, such as `{MODEL}`.", returns=ModelBody, errors=(404,)
+    )
+)
+async def model(request: Request) -> Response:
+    """One model."""
+    wanted = request.path_params["id"]
+    for each in await _models(request):
+        if each.id == wanted:
+            return JSONResponse(each.model_dump())
+    raise HTTPException(404, "There is no such model; `GET /v1/models` names those that there are")
+
+
+async def _models(request: Request) -> list[ModelBody]:
+    preceptor: Preceptor = request.state.preceptor
+    built = {
+        f"{MODEL}/{info.book}": int(info.built_at.timestamp()) for info in await preceptor.library.books()
+    }
+    return [ModelBody(id=name, created=at) for name, at in {MODEL: max(built.values()), **built}.items()]
+
+
+async def _check_book(preceptor: Preceptor, asked: CompletionRequest) -> None:
+    books = [info.book for info in await preceptor.library.books()]
+    if asked.book is not None and asked.book not in books:
+        raise UnknownBook(asked.book, books)
+
+
+async def _whole(run: RunningAnswer) -> tuple[LinkedText, Answer]:
+    """The answer, when it is finished."""
+    linked = LinkedText()
+    try:
+        async for event in run:
+            if isinstance(event, Done):
+                return linked, event.answer
+            if isinstance(event, Restart):
+                linked = LinkedText()
+            linked.take(event)
+    finally:
+        await run.aclose()
+    raise AssertionError("a run ends with an answer or an error")
+
+
+async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerator[ServerSentEvent, None]:
+    """The answer while it is made."""
+    head = _head(run.started, asked)
+    linked = LinkedText()
+
+    def chunk(delta: Delta, finish: Literal["stop"] | None = None) -> ServerSentEvent:
+        return _sent(Chunk(**head, choices=[ChunkChoice(index=0, delta=delta, finish_reason=finish)]))
+
+    try:
+        yield chunk(Delta(role="assistant", content=""))
+        async for event in run:
+            if isinstance(event, Done):
+                yield chunk(Delta(annotations=linked.annotations), "stop")
+                if asked.wants_usage:
+                    yield _sent(Chunk(**head, choices=[], usage=_usage(event.answer)))
+            elif isinstance(event, Restart):
+                yield chunk(Delta(content=linked.begin_again(phrases(asked.text).begun_again)))
+            elif text := linked.take(event):
+                yield chunk(Delta(content=text))
+        yield ServerSentEvent("[DONE]", sep="\n")
+    except Exception as error:  # noqa: BLE001 - the edge: the status line is gone, the stream must say it
+        status, body, _ = fault(error)
+        yield _sent(OpenAIErrorBody.of(status, body))
+
+
+def _sent(body: BaseModel) -> ServerSentEvent:
+    return ServerSentEvent(body.model_dump_json(exclude_unset=True), sep="\n")
+
+
+def _head(started: Started, asked: CompletionRequest) -> dict[str, Any]:
+    """What the whole answer and each of its chunks bear."""
+    return {
+        "id": started.response_id,
+        "object": "chat.completion.chunk" if asked.stream else "chat.completion",
+        "created": int(time.time()),
+        "model": asked.model,
+        "session_id": started.session_id,
+        "trace_id": started.trace_id,
+    }
+
+
+def _usage(answer: Answer) -> Usage:
+    read, written = answer.usage.input_tokens, answer.usage.output_tokens
+    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)

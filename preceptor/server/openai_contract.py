@@ -1,0 +1,296 @@
+"""The shapes of OpenAI's chat completions, as far as clients need them here.
+
+Fields that choose how a model writes (`temperature`, `max_tokens`, `tools`, …) are taken and have no effect: the
+tutors, their tools and their settings are the service's.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+)
+
+from preceptor.agents.answer import Question
+from preceptor.server.contract import ErrorBody, RequestBody, not_too_long
+
+MODEL = "preceptor"
+"""The model that searches every open book; `preceptor/BOOK` is the one that searches this book alone."""
+
+_OUR_LINK = re.compile(r"\s*\[\[\d{1,3}\]\]\([^()\s]*\)")
+_Text = Annotated[str, StringConstraints(pattern=r"\S")]
+_Short = Annotated[str, StringConstraints(max_length=500)]
+
+
+class TextPart(RequestBody):
+    """A piece of a message."""
+
+    type: Literal["text"]
+    text: _Text
+
+
+def _kind(content: Any) -> str:
+    return "parts" if isinstance(content, list) else "text"
+
+
+class UserMessage(RequestBody):
+    """What the reader said."""
+
+    role: Literal["user"]
+    content: Annotated[
+        Annotated[_Text, Tag("text")] | Annotated[list[TextPart], Tag("parts"), Field(min_length=1)],
+        Discriminator(_kind),
+    ]
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        content = (
+            self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+        )
+        return content.strip()
+
+
+class AssistantMessage(RequestBody):
+    """What a tutor, or another model, answered."""
+
+    role: Literal["assistant"]
+    content: Any = Field(
+        default=None, description="Text, or a list of parts of which those with `text` count."
+    )
+
+    @property
+    def text(self) -> str:
+        """All of it, without our links: their numbers would mean nothing in the next answer."""
+        parts: list[Any] = self.content if isinstance(self.content, list) else [self.content]
+        texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
+        return _OUR_LINK.sub("", "\n".join(text for text in texts if isinstance(text, str))).strip()
+
+
+class OtherMessage(RequestBody):
+    """Instructions and results of tools, which have no effect: the tutors have instructions and tools of their own."""
+
+    role: Literal["system", "developer", "tool", "function"]
+
+
+Message = Annotated[UserMessage | AssistantMessage | OtherMessage, Field(discriminator="role")]
+
+
+def _asks(messages: list[Message], info: ValidationInfo) -> list[Message]:
+    asked = [message for message in messages if isinstance(message, UserMessage)]
+    if not asked:
+        raise ValueError("there is no message with the role `user`")
+    not_too_long(asked[-1].text, info)
+    return messages
+
+
+class StreamOptions(RequestBody):
+    """How a stream ends."""
+
+    include_usage: bool | None = None
+
+
+class ResponseFormat(RequestBody):
+    """The form of the answer."""
+
+    type: Literal["text"]
+
+
+class CompletionRequest(RequestBody):
+    """Body of `POST /v1/chat/completions`."""
+
+    model: _Short = Field(
+        default=MODEL,
+        description=f"`{MODEL}/BOOK` searches this book alone; `{MODEL}`, or any other name, all of them.",
+    )
+    messages: Annotated[
+        list[Message],
+        AfterValidator(_asks),
+        Field(
+            description="The last one of the `user` is the question; those before it are what was said.",
+            json_schema_extra={"contains": {"properties": {"role": {"const": "user"}}, "required": ["role"]}},
+        ),
+    ]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Literal[1] | None = None
+    response_format: ResponseFormat | None = None
+    session_id: _Short | None = Field(
+        default=None,
+        description="Of a conversation that the service remembers; earlier `messages` are then left aside.",
+    )
+    chapter: _Short | None = Field(default=None, description="Answer from the chapter with this id alone.")
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream shall tell the usage."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def text(self) -> str:
+        """The question."""
+        return [message.text for message in self.messages if isinstance(message, UserMessage)][-1]
+
+    @property
+    def book(self) -> str | None:
+        """Id of the book that the model's name stands for."""
+        return self.model.removeprefix(f"{MODEL}/") if self.model.startswith(f"{MODEL}/") else None
+
+    def question(self, *, session_id: str | None) -> Question:
+        """What the tutors are asked.
+
+        Args:
+            session_id: Of the header; a field `session_id` wins.
+        """
+        said = [each for each in self.messages if isinstance(each, UserMessage | AssistantMessage)]
+        last = max(place for place, each in enumerate(said) if isinstance(each, UserMessage))
+        return Question(
+            text=self.text,
+            session_id=self.session_id or session_id or None,
+            chapter=self.chapter or None,
+            book=self.book,
+            history=[(each.role, each.text) for each in said[:last] if each.text],
+        )
+
+
+class UrlCitation(BaseModel):
+    """A source, and the place of the link to it."""
+
+    url: str
+    title: str
+    start_index: int = Field(description="Of the link in the text, in characters.")
+    end_index: int = Field(description="After its last character.")
+
+
+class Annotation(BaseModel):
+    """A link in the text."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
+class Usage(BaseModel):
+    """Tokens of all model calls of the run."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class AnswerMessage(BaseModel):
+    """The answer."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+    annotations: Sequence[Annotation]
+
+
+class Choice(BaseModel):
+    """The only choice there is."""
+
+    index: Literal[0] = 0
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: Literal["stop"] = "stop"
+
+
+class _Head(BaseModel):
+    id: str
+    created: int = Field(description="Seconds since 1970.")
+    model: str
+    session_id: str = Field(description="To go on with this conversation without sending it again.")
+    trace_id: str
+
+
+class Completion(_Head):
+    """Body of a 200 of `POST /v1/chat/completions`."""
+
+    object: Literal["chat.completion"]
+    choices: Sequence[Choice]
+    usage: Usage
+
+
+class Delta(BaseModel):
+    """What a chunk adds."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    annotations: Sequence[Annotation] | None = Field(
+        default=None, description="All of them, in the last chunk."
+    )
+
+
+class ChunkChoice(BaseModel):
+    """The only choice there is."""
+
+    index: Literal[0]
+    delta: Delta
+    finish_reason: Literal["stop"] | None
+
+
+class Chunk(_Head):
+    """One event of a stream. Usage comes in an event of its own, without a choice."""
+
+    object: Literal["chat.completion.chunk"]
+    choices: Sequence[ChunkChoice]
+    usage: Usage | None = None
+
+
+class ModelBody(BaseModel):
+    """A model, that is: a choice of books."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="When the book was indexed, in seconds since 1970.")
+    owned_by: Literal["preceptor"] = "preceptor"
+
+
+class ModelsResponse(BaseModel):
+    """Body of a 200 of `GET /v1/models`."""
+
+    object: Literal["list"] = "list"
+    data: Sequence[ModelBody]
+
+
+class OpenAIError(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
+    param: str | None = None
+    code: str
+    error_id: str | None = None
+
+
+class OpenAIErrorBody(BaseModel):
+    """Body of every answer below `/v1/` that is not a 2xx."""
+
+    error: OpenAIError
+
+    @classmethod
+    def of(cls, status: int, body: ErrorBody) -> "OpenAIErrorBody":
+        """The same error in OpenAI's shape."""
+        kind = (
+            "server_error"
+            if status >= 500
+            else "rate_limit_error"
+            if status == 429
+            else "invalid_request_error"
+        )
+        return cls(
+            error=OpenAIError(
+                message=body.error,
+                type=kind,
+                param=next(iter(body.details or ()), None),
+                code=body.code,
+                error_id=body.error_id,
+            )
+        )

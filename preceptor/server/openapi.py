@@ -1,0 +1,186 @@
+"""The HTTP contract as OpenAPI, made from the routes and from the models that check and give the bodies.
+
+An endpoint says with `@operation(…)` what it takes and gives; the path and the method are those of its route.
+`/openapi.json` is the document, `make openapi` writes the copy in docs/.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from preceptor import __version__
+from preceptor.agents.preceptor import Preceptor
+from preceptor.server.contract import ErrorBody
+from preceptor.server.openai_contract import OpenAIErrorBody
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+_AnyEndpoint = TypeVar("_AnyEndpoint", bound=_Endpoint)
+
+_ALWAYS = (500,)
+_UNLESS_OPEN = (429, 503)
+_WITH_BODY = (400, 413, 415)
+_WITH_KEYS = (401,)
+_CONVERTER = re.compile(r"\{(\w+):\w+\}")
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What an endpoint does, for the document."""
+
+    summary: str
+    description: str = ""
+    body: type[BaseModel] | None = None
+    """What the request's body is checked with."""
+    returns: type[BaseModel] | str | None = None
+    """What a success bears: a model, or a media type; None: nothing."""
+    status: int = 200
+    """Of a success."""
+    streams: bool = False
+    """Whether a success may also be a stream of events."""
+    also: Mapping[int, type[BaseModel]] = field(default_factory=dict[int, type[BaseModel]])
+    """Bodies by status, where one is not that of a success and no error either."""
+    errors: Sequence[int] = ()
+    """Statuses beside those that every operation may have."""
+    path: str = ""
+    """What the path's parameter is, if there is one."""
+    open: bool = False
+    """Whether it asks for no key and has no limit."""
+
+
+_operations: dict[object, Operation] = {}
+
+
+def operation(said: Operation) -> Callable[[_AnyEndpoint], _AnyEndpoint]:
+    """Say what an endpoint does."""
+
+    def note(endpoint: _AnyEndpoint) -> _AnyEndpoint:
+        _operations[endpoint] = said
+        return endpoint
+
+    return note
+
+
+async def openapi_json(request: Request) -> Response:
+    """The document of this service."""
+    return JSONResponse(served_document(request))
+
+
+def served_document(request: Request) -> dict[str, Any]:
+    """The document of the service that got `request`."""
+    preceptor: Preceptor = request.state.preceptor
+    return document(request.app.routes, keys=bool(preceptor.settings.server.reader_keys))
+
+
+def document(routes: Iterable[BaseRoute], *, keys: bool = False) -> dict[str, Any]:
+    """The routes as an OpenAPI document, as far as their endpoints say what they do.
+
+    Args:
+        routes: Of the application.
+        keys: Whether readers need a key.
+    """
+    described = [
+        (route, _operations[route.endpoint])
+        for route in routes
+        if isinstance(route, Route) and route.endpoint in _operations
+    ]
+    refs, definitions = models_json_schema(
+        sorted(set(_models(said for _, said in described)), key=lambda pair: pair[0].__name__),
+        ref_template="#/components/schemas/{model}",
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for route, said in described:
+        path = _CONVERTER.sub(r"{\1}", route.path)
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            paths.setdefault(path, {})[method.lower()] = _described(path, said, refs, keys=keys)
+    components: dict[str, Any] = {"schemas": definitions.get("$defs", {})}
+    if keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Preceptor",
+            "version": __version__,
+            "summary": "Ask a textbook; every citation of an answer opens the right heading.",
+        },
+        "paths": paths,
+        "components": components,
+    }
+
+
+_Refs = Mapping[Any, dict[str, Any]]
+"""By (model, mode)."""
+
+
+def _models(operations: Iterable[Operation]) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
+    yield ErrorBody, "serialization"
+    yield OpenAIErrorBody, "serialization"
+    for said in operations:
+        if said.body is not None:
+            yield said.body, "validation"
+        if isinstance(said.returns, type):
+            yield said.returns, "serialization"
+        for kind in said.also.values():
+            yield kind, "serialization"
+
+
+def _described(path: str, said: Operation, refs: _Refs, *, keys: bool) -> dict[str, Any]:
+    """One operation of the document."""
+    errors = {*said.errors, *said.also, *_ALWAYS}
+    errors.update(() if said.open else _UNLESS_OPEN)
+    errors.update(_WITH_BODY if said.body else ())
+    errors.update(_WITH_KEYS if keys and not said.open else ())
+    wrong = OpenAIErrorBody if path.startswith("/v1/") else ErrorBody
+    about: dict[str, Any] = {"summary": said.summary, "responses": {str(said.status): _success(said, refs)}}
+    if said.description:
+        about["description"] = said.description
+    for status in sorted(errors):
+        kind = said.also.get(status, wrong)
+        about["responses"][str(status)] = _failure(status, refs[kind, "serialization"])
+    if names := _PARAMETER.findall(path):
+        about["parameters"] = [
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": said.path,
+                "schema": {"type": "string"},
+            }
+            for name in names
+        ]
+    if said.body is not None:
+        content = {"application/json": {"schema": refs[said.body, "validation"]}}
+        about["requestBody"] = {"required": True, "content": content}
+    if keys and not said.open:
+        about["security"] = [{"key": []}]
+    return about
+
+
+def _success(said: Operation, refs: _Refs) -> dict[str, Any]:
+    about: dict[str, Any] = {"description": HTTPStatus(said.status).phrase}
+    if isinstance(said.returns, str):
+        about["content"] = {said.returns: {"schema": {"type": "string"}}}
+    elif said.returns is not None:
+        about["content"] = {"application/json": {"schema": refs[said.returns, "serialization"]}}
+    if said.streams:
+        about["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return about
+
+
+def _failure(status: int, schema: dict[str, Any]) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "description": HTTPStatus(status).phrase,
+        "content": {"application/json": {"schema": schema}},
+    }
+    if status in _UNLESS_OPEN:
+        wait = {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}}
+        about["headers"] = {"Retry-After": wait}
+    return about

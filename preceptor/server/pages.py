@@ -1,0 +1,79 @@
+"""What a browser is given: the page for readers at `/`, the widget's script, and the static files of both.
+
+Nothing is built and nothing comes from another host: see docs/decisions/0007-page-without-a-build.md.
+"""
+
+import html
+import os
+from pathlib import Path
+from string import Template
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from preceptor.agents.preceptor import Preceptor
+from preceptor.errors import IndexError_
+
+_HERE = Path(__file__).parent
+
+_PAGE_HEADERS = {
+    # Trusted types: markup is made by the sanitiser or not at all.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types dompurify"
+    ),
+    "Cache-Control": "no-cache",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+_STATIC_HEADERS = {
+    # Asked for anew each time, answered with 304: after an update no page mixes old and new modules.
+    "Cache-Control": "no-cache",
+    # The widget's modules are public; who may ask is decided at the API, by `server.cors_origins`.
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+_SCRIPTS = (".js", ".mjs")
+
+
+def routes() -> list[BaseRoute]:
+    """The routes `/`, `/widget.js` and `/static`."""
+    files = _Files(directory=_HERE / "static")
+
+    async def widget(request: Request) -> Response:
+        return await files.get_response("embed.js", request.scope)
+
+    return [Route("/", chat_page), Route("/widget.js", widget), Mount("/static", files)]
+
+
+async def chat_page(request: Request) -> Response:
+    """The page for readers, with the book's title and language."""
+    preceptor: Preceptor = request.state.preceptor
+    title, language = preceptor.settings.book.title, preceptor.settings.book.language
+    try:
+        info = await preceptor.library.info()
+        title, language = title or info.title, info.language
+    except IndexError_:
+        pass  # the page still opens, and says what is wrong when it is asked something
+    page = Template((_HERE / "templates" / "chat.html").read_text(encoding="utf-8"))
+    return HTMLResponse(
+        page.substitute(title=html.escape(title), language=html.escape(language)), headers=_PAGE_HEADERS
+    )
+
+
+class _Files(StaticFiles):
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(_STATIC_HEADERS)
+        if str(full_path).endswith(_SCRIPTS):
+            # Some systems' tables call it text/plain, and then no browser runs a module.
+            response.headers["Content-Type"] = "text/javascript; charset=utf-8"
+        return response

@@ -1,0 +1,74 @@
+"""What a request brings: its JSON body, checked, and a client that may go away."""
+
+import json
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import anyio
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from preceptor.agents.preceptor import Preceptor
+from preceptor.errors import RequestInvalid
+from preceptor.server.contract import RequestBody
+
+_Body = TypeVar("_Body", bound=RequestBody)
+_Result = TypeVar("_Result")
+
+
+async def read_body(request: Request, kind: type[_Body]) -> _Body:
+    """The body as `kind`, checked.
+
+    Raises:
+        HTTPException: It is no JSON object (400), not declared as JSON (415), or too large (413).
+        RequestInvalid: It does not fit `kind`.
+    """
+    declared = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if declared not in ("application/json", "text/json") and not declared.endswith("+json"):
+        raise HTTPException(415, "The body is not declared as JSON; send `Content-Type: application/json`")
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):  # ValueError: also of bytes that are no text, and of huge numbers
+        raise HTTPException(400, "The body is not JSON") from None
+    if not isinstance(body, dict):
+        raise HTTPException(400, "The body must be a JSON object, `{…}`")
+    preceptor: Preceptor = request.state.preceptor
+    try:
+        return kind.model_validate(body, context={"longest": preceptor.settings.server.max_question})
+    except ValidationError as error:
+        raise RequestInvalid(_details(error)) from None
+
+
+def _details(error: ValidationError) -> dict[str, str]:
+    """By field, what is wrong with it; no value, which may be what a reader wrote."""
+    return {
+        ".".join(str(part) for part in each["loc"]): each["msg"].removeprefix("Value error, ")
+        for each in error.errors(include_url=False, include_input=False, include_context=False)
+    }
+
+
+async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result | None:
+    """The result of `work`; None when the client went away, which ends it.
+
+    Raises:
+        Exception: Whatever `work` raises.
+    """
+    result: _Result | None = None
+    failure: Exception | None = None
+
+    async def leave_with_client(scope: anyio.CancelScope) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(leave_with_client, group.cancel_scope)
+        try:
+            result = await work
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return result

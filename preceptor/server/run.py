@@ -1,0 +1,86 @@
+"""A run as the endpoints hold it: named in the log, ended when its reader leaves or the service stops."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Self
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from preceptor.agents.answer import Answer, Done, Event, Question, Started
+from preceptor.agents.preceptor import Preceptor
+from preceptor.server.limits import Places
+
+_PING_SECONDS = 15
+
+
+class RunningAnswer:
+    """The events of one run; whoever begins it closes it. `begin` makes it."""
+
+    def __init__(self, started: Started, events: AsyncGenerator[Event, None], places: Places) -> None:
+        self.started = started
+        self._events = events
+        self._places = places
+
+    @classmethod
+    async def begin(cls, request: Request, question: Question) -> Self:
+        """Start a run for a request.
+
+        Raises:
+            SessionNotFound: There is no such session.
+            SessionBusy: Too many questions wait for it.
+        """
+        preceptor: Preceptor = request.state.preceptor
+        events = preceptor.stream(question)
+        started = await anext(events)
+        assert isinstance(started, Started)
+        request.state.trace_id = started.trace_id
+        return cls(started, events, request.state.places)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event.
+
+        Raises:
+            Stopping: The service stops, and can wait no longer.
+        """
+        with self._places.cut_in_the_end():
+            return await anext(self._events)
+
+    async def answer(self) -> Answer:
+        """The answer, when it is finished."""
+        try:
+            async for event in self:
+                if isinstance(event, Done):
+                    return event.answer
+        finally:
+            await self.aclose()
+        raise AssertionError("a run ends with an answer or an error")
+
+    async def aclose(self) -> None:
+        """End the run, if it has not ended."""
+        await self._events.aclose()
+
+
+class EventStream(EventSourceResponse):
+    """A run as server-sent events, with a comment while it is silent."""
+
+    def __init__(
+        self,
+        run: RunningAnswer,
+        body: AsyncGenerator[ServerSentEvent, None],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send `body`, made of the events of `run`, which is closed when nobody listens any more."""
+        super().__init__(body, headers=headers, ping=_PING_SECONDS, sep="\n")
+        self._run = run
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._run.aclose()

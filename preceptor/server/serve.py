@@ -1,0 +1,43 @@
+"""`preceptor serve`: the application under uvicorn, in one process or in several."""
+
+import sys
+from typing import Any
+
+import uvicorn
+
+from preceptor.server.app import create_app
+from preceptor.server.log import log_config
+from preceptor.settings import Settings, hand_down
+
+_LEFTOVERS_SECONDS = 5
+"""For responses that are no answers, after the last answer has ended."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal says stop.
+
+    Several processes read their settings themselves, from the same files and environment.
+
+    Raises:
+        SystemExit: With 1, when the service could not start.
+    """
+    server = settings.server
+    options: dict[str, Any] = {
+        "host": server.host,
+        "port": server.port,
+        "http": "httptools",
+        "ws": "none",
+        "log_config": log_config(server, settings.secrets()),
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # the application does it, with `server.trusted_proxies`
+        "timeout_graceful_shutdown": _LEFTOVERS_SECONDS,
+    }
+    try:
+        if server.workers == 1:
+            uvicorn.run(create_app(settings), **options)
+        else:
+            hand_down(settings.env)
+            uvicorn.run("preceptor.server:create_app", factory=True, workers=server.workers, **options)
+    except SystemExit as end:
+        sys.exit(1 if end.code else 0)

@@ -1,0 +1,272 @@
+"""What only the embedded engine has: files, and processes that share them."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from qdrant_edge import CountRequest
+
+from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
+from preceptor.library import versions
+from preceptor.library.embedded import Embedded
+from tests.library.books import INFO, again, book, vectors
+from tests.library.engines import everything, publish
+
+READ = """
+import asyncio, sys
+from pathlib import Path
+from preceptor.library.embedded import Embedded
+from tests.library.books import book, vectors
+
+async def main():
+    engine = Embedded(Path(sys.argv[1]))
+    index = await engine.open("robots")
+    print("open", flush=True)
+    sys.stdin.readline()  # until all of them are open
+    for passage, own in zip(book(), vectors(book()), strict=True):
+        found = await index.candidates(own, chapter=None, limit=3)
+        assert found.dense[0][0] == found.bm25[0][0] == passage
+    assert list(await index.passages(book()[0].chapter)) == book()[:5]
+    await engine.close()
+
+asyncio.run(main())
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(one): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()}
+
+
+def python(code: str, *arguments: object) -> "subprocess.Popen[str]":
+    """A process that runs this code beside the tests."""
+    root = Path(__file__).parent.parent.parent
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root)
+
+
+async def test_several_processes_read_at_once_and_change_nothing(folder: Path) -> None:
+    await publish(Embedded(folder), book())
+    before = contents(folder)
+    readers = [python(READ, folder) for _ in range(3)]
+    for reader in readers:
+        assert reader.stdout
+        assert reader.stdout.readline() == "open\n"
+    for reader in readers:
+        _, trouble = reader.communicate("\n")
+        assert reader.returncode == 0, trouble
+    assert contents(folder) == before
+
+
+async def test_an_index_in_use_survives_the_removal_of_its_version(folder: Path) -> None:
+    engine, writer = Embedded(folder), Embedded(folder)
+    await publish(writer, book())
+    shard = (await engine.open("robots")).reopen()
+    for edition in ("two", "three", "four"):
+        await publish(writer, again(book(), edition=edition))
+    assert not (folder / "robots/v0001").exists()
+    assert shard.count(CountRequest()) == len(book())
+    (kept,) = shard.retrieve([book()[3].id], True, False)
+    assert (kept.payload or {})["text"] == book()[3].text
+
+
+async def test_what_a_killed_run_left_unfinished_is_removed_by_the_next(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    shutil.copytree(folder / "robots/v0001", folder / "robots/v0007")  # killed before it was published
+    (folder / "robots/v0008.new/shard").mkdir(parents=True)  # killed before it was complete
+    await publish(engine, again(book(), edition="second"))
+    assert sorted(one.name for one in (folder / "robots").iterdir()) == ["current.json", "v0001", "v0002"]
+
+
+async def test_a_run_leaves_no_staged_vectors_behind(folder: Path) -> None:
+    engine = Embedded(folder)
+    writer = await engine.write("robots", INFO)
+    await writer.put(book(), vectors(book()))
+    assert (folder / "robots/staging").is_dir()
+    await writer.publish(INFO, [passage.id for passage in book()])
+    await writer.close()
+    assert not (folder / "robots/staging").exists()
+
+
+async def test_a_run_that_puts_nothing_stages_nothing(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    before = contents(folder / "robots")
+    writer = await engine.write("robots", INFO)
+    assert contents(folder / "robots") == before
+    await writer.publish(INFO, [passage.id for passage in book()])
+    await writer.close()
+    assert contents(folder / "robots") == before
+
+
+async def test_staged_files_that_are_damaged_cost_only_the_staged_work(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    writer = await engine.write("robots", INFO)
+    await writer.put(again(book(), edition="second"), vectors(book()))
+    await writer.close()
+    (folder / "robots/staging/shard/edge_config.json").write_text("{")
+    assert await publish(engine, again(book(), edition="second")) == len(book())
+    assert await everything(engine) == again(book(), edition="second")
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0x55
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [cut, flip, Path.unlink], ids=["cut", "flipped", "missing"])
+async def test_a_damaged_file_is_named_before_the_engine_sees_it(
+    folder: Path, harm: Callable[[Path], None]
+) -> None:
+    """Of the engine itself some of these end the process, some give other passages or none."""
+    engine = Embedded(folder)
+    await publish(engine, book(chapters=1))
+    files = [one for one in (folder / "robots/v0001/shard").rglob("*") if one.is_file()]
+    assert len(files) > 20
+    for file in (one for one in files if one.stat().st_size > 1):
+        whole = file.read_bytes()
+        harm(file)
+        with pytest.raises(IndexDamaged, match=r"robots/v0001/shard.+--rebuild"):
+            await engine.open("robots")
+        file.write_bytes(whole)
+    await engine.open("robots")
+
+
+@pytest.mark.parametrize("file", ["current.json", "v0001/index.json"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"info": {}}', "\x00\x01"])
+async def test_a_damaged_note_is_an_error_that_a_rebuild_mends(folder: Path, file: str, content: str) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    (folder / "robots" / file).write_text(content)
+    with pytest.raises(IndexDamaged, match="--rebuild"):
+        await engine.open("robots")
+    with pytest.raises(IndexDamaged, match="--rebuild"):
+        await engine.write("robots", INFO)
+    assert await publish(engine, book(), rebuild=True) == len(book())
+    assert await everything(engine) == book()
+
+
+async def test_a_damaged_shard_is_an_error_that_a_rebuild_mends(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    next((folder / "robots/v0001/shard/segments").glob("*/segment.json")).unlink()
+    with pytest.raises(IndexDamaged):
+        await engine.write("robots", INFO)
+    assert await publish(engine, book(), rebuild=True) == len(book())
+    assert await everything(engine) == book()
+
+
+async def test_a_damaged_previous_version_is_not_rolled_back_to(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    await publish(engine, again(book(), edition="second"))
+    flip(folder / "robots/v0001/index.json")
+    flip(next((folder / "robots/v0001/shard/segments").glob("*/segment.json")))
+    with pytest.raises(IndexDamaged):
+        await engine.rollback("robots")
+    assert await everything(engine) == again(book(), edition="second")
+
+
+@pytest.mark.parametrize("file", ["edge_config.json", "status.dat"], ids=["refuses", "panics"])
+async def test_an_index_that_only_the_engine_cannot_read_is_damaged_too(folder: Path, file: str) -> None:
+    """As after a change of the engine's format: the files are as they were written."""
+    engine = Embedded(folder)
+    await publish(engine, book())
+    shard, note = folder / "robots/v0001/shard", folder / "robots/v0001/index.json"
+    next(shard.rglob(file)).write_bytes(b"")
+    digest = versions._digest(shard)  # pyright: ignore[reportPrivateUsage]
+    note.write_text(json.dumps({**json.loads(note.read_text("utf-8")), "digest": digest}))
+    with pytest.raises(IndexDamaged, match=r"robots/v0001/shard.+--rebuild"):
+        await engine.open("robots")
+
+
+async def test_a_folder_that_is_a_file_is_named(folder: Path) -> None:
+    (folder / "index").write_text("a file")
+    engine = Embedded(folder / "index")
+    for refused in (engine.verify_connection(), engine.write("robots", INFO)):
+        with pytest.raises(IndexFolderUnusable, match=str(folder / "index")):
+            await refused
+    with pytest.raises(IndexNotFound):
+        await engine.open("robots")
+
+
+WITHOUT_RIGHTS = """
+import asyncio, os, sys
+from pathlib import Path
+from preceptor.errors import IndexFolderUnusable
+from preceptor.library.embedded import Embedded
+from tests.library.books import INFO
+
+if os.getuid() == 0:
+    os.setuid(65534)
+
+async def main():
+    engine = Embedded(Path(sys.argv[1]))
+    for refused in (engine.verify_connection(), engine.open("robots"), engine.write("robots", INFO)):
+        try:
+            await refused
+        except IndexFolderUnusable as error:
+            print(str(error))
+
+asyncio.run(main())
+"""
+
+
+def allow(folder: Path, *, writing: bool) -> None:
+    """Let everybody read, and the owner write or not."""
+    for one in [folder, *folder.rglob("*")]:
+        one.chmod((0o755 if one.is_dir() else 0o644) - (0 if writing else 0o200))
+
+
+async def test_a_folder_without_the_rights_is_named_and_so_are_the_rights(folder: Path) -> None:
+    await publish(Embedded(folder), book())
+    allow(folder, writing=False)
+    try:
+        said, trouble = python(WITHOUT_RIGHTS, folder).communicate()
+    finally:
+        allow(folder, writing=True)
+    assert said.count("cannot be used: ") == 3, trouble
+    assert said.count("needs to read and write there") == 3
+
+
+async def test_a_writer_that_is_closed_at_work_keeps_the_lock_until_it_is_done(folder: Path) -> None:
+    engine = Embedded(folder)
+    writer = await engine.write("robots", INFO)
+    at_work = asyncio.create_task(writer.put(book(), vectors(book())))
+    await asyncio.sleep(0)  # it has begun
+    at_work.cancel()
+    await writer.close()
+    writer = await engine.write("robots", INFO)
+    assert set(await writer.written()) in (set(), {passage.id for passage in book()})
+    await writer.close()
+
+
+async def test_a_folder_that_is_not_there_yet_is_no_trouble(folder: Path) -> None:
+    engine = Embedded(folder / "not/yet")
+    await engine.verify_connection()
+    assert await engine.collections() == []
+    with pytest.raises(IndexNotFound, match="found: none"):
+        await engine.open("robots")
+    assert not (folder / "not").exists()
+
+
+async def test_the_note_of_a_version_is_readable_by_people(folder: Path) -> None:
+    await publish(Embedded(folder), book(), info=replace(INFO, title="روبوٹ"))
+    note = json.loads((folder / "robots/v0001/index.json").read_text("utf-8"))
+    assert note["info"]["title"] == "روبوٹ"
+    assert note["info"]["points"] == len(book())

@@ -1,0 +1,169 @@
+"""The embedding model: what it gives, what it costs to be wrong."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preceptor.errors import EmbeddingModelDamaged, EmbeddingModelUnavailable
+from preceptor.library import embedding
+from preceptor.library.embedding import DenseEmbedder, Vector
+from preceptor.settings import EmbeddingSettings, shipped
+
+SHIPPED = shipped("library/models/bge-small-en-v1.5-int8")
+
+
+def cosine(one: Vector, other: Vector) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+async def test_a_question_lies_nearest_to_the_passage_that_answers_it(embedder: DenseEmbedder) -> None:
+    texts = [
+        "A node is a process that computes.",
+        "Feed the sourdough twice a day.",
+        "The zero-moment point.",
+    ]
+    question = await embedder.question("What is a node in ROS?")
+    near = [cosine(question, vector) for vector in embedder.passages(texts)]
+    assert near.index(max(near)) == 0
+
+
+async def test_every_vector_has_the_models_dimensions_and_length_one(embedder: DenseEmbedder) -> None:
+    question = await embedder.question("What is a node?")
+    for vector in (question, *embedder.passages(["A node computes.", ""])):
+        assert len(vector) == embedder.dimensions == 384
+        assert cosine(vector, vector) == pytest.approx(1, abs=1e-5)
+
+
+async def test_a_question_asked_again_is_remembered(embedder: DenseEmbedder) -> None:
+    assert await embedder.question("What is ROS 2?") is await embedder.question("What is ROS 2?")
+
+
+async def test_only_as_many_questions_are_remembered_as_the_settings_say() -> None:
+    embedder = DenseEmbedder(EmbeddingSettings(cache_size=1))
+    first = await embedder.question("What is a node?")
+    await embedder.question("What is a topic?")
+    assert await embedder.question("What is a node?") is not first
+    embedder.close()
+
+
+def test_passages_come_in_the_order_in_which_they_were_given(embedder: DenseEmbedder) -> None:
+    texts = [f"Robot {number} " + "walks on " * (number * 7 % 11) for number in range(40)]
+    together = list(embedder.passages(texts, batch_size=4))
+    alone = [next(embedder.passages([text])) for text in texts[::9]]
+    assert [cosine(one, other) for one, other in zip(together[::9], alone, strict=True)] == pytest.approx(
+        [1.0] * len(alone), abs=1e-6
+    )
+
+
+def test_a_passages_vector_does_not_depend_on_its_neighbours(embedder: DenseEmbedder) -> None:
+    alone = next(embedder.passages(["A short one."]))
+    among = next(embedder.passages(["A short one.", "A much longer one. " * 40]))
+    assert cosine(alone, among) == pytest.approx(1, abs=1e-6)
+
+
+def test_passages_are_read_as_they_are_needed(embedder: DenseEmbedder) -> None:
+    read = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal read
+        for number in range(100_000):
+            read += 1
+            yield f"passage {number}"
+
+    next(embedder.passages(texts(), batch_size=1))
+    assert read < 1000
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Z", "C", "M"]), max_size=40))
+@settings(max_examples=25, deadline=None)
+def test_no_text_is_too_strange_to_embed(embedder: DenseEmbedder, text: str) -> None:
+    assert len(next(embedder.passages([text]))) == 384
+    assert 0 <= embedder.reading(text) <= 1
+
+
+def test_the_tokenizer_counts_all_tokens_of_a_text(embedder: DenseEmbedder) -> None:
+    assert len(embedder.tokenizer.encode("robot " * 1000, add_special_tokens=False)) == 1000
+    assert len(embedder.tokenizer.encode_batch(["a", "robots walk"])[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "well"),
+    [
+        ("What is the zero-moment point?", True),
+        ("¿Qué es un nodo?", True),
+        ("C++ 3.14 ???", True),
+        ("روبوٹ کیا ہے؟", False),
+        ("机器人是什么", False),
+        ("Что такое узел?", False),
+        ("ሮቦት ምንድን ነው", False),
+    ],
+)
+def test_a_script_that_the_model_can_only_spell_is_noticed(
+    embedder: DenseEmbedder, text: str, well: bool
+) -> None:
+    reading = embedder.reading(text)
+    assert reading > 0.9 if well else reading < 0.2
+
+
+def test_an_unknown_model_names_the_closest_ones() -> None:
+    with pytest.raises(EmbeddingModelUnavailable, match=r"baai/bge-small-en-v1\.5"):
+        DenseEmbedder(EmbeddingSettings(model="BAAI/bge-smal-en-v1.6")).load()
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_a_model_that_is_not_here_is_an_error_within_two_seconds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, download: bool
+) -> None:
+    monkeypatch.setenv("FASTEMBED_CACHE_PATH", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    model = EmbeddingSettings(model="sentence-transformers/all-MiniLM-L6-v2", download=download)
+    DenseEmbedder(EmbeddingSettings()).load()  # so that what is imported once is not counted
+    began = time.perf_counter()
+    with pytest.raises(EmbeddingModelUnavailable, match="all-MiniLM-L6-v2"):
+        DenseEmbedder(model).load()
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("missing", ["model_optimized.onnx", "tokenizer.json", "tokenizer_config.json"])
+def test_a_folder_that_lacks_a_file_is_named(tmp_path: Path, missing: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED, folder)
+    (folder / missing).unlink()
+    with pytest.raises(EmbeddingModelUnavailable, match=str(folder)):
+        DenseEmbedder(EmbeddingSettings(path=folder)).load()
+
+
+def test_files_of_another_model_are_recognised_by_their_dimensions() -> None:
+    with pytest.raises(EmbeddingModelUnavailable, match=r"384 dimensions.*768"):
+        DenseEmbedder(EmbeddingSettings(model="BAAI/bge-base-en-v1.5", path=SHIPPED)).load()
+
+
+@pytest.mark.parametrize("name", ["model_optimized.onnx", "questions.onnx"])
+def test_a_shipped_file_that_was_changed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED, folder)
+    with (folder / name).open("r+b") as file:
+        file.seek(5000)
+        file.write(b"\0\1\2\3")
+
+    def damaged(_: str) -> Path:
+        return folder
+
+    monkeypatch.setattr(embedding, "shipped", damaged)
+    with pytest.raises(EmbeddingModelDamaged, match="Install Preceptor again"):
+        DenseEmbedder(EmbeddingSettings()).load()
+
+
+async def test_both_graphs_of_the_shipped_model_agree(embedder: DenseEmbedder) -> None:
+    """The one for questions rounds more; what is nearest must stay nearest."""
+    text = "Which graphics card does the simulation need?"
+    whole = DenseEmbedder(EmbeddingSettings(path=SHIPPED))
+    assert cosine(await embedder.question(text), await whole.question(text)) > 0.99
+    whole.close()

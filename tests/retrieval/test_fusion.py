@@ -1,0 +1,108 @@
+"""The order and the score that two halves give together."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preceptor.library.fusion import fuse
+from preceptor.library.passage import Passage
+from preceptor.library.protocol import Candidates
+from tests.retrieval.shelf import passages
+
+PASSAGES = {
+    str(number): passage for number, passage in enumerate(passages("b", {f"p{i}": "" for i in range(30)}))
+}
+NAMES = {passage.id: name for name, passage in PASSAGES.items()}
+
+
+def half(scores: dict[str, float]) -> list[tuple[Passage, float]]:
+    ranked = sorted(scores.items(), key=lambda pair: (-pair[1], PASSAGES[pair[0]].id))
+    return [(PASSAGES[name], score) for name, score in ranked]
+
+
+def order(
+    dense: dict[str, float], bm25: dict[str, float], *, tokens: int = 4, reading: float = 1.0
+) -> list[str]:
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, reading=reading)
+    return [NAMES[hit.passage.id] for hit in hits]
+
+
+def test_what_both_halves_find_comes_before_what_one_finds() -> None:
+    assert order({"1": 0.8, "2": 0.79}, {"2": 12.0, "3": 11.5})[0] == "2"
+
+
+def test_a_half_whose_scores_hardly_differ_has_little_say() -> None:
+    even = {"1": 0.605, "2": 0.604, "3": 0.603, "4": 0.602}
+    assert order(even, {"4": 14.0, "3": 9.0, "2": 5.0}) == ["4", "3", "2", "1"]
+
+
+def test_a_clear_cosine_wins_over_a_weak_match_of_words() -> None:
+    assert order({"1": 0.85, "2": 0.55}, {"2": 3.0}, tokens=6)[0] == "1"
+
+
+def test_cosines_say_nothing_where_the_model_can_only_spell() -> None:
+    dense = {"1": 0.95, "2": 0.85, "3": 0.75}
+    assert order(dense, {"3": 6.0}, reading=1.0)[0] == "1"
+    assert order(dense, {"3": 6.0}, reading=0.0) == ["3", "1", "2"]
+
+
+def test_one_empty_half_leaves_the_order_of_the_other() -> None:
+    assert order({"1": 0.7, "2": 0.6, "3": 0.65}, {}) == ["1", "3", "2"]
+    assert order({}, {"1": 3.0, "2": 5.0}) == ["2", "1"]
+    assert order({}, {}) == []
+
+
+def test_what_a_full_list_left_out_is_taken_for_as_good_as_its_last() -> None:
+    """With three candidates from each half, `4` may have the same words as `3`, only a little less of them."""
+    dense = {"4": 0.8, "3": 0.72, "2": 0.5}
+    assert order(dense, {"1": 9.0, "2": 8.9, "3": 8.8}, tokens=3)[0] == "4"
+
+
+def test_a_hit_keeps_the_scores_of_both_halves() -> None:
+    hits = {
+        NAMES[hit.passage.id]: hit
+        for hit in fuse(Candidates(half({"1": 0.7, "2": 0.6}), half({"2": 5.0})), tokens=2)
+    }
+    assert (hits["1"].dense, hits["1"].bm25) == (0.7, None)
+    assert (hits["2"].dense, hits["2"].bm25) == (0.6, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("cosine", "bm25", "reading", "low", "high"),
+    [
+        (0.78, 16.0, 1.0, 0.8, 1.0),  # answers the question
+        (0.65, 8.0, 1.0, 0.2, 0.6),  # has to do with it
+        (0.50, 2.0, 1.0, 0.0, 0.1),  # shares a word with it
+        (0.90, 16.0, 0.0, 0.5, 1.0),  # a match of words in a script that the model cannot read
+        (0.90, 0.5, 0.0, 0.0, 0.15),
+    ],
+)
+def test_the_best_score_says_whether_the_book_covers_the_question(
+    cosine: float, bm25: float, reading: float, low: float, high: float
+) -> None:
+    found = Candidates(half({"1": cosine}), half({"1": bm25}))
+    assert low <= fuse(found, tokens=4, reading=reading)[0].score <= high
+
+
+scores = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(-1, 1), max_size=20)
+matches = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(0.01, 60), max_size=20)
+
+
+@given(scores, matches, st.integers(0, 30), st.floats(0, 1))
+def test_scores_are_between_zero_and_one_and_fall_with_the_rank(
+    dense: dict[str, float], bm25: dict[str, float], tokens: int, reading: float
+) -> None:
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, reading=reading)
+    found = [hit.score for hit in hits]
+    assert {NAMES[hit.passage.id] for hit in hits} == {*dense, *bm25}
+    assert found == sorted(found, reverse=True)
+    assert all(0 <= score <= 1 for score in found)
+
+
+@given(scores, matches)
+def test_the_order_does_not_depend_on_that_of_the_candidates(
+    dense: dict[str, float], bm25: dict[str, float]
+) -> None:
+    there = fuse(Candidates(half(dense), half(bm25)), tokens=3)
+    back = fuse(Candidates(half(dense)[::-1], half(bm25)[::-1]), tokens=3)
+    assert there == back

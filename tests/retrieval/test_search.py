@@ -1,0 +1,200 @@
+"""The open index as its users see it: real vectors in the real embedded engine."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from preceptor.errors import (
+    EmptyQuery,
+    IndexEmpty,
+    IndexIncompatible,
+    IndexNotFound,
+    UnknownBook,
+    UnknownChapter,
+)
+from preceptor.library.embedded import Embedded
+from preceptor.library.embedding import DenseEmbedder
+from preceptor.library.library import Library, open_library
+from preceptor.settings import IndexSettings, SearchSettings, Settings
+from tests.retrieval.shelf import KITCHEN, ROBOTS, describe, passages, publish
+
+
+def settings(*also: str) -> Settings:
+    return Settings(
+        env="local",
+        index=IndexSettings(backend="embedded", collection="robots", also=also),
+        search=SearchSettings(limit=3),
+    )
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory, embedder: DenseEmbedder) -> Iterator[Path]:
+    """Two books, published once."""
+    where = tmp_path_factory.mktemp("index")
+
+    async def write() -> None:
+        for name, pages in (("robots", ROBOTS), ("kitchen", KITCHEN)):
+            await publish(where, name, describe(name, embedder), passages(name, pages), embedder)
+
+    asyncio.run(write())
+    return where
+
+
+@pytest.fixture
+async def robots(folder: Path) -> AsyncGenerator[Library]:
+    """One book."""
+    engine = Embedded(folder)
+    library = await open_library(engine, settings())
+    yield library
+    await library.close()
+    await engine.close()
+
+
+@pytest.fixture
+async def both(folder: Path) -> AsyncGenerator[Library]:
+    """Two books, searched together."""
+    engine = Embedded(folder)
+    library = await open_library(engine, settings("kitchen"))
+    yield library
+    await library.close()
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "chapter"),
+    [
+        ("What is a node in ROS?", "middleware/nodes"),
+        ("Which GPU do I need for the simulator?", "simulation/isaac"),
+        ("What is the latency trap?", "simulation/latency"),
+        ("difference between on-policy and off-policy", "learning/policies"),
+        ("Why does a humanoid fall over?", "humanoids/balance"),
+        ("ZMP", "humanoids/balance"),
+    ],
+)
+async def test_the_best_hit_answers_the_question(robots: Library, question: str, chapter: str) -> None:
+    hits = await robots.search(question)
+    assert len(hits) == 3
+    if question != "ZMP":  # an abbreviation that the book does not use is found by luck only
+        assert hits[0].passage.chapter == chapter
+
+
+async def test_a_question_that_has_nothing_to_do_with_the_book_scores_low(robots: Library) -> None:
+    inside = await robots.search("What is the latency trap of remote steering?")
+    outside = await robots.search("Who won the football world cup in 1954?")
+    assert inside[0].score > 0.5
+    assert outside[0].score < 0.1
+
+
+async def test_a_search_can_be_kept_to_one_chapter(robots: Library) -> None:
+    hits = await robots.search("What is a node?", chapter="simulation/isaac")
+    assert [hit.passage.chapter for hit in hits] == ["simulation/isaac"]
+
+
+async def test_an_unknown_chapter_names_the_closest(robots: Library) -> None:
+    for asked in (robots.search("nodes", chapter="middleware/node"), robots.chapter("middleware/node")):
+        with pytest.raises(UnknownChapter, match="`middleware/nodes`"):
+            await asked
+
+
+@pytest.mark.parametrize("query", ["", "  \n", "\u200b", "??"])
+async def test_an_empty_question_is_refused(robots: Library, query: str) -> None:
+    with pytest.raises(EmptyQuery):
+        await robots.search(query)
+
+
+@pytest.mark.parametrize("query", ["the of and", "😀", "روبوٹ کیا ہے؟", "\udcff\ud800 node", "x" * 4000])
+async def test_no_question_is_too_strange(robots: Library, query: str) -> None:
+    assert all(0 <= hit.score <= 1 for hit in await robots.search(query, limit=6))
+
+
+async def test_equal_questions_get_equal_answers(robots: Library) -> None:
+    assert await robots.search("nodes") == await robots.search("nodes")
+
+
+async def test_a_chapter_comes_with_its_passages(robots: Library) -> None:
+    chapter, found = await robots.chapter("learning/policies")
+    assert chapter.title == "Policies"
+    assert [passage.text for passage in found] == [ROBOTS["learning/policies"]]
+
+
+async def test_the_outline_is_in_reading_order(robots: Library) -> None:
+    assert [chapter.id for chapter in await robots.chapters()] == list(ROBOTS)
+
+
+async def test_two_books_are_searched_together(both: Library) -> None:
+    assert (await both.search("How long do bones simmer?"))[0].passage.book == "kitchen"
+    assert (await both.search("What is a node?"))[0].passage.book == "robots"
+    assert [info.book for info in await both.books()] == ["robots", "kitchen"]
+    assert len(await both.chapters()) == len(ROBOTS) + len(KITCHEN)
+
+
+async def test_a_search_can_be_kept_to_one_book(both: Library) -> None:
+    hits = await both.search("What is a node?", book="kitchen")
+    assert {hit.passage.book for hit in hits} == {"kitchen"}
+    with pytest.raises(UnknownBook, match="`robots`, `kitchen`"):
+        await both.search("What is a node?", book="garden")
+
+
+async def test_a_missing_collection_is_named(folder: Path) -> None:
+    with pytest.raises(IndexNotFound, match="garden"):
+        await open_library(Embedded(folder), settings("garden"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"embedding_model": "sentence-transformers/all-MiniLM-L6-v2"}, "all-MiniLM-L6-v2"),
+        ({"schema_version": 99}, "99"),
+        ({"dimensions": 768}, "768"),
+    ],
+)
+async def test_an_index_that_was_built_otherwise_is_refused_with_the_command_that_mends_it(
+    tmp_path: Path, embedder: DenseEmbedder, change: dict[str, object], said: str
+) -> None:
+    info = replace(describe("robots", embedder), **change)  # pyright: ignore[reportArgumentType]
+    await publish(tmp_path, "robots", info, [], embedder)
+    with pytest.raises(IndexIncompatible, match=f"{said}.*--rebuild"):
+        await open_library(Embedded(tmp_path), settings())
+
+
+async def test_an_empty_index_is_refused(tmp_path: Path, embedder: DenseEmbedder) -> None:
+    await publish(tmp_path, "robots", describe("robots", embedder), [], embedder)
+    with pytest.raises(IndexEmpty, match="preceptor index"):
+        await open_library(Embedded(tmp_path), settings())
+
+
+async def test_what_is_published_anew_is_found(tmp_path: Path, embedder: DenseEmbedder) -> None:
+    info = describe("robots", embedder)
+    await publish(tmp_path, "robots", info, passages("robots", KITCHEN), embedder)
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings())
+    await publish(tmp_path, "robots", info, passages("robots", ROBOTS), embedder)
+    assert (await library.search("What is a node?"))[0].passage.chapter == "middleware/nodes"
+    assert [info.points for info in await library.verify()] == [len(ROBOTS)]
+    await library.close()
+    await engine.close()
+
+
+async def test_an_urdu_book_is_searched_by_its_words(tmp_path: Path, embedder: DenseEmbedder) -> None:
+    pages = {
+        "nodes": "نوڈ ایک عمل ہے جو حساب کرتا ہے۔ نوڈز پیغامات کے ذریعے بات کرتے ہیں۔",
+        "isaac": "آئزک سم کو آٹھ گیگا بائٹ ویڈیو میموری والا گرافکس کارڈ چاہیے۔",
+        "latency": "تاخیر کا جال: دور کے ڈیٹا سینٹر سے چلنے والا روبوٹ بہت دیر سے ردعمل دیتا ہے۔",
+    }
+    info = describe("robots", embedder, language="ur")
+    await publish(tmp_path, "robots", info, passages("robots", pages, language="ur"), embedder)
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings())
+    for question, chapter in (("گرافکس کارڈ کون سا چاہیے؟", "isaac"), ("تاخير كا جال كيا ہے", "latency")):
+        best = (await library.search(question))[0]
+        assert best.passage.chapter == chapter
+    await library.close()
+    await engine.close()
+
+
+async def test_tokens_are_those_of_the_embedding_model(robots: Library) -> None:
+    assert robots.tokens("robots walk") == 2
+    assert robots.tokens("") == 0

@@ -1,0 +1,279 @@
+"""How much is answered: rates, budgets, places, and what a client is counted by."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx2 import ASGITransport, AsyncClient
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimited, Stopping
+from preceptor.server.access import client_of
+from preceptor.server.faults import on_error
+from preceptor.server.limits import Admission, Limits, Places, RateLimit
+from preceptor.settings import LimitsSettings, Settings
+
+OFF = {"rate": "", "client_budget": 0, "budget": 0}
+
+
+def limits_settings(**table: Any) -> LimitsSettings:
+    return Settings.model_validate({"env": "local", "limits": {**OFF, **table}}).limits
+
+
+def limits_of(**table: Any) -> Limits:
+    return Limits(limits_settings(**table), env="local")
+
+
+async def test_a_client_is_told_when_to_ask_again_and_others_are_still_served() -> None:
+    limits = limits_of(rate="3/minute")
+    for _ in range(3):
+        await limits.ask("10.0.0.1")
+    with pytest.raises(RateLimited, match="3 per minute") as refused:
+        await limits.ask("10.0.0.1")
+    assert 1 <= refused.value.retry_after <= 60
+    await limits.ask("10.0.0.2")
+
+
+async def test_a_day_has_a_budget_for_each_client() -> None:
+    limits = limits_of(client_budget=2)
+    await limits.spend("10.0.0.1")
+    await limits.spend("10.0.0.1")
+    with pytest.raises(BudgetSpent, match="24 h") as refused:
+        await limits.spend("10.0.0.1")
+    assert 86_000 < refused.value.retry_after <= 86_400
+    await limits.spend("10.0.0.2")
+
+
+async def test_a_day_has_a_budget_for_all_clients_together() -> None:
+    limits = limits_of(budget=2)
+    await limits.spend("10.0.0.1")
+    await limits.spend("10.0.0.2")
+    with pytest.raises(BudgetSpent, match="this service"):
+        await limits.spend("10.0.0.3")
+
+
+async def test_what_is_set_to_nothing_is_not_limited() -> None:
+    limits = limits_of()
+    for _ in range(1000):
+        await limits.ask("10.0.0.1")
+        await limits.spend("10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::9", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("a-socket", "a-socket"),
+    ],
+)
+def test_a_client_is_an_address_or_a_network_that_one_household_has(address: str, client: str) -> None:
+    assert client_of({"type": "http", "client": (address, 1)}) == client
+
+
+async def test_places_are_given_in_turn_and_the_queue_is_short() -> None:
+    places = Places(limits_settings(concurrent=1, queue=1, queue_seconds=5))
+    order: list[str] = []
+    leave = asyncio.Event()
+
+    async def first() -> None:
+        async with places.take():
+            order.append("first")
+            await leave.wait()
+
+    async def second() -> None:
+        async with places.take():
+            order.append("second")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(first())
+        await asyncio.sleep(0)
+        group.create_task(second())
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="5 s"):
+            async with places.take():
+                raise AssertionError
+        leave.set()
+    assert order == ["first", "second"]
+    assert places.taken == 0
+
+
+async def test_nobody_waits_for_a_place_longer_than_the_settings_say() -> None:
+    places = Places(limits_settings(concurrent=1, queue=1, queue_seconds=0.01))
+    async with places.take():
+        with pytest.raises(Overloaded):
+            async with places.take():
+                raise AssertionError
+    async with places.take():
+        assert places.taken == 1
+
+
+async def test_when_the_service_stops_running_answers_end_and_no_new_one_begins() -> None:
+    places = Places(limits_settings())
+    leave = asyncio.Event()
+    ended = False
+
+    async def answer() -> None:
+        nonlocal ended
+        async with places.take():
+            with places.cut_in_the_end():
+                await leave.wait()
+            ended = True
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(answer())
+        await asyncio.sleep(0)
+        stopping = group.create_task(places.stop(60))
+        await asyncio.sleep(0)
+        with pytest.raises(Stopping):
+            async with places.take():
+                raise AssertionError
+        assert not stopping.done()
+        leave.set()
+    assert ended
+
+
+async def test_an_answer_that_takes_longer_than_the_service_may_wait_ends_with_an_error() -> None:
+    places = Places(limits_settings())
+    caught: list[Exception] = []
+
+    async def answer() -> None:
+        async with places.take():
+            try:
+                with places.cut_in_the_end():
+                    await asyncio.Event().wait()
+            except Stopping as error:
+                caught.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(answer())
+        await asyncio.sleep(0)
+        await places.stop(0.01)
+    assert len(caught) == 1
+    assert places.taken == 0
+
+
+async def test_an_answer_whose_reader_leaves_is_cancelled_as_ever() -> None:
+    places = Places(limits_settings())
+
+    async def answer() -> None:
+        async with places.take():
+            with places.cut_in_the_end():
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(answer())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert places.taken == 0
+
+
+@asynccontextmanager
+async def service(*middleware: type[ASGIApp], **table: Any) -> AsyncGenerator[AsyncClient]:
+    """A route behind the middleware, with what they count with."""
+    settings = limits_settings(**table)
+    limits = Limits(settings, env="local")
+    state = {"limits": limits, "places": Places(settings)}
+
+    async def answer(request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    app = Starlette(
+        routes=[Route("/ask", answer, middleware=[Middleware(one) for one in middleware])],
+        exception_handlers={PreceptorError: on_error},
+    )
+
+    async def with_state(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "state": dict(state)}, receive, send)
+
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(limits.close)
+        transport = ASGITransport(with_state)  # pyright: ignore[reportArgumentType]
+        yield await stack.enter_async_context(AsyncClient(transport=transport, base_url="http://service"))
+
+
+async def test_too_many_requests_get_a_429_that_says_when_to_come_back() -> None:
+    async with service(RateLimit, rate="1/minute") as client:
+        assert (await client.get("/ask")).status_code == 200
+        refused = await client.get("/ask")
+    assert refused.status_code == 429
+    assert refused.json()["code"] == "RATE_LIMIT_EXCEEDED"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+
+
+async def test_a_spent_budget_is_a_429_of_its_own() -> None:
+    async with service(Admission, client_budget=1) as client:
+        assert (await client.get("/ask")).status_code == 200
+        refused = await client.get("/ask")
+    assert refused.status_code == 429
+    assert refused.json()["code"] == "BUDGET_EXCEEDED"
+    assert int(refused.headers["retry-after"]) > 86_000
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A real Redis, where the machine has one."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("needs redis-server, which is not installed here")
+    pytest.importorskip("redis", reason="needs the extra `redis`")
+    folder = tmp_path_factory.mktemp("redis")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [server, "--port", str(port), "--save", "", "--dir", str(folder), "--bind", "127.0.0.1"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert any("Ready to accept connections" in line for line in process.stdout)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close() if process.stdout else None
+
+
+async def test_processes_that_share_redis_count_together(redis: str) -> None:
+    one, other = limits_of(rate="2/minute", storage=redis), limits_of(rate="2/minute", storage=redis)
+    try:
+        await one.ask("10.0.0.1")
+        await other.ask("10.0.0.1")
+        with pytest.raises(RateLimited):
+            await one.ask("10.0.0.1")
+    finally:
+        await one.close()
+        await other.close()
+
+
+async def test_while_redis_does_not_answer_a_process_counts_by_itself(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    pytest.importorskip("redis", reason="needs the extra `redis`")
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        limits = limits_of(rate="2/minute", storage=f"redis://127.0.0.1:{taken.getsockname()[1]}/0")
+        await limits.ask("10.0.0.1")
+        await limits.ask("10.0.0.1")
+        with pytest.raises(RateLimited):
+            await limits.ask("10.0.0.1")
+        await limits.close()
+    assert [record.message for record in caplog.records if "does not answer" in record.message] == [
+        "limits.storage does not answer: each process counts by itself until it does"
+    ]
