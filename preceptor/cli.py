@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +25,9 @@ from preceptor.settings import Settings, load_settings, shipped
 if TYPE_CHECKING:
     from preceptor.agents.answer import Answer
     from preceptor.agents.readiness import Finding
+    from preceptor.evaluation.report import Report
     from preceptor.indexing.run import Progress, Summary
+    from preceptor.tracing.store import TraceStore
 
 app = typer.Typer(
     name="preceptor",
@@ -108,7 +110,7 @@ def demo(
     """
     book: Mapping[str, Any] = {} if source else {"book": _SAMPLE}
     settings = load_settings("demo", overrides={**book, "server": {"host": host, "port": port}})
-    summary = _index(source or shipped("examples/physical-ai"), settings, quiet=True)
+    summary = _index(source or _sample_book(), settings, quiet=not sys.stderr.isatty())
     typer.secho(f"Indexed {summary.pages} pages, {summary.passages} passages.", err=True)
     if ask is None:
         typer.secho(
@@ -161,14 +163,10 @@ def _serve(settings: Settings) -> None:
 async def _ask(settings: Settings, question: str, *, chapter: str | None = None) -> "Answer":
     from preceptor.agents.answer import Question
     from preceptor.agents.preceptor import open_preceptor
-    from preceptor.tracing.processor import install
 
-    traces = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
-    try:
+    with _traces(settings) as traces:
         async with open_preceptor(settings, traces=traces) as preceptor:
             return await preceptor.ask(Question(text=question, chapter=chapter))
-    finally:
-        traces.close()
 
 
 def _print_answer(answer: "Answer", *, as_json: bool) -> None:
@@ -392,23 +390,78 @@ def traces(
 @app.command()
 def evaluate(
     cases: Annotated[
-        Path | None, typer.Option(help="YAML file of cases; default: those of the sample book.")
-    ] = None,
-    source: Annotated[
-        Path | None, typer.Option("--source", "-s", help="Index this book first (demo only).")
+        Path | None,
+        typer.Option(help="YAML file of cases; default: those of the sample book, which is indexed first."),
     ] = None,
     k: Annotated[
         int | None, typer.Option(help="A section counts as found when it is among the first K.")
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
     compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Compare two saved reports, old and new.")
+        tuple[Path, Path] | None, typer.Option(metavar="OLD NEW", help="Compare two saved reports instead.")
     ] = None,
     env: Annotated[str, typer.Option("--env", help="demo, local or production.")] = "demo",
     as_json: AsJson = False,
 ) -> None:
-    """Run the cases of a book: is the right section found, cited, and what is not in the book declined?
+    """Run the cases of a book: is the right section found and cited, is what is not in the book declined?
 
-    Without options: the sample book with its own cases, without any key. Exit code 1 when a threshold of
+    Without options: the sample book and its cases, without any key. Exit code 1 when a threshold of
     `[evaluation]` is missed or the index is empty.
     """
+    from rich.console import Console
+
+    from preceptor.evaluation.compare import compare as compared
+    from preceptor.evaluation.compare import render as render_comparison
+    from preceptor.evaluation.report import Report, render
+
+    if compare is not None:
+        comparison = compared(Report.load(compare[0]), Report.load(compare[1]))
+        Console().print(render_comparison(comparison))
+        return
+    sample = {} if cases else {"book": _SAMPLE, "index": {"collection": "demo"}}
+    settings = load_settings(
+        env, needs=("index", "tutor"), overrides={**sample, "evaluation": _given({"k": k})}
+    )
+    if cases is None:
+        _index(_sample_book(), settings, quiet=not sys.stderr.isatty())
+    report = asyncio.run(_evaluate(cases or _sample_book() / "evaluation.yaml", settings))
+    if save is not None:
+        save.write_text(report.to_json(), encoding="utf-8")
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        Console().print(render(report))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+async def _evaluate(cases: Path, settings: Settings) -> "Report":
+    from preceptor.agents.answer import Question
+    from preceptor.agents.preceptor import open_preceptor
+    from preceptor.evaluation.dataset import load_cases
+    from preceptor.evaluation.run import evaluate as run_cases
+
+    asked = load_cases(cases)
+    with _traces(settings) as traces:
+        async with open_preceptor(settings, traces=traces) as preceptor:
+
+            def ask(question: str, /, *, chapter: str | None = None) -> "Awaitable[Answer]":
+                return preceptor.ask(Question(text=question, chapter=chapter))
+
+            limits = settings.evaluation
+            return await run_cases(asked, ask, preceptor.library.search, k=limits.k, thresholds=limits)
+
+
+@contextmanager
+def _traces(settings: Settings) -> "Generator[TraceStore, None, None]":
+    from preceptor.tracing.processor import install
+
+    store = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _sample_book() -> Path:
+    return shipped("examples/physical-ai")

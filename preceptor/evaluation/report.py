@@ -1,0 +1,202 @@
+"""What came of an evaluation: counted, printed, saved and read again."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from preceptor.errors import ReportInvalid
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CaseResult(_Model):
+    """What came of one case. Sections are written `chapter#anchor`."""
+
+    name: str
+    question: str
+    chapter: str | None
+    language: str
+    kind: str
+    expected_in_book: bool
+    expected_sections: tuple[str, ...]
+    found: tuple[str, ...] = ()
+    """Sections of the first k passages that the search gave, best first."""
+    cited: tuple[str, ...] = ()
+    """Sections that the answer cites."""
+    in_book: bool | None = None
+    """Whether the answer rests on the book; None: the case raised."""
+    answer: str | None = None
+    seconds: float | None = None
+    assertions: dict[str, bool] = {}
+    """`found`, `cited`, `answered` or `refused`, and those of the author's own evaluators."""
+    error: str | None = None
+    traceback: str | None = None
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The assertions that do not hold."""
+        return tuple(name for name, holds in self.assertions.items() if not holds)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many of the judged cases hold an assertion."""
+
+    held: int
+    judged: int
+
+    @property
+    def share(self) -> float:
+        """In [0, 1]."""
+        return self.held / self.judged
+
+
+class Report(_Model):
+    """What came of all cases."""
+
+    dataset: str
+    began: datetime
+    k: int
+    thresholds: dict[str, float]
+    """Least share by assertion."""
+    cases: tuple[CaseResult, ...]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the evaluation did not pass, one sentence each; empty when it did."""
+        found = rates(self.cases)
+        problems = [
+            f"`{name}` is {rate.share:.0%} ({rate.held} of {rate.judged}), below {least:.0%}."
+            for name, least in self.thresholds.items()
+            if (rate := found.get(name)) is not None and rate.share < least
+        ]
+        if not any(case.found or case.error for case in self.cases):
+            problems.append("No search gave any passage: the index is empty. Fill it with `preceptor index`.")
+        return problems
+
+    @property
+    def passed(self) -> bool:
+        """Whether every threshold is reached and the index holds something."""
+        return not self.problems
+
+    def by(self, label: Callable[[CaseResult], str]) -> dict[str, dict[str, Rate]]:
+        """Rates of the cases that share a label, by label and assertion."""
+        labels = sorted({label(case) for case in self.cases})
+        return {value: rates(case for case in self.cases if label(case) == value) for value in labels}
+
+    def to_json(self) -> str:
+        """Everything, for machines and for `preceptor evaluate --compare`."""
+        counted = {
+            "passed": self.passed,
+            "problems": self.problems,
+            "metrics": _plain(rates(self.cases)),
+            "by_language": {name: _plain(found) for name, found in self.by(_language).items()},
+            "by_kind": {name: _plain(found) for name, found in self.by(_kind).items()},
+        }
+        return json.dumps(counted | self.model_dump(mode="json"), ensure_ascii=False, indent=2)
+
+    @classmethod
+    def load(cls, path: Path) -> "Report":
+        """A report that `to_json` wrote.
+
+        Raises:
+            ReportInvalid: The file is missing or is not such a report.
+        """
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{name: data[name] for name in cls.model_fields})
+        except FileNotFoundError:
+            raise ReportInvalid(path, "the file does not exist") from None
+        except KeyError as error:
+            raise ReportInvalid(path, f"it has no {error}") from None
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(str(part) for part in fault["loc"])
+            raise ReportInvalid(path, f"`{where}`: {fault['msg']}") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise ReportInvalid(path, str(error)) from None
+
+
+def rates(cases: Iterable[CaseResult]) -> dict[str, Rate]:
+    """By assertion, in the order in which they first come: how many of the cases judged by it hold it."""
+    verdicts: dict[str, list[bool]] = {}
+    for case in cases:
+        for name, holds in case.assertions.items():
+            verdicts.setdefault(name, []).append(holds)
+    return {name: Rate(sum(given), len(given)) for name, given in verdicts.items()}
+
+
+def render(report: Report) -> RenderableType:
+    """The rates, the cases that failed, and why the evaluation did not pass."""
+    return Group(_rates(report), *_failures(report.cases), *(Text(line, "red") for line in report.problems))
+
+
+def _rates(report: Report) -> Table:
+    overall = rates(report.cases)
+    shown = Table(title=f"{report.dataset}: {len(report.cases)} cases", box=None, header_style="bold")
+    shown.add_column("")
+    for name in overall:
+        shown.add_column(f"found@{report.k}" if name == "found" else name, justify="right")
+    shown.add_row("all", *(_cell(overall.get(name), report.thresholds.get(name)) for name in overall))
+    for title, label in (("language", _language), ("kind", _kind)):
+        shown.add_section()
+        for value, found in report.by(label).items():
+            shown.add_row(f"{title} {value}", *(_cell(found.get(name), None) for name in overall))
+    return shown
+
+
+def _cell(rate: Rate | None, least: float | None) -> Text:
+    if rate is None:
+        return Text("–", "dim")
+    style = "default" if least is None else "red" if rate.share < least else "green"
+    return Text(f"{rate.held}/{rate.judged} {rate.share:4.0%}", style)
+
+
+def _failures(cases: Sequence[CaseResult]) -> list[Table]:
+    failures = [case for case in cases if case.missed]
+    if not failures:
+        return []
+    shown = Table(title="Failed", box=None, header_style="bold")
+    for title in ("case", "not", "expected", "came"):
+        shown.add_column(title, overflow="fold")
+    for case in failures:
+        shown.add_row(
+            Text(case.name), Text(", ".join(case.missed), "red"), Text(_expected(case)), Text(_came(case))
+        )
+    return [shown]
+
+
+def _expected(case: CaseResult) -> str:
+    return "\n".join(case.expected_sections) if case.expected_in_book else "not in the book"
+
+
+def _came(case: CaseResult) -> str:
+    if case.error:
+        return case.error
+    cited = f"cited {', '.join(case.cited) or 'nothing'}"
+    return f"{cited}\nfound {', '.join(case.found) or 'nothing'}" if "found" in case.missed else cited
+
+
+def _plain(found: dict[str, Rate]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"held": rate.held, "judged": rate.judged, "share": round(rate.share, 4)}
+        for name, rate in found.items()
+    }
+
+
+def _language(case: CaseResult) -> str:
+    return case.language
+
+
+def _kind(case: CaseResult) -> str:
+    return case.kind
