@@ -200,12 +200,18 @@ def index(
         int | None, typer.Option(help="Tokens that neighbouring passages share.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the book.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Where it goes; default: index.collection.")] = None,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build a new index; take nothing from the old one.")
+        bool, typer.Option("--rebuild", help="Take nothing from the index that is there.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be indexed; write nothing.")
     ] = False,
+    init: Annotated[bool, typer.Option("--init", help="Make the collection, without a page.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the collections.")] = False,
+    info: Annotated[bool, typer.Option("--info", help="What the collection says of itself.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the version before.")] = False,
+    delete: Annotated[str | None, typer.Option(metavar="NAME", help="Delete this collection.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     env: Env = None,
     as_json: AsJson = False,
@@ -213,18 +219,28 @@ def index(
     """Index a book: read its pages, embed what is new or changed, remove what is gone.
 
     It can be interrupted at any time and goes on where it was. Exit code 1 when a page failed; the others are
-    indexed all the same.
+    indexed all the same. With --init, --list, --info, --rollback or --delete it manages what is there instead.
 
     Example: `preceptor index --source my-book`
     """
-    if source is None:
-        raise typer.BadParameter("give the folder of the book", param_hint="--source")
-    options = {"batch_size": batch_size, "chunk_size": chunk_size, "chunk_overlap": chunk_overlap}
+    options = {
+        "batch_size": batch_size, "chunk_size": chunk_size, "chunk_overlap": chunk_overlap, "collection": collection,
+    }  # fmt: skip
     settings = load_settings(
         env,
         needs=() if dry_run else ("index",),
         overrides={"index": _given(options), "book": _given({"title": title})},
     )
+    tasks = {"init": init, "list": list_, "info": info, "rollback": rollback, "delete": delete is not None}
+    chosen = [name for name, wanted in tasks.items() if wanted]
+    if len(chosen) + (source is not None) != 1:
+        raise typer.BadParameter(
+            "give either --source BOOK or one of --init, --list, --info, --rollback, --delete"
+        )
+    if source is None:
+        told = asyncio.run(_manage(chosen[0], delete or settings.index.collection, settings))
+        typer.echo(json.dumps(told, ensure_ascii=False, default=str) if as_json else _lines(told))
+        return
     if dry_run:
         _dry_run(source, settings, as_json=as_json)
         return
@@ -239,6 +255,42 @@ def index(
         typer.echo(_summary_text(summary))
     if summary.failed:
         raise typer.Exit(1)
+
+
+async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, Any]":
+    """Carry out one of the tasks on what is there; says what came of it."""
+    from preceptor.indexing.run import Indexing
+    from preceptor.library import open_engine
+
+    engine = open_engine(settings)
+    try:
+        await engine.verify_connection()
+        match task:
+            case "list":
+                return {"where": engine.where, "collections": list(await engine.collections())}
+            case "delete":
+                await engine.delete(collection)
+                return {"deleted": collection}
+            case "rollback":
+                return asdict(await engine.rollback(collection))
+            case "init":
+                await Indexing(Path(), settings).prepare(engine)
+                return {"made": collection, "where": engine.where}
+            case _:
+                opened = await engine.open(collection)
+                try:
+                    return {"collection": collection, "where": opened.where, **asdict(await opened.info())}
+                finally:
+                    await opened.close()
+    finally:
+        await engine.close()
+
+
+def _lines(told: Mapping[str, Any]) -> str:
+    return "\n".join(
+        f"{name}: {', '.join(value) or 'none' if isinstance(value, list) else value}"
+        for name, value in told.items()
+    )
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,7 +321,7 @@ def _progress(*, quiet: bool) -> "Generator[Progress, None, None]":
     if not sys.stderr.isatty():
 
         def plain(stage: str, done: int, total: int) -> None:
-            if done % 10 == 0 or done == total:
+            if stage != "reading" or done % 10 == 0 or done == total:
                 typer.echo(f"{stage} {done}/{total}", err=True)
 
         yield plain

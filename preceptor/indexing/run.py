@@ -87,7 +87,7 @@ class _Plan:
 class Indexing:
     """One run over one book into one collection."""
 
-    def __init__(self, source: Path, settings: Settings, *, progress: Progress = lambda *_: None) -> None:
+    def __init__(self, source: Path, settings: Settings, *, progress: Progress | None = None) -> None:
         """Prepare a run.
 
         Args:
@@ -96,7 +96,7 @@ class Indexing:
             progress: Told as the run goes on.
         """
         self._settings = settings
-        self._progress = progress
+        self._progress = progress or _unwatched
         self._embedder = DenseEmbedder(settings.embedding)
         self._bm25 = Bm25(settings.book.language, 1.0)
         self._source = source
@@ -104,14 +104,19 @@ class Indexing:
     def pages(self) -> Iterator[tuple[Page, list[Passage]]]:
         """Every page with its passages, in reading order, as it would be indexed; writes nothing.
 
+        A page that cannot be read comes with the status `failed`, the reason, and no passage.
+
         Raises:
             BookNotFound: There is no such folder.
             BookEmpty: It holds no page.
         """
-        book = discover(self._source, self._settings.site, self._settings.book)
+        book = self._discover()
         taken: set[str] = set()
         for file in book.files:
-            yield self._read(book, file, taken)
+            try:
+                yield self._read(book, file, taken)
+            except PageUnreadable as error:
+                yield _failed(file, error.reason), []
 
     async def into(self, engine: Engine, *, rebuild: bool = False) -> Summary:
         """Bring the collection up to date with the book.
@@ -125,7 +130,7 @@ class Indexing:
         began = time.perf_counter()
         await engine.verify_connection()
         collection = self._settings.index.collection
-        book = discover(self._source, self._settings.site, self._settings.book)
+        book = self._discover()
         summary = Summary(collection)
         plan = await asyncio.to_thread(self._plan, book, summary)
         info = await self._info(engine, plan, rebuild=rebuild)
@@ -136,6 +141,7 @@ class Indexing:
             await writer.publish(info, plan.wanted.keys())
         finally:
             await writer.close()
+            self._embedder.close()
         summary.seconds = time.perf_counter() - began
         logger.info(
             "indexed %s: %d pages, %d passages, %d added, %d changed, %d removed, %d failed, %.1f s",
@@ -149,6 +155,22 @@ class Indexing:
             summary.seconds,
         )
         return summary
+
+    async def prepare(self, engine: Engine) -> None:
+        """Make the collection with its vectors and payload indexes, if there is none, without a page."""
+        info = self._info_of(
+            self._settings.book.id,
+            self._settings.book.title,
+            self._settings.book.language,
+            avg_len=1.0,
+            points=0,
+        )
+        writer = await engine.write(self._settings.index.collection, info)
+        await writer.close()
+        self._embedder.close()
+
+    def _discover(self) -> Book:
+        return discover(self._source, self._settings.site, self._settings.book)
 
     def _read(self, book: Book, file: PageFile, taken: set[str]) -> tuple[Page, list[Passage]]:
         page = read_page(book, file)
@@ -200,11 +222,16 @@ class Indexing:
             finally:
                 await index.close()
             avg_len = known if abs(avg_len - known) <= _AVG_LEN_DRIFT * known else avg_len
+        book = plan.book
+        return self._info_of(book.id, book.title, book.language, avg_len=avg_len, points=len(plan.wanted))
+
+    def _info_of(self, book: str, title: str, language: str, *, avg_len: float, points: int) -> IndexInfo:
+        settings = self._settings
         return IndexInfo(
-            book=plan.book.id,
-            title=plan.book.title,
+            book=book,
+            title=title,
             subject=settings.book.subject,
-            language=plan.book.language,
+            language=language,
             embedding_model=settings.embedding.model,
             dimensions=self._embedder.dimensions,
             schema_version=SCHEMA_VERSION,
@@ -212,7 +239,7 @@ class Indexing:
             chunk_overlap=settings.index.chunk_overlap,
             bm25_avg_len=round(avg_len, 3),
             built_at=datetime.now(UTC),
-            points=len(plan.wanted),
+            points=points,
         )
 
     async def _write(self, writer: IndexWriter, plan: _Plan, summary: Summary) -> None:
@@ -231,8 +258,8 @@ class Indexing:
             for start in range(0, len(window), size):
                 batch = window[start : start + size]
                 await writer.put(batch, [vectors[passage.id] for passage in batch])
-            done += len(window)
-            self._progress("embedding", done, len(to_write))
+                done += len(batch)
+                self._progress("embedding", done, len(to_write))
 
     def _again(self, plan: _Plan, points: Collection[str]) -> Iterator[Passage]:
         """The passages with these ids, read again page by page."""
@@ -266,3 +293,24 @@ class Indexing:
 def _windows(passages: Iterator[Passage], size: int) -> Iterator[list[Passage]]:
     while window := list(islice(passages, size)):
         yield window
+
+
+def _failed(file: PageFile, reason: str) -> Page:
+    """The page that a file would be, had it been read."""
+    return Page(
+        source=file.source,
+        status="failed",
+        reason=reason,
+        chapter=file.chapter,
+        title=file.place.stem,
+        url="",
+        breadcrumb=file.breadcrumb,
+        position=file.position,
+        headings=(),
+        sections=(),
+        language="",
+    )
+
+
+def _unwatched(stage: str, done: int, total: int) -> None:
+    """Nobody watches the progress."""

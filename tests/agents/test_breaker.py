@@ -186,7 +186,7 @@ async def test_two_questions_make_one_probe_and_a_cancelled_probe_makes_room(
         await asyncio.to_thread(gemini.asked.acquire)
         assert (await desk.ask("three")).answer == "Second."
         probe.cancel()
-        assert await asyncio.to_thread(gemini.hung_up.wait, 1)
+        assert await asyncio.to_thread(gemini.hung_up.wait, 5)
         outcome = await desk.ask("four")
         assert (outcome.answer, desk.models[0].breaker.state) == ("Gemini is back.", "closed")
     assert len(gemini.requests) == 3

@@ -140,9 +140,9 @@ async def test_a_short_retry_after_is_waited_for(gemini: Provider, spans: Spans)
 async def test_no_further_try_begins_when_the_time_for_the_first_token_is_over(
     gemini: Provider, openai: Provider, spans: Spans
 ) -> None:
-    gemini.will(fails(503, {}, retry_after="0.4"), fails(503, {}), says("Too late."))
+    gemini.will(fails(503, {}, retry_after="0.9"), fails(503, {}), says("Too late."))
     openai.will(says("In time."))
-    settings = two_providers(gemini.base_url, openai.base_url, attempts=5, first_token=0.3)
+    settings = two_providers(gemini.base_url, openai.base_url, attempts=5, first_token=0.8)
     async with open_desk(settings) as desk:
         assert (await desk.ask("What is a node?")).answer == "In time."
     assert len(gemini.requests) == 2
