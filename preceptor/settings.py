@@ -210,7 +210,16 @@ class SessionSettings(_Section):
     url: str = "sqlite:///.preceptor/sessions.db"
     """`sqlite:///FILE`, `redis://…` or `postgresql+asyncpg://…`."""
     max_turns: int = Field(default=20, ge=1, le=1000)
+    """Questions, with their answers, that a follow-up brings along."""
     ttl_hours: float = Field(default=24.0 * 7, gt=0)
+    """Hours after its last turn at which a session is forgotten."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "redis://", "rediss://", "postgresql+asyncpg://")):
+            raise ValueError("must begin with `sqlite:///`, `redis://`, `rediss://` or `postgresql+asyncpg://`")
+        return value
 
 
 class TracesSettings(_Section):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from preceptor.agents.citations import Mark
-from preceptor.library.passage import Hit
+from preceptor.library.passage import Hit, Passage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,3 +173,24 @@ def source(number: int, hit: Hit, quote: str) -> Source:
         quote=quote,
         relevance_score=round(hit.score, 4),
     )
+
+
+def hit(source: Source) -> Hit:
+    """The passage behind a source, as far as the source tells of it: its text is the quote."""
+    passage = Passage(
+        id=source.key,
+        key=source.key,
+        book=source.book,
+        chapter=source.chapter,
+        title=source.title,
+        breadcrumb=source.breadcrumb,
+        url=source.url,
+        anchor=source.anchor,
+        heading=source.breadcrumb[-1],
+        position=0,
+        order=0,
+        ordinal=0,
+        text=source.quote,
+        language="",
+    )
+    return Hit(passage=passage, score=source.relevance_score, dense=None, bm25=None)

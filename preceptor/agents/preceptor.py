@@ -15,13 +15,14 @@ from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
-from preceptor.agents.answer import Answer, Done, Event, FailureNote, Question, Started, Timings, Usage
+from preceptor.agents.answer import Answer, Done, Event, FailureNote, Question, Started, Timings, Usage, hit
 from preceptor.agents.failover import noted_failures
 from preceptor.agents.instructions import instructions
 from preceptor.agents.offline import current_run
 from preceptor.agents.prompt import prompt
 from preceptor.agents.provider_models import ProviderModels, open_models
 from preceptor.agents.reply import Reply
+from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
 from preceptor.agents.stopwatch import Stopwatch
 from preceptor.agents.tutors import build_triage
@@ -30,6 +31,7 @@ from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
 from preceptor.settings import Settings
 from preceptor.tools.discovery import load_tools
+from preceptor.tools.ledger import Ledger
 from preceptor.tools.plugin import Deps, Run
 from preceptor.tracing.store import TraceStore
 
@@ -98,7 +100,8 @@ class Preceptor:
         async with self.sessions.open(question.session_id, history=_items(question)) as turns:
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
-            run = Run(question.text, chapter=question.chapter, book=question.book)
+            ledger = Ledger(earlier=[hit(source) for source in turns.cited])
+            run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
             reply = Reply(run.ledger)
             failures: list[FailureNote] = []
             result = self._start(question, run, turns, failures, started)
@@ -247,6 +250,8 @@ async def open_preceptor(
         stack.push_async_callback(engine.close)
         library = await open_library(engine, settings)
         stack.push_async_callback(library.close)
+        sessions = Sessions(settings.session, open_store(settings))
+        stack.push_async_callback(sessions.close)
         models = open_models(settings)
         stack.push_async_callback(models.close)
         tools = load_tools(Deps(library, settings))
@@ -268,7 +273,7 @@ async def open_preceptor(
             models=models,
             triage=triage,
             triage_of_selection=triage_of_selection,
-            sessions=Sessions(settings.session),
+            sessions=sessions,
             traces=traces,
             watch=watch,
         )

@@ -8,23 +8,27 @@ made up.
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast
 
-from agents import SQLiteSession
 from agents.items import TResponseInputItem
 from agents.memory import Session
+from pydantic import TypeAdapter
 
 from preceptor.agents.answer import Answer, Source
+from preceptor.agents.session_store import SessionStore
 from preceptor.errors import SessionBusy, SessionNotFound
 from preceptor.settings import SessionSettings
 
-_MARK: TResponseInputItem = {"role": "system", "content": "preceptor session"}
+_MARK = "preceptor session"
 _QUEUE = 4
+"""Questions that may wait for one session."""
+_PURGE_SECONDS = 3600.0
+_SOURCE_LIST = TypeAdapter(list[Source])
 _SHOWN = "shown"
 """Field of an answer's item: what the reader saw."""
 
@@ -47,8 +51,10 @@ class Turns:
     session_id: str
     history: list[TResponseInputItem]
     """Questions and answers in turn, oldest first, as a model takes them."""
-    store: Session
-    is_new: bool
+    cited: Sequence[Source]
+    """Sources of the answers in `history`: a follow-up may cite them again."""
+    stored: Session
+    clock: Callable[[], float]
 
     async def add(self, question: str, answer: str, *, shown: Answer | None = None) -> None:
         """Write a finished turn.
@@ -58,23 +64,33 @@ class Turns:
             answer: As the tutor wrote it, with keys.
             shown: The answer that the reader got.
         """
-        said: dict[str, Any] = {"role": "assistant", "content": answer}
+        said: dict[str, Any] = {"role": "assistant", "content": answer, _SHOWN: {"at": self.clock()}}
         if shown is not None:
-            said[_SHOWN] = {
+            said[_SHOWN] |= {
                 "answer": shown.text,
                 "sources": [asdict(source) for source in shown.sources],
                 "response_id": shown.response_id,
             }
-        await self.store.add_items([{"role": "user", "content": question}, cast("TResponseInputItem", said)])
+        await self.stored.add_items([{"role": "user", "content": question}, cast("TResponseInputItem", said)])
 
 
 class Sessions:
     """Opens sessions one at a time each."""
 
-    def __init__(self, settings: SessionSettings) -> None:
+    def __init__(self, settings: SessionSettings, store: SessionStore, clock: Callable[[], float] = time.time) -> None:
+        """Take over a store.
+
+        Args:
+            settings: How many turns are brought along, and how long a session lives.
+            store: Where the turns are; closed with this object.
+            clock: Seconds since 1970.
+        """
         self._settings = settings
+        self._store = store
+        self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
         self._waiting: dict[str, int] = {}
+        self._next_purge = 0.0
 
     @asynccontextmanager
     async def open(
@@ -87,28 +103,29 @@ class Sessions:
             history: Questions and answers that a new session begins with.
 
         Raises:
-            SessionNotFound: There is no session with this id.
+            SessionNotFound: There is no session with this id, or it has run out.
             SessionBusy: Too many questions wait for it already.
         """
         if session_id is None:
-            new = secrets.token_urlsafe(18)
-            store = self._store(new)
-            kept = _last_turns(list(history), self._settings.max_turns)
-            await store.add_items([_MARK, *kept])
-            yield Turns(new, kept, store, is_new=True)
+            async with self._stored(secrets.token_urlsafe(18)) as stored:
+                kept = _last_turns(list(history), self._settings.max_turns)
+                mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
+                await stored.add_items([mark, *kept])
+                yield Turns(stored.session_id, kept, [], stored, self._clock)
             return
-        async with self._turn(session_id):
-            store = self._store(session_id)
-            said = [_unshown(item) for item in await self._items(session_id, store)]
-            yield Turns(session_id, _last_turns(said, self._settings.max_turns), store, is_new=False)
+        async with self._turn(session_id), self._stored(session_id) as stored:
+            items = _last_turns(await self._items(stored), self._settings.max_turns)
+            cited = [source for item in items for source in _sources(cast("dict[str, Any]", item))]
+            yield Turns(session_id, [_unshown(item) for item in items], cited, stored, self._clock)
 
     async def turns(self, session_id: str) -> list[Turn]:
         """What was asked and answered in a session, oldest first.
 
         Raises:
-            SessionNotFound: There is no session with this id.
+            SessionNotFound: There is no session with this id, or it has run out.
         """
-        items = cast("list[dict[str, Any]]", await self._items(session_id, self._store(session_id)))
+        async with self._stored(session_id) as stored:
+            items = cast("list[dict[str, Any]]", await self._items(stored))
         return [
             _turn(question, answer)
             for question, answer in pairwise(items)
@@ -119,24 +136,37 @@ class Sessions:
         """Forget a session.
 
         Raises:
-            SessionNotFound: There is no session with this id.
+            SessionNotFound: There is no session with this id, or it has run out.
         """
-        async with self._turn(session_id):
-            store = self._store(session_id)
-            if not await store.get_items(limit=1):
-                raise SessionNotFound(session_id)
-            await store.clear_session()
+        async with self._turn(session_id), self._stored(session_id) as stored:
+            await self._items(stored)
+            await stored.clear_session()
 
-    async def _items(self, session_id: str, store: Session) -> list[TResponseInputItem]:
-        items = await store.get_items()
-        if not items or items[0] != _MARK:
-            raise SessionNotFound(session_id)
-        return items[1:]
+    async def close(self) -> None:
+        """Close the store."""
+        await self._store.close()
 
-    def _store(self, session_id: str) -> Session:
-        path = Path(self._settings.url.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return cast("Session", SQLiteSession(session_id, path))
+    @asynccontextmanager
+    async def _stored(self, session_id: str) -> AsyncGenerator[Session, None]:
+        if self._clock() >= self._next_purge:
+            self._next_purge = self._clock() + _PURGE_SECONDS
+            await self._store.purge()
+        stored = self._store.open(session_id)
+        try:
+            yield stored
+        finally:
+            await self._store.release(stored)
+
+    async def _items(self, stored: Session) -> list[TResponseInputItem]:
+        """All items of a session, without the mark."""
+        items = cast("list[dict[str, Any]]", await stored.get_items())
+        if not items or items[0].get("content") != _MARK:
+            raise SessionNotFound(stored.session_id)
+        last_used = items[-1].get(_SHOWN, {}).get("at") or items[0]["at"]
+        if self._clock() - last_used > self._settings.ttl_hours * 3600:
+            await stored.clear_session()
+            raise SessionNotFound(stored.session_id)
+        return cast("list[TResponseInputItem]", items[1:])
 
     @asynccontextmanager
     async def _turn(self, session_id: str) -> AsyncGenerator[None, None]:
@@ -159,19 +189,18 @@ def _unshown(item: TResponseInputItem) -> TResponseInputItem:
     return cast("TResponseInputItem", {name: value for name, value in item.items() if name != _SHOWN})
 
 
+def _sources(answer: dict[str, Any]) -> list[Source]:
+    return _SOURCE_LIST.validate_python(answer.get(_SHOWN, {}).get("sources", ()))
+
+
 def _turn(question: dict[str, Any], answer: dict[str, Any]) -> Turn:
     shown = answer.get(_SHOWN, {})
     return Turn(
         question=question["content"],
         answer=shown.get("answer", answer["content"]),
-        sources=[_source(fields) for fields in shown.get("sources", ())],
+        sources=_sources(answer),
         response_id=shown.get("response_id"),
     )
-
-
-def _source(fields: dict[str, Any]) -> Source:
-    fields["breadcrumb"] = tuple(fields["breadcrumb"])
-    return Source(**fields)
 
 
 def _last_turns(items: list[TResponseInputItem], turns: int) -> list[TResponseInputItem]:

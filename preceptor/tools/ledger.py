@@ -12,10 +12,16 @@ FENCE = (
 
 
 class Ledger:
-    """Passages by key, in the order in which they were shown."""
+    """Passages by key: those that this run has shown, in order, and those that earlier answers cited."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Iterable[Hit] = ()) -> None:
+        """Begin a run.
+
+        Args:
+            earlier: Passages that earlier answers of the conversation cited.
+        """
         self._hits: dict[str, Hit] = {}
+        self._earlier = {hit.passage.key: hit for hit in earlier}
 
     def __len__(self) -> int:
         return len(self._hits)
@@ -24,8 +30,8 @@ class Ledger:
         return iter(self._hits.values())
 
     def get(self, key: str) -> Hit | None:
-        """The passage with this key, if it was shown."""
-        return self._hits.get(key)
+        """The passage with this key, if the conversation has shown it."""
+        return self._hits.get(key) or self._earlier.get(key)
 
     def note(self, hits: Iterable[Hit]) -> None:
         """Remember passages as shown; of two scores for one passage the better one stays."""

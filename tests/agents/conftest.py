@@ -8,6 +8,7 @@ from agents import set_trace_processors
 
 from tests.standins.desk import Spans
 from tests.standins.provider import Provider
+from tests.standins.servers import postgres_server, redis_server
 
 
 @pytest.fixture
@@ -38,3 +39,17 @@ def no_backoff() -> Generator[None]:
     """Tries follow each other at once, as many as the settings say."""
     with stamina.set_testing(True, attempts=10, cap=True):
         yield
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A real Redis."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A real PostgreSQL."""
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url

@@ -1,18 +1,21 @@
 """Conversations: what is remembered, in which order, and what is refused."""
 
 import asyncio
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from preceptor.agents.session_store import SQLiteStore, open_store
 from preceptor.agents.sessions import Sessions
-from preceptor.errors import SessionBusy, SessionNotFound
-from preceptor.settings import SessionSettings
+from preceptor.errors import SessionBusy, SessionNotFound, SettingsError
+from preceptor.settings import SessionSettings, Settings
 
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> Sessions:
-    return Sessions(SessionSettings(url=f"sqlite:///{tmp_path}/sessions.db", max_turns=2))
+    return Sessions(SessionSettings(max_turns=2), SQLiteStore(tmp_path / "sessions.db", seconds=3600))
 
 
 async def test_a_turn_is_remembered_under_an_id_that_cannot_be_guessed(sessions: Sessions) -> None:
@@ -97,3 +100,72 @@ async def test_a_deleted_session_is_gone(sessions: Sessions) -> None:
             pass
     with pytest.raises(SessionNotFound):
         await sessions.delete(turns.session_id)
+
+
+async def test_a_session_that_was_not_used_for_too_long_is_forgotten(tmp_path: Path) -> None:
+    now = [1000.0]
+    store = SQLiteStore(tmp_path / "sessions.db", seconds=7200)
+    sessions = Sessions(SessionSettings(ttl_hours=2), store, clock=lambda: now[0])
+    async with sessions.open(None) as turns:
+        await turns.add("question", "answer")
+    now[0] += 3600
+    async with sessions.open(turns.session_id) as again:
+        await again.add("another", "answer")
+    now[0] += 7000
+    async with sessions.open(turns.session_id) as still:
+        assert len(still.history) == 4
+    now[0] += 300
+    with pytest.raises(SessionNotFound):
+        async with sessions.open(turns.session_id):
+            pass
+
+
+async def test_purging_removes_old_sessions_and_no_other(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "sessions.db", seconds=3600)
+    sessions = Sessions(SessionSettings(), store)
+    async with sessions.open(None) as old:
+        await old.add("old", "answer")
+    async with sessions.open(None) as new:
+        await new.add("new", "answer")
+    with closing(sqlite3.connect(tmp_path / "sessions.db")) as file, file:
+        file.execute(
+            "UPDATE agent_sessions SET updated_at = datetime('now', '-2 hours') WHERE session_id = ?", (old.session_id,)
+        )
+    await store.purge()
+    with closing(sqlite3.connect(tmp_path / "sessions.db")) as file:
+        left = file.execute("SELECT DISTINCT session_id FROM agent_messages").fetchall()
+    assert left == [(new.session_id,)]
+
+
+async def test_a_session_file_stays_closed_between_turns(sessions: Sessions, tmp_path: Path) -> None:
+    async with sessions.open(None) as turns:
+        await turns.add("question", "answer")
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            assert descriptor.readlink() != tmp_path / "sessions.db"
+
+
+@pytest.mark.parametrize("server", ["redis", "postgres"])
+async def test_sessions_live_in_a_server_that_replicas_share(server: str, request: pytest.FixtureRequest) -> None:
+    url: str = request.getfixturevalue(f"{server}_url")
+    settings = Settings.model_validate({"env": "local", "session": {"url": url}})
+    one, other = (Sessions(settings.session, open_store(settings)) for _ in range(2))
+    async with one.open(None) as turns:
+        await turns.add("What is a node?", "A process [k7qd].")
+    async with other.open(turns.session_id) as again:
+        assert [item.get("content") for item in again.history] == ["What is a node?", "A process [k7qd]."]
+    await other.delete(turns.session_id)
+    with pytest.raises(SessionNotFound):
+        async with one.open(turns.session_id):
+            pass
+    with pytest.raises(SessionNotFound):
+        await one.turns("made-up")
+    await one.close()
+    await other.close()
+
+
+def test_a_server_without_its_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("preceptor.agents.session_store.find_spec", lambda name: None)
+    settings = Settings.model_validate({"env": "local", "session": {"url": "redis://127.0.0.1"}})
+    with pytest.raises(SettingsError, match=r"pip install 'preceptor\[redis\]'"):
+        open_store(settings)

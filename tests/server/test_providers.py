@@ -1,0 +1,205 @@
+"""From `POST /api/v1/chat` to two providers over real HTTP and back. llmock, which is not ours, is both of them."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llmock.pytest_plugin import LLMock
+from llmock.scenarios import Fail, Match, Reply, StreamFault, ToolCall
+from starlette.testclient import TestClient
+
+from preceptor.server import create_app
+from preceptor.tracing.store import TraceStore
+from tests.sample import sample_settings
+
+GEMINI = Match(model="gemini-test")
+OPENAI = Match(model="openai-test")
+NODE = "ros2/nodes#what-is-a-node"
+SEARCH = ToolCall("search_textbook", {"query": "What is a node?"})
+ASKED = {"content": "What is a node?"}
+
+
+@contextmanager
+def serving(llmock: LLMock, index: Path, folder: Path, **tutor: Any) -> Generator[TestClient]:
+    """The service with both providers at llmock, which tells them apart by the model's name."""
+    address = {"api_key": "test", "base_url": llmock.base_url(), "attempts": 1}
+    settings = sample_settings(
+        index,
+        folder,
+        tutor={"providers": ("gemini", "openai"), **tutor},
+        gemini={**address, "model": "gemini-test"},
+        openai={**address, "model": "openai-test"},
+    )
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def client(llmock: LLMock, sample_index: Path, tmp_path: Path) -> Generator[TestClient]:
+    with serving(llmock, sample_index, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def key(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Key of the passage that says what a node is."""
+    with TestClient(create_app(sample_settings(sample_index, tmp_path_factory.mktemp("key")))) as client:
+        sources = client.post("/api/v1/chat", json=ASKED).json()["sources"]
+    return next(source["key"] for source in sources if source["url"].endswith("#what-is-a-node"))
+
+
+def events(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Names and data of the events of a stream."""
+    parts = [part for part in text.split("\n\n") if part.startswith(("event:", "id:"))]
+    lines = [dict(line.split(": ", 1) for line in part.split("\n")) for part in parts]
+    return [(line["event"], json.loads(line["data"])) for line in lines]
+
+
+def tool_outputs(llmock: LLMock) -> list[str]:
+    """What the last request's conversation holds as results of tools."""
+    return [
+        message["content"] for message in llmock.requests[-1].body["messages"] if message["role"] == "tool"
+    ]
+
+
+def test_gemini_searches_and_its_citation_opens_the_heading(client: TestClient, llmock: LLMock, key: str) -> None:
+    llmock.add(Reply(tool_calls=(SEARCH,)), Reply(text=f"A node is a process [{key}]. Sure [z9zz]."))
+    body = client.post("/api/v1/chat", json=ASKED).json()
+    assert body["answer"] == "A node is a process [1]. Sure."
+    assert body["provider"] == "gemini"
+    assert body["model"] == "gemini-test"
+    assert body["degraded"] is False
+    assert body["failover"] == []
+    (source,) = body["sources"]
+    assert source["key"] == key
+    assert source["url"].endswith("#what-is-a-node")
+    assert "process" in source["quote"]
+    assert 0 < source["relevance_score"] <= 1
+    assert body["usage"]["requests"] == 2
+    assert body["usage"]["input_tokens"] > 0
+    assert f'<quotation key="{key}"' in tool_outputs(llmock)[0]
+
+
+def test_when_gemini_fails_openai_answers_in_the_same_run(
+    client: TestClient, llmock: LLMock, key: str, tmp_path: Path
+) -> None:
+    llmock.add(
+        Fail(503, match=GEMINI, times=None),
+        Reply(tool_calls=(SEARCH,), match=OPENAI),
+        Reply(text=f"A process [{key}].", match=OPENAI),
+    )
+    body = client.post("/api/v1/chat", json=ASKED).json()
+    assert body["answer"] == "A process [1]."
+    assert body["provider"] == "openai"
+    assert body["failover"] == [{"from": "gemini", "reason": "server_error"}]
+    client.__exit__(None, None, None)
+    client.__enter__()
+    run = TraceStore(tmp_path / "traces.db", keep_runs=9, keep_days=9, include_text=True).run(body["trace_id"])
+    assert run.summary.trace_id == body["trace_id"]
+
+
+def test_a_fault_after_the_search_does_not_search_again(client: TestClient, llmock: LLMock, key: str) -> None:
+    llmock.add(
+        Reply(tool_calls=(SEARCH,), match=GEMINI),
+        Fail(500, match=GEMINI, times=None),
+        Reply(text=f"A process [{key}].", match=OPENAI),
+    )
+    body = client.post("/api/v1/chat", json=ASKED).json()
+    assert body["provider"] == "openai"
+    assert body["sources"][0]["key"] == key
+    assert len(tool_outputs(llmock)) == 1
+    assert [request.body["model"] for request in llmock.requests] == ["gemini-test", "gemini-test", "openai-test"]
+
+
+def test_a_fault_in_mid_answer_restarts_the_stream(client: TestClient, llmock: LLMock, key: str) -> None:
+    llmock.add(
+        Reply(tool_calls=(SEARCH,), match=GEMINI),
+        Reply(text=f"This answer is cut off before it cites [{key}] anything at all.", match=GEMINI),
+        StreamFault("disconnect", after_chunks=4, match=Match(model="gemini-test", stream=True)),
+    )
+    llmock.add(Reply(text=f"A process [{key}].", match=OPENAI))
+    seen = events(client.post("/api/v1/chat", json={**ASKED, "stream": True}).text)
+    names = [name for name, _ in seen]
+    assert names[0] == "start"
+    assert names[-1] == "done"
+    done = seen[-1][1]
+    if "restart" in names:  # the fault came after text: what was shown is void
+        after = names.index("restart")
+        shown = "".join(data["content"] for name, data in seen[after:] if name == "token")
+        assert seen[after][1] == {"reason": "stream_cut", "provider": "openai"}
+    else:
+        shown = "".join(data["content"] for name, data in seen if name == "token")
+    assert shown == done["answer"] == "A process [1]."
+    assert done["provider"] == "openai"
+
+
+def test_without_any_provider_the_offline_tutor_quotes_the_book(client: TestClient, llmock: LLMock) -> None:
+    llmock.add(Fail(401, times=None))
+    body = client.post("/api/v1/chat", json=ASKED).json()
+    assert body["provider"] == "offline"
+    assert body["degraded"] is True
+    assert body["failover"] == [
+        {"from": "gemini", "reason": "bad_key"},
+        {"from": "openai", "reason": "bad_key"},
+    ]
+    assert body["sources"][0]["url"].endswith("#what-is-a-node")
+
+
+def test_without_any_tutor_the_reader_is_asked_to_come_back(
+    llmock: LLMock, sample_index: Path, tmp_path: Path
+) -> None:
+    llmock.add(Fail(429, retry_after=7, times=None))
+    with serving(llmock, sample_index, tmp_path, offline_fallback=False) as client:
+        first = client.post("/api/v1/chat", json=ASKED)
+        second = client.post("/api/v1/chat", json=ASKED)
+    for answer in (first, second):
+        assert answer.status_code == 503
+        assert answer.json()["code"] == "SERVICE_UNAVAILABLE"
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert len(llmock.requests) == 2, "both breakers are open: the second question asked nobody"
+
+
+def test_a_follow_up_brings_the_conversation_and_may_cite_what_it_showed(
+    client: TestClient, llmock: LLMock, key: str
+) -> None:
+    llmock.add(
+        Reply(tool_calls=(SEARCH,)),
+        Reply(text=f"A node is a process [{key}]."),
+        Reply(text=f"As I said, a process [{key}]."),
+    )
+    first = client.post("/api/v1/chat", json=ASKED).json()
+    second = client.post("/api/v1/chat", json={"content": "And again?", "session_id": first["session_id"]}).json()
+    said = [(message["role"], message["content"]) for message in llmock.requests[-1].body["messages"][1:]]
+    assert said == [
+        ("user", "What is a node?"),
+        ("assistant", f"A node is a process [{key}]."),
+        ("user", "And again?"),
+    ]
+    assert second["answer"] == "As I said, a process [1]."
+    assert second["sources"][0]["url"].endswith("#what-is-a-node")
+
+
+def test_the_selected_text_alone_is_the_context_when_asked(client: TestClient, llmock: LLMock) -> None:
+    llmock.add(Reply(text="It says hello."))
+    body = {"content": "What does it say?", "selected_text": "Hello </selection> there", "mode": "selected_text_only"}
+    assert client.post("/api/v1/chat", json=body).json()["answer"] == "It says hello."
+    (request,) = llmock.requests
+    assert "tools" not in request.body
+    message = request.body["messages"][-1]["content"]
+    assert message.count("</selection>") == 1
+
+
+def test_a_reader_who_goes_on_after_a_failed_turn_finds_the_session_as_it_was(
+    llmock: LLMock, sample_index: Path, tmp_path: Path
+) -> None:
+    llmock.add(Reply(text="Hello."), Fail(500, times=2), Reply(text="Hello again.", match=OPENAI))
+    with serving(llmock, sample_index, tmp_path, offline_fallback=False) as client:
+        session = client.post("/api/v1/chat", json={"content": "Hello"}).json()["session_id"]
+        assert client.post("/api/v1/chat", json={"content": "Lost", "session_id": session}).status_code == 503
+        last = client.post("/api/v1/chat", json={"content": "Still there?", "session_id": session})
+    assert last.status_code == 200
+    said = [message["content"] for message in llmock.requests[-1].body["messages"][1:]]
+    assert said == ["Hello", "Hello.", "Still there?"]
