@@ -6,7 +6,7 @@ ASK ?=
 BOOKS ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck docs wheel bench bench-overhead bench-coldstart bench-links bench-retrieval clean
+.PHONY: help setup demo test openapi lint typecheck docs wheel bench bench-overhead bench-coldstart bench-links bench-retrieval clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -28,6 +28,11 @@ demo: $(BIN)/preceptor ## index the sample book and serve it; ASK="…" asks one
 
 test: $(VENV)/.dev ## run all tests
 	$(BIN)/python -m pytest
+
+openapi: $(VENV)/.dev ## write docs/openapi.json, the HTTP contract
+	$(BIN)/python -c "import json; from preceptor.server import create_app; from preceptor.server.openapi import document; \
+		from preceptor.settings import Settings; \
+		print(json.dumps(document(create_app(Settings(env='demo')).routes), indent=2, ensure_ascii=False))" > docs/openapi.json
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -76,12 +76,7 @@ async def cpu_ms(ask: Callable[[str], Awaitable[Any]], questions: Sequence[str])
 
 def with_free_provider(preceptor: Preceptor) -> Callable[[str], Awaitable[Any]]:
     """Ask through everything of ours, with the free provider in the offline tutor's place."""
-    for triage in (preceptor._triage,):  # pyright: ignore[reportPrivateUsage]
-        for one in triage.handoffs:
-            assert isinstance(one, Handoff)
-            agent = one._agent_ref() if one._agent_ref else None  # pyright: ignore[reportPrivateUsage]
-            assert agent is not None
-            agent.model = FreeProvider()
+    preceptor.tutors.by_provider["offline"].model = FreeProvider()
 
     async def ask(question: str) -> None:
         answer = await preceptor.ask(Question(text=question))

@@ -148,7 +148,7 @@ def serve(
     """Serve the indexed book over HTTP.
 
     The start fails with one message that lists every setting that is missing or wrong. SIGTERM and Ctrl-C let
-    running answers end; a second one ends at once.
+    running answers end; a second one cuts them.
     """
     chosen = _given({"host": host, "port": port, "workers": workers})
     _serve(load_settings(env, needs=("index", "tutor"), overrides={"server": chosen}))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Protocol, cast
 from uuid import uuid4
 
-from agents import Agent, MaxTurnsExceeded, RunConfig, Runner, RunResultStreaming
+from agents import MaxTurnsExceeded, RunConfig, Runner, RunResultStreaming
 from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
@@ -25,7 +25,7 @@ from preceptor.agents.reply import Reply
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
 from preceptor.agents.stopwatch import Stopwatch
-from preceptor.agents.tutors import build_triage
+from preceptor.agents.tutors import Tutors, build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
@@ -61,8 +61,8 @@ class Preceptor:
         *,
         library: Library,
         models: ProviderModels,
-        triage: Agent[Run],
-        triage_of_selection: Agent[Run],
+        tutors: Tutors,
+        tutors_of_selection: Tutors,
         sessions: Sessions,
         traces: TraceStore | None,
         watch: Watch | None = None,
@@ -74,8 +74,9 @@ class Preceptor:
         self.sessions = sessions
         self.traces = traces
         self._watch = watch
-        self._triage = triage
-        self._triage_of_selection = triage_of_selection
+        self.tutors = tutors
+        self.tutors_of_selection = tutors_of_selection
+        """The same without tools: they see the marked text and nothing else."""
 
     async def ask(self, question: Question) -> Answer:
         """The answer to a question, when it is finished."""
@@ -128,7 +129,7 @@ class Preceptor:
     def _start(
         self, question: Question, run: Run, turns: Turns, failures: list[FailureNote], started: Started
     ) -> RunResultStreaming:
-        items: list[TResponseInputItem] = [*turns.history, {"role": "user", "content": prompt(question)}]
+        items: list[TResponseInputItem] = [*turns.history, {"role": "user", "content": prompt(question, run.ledger)}]
         config = RunConfig(
             workflow_name="preceptor",
             trace_id=started.trace_id,
@@ -137,14 +138,14 @@ class Preceptor:
             trace_include_sensitive_data=self.settings.traces.include_text,
             tool_not_found_behavior="return_error_to_model",
         )
-        triage = self._triage_of_selection if question.selection_only else self._triage
+        tutors = self.tutors_of_selection if question.selection_only else self.tutors
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
         context.run(noted_failures.set, failures)
         return context.run(
             lambda: Runner.run_streamed(
-                triage,
+                tutors.triage,
                 items,
                 context=run,
                 max_turns=self.settings.tutor.max_tool_calls + 2 + len(self.settings.tutor.providers),
@@ -257,8 +258,8 @@ async def open_preceptor(
         tools = load_tools(Deps(library, settings))
         told = instructions(settings.book, await library.info(), book_only=settings.tutor.book_only)
         offline = settings.tutor.offline_fallback or not settings.tutor.providers
-        triage, triage_of_selection = (
-            build_triage(
+        tutors, tutors_of_selection = (
+            build_tutors(
                 models,
                 instructions=told,
                 tools=bound,
@@ -271,8 +272,8 @@ async def open_preceptor(
             settings,
             library=library,
             models=models,
-            triage=triage,
-            triage_of_selection=triage_of_selection,
+            tutors=tutors,
+            tutors_of_selection=tutors_of_selection,
             sessions=sessions,
             traces=traces,
             watch=watch,
@@ -298,7 +299,9 @@ def _failover(failures: Sequence[FailureNote]) -> list[dict[str, str]]:
     return [{"from": note.tutor, "reason": note.reason} for note in failures]
 
 
-async def _until(deadline: float, result: RunResultStreaming, seconds: float) -> AsyncGenerator[StreamEvent, None]:
+async def _until(
+    deadline: float, result: RunResultStreaming, seconds: float
+) -> AsyncGenerator[StreamEvent, None]:
     """The run's events, until `deadline` (a time of `time.perf_counter`)."""
     events = result.stream_events()
     while True:

@@ -1,6 +1,7 @@
 """The agents: triage, a tutor for each provider, the offline tutor, and the hand-offs between them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
@@ -20,15 +21,23 @@ def provider_of(agent: str) -> str:
     return next((provider for provider, name in NAMES.items() if name == agent), "triage")
 
 
-def build_triage(
+@dataclass(frozen=True, slots=True)
+class Tutors:
+    """The agents of one book, built once and shared by all runs."""
+
+    triage: Agent[Run]
+    by_provider: Mapping[str, Agent[Run]]
+
+
+def build_tutors(
     models: Sequence[ProviderModel],
     *,
     instructions: str,
     tools: Sequence[Tool],
     offline: bool,
     retry_after: float,
-) -> Agent[Run]:
-    """The triage agent with all tutors behind it; built once, shared by all runs.
+) -> Tutors:
+    """The triage agent with all tutors behind it.
 
     Args:
         models: One for each provider, in the order in which they are tried.
@@ -38,14 +47,17 @@ def build_triage(
         retry_after: Seconds a reader is asked to wait when there is no tutor.
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.
+    tutors: dict[str, Agent[Run]] = {}
     behind: list[Handoff[Run, Agent[Run]]] = []
     if offline:
-        tutor = _tutor("offline", OfflineModel(), ModelSettings(), instructions, tools, [])
-        behind.append(handoff(tutor, input_filter=without_handoffs))
+        tutors["offline"] = _tutor("offline", OfflineModel(), ModelSettings(), instructions, tools, [])
+        behind.append(handoff(tutors["offline"], input_filter=without_handoffs))
     for entry in reversed(models):
         tutor = _tutor(entry.provider, entry.model, entry.settings, instructions, tools, behind)
+        tutors[entry.provider] = tutor
         behind = [handoff(tutor, input_filter=without_handoffs, is_enabled=_open(entry)), *behind]
-    return Agent[Run](name="Triage", model=TriageModel(retry_after=retry_after), handoffs=list(behind))
+    triage = Agent[Run](name="Triage", model=TriageModel(retry_after=retry_after), handoffs=list(behind))
+    return Tutors(triage, tutors)
 
 
 def _tutor(

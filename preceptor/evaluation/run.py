@@ -86,7 +86,7 @@ async def evaluate(
         finally:
             finished()
         return Outcome(
-            found=tuple(dict.fromkeys(_section(hit.passage) for hit in hits[:k])),
+            found=tuple(dict.fromkeys(_section(hit.passage) for hit in hits)),
             cited=tuple(dict.fromkeys(_section(source) for source in answer.sources)),
             in_book=answer.in_book,
             answer=answer.text,

@@ -25,7 +25,7 @@ _ESM = re.compile(
     r"import \s*(?:['\"{*]|type\b|[\w$]+\s*(?:,|\sfrom\b))"
     r"|export \s*(?:\{|\*|(?:default|const|let|var|function|async|class|type|interface|enum|declare|abstract)\b)"
 )
-_IMPORT = re.compile(r"^[ \t]*import\s+(?P<what>[^'\"]*?)\s*\bfrom\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]*import\s+(?P<what>[^'\";]{1,1000}?)\bfrom\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE)
 _EXPORTED = re.compile(
     r"^[ \t]*export\s+(?:default\s+)?(?:const|let|var|function\*?|async\s+function|class)\s+(?P<name>[\w$]+)"
     r"(?:\s*(?::[^=\n]*)?=\s*(?P<value>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`[^`$]*`|-?\d[\d.]*)\s*(?:;|$))?",

@@ -6,7 +6,7 @@ A page that MDX would refuse is still read: what is no tag or expression stays t
 import re
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import StateBlock, list_block
 from markdown_it.rules_inline import StateInline
 
 from preceptor.indexing.jsx import Expression, Scanner, Tag
@@ -26,6 +26,7 @@ def mdx_plugin(md: MarkdownIt) -> None:
     md.block.ruler.before("fence", "mdx_comment", _comment_block, _BLOCK_ALTERNATIVES)
     md.block.ruler.before("fence", "mdx_flow", _flow, _BLOCK_ALTERNATIVES)
     md.block.ruler.before("fence", "mdx_esm", _esm)
+    md.block.ruler.at("list", _list, {"alt": ["paragraph", "reference", "blockquote"]})
     md.block.ruler.after("paragraph", "mdx_paragraph", _paragraph)
     md.inline.ruler.before("autolink", "mdx_text", _text)
 
@@ -46,7 +47,7 @@ def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     parts: list[Tag | Expression] = []
     while state.src[at : at + 1] in ("<", "{"):
         part = _part(state, at, end)
-        if part is None:
+        if part is None or (parts and isinstance(parts[-1], Expression) and isinstance(part[0], Expression)):
             return False
         parts.append(part[0])
         at = state.skipSpaces(part[1])
@@ -98,22 +99,25 @@ def _push(state: StateBlock | StateInline, part: Tag | Expression, *, block: boo
 
 
 def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
-    """`<!-- … -->`, with blank lines if it likes; text after it on its last line is a paragraph."""
+    """`<!-- … -->`, with blank lines if it likes; what follows on its last line begins a block of its own."""
     start = state.bMarks[start_line] + state.tShift[start_line]
     if not state.src.startswith("<!--", start):
         return False
     close = state.src.find("-->", start + 4, state.eMarks[end_line - 1])
     if close < 0:
         return False
-    if silent:
-        return True
     line = start_line
     while state.eMarks[line] < close:
         line += 1
+    if silent:
+        return True
     state.line = line + 1
-    rest = state.src[close + 3 : state.eMarks[line]].strip()
-    if rest:
-        _push_inline(state, "paragraph", "p", rest, (line, line + 1))
+    after = state.skipSpaces(close + 3)
+    if after < state.eMarks[line]:
+        marks = state.bMarks[line], state.tShift[line], state.sCount[line]
+        state.bMarks[line], state.tShift[line], state.sCount[line] = after, 0, state.blkIndent
+        any(rule(state, line, end_line, False) for rule in state.md.block.ruler.getRules(""))
+        state.bMarks[line], state.tShift[line], state.sCount[line] = marks
     return True
 
 
@@ -133,6 +137,14 @@ def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> boo
     state.line = line + 1
     state.env.setdefault("esm", []).append(state.src[start : state.eMarks[line]])
     return True
+
+
+def _list(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+    """A list, however far it is indented: the library's rule takes four spaces for indented code."""
+    outer, state.listIndent = state.listIndent, -1
+    found = list_block(state, start_line, end_line, silent)
+    state.listIndent = outer
+    return found
 
 
 def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: ARG001, FBT001

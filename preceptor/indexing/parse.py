@@ -36,9 +36,8 @@ def read_page(book: Book, file: PageFile) -> Page:
     heading = content_title(source.tree)
     writer = Writer(source, site, heading)
     sections = writer.write()
-    shown = writer.plain(heading.children) if heading else ""
     name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
-    title = (front.title or "").strip() or shown or front.id or name
+    title = (front.title or "").strip() or writer.title or front.id or name
     headings = [(entry.level, entry.id, entry.text) for entry in writer.headings]
     untitled = front.hide_title or front.title == ""
     if site.preset == "docusaurus" and not heading and not untitled:

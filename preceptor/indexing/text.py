@@ -7,6 +7,7 @@ with language and title, tables have their pipes, formulas their TeX, images the
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from preceptor.indexing.anchors import Anchors
@@ -19,6 +20,8 @@ from preceptor.settings import SiteSettings
 Child = Element | str
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_OWN_ANCHOR = re.compile(r"\s*\[\[[\w-]+\]\]$")
+"""An id in the manner of Hugging Face's courses: shown by no one."""
 _EXPLICIT_ID = re.compile(r"\s*\{#((?:.(?!\{#|\}))*.)\}$")
 _UNSEEN = frozenset(
     "script style head Head Helmet template noscript svg iframe video audio canvas object map area input link meta "
@@ -42,6 +45,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
 _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b\u2060\ufeff\ud800-\udfff]")
 _LINE_BREAK = "\v"
 """Stands for `<br>` until its paragraph is complete."""
+_SHORTCODE = re.compile(r":[\w+-]+:")
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -112,6 +116,8 @@ class Writer:
             title: The heading that is the page's title: it is on no section's path.
         """
         self.headings: list[Heading] = []
+        self.title = ""
+        """Text of the title's heading, once it is written."""
         self._source = source
         self._site = site
         self._title = title
@@ -210,6 +216,8 @@ class Writer:
             anchor = ""  # its theme leaves them out
         heading = Heading(level, anchor, text)
         self.headings.append(heading)
+        if element is self._title:
+            self.title = text
         self._begin_section(heading, is_title=element is self._title)
 
     def _heading_of_a_tag(self, element: Element, level: int) -> None:
@@ -237,7 +245,8 @@ class Writer:
 
     def _shown(self, element: Element) -> str:
         """Text of a heading, without marks; the alternative texts of its images if it has nothing else."""
-        return _tidy(self._bare(element)).replace("\n", " ") or self.plain(element.children)
+        text = _OWN_ANCHOR.sub("", _tidy(self._bare(element)).replace("\n", " "))
+        return text or self.plain(element.children)
 
     def _bare(self, node: Child) -> str:
         if isinstance(node, str):
@@ -299,13 +308,13 @@ class Writer:
     def _list(self, element: Element) -> None:
         self._end_line()
         number = int(start) if (start := element.text("start")).isdecimal() and len(start) < 10 else 1
-        for child in element.children:
+        for child in _without_paragraphs(element):
             if isinstance(child, Element) and child.name == "li":
                 self._lists.append(_Item(f"{number}." if element.name == "ol" else "-"))
                 self._apart(child)
                 self._lists.pop()
                 number += 1
-            elif isinstance(child, Element) or child.strip():
+            else:
                 self._children([child])
         self._end_line()
         if not self._lists:
@@ -519,7 +528,14 @@ def slug_text(node: Child) -> str:
 
 def with_emoji(text: str) -> str:
     """The text with `:shortcodes:` as the emoji they name."""
-    return text
+    return _SHORTCODE.sub(lambda match: _emoji(match[0]), text) if text.count(":") > 1 else text
+
+
+@lru_cache
+def _emoji(shortcode: str) -> str:
+    from emoji import emojize  # its tables take a third of a second to load, and few pages need them
+
+    return emojize(shortcode, language="alias")
 
 
 def _verbatim(node: Child) -> str:
@@ -539,6 +555,15 @@ def _inside(element: Element, *names: str) -> Iterator[Element]:
                 yield child
             elif child.name != "table":
                 yield from _inside(child, *names)
+
+
+def _without_paragraphs(element: Element) -> Iterator[Child]:
+    """What is in an element; `<li>` and text on one line are in a paragraph to Markdown."""
+    for child in element.children:
+        if isinstance(child, Element) and child.name == "p" and child.markdown:
+            yield from child.children
+        else:
+            yield child
 
 
 def _labels(code: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from qdrant_edge import SparseVector as EdgeVector
 
 from preceptor.library.protocol import SparseVector
 
-_LANGUAGES = {
+LANGUAGES = {
     "ar": "arabic",
     "az": "azerbaijani",
     "ca": "catalan",
@@ -43,7 +43,7 @@ _LANGUAGES = {
     "tg": "tajik",
     "tr": "turkish",
 }
-"""What the engine knows."""
+"""Those whose stop words the engine knows, most with a stemmer, by the first part of their tags."""
 
 _is_other_script = re.compile(
     "am|be|bg|bn|fa|gu|he|hi|hy|ja|ka|km|kn|ko|lo|mk|ml|mr|my|ne|pa|ps|sd|si|sr|ta|te|th|ug|uk|ur|yi|zh"
@@ -121,7 +121,7 @@ class Bm25:
         return self._embedder(avg_len=1.0, b=0.0, k=1e6)
 
     def _embedder(self, *, avg_len: float, b: float | None = None, k: float | None = None) -> EdgeBm25:
-        name = _LANGUAGES.get(self._language) or ("english" if _is_other_script(self._language) else None)
+        name = LANGUAGES.get(self._language) or ("english" if _is_other_script(self._language) else None)
         return EdgeBm25(
             Bm25Config(
                 k=k,

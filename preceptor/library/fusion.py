@@ -26,13 +26,14 @@ _DECAY = 4.0
 """How much evidence less makes a hit e times less likely than the best."""
 
 
-def fuse(candidates: Candidates, *, tokens: int, reading: float = 1.0) -> list[Hit]:
-    """All candidates, best first; ties in the order of their ids.
+def fuse(candidates: Candidates, *, tokens: int, reading: float = 1.0, limit: int | None = None) -> list[Hit]:
+    """The candidates, best first; ties in the order of their ids.
 
     Args:
         candidates: What the two halves found.
         tokens: Different BM25 tokens of the question.
         reading: How well the embedding model reads the question's script, in [0, 1].
+        limit: Hits at most; default: all.
 
     Returns:
         Hits whose `score` can be compared from question to question: about .05 for the best hit of a question
@@ -54,7 +55,7 @@ def fuse(candidates: Candidates, *, tokens: int, reading: float = 1.0) -> list[H
         one: _COSINE * reading * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor)
         for one in passages
     }
-    ranked = sorted(passages, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))
+    ranked = sorted(passages, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
         dense.get(best, dense_floor), bm25.get(best, bm25_floor) / max(tokens, 1), reading=reading

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import chain
+from operator import attrgetter
 
 from preceptor.errors import EmptyQuery, IndexEmpty, IndexIncompatible, UnknownBook, UnknownChapter
 from preceptor.library.bm25 import Bm25
@@ -40,25 +41,26 @@ class Library:
             limit: Passages at most; default: `search.limit`.
 
         Raises:
-            EmptyQuery: There is nothing to look for.
+            EmptyQuery: It holds no letter and no digit.
             UnknownChapter: No book has such a chapter.
             UnknownBook: No such book is open.
         """
-        if not query.strip():
+        if not any(map(str.isalnum, query)):
             raise EmptyQuery
         books = await self._chosen(book)
         if chapter is not None:
             books = [await self._holder(chapter, books)]
         dense = await self._embedder.question(query)
         reading = self._embedder.reading(query)
+        limit = limit or self._settings.limit
+        prefetch = self._settings.prefetch
         found = await asyncio.gather(
             *(
-                one.search(query, dense, reading, chapter=chapter, limit=self._settings.prefetch)
+                one.search(query, dense, reading, chapter=chapter, prefetch=prefetch, limit=limit)
                 for one in books
             )
         )
-        hits = sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.passage.id))
-        return hits[: limit or self._settings.limit]
+        return sorted(chain.from_iterable(found), key=attrgetter("score"), reverse=True)[:limit]
 
     async def chapter(self, chapter: str) -> tuple[Chapter, Sequence[Passage]]:
         """A chapter and its passages in reading order.
@@ -131,12 +133,12 @@ class _Book:
         self._info: tuple[float, IndexInfo] | None = None
 
     async def search(
-        self, query: str, dense: Vector, reading: float, *, chapter: str | None, limit: int
+        self, query: str, dense: Vector, reading: float, *, chapter: str | None, prefetch: int, limit: int
     ) -> list[Hit]:
         info = await self.info()
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
-        found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=limit)
-        return fuse(found, tokens=len(bm25.indices), reading=reading)
+        found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)
+        return fuse(found, tokens=len(bm25.indices), reading=reading, limit=limit)
 
     async def chapters(self) -> Sequence[Chapter]:
         if self._outline is None or time.monotonic() - self._outline[0] > _OUTLINE_SECONDS:

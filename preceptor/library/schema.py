@@ -99,19 +99,19 @@ def written(payload: Mapping[str, Any]) -> Written:
 
 
 def best_first(
-    found: Iterable[tuple[str, float, Mapping[str, Any]]], *, limit: int
+    found: Iterable[tuple[str, float, dict[str, Any]]], *, limit: int
 ) -> list[tuple[Passage, float]]:
     """The best `limit` of (id, score, payload), ties by id.
 
     Scores are equal to five decimals: with other hardware the last bits of the same sum are others.
     """
     ranked = sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:limit]
-    return [(Passage.from_payload(point, dict(payload)), score) for point, score, payload in ranked]
+    return [(Passage.from_payload(point, payload), score) for point, score, payload in ranked]
 
 
-def in_order(found: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Passage]:
+def in_order(found: Iterable[tuple[str, dict[str, Any]]]) -> list[Passage]:
     """The passages of (id, payload) in reading order."""
-    passages = [Passage.from_payload(point, dict(payload)) for point, payload in found]
+    passages = [Passage.from_payload(point, payload) for point, payload in found]
     return sorted(passages, key=lambda passage: (passage.position, passage.order))
 
 

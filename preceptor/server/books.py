@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor.agents.preceptor import Preceptor
+from preceptor.errors import EmptyQuery
 from preceptor.server.contract import (
     ChapterBody,
     ChapterResponse,
@@ -17,6 +18,7 @@ from preceptor.server.request import read_body
 
 @operation(
     Operation(
+        name="search",
         summary="Find passages",
         description="What a tutor would be shown for a question, best first. No model is called.",
         body=SearchRequest,
@@ -28,17 +30,22 @@ async def search(request: Request) -> Response:
     """Find the passages that fit a question best."""
     preceptor: Preceptor = request.state.preceptor
     asked = await read_body(request, SearchRequest)
-    hits = await preceptor.library.search(
-        asked.query, chapter=asked.chapter or None, book=asked.book or None, limit=asked.limit
-    )
+    try:
+        hits = await preceptor.library.search(
+            asked.query, chapter=asked.chapter or None, book=asked.book or None, limit=asked.limit
+        )
+    except EmptyQuery:  # punctuation alone, say: there is nothing that fits
+        hits = []
     return JSONResponse(SearchResponse.of(hits).model_dump())
 
 
 @operation(
     Operation(
+        name="listChapters",
         summary="List the chapters",
         description="In reading order, book after book, each with its outline.",
         returns=ChaptersResponse,
+        links={"read": {"operationId": "readChapter", "parameters": {"id": "$response.body#/chapters/0/id"}}},
     )
 )
 async def chapters(request: Request) -> Response:
@@ -50,6 +57,7 @@ async def chapters(request: Request) -> Response:
 
 @operation(
     Operation(
+        name="readChapter",
         summary="Read a chapter",
         description="The chapter with its outline and its text, passage by passage.",
         path="Id of the chapter, as the list of chapters has it, such as `module-1/ros2-nodes`.",

@@ -1,9 +1,7 @@
 """`POST /api/v1/chat`: a question, and its answer as JSON or as a stream of events."""
 
-import json
 from collections.abc import AsyncGenerator
 from itertools import count
-from typing import Any
 
 from pydantic import BaseModel
 from sse_starlette import ServerSentEvent
@@ -11,7 +9,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor.agents.answer import Done, Event, NewSource, Restart, Started, Status, Token
-from preceptor.server.contract import ChatRequest, ChatResponse, SourceBody
+from preceptor.server.contract import (
+    ChatEvent,
+    ChatRequest,
+    ChatResponse,
+    RestartBody,
+    SourceBody,
+    StartBody,
+    StatusBody,
+    StreamErrorBody,
+    TokenBody,
+)
 from preceptor.server.faults import fault
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body, while_connected
@@ -20,17 +28,25 @@ from preceptor.server.run import EventStream, RunningAnswer
 
 @operation(
     Operation(
+        name="ask",
         summary="Ask the book",
         description=(
             "The question may also be called `query`, `question`, `message` or `question_text`; other fields have the "
             "names that existing widgets send, too. With `stream` or `Accept: text/event-stream` the answer comes as "
-            "events with JSON data: `start`, then `status`, `token`, `source` (before the first token that cites it) "
-            "and `restart` (what was shown is void), and in the end one `done`, whose data is the whole answer, or one "
-            "`error`."
+            "events: `start`, then `status`, `token`, `source` (before the first token that cites it) and `restart` "
+            "(what was shown is void), and in the end one `done`, whose data is the whole answer, or one `error`."
         ),
         body=ChatRequest,
         returns=ChatResponse,
-        streams=True,
+        streams=ChatEvent,
+        links={
+            "read": {"operationId": "readSession", "parameters": {"id": "$response.body#/session_id"}},
+            "delete": {"operationId": "deleteSession", "parameters": {"id": "$response.body#/session_id"}},
+            "rate": {
+                "operationId": "giveFeedback",
+                "requestBody": {"response_id": "$response.body#/response_id", "rating": "up"},
+            },
+        },
         errors=(404, 409, 504),
     )
 )
@@ -44,48 +60,37 @@ async def chat(request: Request) -> Response:
     answer = await while_connected(request, run.answer())
     if answer is None:
         return Response(status_code=499)
-    return JSONResponse(_json(ChatResponse.of(answer, asked)))
+    return JSONResponse(ChatResponse.of(answer, asked).model_dump(mode="json", by_alias=True))
 
 
 async def _stream(run: RunningAnswer, asked: ChatRequest) -> AsyncGenerator[ServerSentEvent, None]:
     numbers = count(1)
-    response_id = run.started.response_id
 
-    def sent(event: str, data: dict[str, Any]) -> ServerSentEvent:
-        return ServerSentEvent(
-            json.dumps(data, ensure_ascii=False), event=event, id=str(next(numbers)), sep="\n"
-        )
+    def sent(event: str, body: BaseModel) -> ServerSentEvent:
+        data = body.model_dump_json(by_alias=True, exclude_none=event == "error")
+        return ServerSentEvent(data, event=event, id=str(next(numbers)), sep="\n")
 
     try:
-        yield sent(*_event(run.started, asked, response_id))
+        yield sent(*_event(run.started, asked, run.started.response_id))
         async for event in run:
-            yield sent(*_event(event, asked, response_id))
+            yield sent(*_event(event, asked, run.started.response_id))
     except Exception as error:  # noqa: BLE001 - the edge: the status line is gone, the stream must say it
         _, body, retry_after = fault(error)
-        data = body.model_dump(exclude_none=True)
-        yield sent("error", {**data, "retry_after": retry_after} if retry_after else data)
+        yield sent("error", StreamErrorBody(**body.model_dump(), retry_after=retry_after))
 
 
-def _event(event: Event, asked: ChatRequest, response_id: str) -> tuple[str, dict[str, Any]]:
+def _event(event: Event, asked: ChatRequest, response_id: str) -> tuple[str, BaseModel]:
     """The contract's name and data of an event."""
     match event:
         case Started():
-            return "start", {
-                "response_id": event.response_id,
-                "session_id": event.session_id,
-                "trace_id": event.trace_id,
-            }
+            return "start", StartBody.model_validate(event)
         case Status():
-            return "status", {"phase": event.phase, "detail": event.detail}
+            return "status", StatusBody.model_validate(event)
         case Token():
-            return "token", {"content": event.content}
+            return "token", TokenBody(content=event.content)
         case NewSource():
-            return "source", _json(SourceBody.of(event.source, response_id))
+            return "source", SourceBody.of(event.source, response_id)
         case Restart():
-            return "restart", {"reason": event.reason, "provider": event.provider}
+            return "restart", RestartBody.model_validate(event)
         case Done():
-            return "done", _json(ChatResponse.of(event.answer, asked))
-
-
-def _json(body: BaseModel) -> dict[str, Any]:
-    return body.model_dump(mode="json", by_alias=True)
+            return "done", ChatResponse.of(event.answer, asked)

@@ -13,8 +13,10 @@ from pydantic import (
     AliasChoices,
     AliasPath,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    Json,
     StringConstraints,
     ValidationInfo,
     field_validator,
@@ -36,6 +38,14 @@ def not_too_long(text: str, info: ValidationInfo) -> str:
         raise ValueError(f"it has {len(text)} characters, and at most {longest} are taken")
     return text
 
+
+def _whole(value: object) -> object:
+    """In JSON, 3.0 is a whole number like 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = BeforeValidator(_whole)
+"""For an `int`, after its bounds."""
 
 _Question = Annotated[
     str,
@@ -179,9 +189,7 @@ class SourceBody(BaseModel):
 class FailoverBody(BaseModel):
     """A tutor that was left, and why."""
 
-    model_config = ConfigDict(populate_by_name=True)
-
-    from_: str = Field(serialization_alias="from")
+    from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     reason: str
 
 
@@ -242,13 +250,72 @@ class ChatResponse(BaseModel):
         )
 
 
+class ErrorBody(BaseModel):
+    """Body of every answer that is not a 2xx."""
+
+    error: str = Field(description="What happened and what to do.")
+    code: str
+    details: dict[str, Any] | None = Field(default=None, description="By field, what is wrong with it.")
+    error_id: str | None = Field(
+        default=None, description="Of an unexpected error: finds it in the service's log."
+    )
+
+
+class StartBody(BaseModel):
+    """Data of `start`: the run has begun."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    response_id: str
+    session_id: str
+    trace_id: str
+
+
+class StatusBody(BaseModel):
+    """Data of `status`: what the tutor is doing."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    phase: Literal["searching", "reading", "answering"]
+    detail: str = Field(description="The tool that it calls, or its name.")
+
+
+class TokenBody(BaseModel):
+    """Data of `token`: a piece of the answer."""
+
+    content: str
+
+
+class RestartBody(BaseModel):
+    """Data of `restart`: what was shown is void, another tutor begins anew."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: str
+    provider: str = Field(description="Who answers now.")
+
+
+class StreamErrorBody(ErrorBody):
+    """Data of `error`: there will be no answer."""
+
+    retry_after: float | None = Field(default=None, description="Seconds to wait before the next try.")
+
+
+class ChatEvent(BaseModel):
+    """An event of a stream; it ends with one `done` or `error`."""
+
+    event: Literal["start", "status", "token", "source", "restart", "done", "error"]
+    id: str = Field(description="Number of the event, from 1.")
+    data: Json[StartBody | StatusBody | TokenBody | SourceBody | RestartBody | ChatResponse | StreamErrorBody]
+
+
 class SearchRequest(RequestBody):
     """Body of `POST /api/v1/search`."""
 
     query: _Question = Field(description="What to look for.")
     chapter: _Short | None = Field(default=None, description="Only in the chapter with this id.")
     book: _Short | None = Field(default=None, description="Only in the book with this id.")
-    limit: Annotated[int, Field(ge=1, le=20)] | None = Field(
+    limit: Annotated[int, Field(ge=1, le=20), Whole] | None = Field(
         default=None, description="Passages at most; absent: `search.limit`."
     )
 
@@ -369,6 +436,11 @@ class FeedbackRequest(RequestBody):
     rating: Literal[1, -1, "up", "down"]
     comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)] | None = None
 
+    @field_validator("rating", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object) -> object:
+        return str(value) if isinstance(value, bool) else _whole(value)
+
 
 class CheckBody(BaseModel):
     """One thing that the service needs; further fields say more of it."""
@@ -399,14 +471,3 @@ class MetricsResponse(BaseModel):
     error_rate: float = Field(description="Share of the questions that got an error.")
     total_queries: int
     uptime_seconds: float
-
-
-class ErrorBody(BaseModel):
-    """Body of every answer that is not a 2xx."""
-
-    error: str = Field(description="What happened and what to do.")
-    code: str
-    details: dict[str, Any] | None = Field(default=None, description="By field, what is wrong with it.")
-    error_id: str | None = Field(
-        default=None, description="Of an unexpected error: finds it in the service's log."
-    )

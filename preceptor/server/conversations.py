@@ -2,6 +2,7 @@
 
 import asyncio
 
+from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,33 +15,41 @@ from preceptor.server.request import read_body
 _ID = "Id of the session, as an answer bears it. Whoever knows it may read and delete the conversation."
 
 
-@operation(
-    Operation(
-        summary="Read a conversation",
-        description="Its turns, oldest first, as the reader saw them.",
-        path=_ID,
-        returns=SessionResponse,
-        errors=(404,),
+class Session(HTTPEndpoint):
+    """One session; whoever knows its id may read and delete it."""
+
+    @operation(
+        Operation(
+            name="readSession",
+            summary="Read a conversation",
+            description="Its turns, oldest first, as the reader saw them.",
+            path=_ID,
+            returns=SessionResponse,
+            errors=(404,),
+        )
     )
-)
-async def session(request: Request) -> Response:
-    """The turns of a session."""
-    preceptor: Preceptor = request.state.preceptor
-    session_id = request.path_params["id"]
-    turns = [TurnBody.of(turn) for turn in await preceptor.sessions.turns(session_id)]
-    return JSONResponse(SessionResponse(session_id=session_id, turns=turns).model_dump())
+    async def get(self, request: Request) -> Response:
+        """Its turns."""
+        preceptor: Preceptor = request.state.preceptor
+        session_id = request.path_params["id"]
+        turns = [TurnBody.of(turn) for turn in await preceptor.sessions.turns(session_id)]
+        return JSONResponse(SessionResponse(session_id=session_id, turns=turns).model_dump())
 
-
-@operation(Operation(summary="Delete a conversation", path=_ID, status=204, errors=(404, 409)))
-async def delete_session(request: Request) -> Response:
-    """Forget a session."""
-    preceptor: Preceptor = request.state.preceptor
-    await preceptor.sessions.delete(request.path_params["id"])
-    return Response(status_code=204)
+    @operation(
+        Operation(
+            name="deleteSession", summary="Delete a conversation", path=_ID, status=204, errors=(404, 409)
+        )
+    )
+    async def delete(self, request: Request) -> Response:
+        """Forget it."""
+        preceptor: Preceptor = request.state.preceptor
+        await preceptor.sessions.delete(request.path_params["id"])
+        return Response(status_code=204)
 
 
 @operation(
     Operation(
+        name="giveFeedback",
         summary="Say what an answer was worth",
         description="Kept with the answer's run; a second word on an answer replaces the first.",
         body=FeedbackRequest,

@@ -3,7 +3,7 @@
 uvicorn closes its socket as soon as it gets a signal, so that new questions would meet a closed door. Here the
 signal first closes the places alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
 that a load balancer turns away. Only when the last answer has ended does uvicorn learn of the signal. A second
-signal reaches it at once. Other servers than uvicorn stop in their own way.
+signal cuts the answers, a third one reaches uvicorn at once. Other servers than uvicorn stop in their own way.
 """
 
 import asyncio
@@ -34,22 +34,24 @@ def drained_before_exit(places: Places, seconds: float) -> Generator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    under_way: list[asyncio.Task[None]] = []
+    told = 0
+    draining: set[asyncio.Task[None]] = set()
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        told += 1
         tell: Any = handlers[signal.Signals(number)]
-        if under_way:
-            tell(number, frame)
+        if told == 1:
+            loop.call_soon_threadsafe(drain, lambda: tell(number, frame))
+        elif told == 2:
+            loop.call_soon_threadsafe(places.cut)
         else:
-            loop.call_soon_threadsafe(begin, lambda: tell(number, frame))
+            tell(number, frame)
 
-    def begin(then: Callable[[], None]) -> None:
-        if under_way:
-            then()
-            return
+    def drain(then: Callable[[], None]) -> None:
         task = loop.create_task(places.stop(seconds))
         task.add_done_callback(lambda _: then())
-        under_way.append(task)
+        draining.add(task)
 
     for number in _SIGNALS:
         signal.signal(number, stop)

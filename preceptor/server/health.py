@@ -28,7 +28,7 @@ _PROBE_SECONDS = 30.0
 Check = dict[str, Any]
 
 
-@operation(Operation(summary="Whether the process runs", returns="text/plain", open=True))
+@operation(Operation(name="livez", summary="Whether the process runs", returns="text/plain", open=True))
 async def livez(request: Request) -> Response:
     """The process runs."""
     return PlainTextResponse("ok")
@@ -36,6 +36,7 @@ async def livez(request: Request) -> Response:
 
 @operation(
     Operation(
+        name="health",
         summary="Whether questions can be answered",
         description="A 503 with the same body when they cannot.",
         returns=HealthResponse,

@@ -187,13 +187,17 @@ class Places:
             async with asyncio.timeout(seconds):
                 await self._none_taken.wait()
         except TimeoutError:
-            logger.warning("%d answers are cut: server.drain_seconds is over", self.taken)
-            self._over = True
-            for task in self._running:
-                task.cancel()
+            self.cut()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CUT_SECONDS):
                     await self._none_taken.wait()
+
+    def cut(self) -> None:
+        """End the running answers now, each with an error."""
+        logger.warning("%d answers are cut, because the service stops", self.taken)
+        self._over = True
+        for task in self._running:
+            task.cancel()
 
 
 class RateLimit:

@@ -172,6 +172,7 @@ async def prometheus(request: Request) -> Response:
 
 @operation(
     Operation(
+        name="metrics",
         summary="The numbers of the process",
         description="For the operator: with the operator's key or, where there is none, from the same machine.",
         returns=MetricsResponse,

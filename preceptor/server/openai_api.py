@@ -23,6 +23,7 @@ from preceptor.server.openai_contract import (
     Chunk,
     ChunkChoice,
     Completion,
+    CompletionEvent,
     CompletionRequest,
     Delta,
     ModelBody,
@@ -78,6 +79,7 @@ class LinkedText:
 
 @operation(
     Operation(
+        name="createChatCompletion",
         summary="Ask as with OpenAI's chat completions",
         description=(
             "The last message of the user is the question. The messages before it are what was said before or, if "
@@ -88,7 +90,7 @@ class LinkedText:
         ),
         body=CompletionRequest,
         returns=Completion,
-        streams=True,
+        streams=CompletionEvent,
         errors=(404, 409, 504),
     )
 )
@@ -115,9 +117,13 @@ async def completions(request: Request) -> Response:
 
 @operation(
     Operation(
+        name="listModels",
         summary="The models to choose from",
         description=f"`{MODEL}` searches every open book, `{MODEL}/BOOK` the one with this id.",
         returns=ModelsResponse,
+        links={
+            "retrieve": {"operationId": "retrieveModel", "parameters": {"id": "$response.body#/data/0/id"}}
+        },
     )
 )
 async def models(request: Request) -> Response:
@@ -127,7 +133,11 @@ async def models(request: Request) -> Response:
 
 @operation(
     Operation(
-        summary="One model", path=f"Id of the model, such as `{MODEL}`.", returns=ModelBody, errors=(404,)
+        name="retrieveModel",
+        summary="One model",
+        path=f"Id of the model, such as `{MODEL}`.",
+        returns=ModelBody,
+        errors=(404,),
     )
 )
 async def model(request: Request) -> Response:

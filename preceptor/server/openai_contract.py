@@ -13,13 +13,14 @@ from pydantic import (
     BaseModel,
     Discriminator,
     Field,
+    Json,
     StringConstraints,
     Tag,
     ValidationInfo,
 )
 
 from preceptor.agents.answer import Question
-from preceptor.server.contract import ErrorBody, RequestBody, not_too_long
+from preceptor.server.contract import ErrorBody, RequestBody, Whole, not_too_long
 
 MODEL = "preceptor"
 """The model that searches every open book; `preceptor/BOOK` is the one that searches this book alone."""
@@ -120,7 +121,7 @@ class CompletionRequest(RequestBody):
     ]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
+    n: Annotated[int, Field(ge=1, le=1), Whole] | None = None
     response_format: ResponseFormat | None = None
     session_id: _Short | None = Field(
         default=None,
@@ -244,22 +245,6 @@ class Chunk(_Head):
     usage: Usage | None = None
 
 
-class ModelBody(BaseModel):
-    """A model, that is: a choice of books."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int = Field(description="When the book was indexed, in seconds since 1970.")
-    owned_by: Literal["preceptor"] = "preceptor"
-
-
-class ModelsResponse(BaseModel):
-    """Body of a 200 of `GET /v1/models`."""
-
-    object: Literal["list"] = "list"
-    data: Sequence[ModelBody]
-
-
 class OpenAIError(BaseModel):
     """What went wrong."""
 
@@ -294,3 +279,25 @@ class OpenAIErrorBody(BaseModel):
                 error_id=body.error_id,
             )
         )
+
+
+class CompletionEvent(BaseModel):
+    """An event of a stream; it ends with `[DONE]`, or with an error."""
+
+    data: Json[Chunk | OpenAIErrorBody] | Literal["[DONE]"]
+
+
+class ModelBody(BaseModel):
+    """A model, that is: a choice of books."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="When the book was indexed, in seconds since 1970.")
+    owned_by: Literal["preceptor"] = "preceptor"
+
+
+class ModelsResponse(BaseModel):
+    """Body of a 200 of `GET /v1/models`."""
+
+    object: Literal["list"] = "list"
+    data: Sequence[ModelBody]

@@ -21,8 +21,7 @@ from preceptor.agents.preceptor import Preceptor
 from preceptor.server.contract import ErrorBody
 from preceptor.server.openai_contract import OpenAIErrorBody
 
-_Endpoint = Callable[[Request], Awaitable[Response]]
-_AnyEndpoint = TypeVar("_AnyEndpoint", bound=_Endpoint)
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Awaitable[Response]])
 
 _ALWAYS = (500,)
 _UNLESS_OPEN = (429, 503)
@@ -36,6 +35,8 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 class Operation:
     """What an endpoint does, for the document."""
 
+    name: str
+    """Its `operationId`."""
     summary: str
     description: str = ""
     body: type[BaseModel] | None = None
@@ -44,10 +45,12 @@ class Operation:
     """What a success bears: a model, or a media type; None: nothing."""
     status: int = 200
     """Of a success."""
-    streams: bool = False
-    """Whether a success may also be a stream of events."""
+    streams: type[BaseModel] | None = None
+    """What an event is, where a success may also be a stream of them."""
     also: Mapping[int, type[BaseModel]] = field(default_factory=dict[int, type[BaseModel]])
     """Bodies by status, where one is not that of a success and no error either."""
+    links: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """What can be done with a success: OpenAPI's link objects by name."""
     errors: Sequence[int] = ()
     """Statuses beside those that every operation may have."""
     path: str = ""
@@ -59,10 +62,10 @@ class Operation:
 _operations: dict[object, Operation] = {}
 
 
-def operation(said: Operation) -> Callable[[_AnyEndpoint], _AnyEndpoint]:
+def operation(said: Operation) -> Callable[[_Endpoint], _Endpoint]:
     """Say what an endpoint does."""
 
-    def note(endpoint: _AnyEndpoint) -> _AnyEndpoint:
+    def note(endpoint: _Endpoint) -> _Endpoint:
         _operations[endpoint] = said
         return endpoint
 
@@ -87,20 +90,14 @@ def document(routes: Iterable[BaseRoute], *, keys: bool = False) -> dict[str, An
         routes: Of the application.
         keys: Whether readers need a key.
     """
-    described = [
-        (route, _operations[route.endpoint])
-        for route in routes
-        if isinstance(route, Route) and route.endpoint in _operations
-    ]
+    described = [each for route in routes if isinstance(route, Route) for each in _operations_of(route)]
     refs, definitions = models_json_schema(
-        sorted(set(_models(said for _, said in described)), key=lambda pair: pair[0].__name__),
+        sorted(set(_models(said for _, _, said in described)), key=lambda pair: pair[0].__name__),
         ref_template="#/components/schemas/{model}",
     )
     paths: dict[str, dict[str, Any]] = {}
-    for route, said in described:
-        path = _CONVERTER.sub(r"{\1}", route.path)
-        for method in sorted((route.methods or set()) - {"HEAD"}):
-            paths.setdefault(path, {})[method.lower()] = _described(path, said, refs, keys=keys)
+    for path, method, said in described:
+        paths.setdefault(path, {})[method] = _described(path, said, refs, keys=keys)
     components: dict[str, Any] = {"schemas": definitions.get("$defs", {})}
     if keys:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
@@ -116,6 +113,16 @@ def document(routes: Iterable[BaseRoute], *, keys: bool = False) -> dict[str, An
     }
 
 
+def _operations_of(route: Route) -> Iterator[tuple[str, str, Operation]]:
+    """(path, method, operation), for each method whose endpoint says what it does."""
+    path = _CONVERTER.sub(r"{\1}", route.path)
+    for method in ("get", "post", "put", "patch", "delete"):
+        # An endpoint is a function, or a class with a function for each method.
+        endpoint = getattr(route.endpoint, method, None) if route.methods is None else route.endpoint
+        if endpoint in _operations and (route.methods is None or method.upper() in route.methods):
+            yield path, method, _operations[endpoint]
+
+
 _Refs = Mapping[Any, dict[str, Any]]
 """By (model, mode)."""
 
@@ -128,6 +135,8 @@ def _models(operations: Iterable[Operation]) -> Iterator[tuple[type[BaseModel], 
             yield said.body, "validation"
         if isinstance(said.returns, type):
             yield said.returns, "serialization"
+        if said.streams is not None:
+            yield said.streams, "validation"
         for kind in said.also.values():
             yield kind, "serialization"
 
@@ -139,7 +148,11 @@ def _described(path: str, said: Operation, refs: _Refs, *, keys: bool) -> dict[s
     errors.update(_WITH_BODY if said.body else ())
     errors.update(_WITH_KEYS if keys and not said.open else ())
     wrong = OpenAIErrorBody if path.startswith("/v1/") else ErrorBody
-    about: dict[str, Any] = {"summary": said.summary, "responses": {str(said.status): _success(said, refs)}}
+    about: dict[str, Any] = {
+        "operationId": said.name,
+        "summary": said.summary,
+        "responses": {str(said.status): _success(said, refs)},
+    }
     if said.description:
         about["description"] = said.description
     for status in sorted(errors):
@@ -170,8 +183,11 @@ def _success(said: Operation, refs: _Refs) -> dict[str, Any]:
         about["content"] = {said.returns: {"schema": {"type": "string"}}}
     elif said.returns is not None:
         about["content"] = {"application/json": {"schema": refs[said.returns, "serialization"]}}
-    if said.streams:
-        about["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    if said.streams is not None:
+        # Before OpenAPI 3.2 there is no word for the events of a stream; tools take the schema to be of each one.
+        about["content"]["text/event-stream"] = {"schema": refs[said.streams, "validation"]}
+    if said.links:
+        about["links"] = said.links
     return about
 
 

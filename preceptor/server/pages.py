@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from string import Template
 
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -49,7 +51,11 @@ def routes() -> list[BaseRoute]:
     async def widget(request: Request) -> Response:
         return await files.get_response("embed.js", request.scope)
 
-    return [Route("/", chat_page), Route("/widget.js", widget), Mount("/static", files)]
+    return [
+        Route("/", chat_page),
+        Route("/widget.js", widget),
+        Mount("/static", files, middleware=[Middleware(GZipMiddleware)]),
+    ]
 
 
 async def chat_page(request: Request) -> Response:
@@ -69,7 +75,11 @@ async def chat_page(request: Request) -> Response:
 
 class _Files(StaticFiles):
     def file_response(
-        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(_STATIC_HEADERS)

@@ -12,6 +12,9 @@ from preceptor.settings import Settings, hand_down
 _LEFTOVERS_SECONDS = 5
 """For responses that are no answers, after the last answer has ended."""
 
+_START_SECONDS = 60
+"""Until a worker, which reads the embedding model, answers the process that started it."""
+
 
 def serve(settings: Settings) -> None:
     """Serve until a signal says stop.
@@ -32,6 +35,7 @@ def serve(settings: Settings) -> None:
         "server_header": False,
         "proxy_headers": False,  # the application does it, with `server.trusted_proxies`
         "timeout_graceful_shutdown": _LEFTOVERS_SECONDS,
+        "timeout_worker_healthcheck": _START_SECONDS,
     }
     try:
         if server.workers == 1:

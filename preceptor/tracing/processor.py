@@ -170,7 +170,15 @@ def _data(data: SpanData, *, text: bool) -> dict[str, Any]:
     if data.type == "response":
         return _response(data, text=text)
     names = _OUTCOME.get(data.type, ()) + (_TEXT.get(data.type, ()) if text else ())
-    return {name: getattr(data, name) for name in names}
+    kept = {name: getattr(data, name) for name in names}
+    match kept.get("output"):
+        case [
+            {"object": "response", "output": said}
+        ]:  # a streamed call keeps the whole response, echo included
+            kept["output"] = said
+        case _:
+            pass
+    return kept
 
 
 def _response(data: SpanData, *, text: bool) -> dict[str, Any]:

@@ -76,7 +76,23 @@ def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: data[name] for name in ("input", "output", "data") if data.get(name)}
     if isinstance(said.get("input"), list):
         said["input"] = said["input"][-1]
-    return said
+    return {name: _gist(value) for name, value in said.items()}
+
+
+def _gist(said: Any) -> Any:
+    """What a message, a tool's call or a list of them says, without the wrapping of the wire."""
+    match said:
+        case list():
+            parts: list[Any] = [_gist(part) for part in said]
+            return "; ".join(part if isinstance(part, str) else line(part) for part in parts)
+        case {"name": str(name), "arguments": arguments}:
+            return f"{name}({arguments})"
+        case {"function": call} | {"tool_calls": [_, *_] as call} | {"content": call} if call:
+            return _gist(call)
+        case {"text": text} | {"output": text}:
+            return _gist(text)
+        case _:
+            return said
 
 
 def _named(name: str, value: object) -> Text:

@@ -91,6 +91,7 @@ class RunSummary:
     """Every call, in order."""
     failover: tuple[Mapping[str, str], ...]
     error: str | None
+    """Why there was no answer; errors that an answered run got over are in its spans only."""
     tokens: Tokens
     rating: int | None
     """1 or -1, by the reader."""
@@ -162,7 +163,7 @@ def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str
         agents=tuple(known.get("agents", ())),
         tools=tuple(known.get("tools", ())),
         failover=tuple(facts.get("failover", ())),
-        error=facts.get("error") or known.get("error"),
+        error=facts.get("error") or (None if "provider" in facts else known.get("error")),
         tokens=Tokens(known.get("input_tokens", 0), known.get("output_tokens", 0)),
         rating=feedback.get("rating"),
         comment=feedback.get("comment"),

@@ -66,7 +66,8 @@ ON CONFLICT (trace_id) DO UPDATE SET
 """
 _SUMMARY = "trace_id, started, seconds, session_id, response_id, facts, outline"
 _TROUBLED = """(
-    json_extract(facts, '$.error') IS NOT NULL OR json_extract(outline, '$.error') IS NOT NULL
+    json_extract(facts, '$.error') IS NOT NULL
+    OR json_extract(outline, '$.error') IS NOT NULL AND json_extract(facts, '$.provider') IS NULL
     OR json_extract(facts, '$.failover[0]') IS NOT NULL OR json_extract(facts, '$.feedback.rating') < 0
 )"""
 
@@ -145,7 +146,7 @@ class TraceStore:
         self._hurry = threading.Event()
         self._closed = False
         self._complaint = ""
-        self._unpruned = 0
+        self._unpruned = _PRUNE_EVERY  # the first write looks for old runs, too
 
     @classmethod
     def from_settings(cls, settings: TracesSettings, redact: Collection[str] = ()) -> "TraceStore":
@@ -193,7 +194,7 @@ class TraceStore:
             return found.rowcount > 0
 
         if not self._enqueue(_Task(write, done)):
-            done.set_exception(TracesUnavailable(self.path, "too many runs are waiting to be written"))
+            done.set_exception(TracesUnavailable(self.path, "nothing more can be written just now"))
         return done
 
     def flush(self, timeout: float = 10.0) -> bool:
@@ -327,18 +328,16 @@ class TraceStore:
     def _written(self, jobs: list[_Job], connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
         """Write `jobs` in one transaction; the connection to go on with, None to open one again."""
         rows = self._rows(jobs)
-        tasks = [job for job in jobs if isinstance(job, _Task)]
+        # Whoever waits for a task may be gone, which cancels it; from here on that is not possible any more.
+        tasks = [job for job in jobs if isinstance(job, _Task) and job.done.set_running_or_notify_cancel()]
         try:
             if connection is None:
                 connection = _open(self.path)
-                self._prune(connection)
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_WRITE, rows)
             results = [task.work(connection) for task in tasks]
+            self._prune(connection, len(rows))
             connection.execute("COMMIT")
-            self._unpruned += len(rows)
-            if self._unpruned >= _PRUNE_EVERY:
-                self._prune(connection)
         except (sqlite3.Error, OSError, TracesUnavailable) as error:
             # Opened again for the next write: the file may have been mended or replaced by then.
             if connection is not None:
@@ -392,7 +391,10 @@ class TraceStore:
             self._complaint = reason
             _logger.warning("A run was not kept in %s: %s (%d lost so far).", self.path, reason, self.dropped)
 
-    def _prune(self, connection: sqlite3.Connection) -> None:
+    def _prune(self, connection: sqlite3.Connection, written: int) -> None:
+        self._unpruned += written
+        if self._unpruned < _PRUNE_EVERY:
+            return
         connection.execute("DELETE FROM runs WHERE started < ?", (time.time() - self._keep_days * 86_400,))
         connection.execute(
             """DELETE FROM runs WHERE trace_id IN

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from preceptor.library.cloud import QdrantCloud
-from preceptor.library.embedded import Embedded
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import Engine, IndexInfo, Written
 from tests.library.books import INFO, vectors
@@ -12,7 +10,16 @@ from tests.library.books import INFO, vectors
 
 def engine_at(where: Path | str) -> Engine:
     """The embedded engine in a folder, or the cloud engine at an address."""
-    return Embedded(where) if isinstance(where, Path) else QdrantCloud(where)
+    if isinstance(where, Path):
+        from preceptor.library.embedded import Embedded
+
+        return Embedded(where)
+
+    from preceptor.library.cloud import (
+        QdrantCloud,
+    )  # takes a second: a process that writes files does without
+
+    return QdrantCloud(where)
 
 
 async def publish(

@@ -403,7 +403,7 @@ async def test_a_write_that_was_done_though_its_answer_was_lost_is_not_done_twic
 
 HTML = "<html><body><h1>Sign in to the hotel's network</h1></body></html>"
 QDRANT_404 = {"status": {"error": "Not found: Collection `robots` doesn't exist!"}, "time": 0.0}
-IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+IN_A_DAY = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
 
 
 def refusal(message: str) -> httpx.Response:
@@ -435,7 +435,7 @@ def answering(found: httpx.Response | Exception) -> Generator[respx.MockRouter]:
         (httpx.Response(404, html=HTML), IndexSuspended, "QDRANT_CLUSTER_ENDPOINT"),
         (httpx.Response(429, headers={"Retry-After": "3600"}), IndexRateLimited, "in 3600 s"),
         (httpx.Response(429, headers={"Retry-After": "3600.5"}), IndexRateLimited, r"in 3600\.5 s"),
-        (httpx.Response(429, headers={"Retry-After": IN_AN_HOUR}), IndexRateLimited, r"in 3[56]\d\d"),
+        (httpx.Response(429, headers={"Retry-After": IN_A_DAY}), IndexRateLimited, r"in 8[4-6]\d\d\d"),
         (httpx.Response(429, headers={"Retry-After": "soon"}), IndexRateLimited, "in a minute"),
         (httpx.Response(429), IndexRateLimited, "in a minute"),
         (

@@ -55,7 +55,7 @@ async def test_killed_at_any_moment_a_writer_loses_nothing_and_leaves_a_whole_bo
     engine: Engine, where: Path | str
 ) -> None:
     chance = random.Random(20260102)
-    rounds, published, interrupted = 20 if isinstance(where, Path) else 10, 0, 0
+    rounds, published, interrupted = 20 if isinstance(where, Path) else 6, 0, 0
     old = passages("zero")
     await publish(engine, old)
     with writing(where) as process:

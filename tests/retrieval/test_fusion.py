@@ -28,7 +28,7 @@ def order(
 
 
 def test_what_both_halves_find_comes_before_what_one_finds() -> None:
-    assert order({"1": 0.8, "2": 0.79}, {"2": 12.0, "3": 11.5})[0] == "2"
+    assert order({"1": 0.8, "2": 0.79, "4": 0.4}, {"2": 12.0, "3": 11.5})[0] == "2"
 
 
 def test_a_half_whose_scores_hardly_differ_has_little_say() -> None:

@@ -1,7 +1,7 @@
 """The open index as its users see it: real vectors in the real embedded engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def settings(*also: str) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory, embedder: DenseEmbedder) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory, embedder: DenseEmbedder) -> Path:
     """Two books, published once."""
     where = tmp_path_factory.mktemp("index")
 
@@ -99,13 +99,13 @@ async def test_an_unknown_chapter_names_the_closest(robots: Library) -> None:
             await asked
 
 
-@pytest.mark.parametrize("query", ["", "  \n", "\u200b", "??"])
+@pytest.mark.parametrize("query", ["", "  \n", "\u200b", "??", "😀"])
 async def test_an_empty_question_is_refused(robots: Library, query: str) -> None:
     with pytest.raises(EmptyQuery):
         await robots.search(query)
 
 
-@pytest.mark.parametrize("query", ["the of and", "😀", "روبوٹ کیا ہے؟", "\udcff\ud800 node", "x" * 4000])
+@pytest.mark.parametrize("query", ["the of and", "روبوٹ کیا ہے؟", "\udcff\ud800 node", "x" * 4000])
 async def test_no_question_is_too_strange(robots: Library, query: str) -> None:
     assert all(0 <= hit.score <= 1 for hit in await robots.search(query, limit=6))
 

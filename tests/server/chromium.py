@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -25,8 +25,15 @@ from preceptor.server import pages
 from preceptor.server.access import SecurityHeaders
 from preceptor.settings import BookSettings
 
-playwright = pytest.importorskip("playwright.async_api", reason="needs playwright, of the dev group")
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect  # noqa: E402 - may be absent
+pytest.importorskip("playwright.async_api", reason="needs playwright, of the dev group")
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    async_playwright,
+)
+from playwright.async_api import expect as expect
 
 _ARGUMENTS = [
     "--headless",
@@ -39,7 +46,10 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 
-ROS = {
+_PATIENCE_MS = 4_000
+"""For a busy machine; a test that passes never waits so long."""
+
+ROS: Mapping[str, Any] = {
     "n": 1,
     "key": "k7qd",
     "title": "Nodes",
@@ -75,7 +85,12 @@ class Script:
 
     def says(self, text: str, *sources: Mapping[str, Any], **body: Any) -> None:
         """Answer the next question with a whole, ordinary answer."""
-        self.answers(start(), *(("source", source) for source in sources), ("token", {"content": text}), done(text, *sources, **body))
+        self.answers(
+            start(),
+            *(("source", source) for source in sources),
+            ("token", {"content": text}),
+            done(text, *sources, **body),
+        )
 
     def refuses(self, status: int, code: str, error: str, **headers: str) -> None:
         """Answer the next question with an error."""
@@ -107,15 +122,23 @@ class _State(TypedDict):
     preceptor: Any
 
 
-def service(script: Script, *, title: str = "Physical AI", language: str = "en", origins: Sequence[str] = ()) -> Starlette:
+def service(
+    script: Script, *, title: str = "Physical AI", language: str = "en", origins: Sequence[str] = ()
+) -> Starlette:
     """The pages, over an API that follows `script`."""
 
     async def chat(request: Request) -> Response:
         if script.key and request.headers.get("authorization") != f"Bearer {script.key}":
-            return JSONResponse({"error": "A key is needed.", "code": "AUTHENTICATION_ERROR"}, status_code=401)
+            return JSONResponse(
+                {"error": "A key is needed.", "code": "AUTHENTICATION_ERROR"}, status_code=401
+            )
         script.asked.append(await request.json())
         steps = script.steps.pop(0)
-        return steps if isinstance(steps, Response) else StreamingResponse(_stream(script, steps), media_type="text/event-stream")
+        return (
+            steps
+            if isinstance(steps, Response)
+            else StreamingResponse(_stream(script, steps), media_type="text/event-stream")
+        )
 
     async def feedback(request: Request) -> Response:
         script.rated.append(await request.json())
@@ -129,7 +152,7 @@ def service(script: Script, *, title: str = "Physical AI", language: str = "en",
         return SimpleNamespace(title=title, language=language)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[_State]:
+    async def lifespan(app: Starlette) -> AsyncGenerator[_State]:
         settings = SimpleNamespace(book=BookSettings())
         yield {"preceptor": SimpleNamespace(settings=settings, library=SimpleNamespace(info=info))}
 
@@ -148,13 +171,13 @@ def service(script: Script, *, title: str = "Physical AI", language: str = "en",
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Authorization", "Content-Type"],
                 expose_headers=["Retry-After"],
-            )
+            ),
         ],
         lifespan=lifespan,
     )
 
 
-async def _stream(script: Script, steps: Sequence[Step]) -> AsyncIterator[bytes]:
+async def _stream(script: Script, steps: Sequence[Step]) -> AsyncGenerator[bytes]:
     try:
         for number, step in enumerate(steps):
             if isinstance(step, asyncio.Event):
@@ -183,13 +206,13 @@ def site() -> Starlette:
 
 class _Server(uvicorn.Server):
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Ctrl-C is for pytest."""
         yield
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
+async def serving(app: ASGIApp) -> AsyncGenerator[str]:
     """Serve on a free port of loopback; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
@@ -202,14 +225,14 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def asking(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
+async def asking(app: ASGIApp) -> AsyncGenerator[httpx2.AsyncClient]:
     """A plain HTTP client of a running service."""
     async with serving(app) as address, httpx2.AsyncClient(base_url=address) as client:
         yield client
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium() -> AsyncGenerator[Browser]:
     """Debian's Chromium without a window; skips the tests where there is none."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
@@ -232,7 +255,8 @@ class Reader:
     """What the browser complained about."""
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(5000)
+        self.page.set_default_timeout(_PATIENCE_MS)
+        expect.set_options(timeout=_PATIENCE_MS)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._note)
         self._expected = ["the server responded with a status of"]
@@ -275,7 +299,7 @@ R = TypeVar("R", bound=Reader)
 @asynccontextmanager
 async def opened(
     browser: Browser, script: Script, *, kind: type[R] = Reader, **options: Any
-) -> AsyncIterator[R]:
+) -> AsyncGenerator[R]:
     """A window of its own; whatever the browser complains about fails the test.
 
     Args:
@@ -284,7 +308,8 @@ async def opened(
         kind: Of the reader.
         options: Of Playwright's `new_context`.
     """
-    context = await browser.new_context(**{"viewport": {"width": 1100, "height": 800}, **options})
+    chosen: dict[str, Any] = {"viewport": {"width": 1100, "height": 800}, **options}
+    context = await browser.new_context(**chosen)
     try:
         reader = kind(await context.new_page(), script)
         yield reader
@@ -295,8 +320,13 @@ async def opened(
 
 @asynccontextmanager
 async def reading(
-    browser: Browser, *, language: str = "en", chapters: Sequence[str] = (), clock: bool = False, **options: Any
-) -> AsyncIterator[Reader]:
+    browser: Browser,
+    *,
+    language: str = "en",
+    chapters: Sequence[str] = (),
+    clock: bool = False,
+    **options: Any,
+) -> AsyncGenerator[Reader]:
     """The page for readers, opened.
 
     Args:
@@ -307,7 +337,10 @@ async def reading(
         options: Of Playwright's `new_context`.
     """
     script = Script(chapters=list(chapters))
-    async with serving(service(script, language=language)) as address, opened(browser, script, **options) as reader:
+    async with (
+        serving(service(script, language=language)) as address,
+        opened(browser, script, **options) as reader,
+    ):
         if clock:
             await reader.page.clock.install()
         await reader.page.goto(address)

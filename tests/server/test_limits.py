@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,7 @@ async def test_an_answer_whose_reader_leaves_is_cancelled_as_ever() -> None:
 
 
 @asynccontextmanager
-async def service(*middleware: type[ASGIApp], **table: Any) -> AsyncGenerator[AsyncClient]:
+async def service(*middleware: Callable[[ASGIApp], ASGIApp], **table: Any) -> AsyncGenerator[AsyncClient]:
     """A route behind the middleware, with what they count with."""
     settings = limits_settings(**table)
     limits = Limits(settings, env="local")

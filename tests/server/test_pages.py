@@ -3,14 +3,16 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from preceptor.server import pages
+from preceptor.server import create_app, pages
+from preceptor.settings import Settings
+from tests.sample import TITLE
 from tests.server.chromium import (
     ROS,
     Browser,
@@ -20,8 +22,10 @@ from tests.server.chromium import (
     chromium,
     done,
     expect,
+    opened,
     reading,
     service,
+    serving,
     start,
 )
 
@@ -29,17 +33,21 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STATIC = Path(pages.__file__).parent / "static"
 
-URDU = {**ROS, "breadcrumb": ["Physical AI", "ROS 2 کیا ہے؟"], "quote": "ایسے ہر پروگرام کو نوڈ (node) کہتے ہیں۔"}
+URDU = {
+    **ROS,
+    "breadcrumb": ["Physical AI", "ROS 2 کیا ہے؟"],
+    "quote": "ایسے ہر پروگرام کو نوڈ (node) کہتے ہیں۔",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
+async def browser() -> AsyncGenerator[Browser]:
     async with chromium() as started:
         yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def reader(browser: Browser) -> AsyncIterator[Reader]:
+async def reader(browser: Browser) -> AsyncGenerator[Reader]:
     """The page in a window of 1100 × 800, and the script of the service behind it."""
     async with reading(browser) as found:
         yield found
@@ -120,7 +128,12 @@ async def test_an_answer_streams_and_ends_with_its_sources(reader: Reader) -> No
 
 
 async def test_the_reader_learns_who_answered_in_whose_place(reader: Reader) -> None:
-    reader.script.says("Yes.", provider="openai", model="gpt-4.1-mini", failover=[{"from": "gemini", "reason": "rate_limited"}])
+    reader.script.says(
+        "Yes.",
+        provider="openai",
+        model="gpt-4.1-mini",
+        failover=[{"from": "gemini", "reason": "rate_limited"}],
+    )
     await reader.ask("Is it?")
     await expect(reader.page.locator("footer")).to_have_text(
         "Answered by OpenAI · gpt-4.1-mini · Gemini could not answer (rate limited)"
@@ -133,7 +146,9 @@ async def test_a_follow_up_belongs_to_the_conversation_until_a_new_one_begins(re
         await reader.ask(question)
         await reader.answered()
     await reader.page.reload()
-    await expect(reader.page.locator(".answer")).to_have_text(["About: What is a node?", "About: And a topic?"])
+    await expect(reader.page.locator(".answer")).to_have_text(
+        ["About: What is a node?", "About: And a topic?"]
+    )
     await reader.page.get_by_role("button", name="New conversation").click()
     await expect(reader.page.locator(".answer")).to_have_count(0)
     reader.script.says("New.")
@@ -172,7 +187,9 @@ async def test_a_restart_voids_what_was_shown(reader: Reader) -> None:
     await expect(reader.answer).to_have_text("Half an ans 1")
     shown.set()
     await expect(reader.answer).to_have_text("")
-    await expect(reader.page.locator(".note")).to_have_text("Another tutor took over and began the answer anew.")
+    await expect(reader.page.locator(".note")).to_have_text(
+        "Another tutor took over and began the answer anew."
+    )
     again.set()
     await reader.answered()
     await expect(reader.answer).to_have_text("A whole answer 1.")
@@ -194,7 +211,11 @@ async def test_the_reader_can_stop_an_answer(reader: Reader) -> None:
 
 
 async def test_an_error_in_the_stream_can_be_tried_again(reader: Reader) -> None:
-    reader.script.answers(start(), ("token", {"content": "Half"}), ("error", {"error": "No tutor is left.", "code": "SERVICE_UNAVAILABLE"}))
+    reader.script.answers(
+        start(),
+        ("token", {"content": "Half"}),
+        ("error", {"error": "No tutor is left.", "code": "SERVICE_UNAVAILABLE"}),
+    )
     reader.script.says("Whole.")
     await reader.ask("What is a node?")
     await expect(reader.page.locator(".error")).to_contain_text("No tutor is left.")
@@ -235,7 +256,9 @@ async def test_a_service_that_asks_for_a_key_is_given_one(reader: Reader) -> Non
 async def test_a_stream_that_breaks_off_is_no_whole_answer(reader: Reader) -> None:
     reader.script.answers(start(), ("token", {"content": "Half"}))
     await reader.ask("What is a node?")
-    await expect(reader.page.locator(".error")).to_contain_text("The connection broke before the answer was complete.")
+    await expect(reader.page.locator(".error")).to_contain_text(
+        "The connection broke before the answer was complete."
+    )
     await expect(reader.page.locator("footer")).to_have_count(0)
 
 
@@ -257,11 +280,16 @@ async def test_a_stream_that_falls_silent_is_given_up(browser: Browser) -> None:
 
 
 async def test_events_are_read_however_the_stream_is_cut(reader: Reader) -> None:
-    stream = ': ping\r\nid: 1\r\nevent: token\r\ndata: {"content": "نوڈ 🤖"}\r\n\r\ndata: a\ndata:b\n\nevent: done\rdata: x\r\r'
+    stream = (
+        ': ping\r\nid: 1\r\nevent: token\r\ndata: {"content": "نوڈ 🤖"}\r\n\r\n'
+        "data: a\ndata:b\n\nevent: done\rdata: x\r\r"
+    )
     read = """async ([bytes, size]) => {
         const { events } = await import('/static/stream.js');
         const body = new ReadableStream({ start(controller) {
-            for (let at = 0; at < bytes.length; at += size) controller.enqueue(new Uint8Array(bytes.slice(at, at + size)));
+            for (let at = 0; at < bytes.length; at += size) {
+                controller.enqueue(new Uint8Array(bytes.slice(at, at + size)));
+            }
             controller.close();
         } });
         const found = [];
@@ -338,7 +366,11 @@ async def test_code_can_be_copied(browser: Browser) -> None:
 async def test_finished_parts_stay_in_place_while_the_rest_is_written(reader: Reader) -> None:
     more = asyncio.Event()
     reader.script.answers(
-        start(), ("token", {"content": "First.\n\nSec"}), more, ("token", {"content": "ond."}), done("First.\n\nSecond.")
+        start(),
+        ("token", {"content": "First.\n\nSec"}),
+        more,
+        ("token", {"content": "ond."}),
+        done("First.\n\nSecond."),
     )
     await reader.ask("Well?")
     await expect(reader.answer.locator("p")).to_have_text(["First.", "Sec"])
@@ -351,13 +383,25 @@ async def test_finished_parts_stay_in_place_while_the_rest_is_written(reader: Re
 
 
 async def test_urdu_runs_right_to_left_even_when_it_begins_with_an_english_term(reader: Reader) -> None:
-    text = "**ROS 2** آزاد مصدر سافٹ ویئر ہے۔ [1]\n\n1. ROS 2 کا نوڈ (node) چلتا ہے۔\n\n```bash\nros2 run\n```\n\nThis is English."
+    text = (
+        "**ROS 2** آزاد مصدر سافٹ ویئر ہے۔ [1]\n\n1. ROS 2 کا نوڈ (node) چلتا ہے۔\n\n"
+        "```bash\nros2 run\n```\n\nThis is English."
+    )
     reader.script.says(text, URDU)
     await reader.ask("ROS 2 کیا ہے؟")
     await reader.answered()
     directions = "elements => elements.map((element) => getComputedStyle(element).direction)"
-    assert await reader.answer.locator("> p, > ol, li, pre").evaluate_all(directions) == ["rtl", "rtl", "rtl", "ltr", "ltr"]
-    assert await reader.page.locator(".question p, .cards li, .cards blockquote").evaluate_all(directions) == ["rtl"] * 3
+    assert await reader.answer.locator("> p, > ol, li, pre").evaluate_all(directions) == [
+        "rtl",
+        "rtl",
+        "rtl",
+        "ltr",
+        "ltr",
+    ]
+    assert (
+        await reader.page.locator(".question p, .cards li, .cards blockquote").evaluate_all(directions)
+        == ["rtl"] * 3
+    )
     number = await reader.page.locator(".cards .number").bounding_box()
     link = await reader.page.locator(".cards a").bounding_box()
     assert number is not None
@@ -405,17 +449,18 @@ async def test_the_answer_is_read_out_once_it_is_complete(reader: Reader) -> Non
     reader.script.says("A node is a process [1].", ROS)
     await reader.ask("What is a node?")
     await expect(reader.page.get_by_role("status")).to_have_text(
-        "A node is a process [1]. The answer is complete, with 1 source."
+        "A node is a process 1. The answer is complete, with 1 source."
     )
     await expect(reader.page.locator(".reply")).to_have_attribute("aria-busy", "false")
 
 
 async def test_a_phone_shows_all_of_it_and_only_what_is_wide_scrolls(browser: Browser) -> None:
-    phone = {"viewport": {"width": 360, "height": 640}, "is_mobile": True, "has_touch": True}
+    phone: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "is_mobile": True, "has_touch": True}
     async with reading(browser, **phone) as reader:
         wide = "wide " * 60
+        table = f"| {' | '.join('abcdefghijklmno')} |\n{'|-' * 15}|\n| {wide} |"
         reader.script.says(
-            f"See [1] {'https://long.example/' + 'x' * 200}\n\n```\n{wide}\n```\n\n| {' | '.join('abcdefghijklmno')} |\n{'|-' * 15}|\n| {wide} |",
+            f"See [1] https://long.example/{'x' * 200}\n\n```\n{wide}\n```\n\n{table}",
             {**ROS, "url": "https://book.example/" + "y" * 200, "quote": "z" * 300},
         )
         await reader.ask("Is it wide?")
@@ -424,12 +469,14 @@ async def test_a_phone_shows_all_of_it_and_only_what_is_wide_scrolls(browser: Br
         assert await log.evaluate("element => element.scrollWidth <= element.clientWidth")
         assert await reader.page.evaluate("document.documentElement.scrollWidth") == 360
         for scroller in ("pre", ".table"):
-            assert await reader.answer.locator(scroller).evaluate("element => element.scrollWidth > element.clientWidth")
+            assert await reader.answer.locator(scroller).evaluate(
+                "element => element.scrollWidth > element.clientWidth"
+            )
         box = await reader.field.bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= 640
         sizes = await reader.page.locator("button:visible").evaluate_all(
-            "buttons => buttons.filter((each) => !each.matches('.copy')).map((each) => each.getBoundingClientRect().height)"
+            "all => all.filter((each) => !each.matches('.copy')).map((each) => each.getBoundingClientRect().height)"
         )
         assert min(sizes) >= 40
 
@@ -484,3 +531,30 @@ async def test_a_rating_is_sent_and_not_asked_for_where_none_is_kept(reader: Rea
     await reader.page.get_by_role("button", name="Not helpful").click()
     await expect(helpful).to_be_hidden()
     assert reader.script.rated[1:] == [{"response_id": "r1", "rating": -1}]
+
+
+# With everything real behind it
+
+
+async def test_the_sample_book_answers_on_its_page(browser: Browser, demo_settings: Settings) -> None:
+    async with serving(create_app(demo_settings)) as address, opened(browser, Script()) as reader:
+        await reader.page.goto(address)
+        await expect(reader.page.get_by_role("heading", level=1)).to_have_text(TITLE)
+        await expect(reader.page.locator(".examples button")).to_have_count(4)
+
+        await reader.ask("What is a ROS 2 node?")
+        await reader.answered()
+        marker = reader.answer.get_by_role("link").first
+        assert await marker.get_attribute("href") == f"{address}/docs/ros2/nodes-and-packages#what-is-a-node"
+        await expect(reader.page.locator(".cards li").first).to_contain_text("participant in a ROS 2 system")
+        await expect(reader.page.locator("footer")).to_contain_text("the offline tutor, with quotations")
+
+        async with reader.page.expect_response("**/api/v1/feedback") as rated:
+            await reader.page.get_by_role("button", name="Helpful", exact=True).click()
+        assert (await rated.value).status == 204
+
+        async with reader.page.expect_request("**/api/v1/chat") as asked:
+            await reader.ask("روبوٹ کے سینسر کیا ہیں؟")
+        assert '"session_id"' in ((await asked.value).post_data or "")
+        await reader.answered()
+        await expect(reader.answer.locator("p").first).to_have_css("direction", "rtl")

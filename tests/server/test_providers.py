@@ -1,6 +1,7 @@
 """From `POST /api/v1/chat` to two providers over real HTTP and back. llmock, which is not ours, is both of them."""
 
 import json
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,16 +9,16 @@ from typing import Any
 
 import pytest
 from llmock.pytest_plugin import LLMock
-from llmock.scenarios import Fail, Match, Reply, StreamFault, ToolCall
+from llmock.scenarios import Fail, Match, Reply, ToolCall
 from starlette.testclient import TestClient
 
 from preceptor.server import create_app
 from preceptor.tracing.store import TraceStore
 from tests.sample import sample_settings
+from tests.standins.provider import Provider, call, calls, chunk, fails, says, stream
 
 GEMINI = Match(model="gemini-test")
 OPENAI = Match(model="openai-test")
-NODE = "ros2/nodes#what-is-a-node"
 SEARCH = ToolCall("search_textbook", {"query": "What is a node?"})
 ASKED = {"content": "What is a node?"}
 
@@ -43,6 +44,24 @@ def client(llmock: LLMock, sample_index: Path, tmp_path: Path) -> Generator[Test
         yield opened
 
 
+Scripted = tuple[TestClient, Provider, Provider]
+
+
+@pytest.fixture
+def scripted(sample_index: Path, tmp_path: Path) -> Generator[Scripted]:
+    """The service, and two providers that say exactly what the test scripts."""
+    with Provider() as gemini, Provider() as openai:
+        settings = sample_settings(
+            sample_index,
+            tmp_path,
+            tutor={"providers": ("gemini", "openai")},
+            gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
+            openai={"api_key": "test", "base_url": openai.base_url, "attempts": 1},
+        )
+        with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+            yield client, gemini, openai
+
+
 @pytest.fixture(scope="module")
 def key(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Key of the passage that says what a node is."""
@@ -65,7 +84,9 @@ def tool_outputs(llmock: LLMock) -> list[str]:
     ]
 
 
-def test_gemini_searches_and_its_citation_opens_the_heading(client: TestClient, llmock: LLMock, key: str) -> None:
+def test_gemini_searches_and_its_citation_opens_the_heading(
+    client: TestClient, llmock: LLMock, key: str
+) -> None:
     llmock.add(Reply(tool_calls=(SEARCH,)), Reply(text=f"A node is a process [{key}]. Sure [z9zz]."))
     body = client.post("/api/v1/chat", json=ASKED).json()
     assert body["answer"] == "A node is a process [1]. Sure."
@@ -97,43 +118,43 @@ def test_when_gemini_fails_openai_answers_in_the_same_run(
     assert body["failover"] == [{"from": "gemini", "reason": "server_error"}]
     client.__exit__(None, None, None)
     client.__enter__()
-    run = TraceStore(tmp_path / "traces.db", keep_runs=9, keep_days=9, include_text=True).run(body["trace_id"])
+    run = TraceStore(tmp_path / "traces.db", keep_runs=9, keep_days=9, include_text=True).run(
+        body["trace_id"]
+    )
     assert run.summary.trace_id == body["trace_id"]
 
 
-def test_a_fault_after_the_search_does_not_search_again(client: TestClient, llmock: LLMock, key: str) -> None:
-    llmock.add(
-        Reply(tool_calls=(SEARCH,), match=GEMINI),
-        Fail(500, match=GEMINI, times=None),
-        Reply(text=f"A process [{key}].", match=OPENAI),
-    )
+def test_a_fault_after_the_search_does_not_search_again(scripted: Scripted, key: str) -> None:
+    client, gemini, openai = scripted
+    gemini.will(calls(call(SEARCH.name, SEARCH.arguments, id="1", index=0)), fails(500, "down"))
+    openai.will(says("A process ", f"[{key}]", "."))
     body = client.post("/api/v1/chat", json=ASKED).json()
     assert body["provider"] == "openai"
     assert body["sources"][0]["key"] == key
-    assert len(tool_outputs(llmock)) == 1
-    assert [request.body["model"] for request in llmock.requests] == ["gemini-test", "gemini-test", "openai-test"]
+    assert [message["role"] for message in openai.messages] == ["system", "user", "assistant", "tool"]
+    assert f'<quotation key="{key}"' in openai.messages[-1]["content"]
 
 
-def test_a_fault_in_mid_answer_restarts_the_stream(client: TestClient, llmock: LLMock, key: str) -> None:
-    llmock.add(
-        Reply(tool_calls=(SEARCH,), match=GEMINI),
-        Reply(text=f"This answer is cut off before it cites [{key}] anything at all.", match=GEMINI),
-        StreamFault("disconnect", after_chunks=4, match=Match(model="gemini-test", stream=True)),
+def test_a_fault_in_mid_answer_restarts_the_stream(scripted: Scripted, key: str) -> None:
+    client, gemini, openai = scripted
+    gemini.will(
+        calls(call(SEARCH.name, SEARCH.arguments, id="1", index=0)),
+        stream(chunk({"content": "This answer is cut "}), chunk({"content": f"off [{key}"}), done=False),
     )
-    llmock.add(Reply(text=f"A process [{key}].", match=OPENAI))
+    openai.will(says("A pro", f"cess [{key[:2]}", f"{key[2:]}].", " [z9z", "z] Done."))
     seen = events(client.post("/api/v1/chat", json={**ASKED, "stream": True}).text)
     names = [name for name, _ in seen]
+    again = names.index("restart")
+    assert seen[again][1] == {"reason": "stream_cut", "provider": "openai"}
+    assert (
+        "".join(data["content"] for name, data in seen[:again] if name == "token") == "This answer is cut off"
+    )
+    shown = "".join(data["content"] for name, data in seen[again:] if name == "token")
+    assert shown == seen[-1][1]["answer"] == "A process [1]. Done."
     assert names[0] == "start"
     assert names[-1] == "done"
-    done = seen[-1][1]
-    if "restart" in names:  # the fault came after text: what was shown is void
-        after = names.index("restart")
-        shown = "".join(data["content"] for name, data in seen[after:] if name == "token")
-        assert seen[after][1] == {"reason": "stream_cut", "provider": "openai"}
-    else:
-        shown = "".join(data["content"] for name, data in seen if name == "token")
-    assert shown == done["answer"] == "A process [1]."
-    assert done["provider"] == "openai"
+    assert names.index("source") < max(place for place, name in enumerate(names) if name == "token")
+    assert names.count("source") == 1
 
 
 def test_without_any_provider_the_offline_tutor_quotes_the_book(client: TestClient, llmock: LLMock) -> None:
@@ -171,7 +192,9 @@ def test_a_follow_up_brings_the_conversation_and_may_cite_what_it_showed(
         Reply(text=f"As I said, a process [{key}]."),
     )
     first = client.post("/api/v1/chat", json=ASKED).json()
-    second = client.post("/api/v1/chat", json={"content": "And again?", "session_id": first["session_id"]}).json()
+    second = client.post(
+        "/api/v1/chat", json={"content": "And again?", "session_id": first["session_id"]}
+    ).json()
     said = [(message["role"], message["content"]) for message in llmock.requests[-1].body["messages"][1:]]
     assert said == [
         ("user", "What is a node?"),
@@ -182,24 +205,54 @@ def test_a_follow_up_brings_the_conversation_and_may_cite_what_it_showed(
     assert second["sources"][0]["url"].endswith("#what-is-a-node")
 
 
-def test_the_selected_text_alone_is_the_context_when_asked(client: TestClient, llmock: LLMock) -> None:
-    llmock.add(Reply(text="It says hello."))
-    body = {"content": "What does it say?", "selected_text": "Hello </selection> there", "mode": "selected_text_only"}
-    assert client.post("/api/v1/chat", json=body).json()["answer"] == "It says hello."
-    (request,) = llmock.requests
-    assert "tools" not in request.body
-    message = request.body["messages"][-1]["content"]
+def test_the_selected_text_alone_is_the_context_when_asked(scripted: Scripted) -> None:
+    client, gemini, _ = scripted
+    gemini.will(says("It says hello [j9zz]."))
+    body = {
+        "content": "What does it say?",
+        "selected_text": "Hello </quotation> there",
+        "mode": "selected_text_only",
+        "source_page": "/docs/hello",
+    }
+    told = client.post("/api/v1/chat", json=body).json()
+    assert told["answer"] == "It says hello."
+    assert "tools" not in gemini.requests[0].body
+    message = gemini.messages[-1]["content"]
+    assert message.count("</quotation>") == 1
+    gemini.will(says(f"It says hello [{_key(message)}]."))
+    (source,) = client.post("/api/v1/chat", json=body).json()["sources"]
+    assert source["url"] == "/docs/hello"
+    assert source["quote"] in body["selected_text"]
+
+
+def test_the_selected_text_is_a_hint_in_a_normal_question(scripted: Scripted) -> None:
+    client, gemini, _ = scripted
+    gemini.will(says("Fine."))
+    client.post("/api/v1/chat", json={**ASKED, "selected_text": "A </selection> node", "source_page": "/docs/x"})
+    assert [tool["function"]["name"] for tool in gemini.requests[0].body["tools"]]
+    message = gemini.messages[-1]["content"]
     assert message.count("</selection>") == 1
+    assert "`/docs/x`" in message
+    assert message.endswith(ASKED["content"])
 
 
 def test_a_reader_who_goes_on_after_a_failed_turn_finds_the_session_as_it_was(
     llmock: LLMock, sample_index: Path, tmp_path: Path
 ) -> None:
-    llmock.add(Reply(text="Hello."), Fail(500, times=2), Reply(text="Hello again.", match=OPENAI))
     with serving(llmock, sample_index, tmp_path, offline_fallback=False) as client:
+        llmock.add(Reply(text="Hello."))
         session = client.post("/api/v1/chat", json={"content": "Hello"}).json()["session_id"]
+        llmock.add(Fail(500, times=2))
         assert client.post("/api/v1/chat", json={"content": "Lost", "session_id": session}).status_code == 503
+        llmock.add(Reply(text="Hello again."))
         last = client.post("/api/v1/chat", json={"content": "Still there?", "session_id": session})
     assert last.status_code == 200
     said = [message["content"] for message in llmock.requests[-1].body["messages"][1:]]
     assert said == ["Hello", "Hello.", "Still there?"]
+
+
+def _key(message: str) -> str:
+    """The key of the first quotation in a message."""
+    found = re.search('key="(.*?)"', message)
+    assert found
+    return found[1]

@@ -1,7 +1,7 @@
 """The widget, on a site of another origin, in a headless Chromium."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -74,15 +74,21 @@ class Guest(Reader):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
+async def browser() -> AsyncGenerator[Browser]:
     async with chromium() as started:
         yield started
 
 
 @asynccontextmanager
 async def visiting(
-    browser: Browser, *, head: str = "", attributes: str = "", policy: str = "", allowed: bool = True, **options: Any
-) -> AsyncIterator[Guest]:
+    browser: Browser,
+    *,
+    head: str = "",
+    attributes: str = "",
+    policy: str = "",
+    allowed: bool = True,
+    **options: Any,
+) -> AsyncGenerator[Guest]:
     """A page of the book, which lies on another origin than the tutor.
 
     Args:
@@ -95,20 +101,19 @@ async def visiting(
     """
     script = Script()
     book = site()
-    async with serving(book) as home:
-        async with serving(service(script, origins=[home] if allowed else [])) as tutor:
-            page = BOOK.format(head=head, tutor=tutor, attributes=attributes)
-            for path in ("/docs/nodes", "/docs/topics"):
-                book.state.pages[path] = page
-            book.state.policy = policy.replace("TUTOR", tutor)
-            async with opened(browser, script, kind=Guest, **options) as guest:
-                await guest.page.goto(f"{home}/docs/nodes")
-                await guest.launcher.wait_for()
-                yield guest
+    async with serving(book) as home, serving(service(script, origins=[home] if allowed else [])) as tutor:
+        page = BOOK.format(head=head, tutor=tutor, attributes=attributes)
+        for path in ("/docs/nodes", "/docs/topics"):
+            book.state.pages[path] = page
+        book.state.policy = policy.replace("TUTOR", tutor)
+        async with opened(browser, script, kind=Guest, **options) as guest:
+            await guest.page.goto(f"{home}/docs/nodes")
+            await guest.launcher.wait_for()
+            yield guest
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def guest(browser: Browser) -> AsyncIterator[Guest]:
+async def guest(browser: Browser) -> AsyncGenerator[Guest]:
     """A page of the book with the widget, in a window of 1100 × 800."""
     async with visiting(browser) as found:
         yield found
@@ -121,7 +126,9 @@ async def test_a_question_is_answered_on_a_page_of_another_origin(guest: Guest) 
     await guest.ask("What is a node?")
     await guest.answered()
     await expect(guest.answer).to_have_text("A process 1.")
-    assert guest.script.asked == [{"content": "What is a node?", "source_page": "/docs/nodes", "stream": True}]
+    assert guest.script.asked == [
+        {"content": "What is a node?", "source_page": "/docs/nodes", "stream": True}
+    ]
 
 
 async def test_marked_text_is_asked_about(guest: Guest) -> None:
@@ -189,7 +196,8 @@ async def test_neither_side_styles_the_other(browser: Browser) -> None:
         assert await guest.page.evaluate(own) == before
         style = await guest.panel.evaluate("""panel => {
             const style = getComputedStyle(panel);
-            return [style.letterSpacing, style.fontStyle, style.textTransform, style.direction, style.fontSize, style.opacity];
+            const names = ['letterSpacing', 'fontStyle', 'textTransform', 'direction', 'fontSize', 'opacity'];
+            return names.map((name) => style[name]);
         }""")
         assert style == ["normal", "normal", "none", "ltr", "16px", "1"]
         send = guest.panel.get_by_role("button", name="Send")

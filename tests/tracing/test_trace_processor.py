@@ -18,6 +18,8 @@ from openai import AsyncOpenAI, InternalServerError
 
 from preceptor.errors import TracesUnavailable
 from preceptor.tracing.run import Span, Tokens
+from tests.standins.desk import open_desk, two_providers
+from tests.standins.provider import Provider, call, calls, fails, says
 from tests.tracing.sdk_run import ANSWER, PASSAGE, QUESTION, Ask, Install, raw
 
 TRACE = "trace_" + "a" * 32
@@ -145,6 +147,37 @@ async def test_a_call_of_the_responses_api_is_kept_like_any_other(traces: Instal
     assert run.tokens == Tokens(input=7, output=3)
 
 
+async def test_a_hand_over_shows_both_tutors_the_reason_and_what_was_said(traces: Install) -> None:
+    store = traces()
+    with Provider() as gemini, Provider() as openai:
+        gemini.will(calls(call("search_textbook", {"query": QUESTION})), fails(429, {"error": "enough"}))
+        openai.will(says("It is ", "a process [k7qd]."))
+        async with open_desk(two_providers(gemini.base_url, openai.base_url, attempts=1)) as desk:
+            await desk.ask(QUESTION)
+    store.flush()
+
+    (run,) = store.runs()
+    spans = list(all_spans(store.run(run.trace_id).spans))
+    assert run.agents == ("Triage", "gemini", "openai")
+    assert [span.data["data"]["reason"] for span in spans if span.name == "failover"] == ["rate_limited"]
+    answered = [span for span in spans if span.type == "generation"][-1]
+    assert answered.data["output"][0]["content"][0]["text"] == ANSWER
+    assert "tools" not in str(answered.data["output"])
+
+
+async def test_an_answered_run_is_not_in_trouble_for_an_error_it_got_over(traces: Install) -> None:
+    store = traces()
+    with trace("Agent workflow", trace_id=TRACE), custom_span("step") as span:
+        span.set_error({"message": "Error running tool (non-fatal)", "data": None})
+    store.flush()
+    assert [run.error for run in store.runs(troubled=True)] == ["Error running tool (non-fatal)"]
+
+    store.annotate(TRACE, provider="gemini")
+    store.flush()
+    assert store.runs(troubled=True) == []
+    assert store.runs()[0].error is None
+
+
 async def test_without_text_no_word_of_reader_or_book_reaches_the_disk(traces: Install, ask: Ask) -> None:
     store = traces(include_text=False)
 
@@ -233,12 +266,15 @@ async def test_a_damaged_file_costs_a_warning_and_no_answer(
 async def test_a_run_that_never_ends_does_not_stay_in_memory(traces: Install, ask: Ask) -> None:
     store = traces()
 
+    first = trace("abandoned", trace_id="trace_first")
+    first.start()
     for _ in range(1500):
         trace("abandoned").start()
     await ask(trace_id=TRACE)
+    first.finish()
     store.flush()
 
-    assert store.run(TRACE).summary.trace_id == TRACE
+    assert [run.trace_id for run in store.runs()] == [TRACE]
 
 
 async def test_a_span_that_is_open_when_the_run_ends_is_shown_as_not_ended(traces: Install) -> None:

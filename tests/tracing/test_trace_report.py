@@ -85,6 +85,28 @@ def test_one_run_is_a_tree_with_durations_tokens_errors_and_short_texts() -> Non
     assert "x" * 100 not in shown
 
 
+def test_a_step_shows_what_was_said_and_not_how_it_was_wrapped() -> None:
+    call = {
+        "id": "1",
+        "type": "function",
+        "function": {"name": "search_textbook", "arguments": '{"query": "x"}'},
+    }
+    said: list[tuple[Any, str]] = [
+        ([{"role": "assistant", "content": None, "tool_calls": [call]}], 'search_textbook({"query": "x"})'),
+        (
+            [{"type": "function_call", "name": "get_chapter", "arguments": "{}", "call_id": "c"}],
+            "get_chapter({})",
+        ),
+        ([{"type": "message", "content": [{"type": "output_text", "text": "A node."}]}], "A node."),
+        ([{"role": "assistant", "content": "A node."}], "A node."),
+        ([{"role": "assistant", "content": ""}], '{"role": "assistant", "content": ""}'),
+        ("plain", "plain"),
+    ]
+    for output, shown in said:
+        span = Span(type="generation", name="m", at=0, ms=1, data={"output": output}, error=None, children=())
+        assert f"output: {shown}" in printed(run_tree(Run(summary=summary(), facts={}, spans=(span,))))
+
+
 def test_a_text_from_outside_cannot_move_the_cursor_or_colour_the_screen() -> None:
     assert line("\x1b[31mred\x1b[0m\r\n\n and\tmore\x9b2J") == "[31mred [0m and more 2J"
     assert line("ا" * 10_000).endswith("…")

@@ -45,10 +45,15 @@ def add(store: TraceStore, trace_id: str, *, started: float | None = None, **dat
     store.add(trace_id, lambda: RunRecord(started or time.time(), 0.5, "session-1", None, [span]))
 
 
-def test_facts_come_before_the_end_of_a_run_and_after_it(open_store: Open) -> None:
+@pytest.mark.parametrize("written", ["at once", "one by one"])
+def test_facts_come_before_the_end_of_a_run_and_after_it(open_store: Open, written: str) -> None:
     store = open_store()
     store.annotate("trace_1", question="What is a node?", usage={"input_tokens": 1})
+    if written == "one by one":
+        store.flush()
     add(store, "trace_1")
+    if written == "one by one":
+        store.flush()
     store.annotate(
         "trace_1", answer="A process.", provider="gemini", response_id="r1", timings={"total": 12.5}
     )
@@ -66,6 +71,7 @@ def test_facts_come_before_the_end_of_a_run_and_after_it(open_store: Open) -> No
     assert found.summary.response_id == "r1"
     assert found.summary.session_id == "session-1"
     assert found.summary.tools == ("search_textbook",)
+    assert [span.name for span in found.spans] == ["search_textbook"]
 
 
 def test_feedback_finds_its_run_later_and_from_another_process(open_store: Open) -> None:
@@ -82,6 +88,16 @@ def test_feedback_finds_its_run_later_and_from_another_process(open_store: Open)
     assert (found.rating, found.comment) == (-1, "wrong chapter")
     assert later.feedback("r1", 1).result(timeout=5)
     assert (later.runs()[0].rating, later.runs()[0].comment) == (1, None)
+
+
+def test_a_reader_who_goes_away_while_feedback_is_written_stops_nothing(open_store: Open) -> None:
+    store = open_store()
+    for _ in range(10):
+        store.feedback("r1", 1).cancel()
+    add(store, "trace_1")
+
+    assert store.flush(timeout=5)
+    assert [found.trace_id for found in store.runs()] == ["trace_1"]
 
 
 def test_feedback_says_when_the_file_cannot_be_written(open_store: Open) -> None:

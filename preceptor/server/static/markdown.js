@@ -110,6 +110,9 @@ export class Markdown {
   _link(link) {
     if (link.className === 'cite') {
       const source = this._cite(Number(link.textContent));
+      // A marker does not stand alone on the next line.
+      const before = link.previousSibling;
+      if (before instanceof Text) before.data = before.data.replace(/ $/, '\u00a0');
       link.replaceWith(source ? this._citation(source) : `[${link.textContent}]`);
     } else if (link.hasAttribute('href')) {
       link.target = '_blank';

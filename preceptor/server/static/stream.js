@@ -52,7 +52,11 @@ export async function* ask(url, question, { key, signal }) {
       ended = value.event === 'done' || value.event === 'error';
       if (value.event === 'error') throw new TutorError(data.code, data.error, data.retry_after);
       yield { event: value.event, data };
-      if (ended) return;
+      if (ended) {
+        // Read to its end, so that the browser does not count the request as broken off.
+        messages.next().catch(() => {});
+        return;
+      }
     }
   } finally {
     clearTimeout(timer);

@@ -24,6 +24,11 @@ export class Turn {
     this.begin();
   }
 
+  /** The answer as it is shown, without its marks. */
+  get text() {
+    return this._answer.element.textContent;
+  }
+
   /** Begin the answer, for the first time or after an error. */
   begin() {
     this._text = '';

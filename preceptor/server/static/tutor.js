@@ -6,6 +6,7 @@ import { Turn } from './turn.js';
 import { wordsFor } from './words.js';
 
 const KEPT_TURNS = 20;
+const SHORTEST_QUESTION = 2;
 const LONGEST_QUESTION = 4000;
 const EXAMPLES = 4;
 
@@ -145,7 +146,8 @@ export class Tutor {
   /** What would be asked now; a marked text needs no words of its own. */
   _question() {
     const typed = this._field.value.trim();
-    return typed.length > 1 ? typed : typed || !this._marked ? '' : this._words.explain;
+    if (!typed && this._marked) return this._words.explain;
+    return typed.length >= SHORTEST_QUESTION ? typed : '';
   }
 
   _send() {
@@ -173,7 +175,7 @@ export class Tutor {
     turn.begin();
     try {
       await this._listen(turn, running.signal);
-      this._say(this._words.ready(turn.body.sources.length), turn);
+      this._say(`${turn.text} ${this._words.ready(turn.body.sources.length)}`);
     } catch (error) {
       if (running.signal.aborted) turn.stop();
       else this._say(turn.fail(error, (key) => this._again(turn, key)));
@@ -219,9 +221,9 @@ export class Tutor {
     if (response?.status === 404) this._root.classList.add('unrated');
   }
 
-  /** For those who listen; the whole answer is read out when it is complete, not piece by piece. */
-  _say(text, turn = null) {
-    this._said.textContent = turn ? `${turn.body.answer}\n${text}` : (text ?? '');
+  /** For those who listen: what happens, and the whole answer when it is complete, not piece by piece. */
+  _say(text) {
+    this._said.textContent = text ?? '';
   }
 
   _show(asked) {
@@ -261,9 +263,7 @@ export class Tutor {
     const url = new URL('api/v1/chapters', this._server);
     const response = await fetch(url, { headers: bearing(this._key) }).catch(() => null);
     if (!response?.ok) return;
-    const body = await response.json();
-    const chapters = Array.isArray(body) ? body : (body.chapters ?? []);
-    if (!chapters.length) return;
+    const { chapters } = await response.json();
     const count = Math.min(EXAMPLES, chapters.length);
     const examples = Array.from({ length: count }, (_, place) => {
       const { title } = chapters[Math.floor(((place + 0.5) * chapters.length) / count)];

@@ -46,6 +46,7 @@ class Widget {
     this._words = wordsFor(language);
     this._title = title || this._words.ask;
     this._tutor = null;
+    this._making = null;
     this._pressed = false;
     this._panel = h('section', { class: 'panel tutor', role: 'dialog', 'aria-label': this._title, hidden: true });
     this._launcher = h(
@@ -128,7 +129,8 @@ class Widget {
     this._panel.hidden = false;
     this._panel.setAttribute('aria-modal', String(PHONE.matches));
     remember(true);
-    this._tutor ??= await this._made().catch(() => this._lost());
+    this._making ??= this._made().catch(() => this._lost());
+    this._tutor = await this._making;
   }
 
   /** The service went away after this page was loaded. */
@@ -136,6 +138,7 @@ class Widget {
     const close = h('button', { type: 'button', class: 'retry', onclick: () => this.close() }, this._words.close);
     this._panel.replaceChildren(h('div', { class: 'lost' }, h('p', null, this._words.failures.UNREACHABLE), close));
     close.focus();
+    this._making = null;
   }
 
   async _made() {
@@ -165,7 +168,7 @@ class Widget {
     ).filter((element) => element.checkVisibility());
     const edge = event.shiftKey ? stops[0] : stops.at(-1);
     if (this._panel.getRootNode().activeElement !== edge) return;
-    event.preventDefault();
+
     (event.shiftKey ? stops.at(-1) : stops[0]).focus();
   }
 

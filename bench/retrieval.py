@@ -1,0 +1,220 @@
+"""How well the right document is found: BM25 alone, the dense half alone, and both fused.
+
+Each folder is a set in BEIR form (corpus.jsonl, queries.jsonl, qrels.tsv). Its documents become the pages of a
+book, which goes the product's own way: split, embedded, written to an embedded index, searched. A document
+scores as its best passage. `--index` keeps the indexes, so that the next run embeds only what has changed.
+
+    python bench/retrieval.py ../shared/evalsets/scifact ../shared/evalsets/xquad-es
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+from ir_measures import RR, R, nDCG
+
+from preceptor.indexing.language import language_of
+from preceptor.indexing.run import Indexing
+from preceptor.library.bm25 import LANGUAGES, Bm25
+from preceptor.library.embedded import Embedded
+from preceptor.library.library import open_library
+from preceptor.library.passage import Hit
+from preceptor.settings import Settings, load_settings
+
+MEASURES = {"nDCG@10": nDCG @ 10, "R@5": R @ 5, "R@10": R @ 10, "MRR": RR}
+ALL = 1_000_000
+STOP_WORDS = 0.2
+"""Share of the tokens of a text that are stop words when its language is the right one, at least."""
+
+SCORES: dict[str, Callable[[Hit], float | None]] = {
+    "bm25": lambda hit: hit.bm25,
+    "dense": lambda hit: hit.dense,
+    "fusion": lambda hit: hit.score,
+}
+
+Runs = dict[str, dict[str, dict[str, float]]]
+"""By ranking, then by query: documents and their scores."""
+
+
+@dataclass(frozen=True)
+class BeirSet:
+    """A set of documents, questions and judgements."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.folder.name
+
+    def corpus(self) -> list[dict[str, Any]]:
+        """Documents with `_id`, `title` and `text`."""
+        return list(_rows(self.folder / "corpus.jsonl"))
+
+    def queries(self, limit: int | None) -> dict[str, str]:
+        """The first `limit` questions by their ids."""
+        return {str(row["_id"]): row["text"] for row in list(_rows(self.folder / "queries.jsonl"))[:limit]}
+
+    def qrels(self) -> Iterator[ir_measures.Qrel]:
+        """Which document answers which question."""
+        for line in (self.folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+            query, document, grade = line.split("\t")
+            yield ir_measures.Qrel(query, document, int(grade))
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            yield json.loads(line)
+
+
+def guess_language(text: str) -> str:
+    """By its script; in Latin script by whose stop words it is full of."""
+    by_script = language_of(text, "en")
+    if by_script != "en":
+        return by_script
+    words = Bm25("und", 1).length(text)
+    share, language = max((1 - Bm25(one, 1).length(text) / words, one) for one in LANGUAGES)
+    return language if share > STOP_WORDS else "und"
+
+
+def write_pages(corpus: Sequence[dict[str, Any]], book: Path) -> dict[str, str]:
+    """A Markdown page for each document.
+
+    Returns:
+        The document's id by that of its chapter.
+    """
+    book.mkdir(parents=True)
+    for number, document in enumerate(corpus):
+        title = (document.get("title") or "").strip() or book.name
+        (book / f"d{number}.md").write_text(
+            f"---\ntitle: {json.dumps(title)}\n---\n\n{document['text']}\n", encoding="utf-8"
+        )
+    return {f"d{number}": str(document["_id"]) for number, document in enumerate(corpus)}
+
+
+async def index(source: Path, settings: Settings) -> int:
+    """Bring the index up to date; give back how many passages there are."""
+
+    def tell(stage: str, done: int, whole: int) -> None:
+        if sys.stderr.isatty() or done == whole:
+            print(f"\r{source.name}: {stage} {done}/{whole}  ", end="", file=sys.stderr)
+
+    engine = Embedded(settings.index.path)
+    try:
+        summary = await Indexing(source, settings, progress=tell).into(engine)
+    finally:
+        await engine.close()
+    print(file=sys.stderr)
+    for page, reason in summary.failed:
+        print(f"{source.name}/{page}: {reason}", file=sys.stderr)
+    return summary.passages
+
+
+async def search(queries: dict[str, str], document_of: dict[str, str], settings: Settings) -> Runs:
+    """Every ranking of every query, at the level of documents."""
+    engine = Embedded(settings.index.path)
+    library = await open_library(engine, settings)
+    runs: Runs = {name: {} for name in SCORES}
+    try:
+        for query, text in queries.items():
+            hits = await library.search(text, limit=ALL)
+            for name, score in SCORES.items():
+                runs[name][query] = pooled(hits, score, document_of)
+    finally:
+        await library.close()
+        await engine.close()
+    return runs
+
+
+def pooled(
+    hits: Sequence[Hit], score: Callable[[Hit], float | None], document_of: dict[str, str]
+) -> dict[str, float]:
+    """The best score of each document's passages."""
+    best: dict[str, float] = {}
+    for hit in hits:
+        found = score(hit)
+        if found is not None:
+            document = document_of[hit.passage.chapter]
+            best[document] = max(found, best.get(document, found))
+    return best
+
+
+async def measure(data: BeirSet, args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """All measures of all rankings of one set."""
+    corpus = data.corpus()
+    language = args.language or guess_language("\n".join(document["text"] for document in corpus[:50]))
+    document_of = write_pages(corpus, work / "books" / data.name)
+    overrides = {
+        "book": {"language": language, "title": data.name},
+        "site": {"preset": "plain"},
+        "index": {"collection": data.name, "path": args.index or work / "index", "backend": "embedded"},
+    }
+    if args.chunk_size:
+        overrides["index"]["chunk_size"] = args.chunk_size
+    settings = load_settings("local", overrides=overrides, folder=work)
+    passages = await index(work / "books" / data.name, settings)
+    queries = data.queries(args.limit_queries)
+    runs = await search(queries, document_of, settings)
+    qrels = [qrel for qrel in data.qrels() if qrel.query_id in queries]
+    return {
+        "set": data.name,
+        "language": language,
+        "documents": len(corpus),
+        "passages": passages,
+        "queries": len({qrel.query_id for qrel in qrels}),
+        **{name: evaluate(qrels, run) for name, run in runs.items()},
+    }
+
+
+def evaluate(qrels: Sequence[ir_measures.Qrel], run: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Means over the queries that have a judgement."""
+    found = ir_measures.calc_aggregate(list(MEASURES.values()), qrels, run)
+    return {name: round(found[measure], 4) for name, measure in MEASURES.items()}
+
+
+def print_table(results: Sequence[dict[str, Any]]) -> None:
+    """One line for each set and ranking; `gain` is over the better half."""
+    head = " ".join(f"{name:>8}" for name in MEASURES)
+    print(f"{'set':18} {'passages':>8} {'queries':>7}  {'ranking':8} {head} {'gain':>7}")
+    for result in results:
+        better = max(result["bm25"]["nDCG@10"], result["dense"]["nDCG@10"])
+        for name in SCORES:
+            numbers = " ".join(f"{result[name][measure]:8.4f}" for measure in MEASURES)
+            gain = f" {result[name]['nDCG@10'] - better:+7.4f}" if name == "fusion" else ""
+            print(
+                f"{result['set']:18} {result['passages']:8} {result['queries']:7}  {name:8} {numbers}{gain}"
+            )
+
+
+async def main() -> None:
+    """Measure each folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--json", action="store_true", help="one JSON line for each set instead of a table")
+    parser.add_argument("--limit-queries", type=int, metavar="N", help="only the first N questions")
+    parser.add_argument("--language", help="BCP 47 tag for all sets; default: guessed from the documents")
+    parser.add_argument("--chunk-size", type=int, help="default: `index.chunk_size`")
+    parser.add_argument("--index", type=Path, metavar="FOLDER", help="keep the indexes here")
+    args = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    for folder in args.folders:
+        with tempfile.TemporaryDirectory() as work:
+            results.append(await measure(BeirSet(folder), args, Path(work)))
+        if args.json:
+            print(json.dumps(results[-1]), flush=True)
+    if not args.json:
+        print_table(results)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

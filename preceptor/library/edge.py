@@ -1,0 +1,173 @@
+"""Qdrant Edge as this library uses it: shards, points, a thread to work on, and names for what goes wrong.
+
+The engine holds the interpreter's lock while it works, and raises bare Exceptions.
+"""
+
+import asyncio
+import errno
+import os
+import re
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qdrant_edge import (
+    Distance,
+    EdgeConfig,
+    EdgeShard,
+    EdgeSparseVectorParams,
+    EdgeVectorParams,
+    FieldCondition,
+    Filter,
+    MatchValue,
+    Modifier,
+    PayloadSchemaType,
+    Point,
+    Record,
+    ScrollRequest,
+    UpdateOperation,
+)
+from qdrant_edge import SparseVector as EdgeSparseVector
+
+from preceptor.errors import IndexDamaged, IndexFolderUnusable, PreceptorError
+from preceptor.library import schema
+from preceptor.library.passage import Passage
+from preceptor.library.protocol import SparseVector, Vectors
+from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL
+
+_T = TypeVar("_T")
+
+_INDEXES = {CHAPTER: PayloadSchemaType.Keyword, ORDINAL: PayloadSchemaType.Integer}
+_PAGE = 1000
+"""Points that the engine gives at once."""
+_SYSTEM_REFUSES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
+_system_error = re.compile(r"\(os error (\d+)\)").search
+
+
+class EdgeThread:
+    """Runs calls of the engine one after another, away from the event loop.
+
+    Args:
+        path: The folder that they are about, for messages.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="index")
+
+    async def run(self, call: Callable[[], _T]) -> _T:
+        """What the call returns or raises, see `named`."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, call)
+
+    def close(self) -> None:
+        """Wait for what is under way, and let the thread go."""
+        self._pool.shutdown()
+
+    def _call(self, call: Callable[[], _T]) -> _T:
+        with named(self._path):
+            return call()
+
+
+@contextmanager
+def named(path: Path) -> Generator[None]:
+    """Give what the engine and the system raise its name.
+
+    Raises:
+        IndexFolderUnusable: The system refused a file, or there is no room left.
+        IndexDamaged: The engine cannot make sense of its files.
+    """
+    try:
+        yield
+    except PreceptorError:
+        raise
+    except OSError as error:
+        raise IndexFolderUnusable(path, error.strerror or str(error)) from error
+    except BaseException as error:
+        # The engine's panics are not even Exceptions. Whatever else is raised here is a mistake of ours.
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        number = _system_error(str(error))
+        if number and int(number[1]) in _SYSTEM_REFUSES:
+            raise IndexFolderUnusable(path, os.strerror(int(number[1]))) from error
+        raise IndexDamaged(path, str(error).removeprefix("Service runtime error: ")[:200]) from error
+
+
+def create(folder: Path, *, dimensions: int, log: bool) -> EdgeShard:
+    """An empty shard.
+
+    Args:
+        folder: Where its files will be.
+        dimensions: Of the dense vectors.
+        log: Whether it has a write-ahead log: then every update outlives the process, and only one process
+            can open it.
+    """
+    with named(folder):
+        return EdgeShard.create(
+            str(folder),
+            EdgeConfig(
+                vectors={DENSE: EdgeVectorParams(size=dimensions, distance=Distance.Cosine)},
+                sparse_vectors={BM25: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+                wal_enabled=log,
+            ),
+        )
+
+
+def load(folder: Path) -> EdgeShard:
+    """A shard that was created before."""
+    with named(folder):
+        return EdgeShard.load(str(folder))
+
+
+def index_payload(shard: EdgeShard) -> None:
+    """Make the payload indexes."""
+    for field, kind in _INDEXES.items():
+        shard.update(UpdateOperation.create_field_index(field, kind))
+
+
+def upsert(shard: EdgeShard, points: list[Point]) -> None:
+    """Store points, in the place of those with the same id."""
+    shard.update(UpdateOperation.upsert_points(points))
+
+
+def scroll(
+    shard: EdgeShard, *, where: Filter | None = None, fields: list[str] | None = None
+) -> Iterator[Record]:
+    """All points that fit, with these fields of their payload (all of them when none are given)."""
+    offset = None
+    while True:
+        page, offset = shard.scroll(
+            ScrollRequest(offset=offset, limit=_PAGE, filter=where, with_payload=fields or True)
+        )
+        yield from page
+        if offset is None:
+            return
+
+
+def matching(field: str, value: str | int) -> Filter:
+    """Points whose payload has this value."""
+    return Filter(must=[FieldCondition(key=field, match=MatchValue(value))])
+
+
+def as_point(passage: Passage, vectors: Vectors) -> Point:
+    """A passage as it is stored."""
+    both: dict[str, Any] = {DENSE: [*vectors.dense], BM25: as_sparse(vectors.bm25)}
+    return Point(passage.id, both, schema.stored(passage))
+
+
+def as_sparse(vector: SparseVector) -> EdgeSparseVector:
+    """A BM25 vector as the engine takes it."""
+    return EdgeSparseVector([*vector.indices], [*vector.values])
+
+
+def as_vectors(stored: Any) -> Vectors:
+    """Both vectors of a point."""
+    bm25 = stored[BM25]
+    return Vectors(tuple(stored[DENSE]), SparseVector(tuple(bm25.indices), tuple(bm25.values)))
+
+
+def since(started: float) -> float:
+    """Milliseconds since `time.perf_counter()` said `started`."""
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,63 @@
+"""A reader who goes away ends the provider's call, and leaves nothing behind."""
+
+import socket
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.server.serving import QUESTION, Service, hanging, serving, streaming
+from tests.standins.provider import Answer, Provider, says
+
+AT_ONCE = 1.0
+"""Seconds within which a call must end."""
+
+
+@pytest.fixture
+def gemini() -> Generator[Provider]:
+    with Provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def service(sample_index: Path, tmp_path: Path, gemini: Provider) -> Generator[Service]:
+    with serving(sample_index, tmp_path, provider=gemini) as running:
+        yield running
+
+
+def test_leaving_before_the_answer_ends_the_call(service: Service, gemini: Provider) -> None:
+    gemini.will(Answer(ending="hanging"), says("I am still here."))
+    with socket.create_connection((urlsplit(service.url).hostname, urlsplit(service.url).port)) as reader:
+        body = b'{"content": "What is a node?"}'
+        head = f"POST /api/v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        reader.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+        assert gemini.asked.acquire(timeout=30)
+    assert gemini.hung_up.wait(AT_ONCE)
+    assert "I am still here." in service.ask(QUESTION).json()["answer"]
+    service.stop()
+    service.ended()
+    assert service.wrong() == []
+    assert any("status=499" in line for line in service.log)
+
+
+def test_leaving_in_the_middle_of_a_stream_ends_the_call(service: Service, gemini: Provider) -> None:
+    gemini.will(hanging("A node is"), says("I am still here."))
+    with streaming(service) as (_, events):
+        assert next(data for name, data in events if name == "token")["content"] == "A node is"
+    assert gemini.hung_up.wait(AT_ONCE)
+    assert "I am still here." in service.ask(QUESTION).json()["answer"]
+    service.stop()
+    service.ended()
+    assert service.wrong() == []
+
+
+def test_leaving_a_stream_before_its_first_text_ends_the_call(service: Service, gemini: Provider) -> None:
+    gemini.will(Answer(ending="hanging"))
+    with streaming(service) as (_, events):
+        assert next(events)[0] == "start"
+        assert gemini.asked.acquire(timeout=30)
+    assert gemini.hung_up.wait(AT_ONCE)
+    service.stop()
+    service.ended()
+    assert service.wrong() == []

@@ -1,0 +1,115 @@
+"""The OpenAPI document: it is the service's own, it is committed, and the service keeps to it."""
+
+import json
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from preceptor.server import create_app
+from preceptor.server.openapi import document
+from preceptor.settings import Settings
+from tests.sample import sample_settings
+from tests.server.loopback import served
+from tests.server.reading import Json
+
+ROOT = Path(__file__).parent.parent.parent
+COMMITTED = ROOT / "docs/openapi.json"
+
+
+@pytest.fixture(scope="module")
+def described() -> Json:
+    return document(create_app(Settings(env="demo")).routes)
+
+
+def test_the_committed_document_is_that_of_the_service(described: Json) -> None:
+    assert json.loads(COMMITTED.read_text(encoding="utf-8")) == described, "run `make openapi`"
+
+
+def test_the_service_gives_the_same_document(client: TestClient, described: Json) -> None:
+    assert client.get("/openapi.json").json() == described
+
+
+def test_every_endpoint_of_the_contract_is_described(described: Json) -> None:
+    routes = [route for route in create_app(Settings(env="demo")).routes if isinstance(route, Route)]
+    served = {
+        (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path), method.lower())
+        for route in routes
+        if route.path.startswith(("/api/", "/v1/"))
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    told = {(path, method) for path, methods in described["paths"].items() for method in methods}
+    assert served - told == set()
+
+
+def test_where_readers_need_a_key_the_document_says_so() -> None:
+    told = document(create_app(Settings(env="demo")).routes, keys=True)
+    chat = told["paths"]["/api/v1/chat"]["post"]
+    assert chat["security"] == [{"key": []}]
+    assert "401" in chat["responses"]
+    assert "security" not in told["paths"]["/api/v1/health"]["get"]
+
+
+# The page for people
+
+
+def test_the_page_shows_every_operation_and_every_body_and_every_link_leads_somewhere(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    told = client.get("/openapi.json").json()
+    for path, methods in told["paths"].items():
+        for method in methods:
+            assert f'<span class="method">{method}</span>{path}</code></h2>' in page.text
+    for name in told["components"]["schemas"]:
+        assert f'id="{name}"' in page.text
+    targets = set(re.findall(r'href="#([^"]+)"', page.text))
+    assert targets <= set(re.findall(r'id="([^"]+)"', page.text))
+    assert re.findall(r"\bhref=\"(?!#)[^\"]*", page.text) == ['href="openapi.json']
+
+
+def test_the_page_needs_no_script_and_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert "<script" not in page.text
+    assert " style=" not in page.text
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", page.text)
+
+
+def test_every_example_of_the_page_works(client: TestClient) -> None:
+    page = client.get("/docs").text
+    examples = re.findall(r"<pre>curl http://testserver(\S+) \\\n.*?-d &#x27;(.*?)&#x27;</pre>", page, re.DOTALL)
+    assert len(examples) >= 4
+    answer = client.post("/api/v1/chat", json={"content": "What is ROS 2?"}).json()
+    for path, body in examples:
+        sent = json.loads(body.replace("&quot;", '"').replace("…", answer["response_id"]))
+        assert client.post(path, json=sent).status_code in (200, 204), path
+
+
+# The service keeps to it
+
+
+@pytest.fixture(scope="module")
+def service(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Any]:
+    """The document, read from a running service."""
+    with served(sample_settings(sample_index, tmp_path_factory.mktemp("openapi"))) as url:
+        yield schemathesis.openapi.from_url(f"{url}/openapi.json")
+
+
+schema = schemathesis.pytest.from_fixture("service")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=15, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+def test_the_service_keeps_to_its_document(case: schemathesis.Case) -> None:
+    case.call_and_validate()
