@@ -6,7 +6,7 @@ ASK ?=
 BOOKS ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test openapi lint typecheck docs wheel bench bench-overhead bench-coldstart bench-links bench-retrieval clean
+.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-links bench-retrieval clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -41,6 +41,9 @@ lint: $(VENV)/.dev ## ruff: rules and format
 typecheck: $(VENV)/.dev ## basedpyright, strict
 	$(BIN)/basedpyright
 
+docs: $(VENV)/.dev ## links, code blocks and commands of the documentation
+	$(BIN)/python -m pytest tests/test_docs.py
+
 wheel: $(VENV)/.dev ## build the wheel and try it in a clean venv, away from the source tree
 	bash .ci/smoke-wheel
 
@@ -62,3 +65,11 @@ bench-retrieval: $(VENV)/.dev ## nDCG@10, recall and MRR of BM25, dense and fusi
 
 clean: ## remove what was built; the index and the traces in .preceptor stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+
+constraints: ## resolve every version anew and write constraints.txt
+	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	build/constraints/bin/python -m pip install --quiet ".[redis,postgres,formats]" --group dev
+	(echo '# Versions that tests and `make demo` install. `make constraints` writes it anew.'; \
+		build/constraints/bin/python -m pip freeze --exclude preceptor) > constraints.txt
+	rm -rf build/constraints

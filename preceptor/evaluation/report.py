@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -138,7 +139,8 @@ def rates(cases: Iterable[CaseResult]) -> dict[str, Rate]:
 
 def render(report: Report) -> RenderableType:
     """The rates, the cases that failed, and why the evaluation did not pass."""
-    return Group(_rates(report), *_failures(report.cases), *(Text(line, "red") for line in report.problems))
+    problems = (Text(problem, "red") for problem in report.problems)
+    return Group(_rates(report), Text(), *_failures(report.cases), Text(), *problems)
 
 
 def _rates(report: Report) -> Table:
@@ -162,29 +164,23 @@ def _cell(rate: Rate | None, least: float | None) -> Text:
     return Text(f"{rate.held}/{rate.judged} {rate.share:4.0%}", style)
 
 
-def _failures(cases: Sequence[CaseResult]) -> list[Table]:
-    failures = [case for case in cases if case.missed]
-    if not failures:
-        return []
-    shown = Table(title="Failed", box=None, header_style="bold")
-    for title in ("case", "not", "expected", "came"):
-        shown.add_column(title, overflow="fold")
-    for case in failures:
-        shown.add_row(
-            Text(case.name), Text(", ".join(case.missed), "red"), Text(_expected(case)), Text(_came(case))
-        )
-    return [shown]
-
-
-def _expected(case: CaseResult) -> str:
-    return "\n".join(case.expected_sections) if case.expected_in_book else "not in the book"
+def _failures(cases: Sequence[CaseResult]) -> Iterable[RenderableType]:
+    for case in cases:
+        if case.missed:
+            yield Text.assemble((case.name, "bold"), " ", (f"not {', '.join(case.missed)}", "red"))
+            expected = f"expected {_listed(case.expected_sections, 'to be declined')}; {_came(case)}"
+            yield Padding(Text.assemble(case.question, "\n", (expected, "dim")), (0, 0, 0, 2))
 
 
 def _came(case: CaseResult) -> str:
     if case.error:
-        return case.error
-    cited = f"cited {', '.join(case.cited) or 'nothing'}"
-    return f"{cited}\nfound {', '.join(case.found) or 'nothing'}" if "found" in case.missed else cited
+        return f"raised {case.error}"
+    cited = f"cited {_listed(case.cited)}"
+    return f"{cited}; found {_listed(case.found)}" if "found" in case.missed else cited
+
+
+def _listed(sections: Sequence[str], none: str = "nothing") -> str:
+    return ", ".join(sections) or none
 
 
 def _plain(found: dict[str, Rate]) -> dict[str, dict[str, float]]:

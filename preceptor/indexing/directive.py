@@ -15,7 +15,9 @@ ADMONITIONS = ("secondary", "info", "success", "danger", "note", "tip", "warning
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?![A-Za-z0-9_-])")
 _SPACED_TITLE = re.compile(rf"(?P<name>{'|'.join(ADMONITIONS)})[ ]+(?P<title>.*)")
 _ATTRIBUTES = re.compile(r"\{(?:[^{}\"'\n]|\"[^\"\n]*\"|'[^'\n]*')*+\}")
-_ATTRIBUTE = re.compile(r"(?P<name>[A-Za-z_:][\w:.-]*)\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'}]+))")
+_ATTRIBUTE = re.compile(
+    r"(?P<name>[A-Za-z_:][\w:.-]*)\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'}]+))"
+)
 _LABEL_CHARACTERS = re.compile(r"\\.|[\[\]]", re.DOTALL)
 _LONGEST_LABEL = 1000
 
@@ -43,7 +45,9 @@ def directive_plugin(md: MarkdownIt) -> None:
     `text_directive`, whose meta has `directive` (a `Directive`).
     """
     container_plugin(md, "directive", validate=lambda params, _: container_directive(params) is not None)
-    md.block.ruler.before("fence", "leaf_directive", _leaf, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    md.block.ruler.before(
+        "fence", "leaf_directive", _leaf, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
     md.inline.ruler.before("escape", "text_directive", _text)
 
 
@@ -88,7 +92,7 @@ def _attributes(braces: str) -> dict[str, str]:
     }
 
 
-def _leaf(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: ARG001, FBT001
+def _leaf(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     start = state.bMarks[start_line] + state.tShift[start_line]
     end = state.eMarks[start_line]
     if not state.src.startswith("::", start) or state.is_code_block(start_line):
@@ -102,7 +106,7 @@ def _leaf(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     return True
 
 
-def _text(state: StateInline, silent: bool) -> bool:  # noqa: FBT001
+def _text(state: StateInline, silent: bool) -> bool:
     if state.src[state.pos] != ":" or (state.pos and state.src[state.pos - 1] == ":"):
         return False
     found = _directive(state.src, state.pos + 1, state.posMax)

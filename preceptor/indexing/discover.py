@@ -25,8 +25,9 @@ from preceptor.settings import BookSettings, SiteSettings
 logger = logging.getLogger(__name__)
 
 _SUFFIXES = {"docusaurus": (".md", ".mdx"), "plain": (".md", ".mdx", ".markdown")}
-_SKIPPED_FOLDERS = frozenset({"node_modules", "__tests__"})
-_NOT_PAGES = re.compile(r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)")
+_NOT_PAGES = re.compile(
+    r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)"
+)
 """Files at the root of a repository that are about it, not of the book."""
 _SUMMARY_LINK = re.compile(r"\]\(\s*<?(?:\./)?([^)>\s]+\.md)>?\s*\)")
 _LAST = float("inf")
@@ -165,7 +166,7 @@ def _files(docs: Path, site: SiteSettings) -> Iterator[Path]:
             name
             for name in folders
             if not name.startswith(".")
-            and name not in _SKIPPED_FOLDERS
+            and name != "node_modules"
             and not _holds_translations(Path(folder, name))
         )
         for name in names:
@@ -197,7 +198,11 @@ def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bo
     path = PurePosixPath(place.relative)
     if any(part.startswith("_") for part in path.parts):
         return "partial", "its name, or a folder's above it, begins with `_`"
-    if any(fnmatchcase(place.relative, glob) for pattern in site.exclude for glob in (pattern, pattern.removeprefix("**/"))):
+    if any(
+        fnmatchcase(place.relative, glob)
+        for pattern in site.exclude
+        for glob in (pattern, pattern.removeprefix("**/"))
+    ):
         return "partial", "`site.exclude` names it"
     if site.preset == "mdbook" and place.relative == "SUMMARY.md":
         return "partial", "it is the table of contents"
@@ -231,12 +236,16 @@ def _in_order(found: Iterable[_Found], docs: Path, site: SiteSettings) -> Iterat
         position += page.status == "published"
 
 
-def _walk(folder: _Folder, labels: tuple[str, ...], site: SiteSettings) -> Iterator[tuple[_Found, tuple[str, ...]]]:
+def _walk(
+    folder: _Folder, labels: tuple[str, ...], site: SiteSettings
+) -> Iterator[tuple[_Found, tuple[str, ...]]]:
     linked = _linked_page(folder, site, root=not labels and not folder.name)
     if linked:
         yield linked, labels
     items: list[tuple[float, str, _Found | _Folder]] = [
-        (page.position, PurePosixPath(page.place.relative).name, page) for page in folder.pages if page is not linked
+        (page.position, PurePosixPath(page.place.relative).name, page)
+        for page in folder.pages
+        if page is not linked
     ]
     items += [(_folder_position(inner, site), inner.name, inner) for inner in folder.folders.values()]
     for _, _, item in sorted(items, key=lambda entry: entry[:2]):
@@ -301,11 +310,12 @@ def _category(folder: Path) -> Mapping[str, Any]:
 def _by_summary(
     walked: list[tuple[_Found, tuple[str, ...]]], docs: Path
 ) -> list[tuple[_Found, tuple[str, ...]]]:
-    """mdBook's order: as SUMMARY.md names the pages; what it does not name is no page."""
-    summary = docs / "SUMMARY.md"
-    if not summary.is_file():
+    """MdBook's order: as SUMMARY.md names the pages; what it does not name is no page."""
+    try:
+        summary = read_text(docs / "SUMMARY.md", "SUMMARY.md")
+    except PageUnreadable:
         return walked
-    order = {name: place for place, name in enumerate(_SUMMARY_LINK.findall(read_text(summary, "SUMMARY.md")))}
+    order = {name: place for place, name in enumerate(_SUMMARY_LINK.findall(summary))}
     for page, _ in walked:
         if page.status == "published" and page.place.relative not in order:
             page.status, page.reason = "partial", "SUMMARY.md does not name it"

@@ -22,8 +22,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:[Tt]rue|TRUE|[Ff]alse|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:[Tt]rue|TRUE|[Ff]alse|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:null", re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class FrontMatter:
 
 
 def read_text(path: Path, source: str) -> str:
-    """The text of a page: UTF-8 (or UTF-16 with its mark), with `\\n` as the only line ending.
+    """The text of a page: UTF-8 (or UTF-16 with its mark), with line feeds as its only line endings.
 
     Args:
         path: The file.

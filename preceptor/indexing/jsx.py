@@ -25,7 +25,9 @@ _ESM = re.compile(
     r"import \s*(?:['\"{*]|type\b|[\w$]+\s*(?:,|\sfrom\b))"
     r"|export \s*(?:\{|\*|(?:default|const|let|var|function|async|class|type|interface|enum|declare|abstract)\b)"
 )
-_IMPORT = re.compile(r"^[ \t]*import\s+(?P<what>[^'\";]{1,1000}?)\bfrom\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^[ \t]*import\s+(?P<what>[^'\";]{1,1000}?)\bfrom\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE
+)
 _EXPORTED = re.compile(
     r"^[ \t]*export\s+(?:default\s+)?(?:const|let|var|function\*?|async\s+function|class)\s+(?P<name>[\w$]+)"
     r"(?:\s*(?::[^=\n]*)?=\s*(?P<value>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`[^`$]*`|-?\d[\d.]*)\s*(?:;|$))?",
@@ -52,7 +54,11 @@ class Expression:
     def comment(self) -> str:
         """Text of the comment, when it holds exactly one `/* … */`."""
         code = self.code.strip()
-        return code[2:-2].strip() if self.is_comment and code[:2] == "/*" and code.find("*/") == len(code) - 2 else ""
+        return (
+            code[2:-2].strip()
+            if self.is_comment and code[:2] == "/*" and code.find("*/") == len(code) - 2
+            else ""
+        )
 
     @property
     def literal(self) -> str | None:

@@ -20,7 +20,11 @@ class _Script:
 _SCRIPTS = tuple(
     _Script(re.compile(f"[{letters}]"), frozenset(languages.split()), likely)
     for letters, languages, likely in (
-        ("\u0600-\u06ff\u0750-\u077f", "ar fa ur ps sd ug ckb pa", (("ٹڈڑںھے", "ur"), ("پچژگ", "fa"), ("", "ar"))),
+        (
+            "\u0600-\u06ff\u0750-\u077f",
+            "ar fa ur ps sd ug ckb pa",
+            (("ٹڈڑںھے", "ur"), ("پچژگ", "fa"), ("", "ar")),
+        ),
         ("\u4e00-\u9fff\u3040-\u30ff", "zh ja yue", (("\u3040-\u30ff", "ja"), ("", "zh"))),
         ("\uac00-\ud7af", "ko", (("", "ko"),)),
         ("\u0900-\u097f", "hi mr ne sa", (("", "hi"),)),

@@ -6,12 +6,14 @@ A page that MDX would refuse is still read: what is no tag or expression stays t
 import re
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock, list_block
 from markdown_it.rules_inline import StateInline
 
 from preceptor.indexing.jsx import Expression, Scanner, Tag
 
-_BLOCK_ALTERNATIVES = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+_ENDS: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+"""What such a block ends without a blank line before it."""
 _NOT_CODE = re.compile(r"#")
 """`{#id}` is the id of a heading."""
 
@@ -23,8 +25,8 @@ def mdx_plugin(md: MarkdownIt) -> None:
     of imports and exports is appended to the list `esm` of the environment.
     """
     md.disable(["code", "html_block", "html_inline", "lheading", "paragraph"])
-    md.block.ruler.before("fence", "mdx_comment", _comment_block, _BLOCK_ALTERNATIVES)
-    md.block.ruler.before("fence", "mdx_flow", _flow, _BLOCK_ALTERNATIVES)
+    md.block.ruler.before("fence", "mdx_comment", _comment_block, _ENDS)
+    md.block.ruler.before("fence", "mdx_flow", _flow, _ENDS)
     md.block.ruler.before("fence", "mdx_esm", _esm)
     md.block.ruler.at("list", _list, {"alt": ["paragraph", "reference", "blockquote"]})
     md.block.ruler.after("paragraph", "mdx_paragraph", _paragraph)
@@ -38,7 +40,7 @@ def _scanner(state: StateBlock | StateInline) -> Scanner:
     return scanner
 
 
-def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Tags and expressions that have their lines to themselves."""
     at = state.bMarks[start_line] + state.tShift[start_line]
     if state.src[at : at + 1] not in ("<", "{"):
@@ -63,7 +65,7 @@ def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     return True
 
 
-def _text(state: StateInline, silent: bool) -> bool:  # noqa: FBT001
+def _text(state: StateInline, silent: bool) -> bool:
     """Tags, expressions and comments among text."""
     if state.src[state.pos] not in "<{":
         return False
@@ -98,7 +100,7 @@ def _push(state: StateBlock | StateInline, part: Tag | Expression, *, block: boo
     token.meta = {kind: part}
 
 
-def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """`<!-- … -->`, with blank lines if it likes; what follows on its last line begins a block of its own."""
     start = state.bMarks[start_line] + state.tShift[start_line]
     if not state.src.startswith("<!--", start):
@@ -121,10 +123,15 @@ def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bo
     return True
 
 
-def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Imports and exports: at the beginning of a line, in no container, after a blank line or another block."""
     start = state.bMarks[start_line]
-    if state.level or state.blkIndent or state.tShift[start_line] or not state.src.startswith(("import ", "export "), start):
+    if (
+        state.level
+        or state.blkIndent
+        or state.tShift[start_line]
+        or not state.src.startswith(("import ", "export "), start)
+    ):
         return False
     end = _scanner(state).esm(state.src, start)
     if end < 0:
@@ -139,7 +146,7 @@ def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> boo
     return True
 
 
-def _list(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: FBT001
+def _list(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """A list, however far it is indented: the library's rule takes four spaces for indented code."""
     outer, state.listIndent = state.listIndent, -1
     found = list_block(state, start_line, end_line, silent)
@@ -147,7 +154,7 @@ def _list(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     return found
 
 
-def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:  # noqa: ARG001, FBT001
+def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """A paragraph or an underlined heading. Without indented code, any block may end it, however far it is indented."""
     rules = state.md.block.ruler.getRules("paragraph")
     old_parent, state.parentType = state.parentType, "paragraph"

@@ -12,7 +12,8 @@ from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
 from preceptor.indexing.language import language_of
 from preceptor.indexing.page import Page, PageSection
 from preceptor.indexing.site import page_url, split_number
-from preceptor.indexing.text import Source, Writer, content_title
+from preceptor.indexing.source import Source
+from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Flavour, parse_tree
 from preceptor.settings import SiteSettings
 
@@ -28,20 +29,25 @@ def read_page(book: Book, file: PageFile) -> Page:
     """Read a page, whatever its status.
 
     Raises:
-        PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML.
+        PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML. What is no page
+            in any case (a partial) is then empty.
     """
-    front, body = split_front_matter(read_text(file.path, file.source), file.source)
+    try:
+        front, body = split_front_matter(read_text(file.path, file.source), file.source)
+    except PageUnreadable:
+        if file.status != "partial":
+            raise
+        front, body = FrontMatter(), ""
     site = book.site
-    source = _source(book, file.path, front, body, ())
-    heading = content_title(source.tree)
-    writer = Writer(source, site, heading)
-    sections = writer.write()
+    writer = Writer(_source(book, file.path, front, body, ()), site)
+    outline = writer.write()
     name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
     title = (front.title or "").strip() or writer.title or front.id or name
-    headings = [(entry.level, entry.id, entry.text) for entry in writer.headings]
+    headings = [(heading.level, heading.id, heading.text) for heading in outline.headings]
     untitled = front.hide_title or front.title == ""
-    if site.preset == "docusaurus" and not heading and not untitled:
+    if site.preset == "docusaurus" and not writer.has_title and not untitled:
         headings.insert(0, (1, "", title))  # its theme shows the title where the page has none
+    sections = outline.sections
     return Page(
         source=file.source,
         status=file.status,
@@ -53,14 +59,19 @@ def read_page(book: Book, file: PageFile) -> Page:
         position=file.position,
         headings=tuple(headings),
         sections=tuple(_below_title(section, title) for section in sections),
-        language=front.language or language_of("\n".join(section.text for section in sections), book.language),
+        language=front.language
+        or language_of("\n".join(section.text for section in sections), book.language),
     )
 
 
 def _below_title(section: PageSection, title: str) -> PageSection:
     """The section; the one whose heading is the chapter's title needs no heading of its own."""
     own_title = section.path == (title,) and section.heading == title
-    return replace(section, heading="" if not section.anchor else section.heading, path=()) if own_title else section
+    return (
+        replace(section, heading="" if not section.anchor else section.heading, path=())
+        if own_title
+        else section
+    )
 
 
 def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> Source:
@@ -82,7 +93,12 @@ def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> So
     """The Markdown file that a page imports; None when it is not in the book, or imports itself."""
     root = book.source if book.docs != book.source else book.docs.parent
     path = (root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
-    if not path.is_relative_to(book.source) or not path.is_file() or path in above or len(above) > _DEEPEST_PARTIAL:
+    if (
+        not path.is_relative_to(book.source)
+        or not path.is_file()
+        or path in above
+        or len(above) > _DEEPEST_PARTIAL
+    ):
         return None
     source = path.relative_to(book.source).as_posix()
     try:

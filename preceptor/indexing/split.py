@@ -6,6 +6,7 @@ code block is cut between lines, and each part has its fences; prose is cut wher
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from semantic_text_splitter import TextSplitter
 from tokenizers import Tokenizer
@@ -44,7 +45,9 @@ def passages(
     made: list[Passage] = []
     ordinals: Counter[str] = Counter()
     for section in page.sections:
-        breadcrumb = _breadcrumb((book_title, *page.breadcrumb, page.title, *section.path), measure, chunk_size // 2)
+        breadcrumb = _breadcrumb(
+            (book_title, *page.breadcrumb, page.title, *section.path), measure, chunk_size // 2
+        )
         room = chunk_size - measure.special - measure(" › ".join(breadcrumb))
         for text in _texts(section, measure, room, min(chunk_overlap, room // 2)):
             ordinal = ordinals[section.anchor]
@@ -85,12 +88,15 @@ class _Measure:
 
     def all(self, texts: Sequence[str]) -> list[int]:
         """The counts of several texts, on all cores."""
-        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        return [
+            len(encoding.ids)
+            for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        ]
 
 
 def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[str, ...]:
     """The parts without neighbours that say the same, shortened from the front to leave room for the text."""
-    distinct = [part for place, part in enumerate(parts) if part and part != parts[place - 1 : place or None][-1:]]
+    distinct = [part for part, _ in groupby(filter(None, parts))]
     while len(distinct) > 1 and measure(" › ".join(distinct)) > room:
         distinct.pop(0)
     if measure(distinct[0]) > room:

@@ -20,15 +20,22 @@ from preceptor.indexing.directive import Directive, container_directive, directi
 from preceptor.indexing.jsx import Bindings, Expression, Scanner, Tag, bindings
 from preceptor.indexing.mdx import mdx_plugin
 
-VOID = frozenset({"area", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
-_BLOCKS = frozenset(
-    "address article aside blockquote caption center dd details div dl dt fieldset figcaption figure footer form h1 h2 "
-    "h3 h4 h5 h6 header hr li main nav ol p pre section summary table tbody td tfoot th thead tr ul".split()
-)
-_DEEPEST = 150
-"""Elements inside one another; tags further down are passed over, their text is kept."""
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+# fmt: off
+VOID = frozenset({
+    "area", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
+})
+_BLOCKS = frozenset({
+    *HEADINGS, "address", "article", "aside", "blockquote", "caption", "center", "dd", "details", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "li", "main", "nav", "ol", "p", "pre",
+    "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+})
+# fmt: on
+_DEEPEST = 50
+"""Elements inside one another; what is further down loses its tags (or, in Markdown, its text)."""
 _UNSHOWN = re.compile(
-    r"<!--.*?(?:-->|\Z)|<[!?][^>]*>|<(?P<name>script|style)\b.*?(?:</(?P=name)\s*>|\Z)", re.DOTALL | re.IGNORECASE
+    r"<!--.*?(?:-->|\Z)|<[!?][^>]*>|<(?P<name>script|style)\b.*?(?:</(?P=name)\s*>|\Z)",
+    re.DOTALL | re.IGNORECASE,
 )
 
 
@@ -73,7 +80,7 @@ def parse_tree(text: str, flavour: Flavour) -> tuple[Element, Bindings]:
 
 @lru_cache
 def _markdown(flavour: Flavour) -> MarkdownIt:
-    md = MarkdownIt("commonmark", {"maxNesting": 100, "html": not flavour.mdx})
+    md = MarkdownIt("commonmark", {"maxNesting": _DEEPEST, "html": not flavour.mdx})
     md.enable(["table", "strikethrough"])
     md.options["tasklists"] = True
     md.options["strikethrough_single_tilde"] = True
@@ -116,7 +123,9 @@ class _Builder:
                 case "html_inline" | "html_block":
                     self._html(token)
                 case "container_directive_open":
-                    self._push(self._directive("#container", container_directive(token.info) or Directive("")))
+                    self._push(
+                        self._directive("#container", container_directive(token.info) or Directive(""))
+                    )
                 case "leaf_directive" | "text_directive":
                     self._append(self._directive(f"#{token.type}", token.meta["directive"]))
                 case kind if kind in _LEAVES:
@@ -177,7 +186,9 @@ class _Builder:
 
     def _directive(self, name: str, directive: Directive) -> Element:
         label = Element("#label", markdown=True)
-        label.children = self._apart(self._md.parseInline(directive.title, self._env)) if directive.title else []
+        label.children = (
+            self._apart(self._md.parseInline(directive.title, self._env)) if directive.title else []
+        )
         bare = not directive.title and not directive.braces
         attributes = {"name": directive.name, "bare": "yes" if bare else ""}
         return Element(name, attributes, [label], markdown=True, block=name != "#text_directive")
@@ -187,12 +198,16 @@ _LEAVES: Mapping[str, Callable[[Token], Element]] = {
     "hr": lambda _: Element("hr", markdown=True, block=True),
     "hardbreak": lambda _: Element("br", markdown=True),
     "code_inline": lambda token: Element("code", children=[token.content], markdown=True),
-    "fence": lambda token: Element("pre", {"info": token.info.strip()}, [token.content], markdown=True, block=True),
+    "fence": lambda token: Element(
+        "pre", {"info": token.info.strip()}, [token.content], markdown=True, block=True
+    ),
     "code_block": lambda token: Element("pre", {}, [token.content], markdown=True, block=True),
     "math_inline": lambda token: Element("#math", {"mark": token.markup}, [token.content], markdown=True),
     "math_inline_double": lambda token: Element("#math", {"mark": "$$"}, [token.content], markdown=True),
     "math_block": lambda token: Element("#math", {"mark": "$$"}, [token.content], markdown=True, block=True),
-    "mdx_expression": lambda token: Element("#expression", block=token.block, expression=token.meta["expression"]),
+    "mdx_expression": lambda token: Element(
+        "#expression", block=token.block, expression=token.meta["expression"]
+    ),
     "footnote_ref": lambda token: Element("#reference", {"number": str(token.meta["id"] + 1)}, markdown=True),
     "footnote_anchor": lambda _: Element("#back", markdown=True),
 }

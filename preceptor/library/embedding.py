@@ -13,7 +13,7 @@ import hashlib
 import importlib
 import os
 import re
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from difflib import get_close_matches
@@ -43,9 +43,11 @@ _BATCH = 16
 """Most texts in one call of the model: 256 of them take 2.75 GB and are slower."""
 _WINDOW = 16
 """Batches for each thread whose texts are sorted by length together, so that little padding is computed."""
-_UNKNOWN = {"[UNK]", "<unk>"}
-_LETTER = re.compile(r"\b[^\W\d_]\b")
-"""A word of one letter, which every model can read."""
+_is_english = re.compile(r"-en(-|$)|all-minilm", re.IGNORECASE).search
+_words = re.compile(r"[^\W\d_]{2,}").findall
+_ENGLISH = 0.8
+"""Of the letters of an English text: the share that is known, a word in n pieces counted for 1/n."""
+_UNKNOWN = "[UNK]"
 _HUB_SECONDS = 1.5
 """How long the hub may take to say that it is there; fastembed alone would try for 39 s."""
 
@@ -124,19 +126,27 @@ class DenseEmbedder:
         return vector
 
     def reading(self, text: str) -> float:
-        """How well the model reads the script of a text: 1 when it knows its words, 0 when it has to spell them.
+        """How well the model reads the language of a text: 1 when it knows its words, 0 when it spells them.
 
-        A model spells what it was not trained on letter by letter, or cannot even do that; its vectors then say
-        nothing, and say it with high cosines.
+        An English model takes words that it was not trained on letter by letter, or not at all; its vectors then
+        say little, and say it with high cosines. Of models for other languages this is not known: 1.
         """
-        text = _LETTER.sub("", cleaned(text))
-        encoded = self.tokenizer.encode(text, add_special_tokens=False)
-        pieces = [
-            0 if token in _UNKNOWN else sum(map(str.isalpha, text[start:end]))
-            for token, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True)
-            if any(map(str.isalpha, text[start:end]))
-        ]
-        return min(max(sum(pieces) / len(pieces) - 1, 0.0), 1.0) if pieces else 1.0
+        if not _is_english(self.model):
+            return 1.0
+        words = _words(cleaned(text))
+        if not words:
+            return 1.0
+        encoded = self.tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+        pieces = Counter(encoded.word_ids)
+        unknown = {
+            place for place, token in zip(encoded.word_ids, encoded.tokens, strict=True) if token == _UNKNOWN
+        }
+        known = sum(
+            len(word) / pieces[place]
+            for place, word in enumerate(words)
+            if 0 < pieces[place] < len(word) and place not in unknown
+        )
+        return min(known / sum(map(len, words)) / _ENGLISH, 1.0)
 
     def passages(self, texts: Iterable[str], *, batch_size: int = _BATCH) -> Iterator[Vector]:
         """The vectors of passages in the order of `texts`, made by all threads.

@@ -3,8 +3,8 @@
 Both halves are read as evidence on one scale, that of log-odds: a BM25 score is a sum of log-odds by its
 derivation, and a cosine becomes one when it is divided by the temperature at which the embedding model was
 trained. So no half is stretched to the other's range: where its scores hardly differ, it has little say.
-Two things make a half worth less than its scores: a question in a script that the embedding model can only
-spell, and a BM25 match that covers little of the question. What was tried is in decision 0004.
+Two things make a half worth less than its scores: words that the embedding model has to spell, and a BM25
+match that covers little of the question. What was tried is in decision 0004.
 """
 
 import math
@@ -12,9 +12,9 @@ import math
 from preceptor.library.passage import Hit
 from preceptor.library.protocol import Candidates
 
-_COSINE = 40.0
+_COSINE = 45.0
 """Log-odds of one unit of cosine: 1 / temperature."""
-_PER_TOKEN = 1.0
+_PER_TOKEN = 1.5
 """BM25 score per token of the question at which a match counts for half."""
 
 _RELEVANCE_OF_COSINE = 14.0
@@ -32,7 +32,7 @@ def fuse(candidates: Candidates, *, tokens: int, reading: float = 1.0, limit: in
     Args:
         candidates: What the two halves found.
         tokens: Different BM25 tokens of the question.
-        reading: How well the embedding model reads the question's script, in [0, 1].
+        reading: How well the embedding model reads the question's language, in [0, 1].
         limit: Hits at most; default: all.
 
     Returns:

@@ -44,12 +44,14 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+VISIBLE = r"[^\s\x85]"
+"""What is no space to anybody, as a regular expression; whether U+0085 belongs to `\\s` differs."""
 Whole = BeforeValidator(_whole)
 """For an `int`, after its bounds."""
 
 _Question = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=2, pattern=r"\S[\s\S]*\S"),
+    StringConstraints(strip_whitespace=True, min_length=2, pattern=rf"{VISIBLE}[\s\S]*{VISIBLE}"),
     AfterValidator(not_too_long),
 ]
 _Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]

@@ -20,13 +20,13 @@ from pydantic import (
 )
 
 from preceptor.agents.answer import Question
-from preceptor.server.contract import ErrorBody, RequestBody, Whole, not_too_long
+from preceptor.server.contract import VISIBLE, ErrorBody, RequestBody, Whole, not_too_long
 
 MODEL = "preceptor"
 """The model that searches every open book; `preceptor/BOOK` is the one that searches this book alone."""
 
 _OUR_LINK = re.compile(r"\s*\[\[\d{1,3}\]\]\([^()\s]*\)")
-_Text = Annotated[str, StringConstraints(pattern=r"\S")]
+_Text = Annotated[str, StringConstraints(pattern=VISIBLE)]
 _Short = Annotated[str, StringConstraints(max_length=500)]
 
 

@@ -19,7 +19,10 @@ _RATINGS = {1: "👍", -1: "👎"}
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:
     """The list of runs."""
-    shown = Table("trace", "when", "took", "tutor", "tools", "question", box=None, header_style="bold")
+    shown = Table(box=None, header_style="bold", expand=True)
+    for title in ("trace", "when", "took", "tutor", "tools"):
+        shown.add_column(title, no_wrap=True)
+    shown.add_column("question", no_wrap=True, ratio=1)
     for run in runs:
         shown.add_row(
             Text(run.trace_id[:_SHORT_ID], style="cyan"),
@@ -27,7 +30,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
             Text(_took(_ms(run))),
             Text(run.provider or (run.agents[-1] if run.agents else "–")),
             Text(str(len(run.tools))),
-            Text(line(run.question or "", 60)) + _outcome(run),
+            _outcome(run) + Text(line(run.question or "")),
         )
     return shown
 
@@ -86,13 +89,22 @@ def _gist(said: Any) -> Any:
             parts: list[Any] = [_gist(part) for part in said]
             return "; ".join(part if isinstance(part, str) else line(part) for part in parts)
         case {"name": str(name), "arguments": arguments}:
-            return f"{name}({arguments})"
+            return f"{name}({_gist(arguments)})"
         case {"function": call} | {"tool_calls": [_, *_] as call} | {"content": call} if call:
             return _gist(call)
         case {"text": text} | {"output": text}:
             return _gist(text)
+        case str() if "\\u" in said:  # JSON, whose writer escaped every letter that is not Latin
+            return _unescaped(said)
         case _:
             return said
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except ValueError:
+        return text
 
 
 def _named(name: str, value: object) -> Text:
@@ -102,11 +114,11 @@ def _named(name: str, value: object) -> Text:
 def _outcome(run: RunSummary) -> Text:
     marks = Text()
     for left in run.failover:
-        marks.append(f"  {line(left.get('from'), 20)}: {line(left.get('reason'), 30)}", style="yellow")
+        marks.append(f"{line(left.get('from'), 20)}: {line(left.get('reason'), 30)}  ", style="yellow")
     if run.error:
-        marks.append(f"  {line(run.error, 40)}", style="red")
+        marks.append(f"{line(run.error, 40)}  ", style="red")
     if run.rating in _RATINGS:
-        marks.append(f"  {_RATINGS[run.rating]}")
+        marks.append(f"{_RATINGS[run.rating]}  ")
     return marks
 
 

@@ -1,43 +1,25 @@
 """Who may ask, who may look, and what a browser is told."""
 
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 from starlette.testclient import TestClient
 
 from preceptor.errors import SettingsError
-from preceptor.server import create_app
 from preceptor.settings import Settings, load_settings
 from tests.sample import sample_settings
+from tests.server.inside import HERE, asking
 
 READER, OTHER_READER, OPERATOR = (
     "reader-key-of-16-or-more",
     "another-reader-key-here",
     "operator-key-of-16-or-more",
 )
-HERE = ("127.0.0.1", 50_000)
 ELSEWHERE = ("203.0.113.9", 50_000)
-
-
-@asynccontextmanager
-async def asking(
-    settings: Settings, *, client: tuple[str, int] = HERE, host: str = "127.0.0.1:8000"
-) -> AsyncGenerator[AsyncClient]:
-    """A client at an address, of a service that calls itself by a name."""
-    app = create_app(settings)
-    async with app.router.lifespan_context(app) as state:
-
-        async def with_state(scope: Any, receive: Any, send: Any) -> None:
-            await app({**scope, "state": dict(state or {})}, receive, send)
-
-        transport = ASGITransport(with_state, client=client)  # pyright: ignore[reportArgumentType]
-        async with AsyncClient(transport=transport, base_url=f"http://{host}") as opened:
-            yield opened
 
 
 def settings_with(index: Path, folder: Path, **server: Any) -> Settings:

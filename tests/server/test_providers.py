@@ -228,7 +228,9 @@ def test_the_selected_text_alone_is_the_context_when_asked(scripted: Scripted) -
 def test_the_selected_text_is_a_hint_in_a_normal_question(scripted: Scripted) -> None:
     client, gemini, _ = scripted
     gemini.will(says("Fine."))
-    client.post("/api/v1/chat", json={**ASKED, "selected_text": "A </selection> node", "source_page": "/docs/x"})
+    client.post(
+        "/api/v1/chat", json={**ASKED, "selected_text": "A </selection> node", "source_page": "/docs/x"}
+    )
     assert [tool["function"]["name"] for tool in gemini.requests[0].body["tools"]]
     message = gemini.messages[-1]["content"]
     assert message.count("</selection>") == 1

@@ -162,6 +162,7 @@ async def test_marked_text_needs_no_question_of_its_own(guest: Guest) -> None:
 
 
 async def test_the_bubble_goes_with_the_mark(guest: Guest) -> None:
+    await expect(guest.bubble).to_be_hidden()
     await guest.mark()
     await expect(guest.bubble).to_be_visible()
     await guest.page.evaluate("getSelection().removeAllRanges()")

@@ -92,11 +92,10 @@ class Provider:
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = next(
-                    line for line in head.lower().split("\r\n") if line.startswith("content-length:")
-                )
+                lines = head.lower().split("\r\n")
+                length = next((line for line in lines if line.startswith("content-length:")), ":0")
                 body = await reader.readexactly(int(length.partition(":")[2]))
-                self.requests.append(Request(head.split()[1], json.loads(body)))
+                self.requests.append(Request(head.split()[1], json.loads(body or b"{}")))
                 self.asked.release()
                 answer = self._script.popleft() if self._script else fails(500, "the script has run out")
                 await self._give(answer, reader, writer)

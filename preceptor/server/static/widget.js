@@ -168,7 +168,7 @@ class Widget {
     ).filter((element) => element.checkVisibility());
     const edge = event.shiftKey ? stops[0] : stops.at(-1);
     if (this._panel.getRootNode().activeElement !== edge) return;
-
+    event.preventDefault();
     (event.shiftKey ? stops.at(-1) : stops[0]).focus();
   }
 

@@ -1,0 +1,77 @@
+"""The light Markdown that passages are written in: what a reader sees, and no more marks than it needs."""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+LINE_BREAK = "\v"
+"""Stands for `<br>` in text that is not tidied yet."""
+
+_CODE_TITLE = re.compile(r"\btitle=(?P<quote>[\"'])(?P<title>.*?)(?<!\\)(?P=quote)")
+_LANGUAGE = re.compile(r"(?!title=)[^\s{]+")
+_LINE_RANGE = re.compile(r"\{[\d,-]+\}")
+_MAGIC_COMMENT = re.compile(
+    r"^[ \t]*(?://|#|/\*|\{\s*/\*|<!--|%|--|;|REM|')[ \t]*highlight-(?:next-line|start|end)\b[^\n]*(?:\n|\Z)",
+    re.MULTILINE,
+)
+_INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b\u2060\ufeff\ud800-\udfff]")
+_BACKTICKS = re.compile(r"`+")
+_SHORTCODE = re.compile(r":[\w+-]+:")
+
+
+def tidy(text: str) -> str:
+    """The text without what cannot be seen, and with white space as a browser shows it."""
+    lines = (" ".join(line.split()) for line in _INVISIBLE.sub("", text).split(LINE_BREAK))
+    return "\n".join(filter(None, lines))
+
+
+def with_emoji(text: str) -> str:
+    """The text with `:shortcodes:` as the emoji they name."""
+    return _SHORTCODE.sub(lambda match: _emoji(match[0]), text) if text.count(":") > 1 else text
+
+
+def inline_code(text: str) -> str:
+    """Code in a line, between as many backticks as it needs; nothing when there is none."""
+    text = " ".join(text.split())
+    if not text:
+        return ""
+    fence = "`" * (_longest_run(text) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def fenced_code(code: str, info: str) -> str:
+    """A code block with its language and title; nothing when there is no code.
+
+    Args:
+        code: As written; Docusaurus' comments that only mark lines are left out.
+        info: What stands after the fence in the source: language, `title="…"` and more.
+    """
+    if "highlight-" in code and not _LINE_RANGE.search(info):
+        code = _MAGIC_COMMENT.sub("", code)
+    code = _INVISIBLE.sub("", code).strip("\n").rstrip()
+    if not code.strip():
+        return ""
+    language = _LANGUAGE.match(info)
+    title = _CODE_TITLE.search(info)
+    about = [language[0] if language else "", f'title="{title["title"]}"' if title and title["title"] else ""]
+    fence = "`" * max(3, _longest_run(code) + 1)
+    return f"{fence}{' '.join(filter(None, about))}\n{code}\n{fence}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first row is its header."""
+    columns = max(map(len, rows))
+    lines = [" | ".join(["", *row, *[""] * (columns - len(row)), ""]).strip() for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * columns, *lines[1:]])
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, _BACKTICKS.findall(text)), default=0)
+
+
+@lru_cache
+def _emoji(shortcode: str) -> str:
+    from emoji import emojize  # its tables take a third of a second to load, and few pages need them
+
+    return emojize(shortcode, language="alias")

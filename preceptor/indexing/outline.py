@@ -1,0 +1,59 @@
+"""The sections of a page as they come into being: each heading begins one, each block goes to the last."""
+
+from dataclasses import dataclass, field
+
+from preceptor.indexing.page import Block, BlockKind, PageSection
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of the rendered page."""
+
+    level: int
+    id: str
+    """Empty where the site gives none."""
+    text: str
+
+
+@dataclass(slots=True)
+class _Section:
+    heading: Heading
+    path: tuple[str, ...]
+    blocks: list[Block] = field(default_factory=list[Block])
+
+
+class Outline:
+    """Headings and sections of one page."""
+
+    def __init__(self) -> None:
+        self.headings: list[Heading] = []
+        self._sections = [_Section(Heading(0, "", ""), ())]
+        self._above: list[Heading] = []
+
+    @property
+    def sections(self) -> tuple[PageSection, ...]:
+        """All sections so far, the one above the first heading included."""
+        return tuple(
+            PageSection(section.heading.id, section.heading.text, section.path, tuple(section.blocks))
+            for section in self._sections
+        )
+
+    @property
+    def blocks(self) -> list[Block]:
+        """Those of the last section."""
+        return self._sections[-1].blocks
+
+    def begin(self, heading: Heading, *, is_title: bool = False) -> None:
+        """A heading begins a section; the page's title is on the path of no other one."""
+        self.headings.append(heading)
+        while self._above and self._above[-1].level >= heading.level:
+            self._above.pop()
+        path = (*(above.text for above in self._above), heading.text)
+        if not is_title:
+            self._above.append(heading)
+        self._sections.append(_Section(heading, tuple(filter(None, path))))
+
+    def add(self, text: str, *, kind: BlockKind = "prose", lead: bool = False) -> None:
+        """A block of the last section; no text is none."""
+        if text:
+            self.blocks.append(Block(text, kind, lead))

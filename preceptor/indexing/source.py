@@ -1,0 +1,102 @@
+"""One file of a page: its tree, and what its expressions and components refer to."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from preceptor.indexing.anchors import Anchors
+from preceptor.indexing.jsx import Bindings, Expression
+from preceptor.indexing.tree import HEADINGS, Element
+
+_CODE = re.compile(r"=>|[(`'\"?;]|&&|\|\||\.\.\.|</?[A-Za-z>]|^\s*[\w$]+(?:\.[\w$]+)+\s*$")
+_DEFINED = frozenset(
+    {"props", "frontMatter", "contentTitle", "toc", "metadata", "assets", "Math", "React", "undefined"}
+)
+_MEMBER = re.compile(r"(?P<object>frontMatter|props)\.(?P<name>[\w$]+)")
+_IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file's tree with what its expressions and components refer to."""
+
+    tree: Element
+    bindings: Bindings
+    front: Mapping[str, Any]
+    anchors: Anchors
+    """Gives the ids of this file's headings: a partial counts its own repeats."""
+    load: "Callable[[str], Source | None]"
+    """Reads the Markdown file that an import names, as seen from this file."""
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What a partial was given."""
+
+    def partial(self, component: str) -> "Source | None":
+        """The Markdown file that this component is; None when it is another kind of component."""
+        path = self.bindings.imports.get(component, "")
+        return self.load(path) if path.endswith((".md", ".mdx")) else None
+
+    def value(self, expression: Expression, *, alone: bool) -> str:
+        """What an expression shows: a string, an exported constant, a property; nothing when it is other code.
+
+        Braces around what is no code stay as they are: MDX would refuse the page, and other generators show them.
+
+        Args:
+            expression: What stands in braces.
+            alone: Whether it has its lines to itself.
+        """
+        if expression.literal is not None:
+            return expression.literal
+        code = expression.code.strip()
+        if code in self.bindings.constants:
+            return self.bindings.constants[code]
+        member = _MEMBER.fullmatch(code)
+        if member:
+            values = self.front if member["object"] == "frontMatter" else self.properties
+            value = values.get(member["name"])
+            return value if isinstance(value, str) else ""
+        defined = _DEFINED | self.bindings.names
+        if (
+            alone
+            or expression.is_comment
+            or _CODE.search(code)
+            or not defined.isdisjoint(_IDENTIFIER.findall(code))
+        ):
+            return ""
+        return f"{{{expression.code}}}"
+
+
+def title_heading(tree: Element) -> Element | None:
+    """The heading that is the page's title: of level 1, the first heading, above the first rule, made by Markdown."""
+    for element in _made_by_markdown(tree):
+        if element.name == "hr" or element.name in HEADINGS:
+            return element if element.name == "h1" else None
+    return None
+
+
+def _made_by_markdown(tree: Element) -> Iterator[Element]:
+    for child in tree.children:
+        if isinstance(child, Element):
+            if child.markdown:
+                yield child
+            yield from _made_by_markdown(child)
+
+
+def slug_text(node: Element | str) -> str:
+    """The text that Docusaurus makes a heading's id of: alternative texts, code and shortcodes as written."""
+    if isinstance(node, str):
+        return node
+    if node.expression:
+        return node.expression.code
+    if node.name == "img" and not node.markdown:
+        return ""
+    return "".join(map(slug_text, node.children))
+
+
+def verbatim(node: Element | str) -> str:
+    """Code as it stands in an element, strings in braces included."""
+    if isinstance(node, str):
+        return node
+    if node.expression:
+        return node.expression.literal or ""
+    return "\n" if node.name == "br" else "".join(map(verbatim, node.children))
