@@ -458,7 +458,7 @@ def evaluate(
     """Run the cases of a book: is the right section found and cited, is what is not in the book declined?
 
     Without options: the sample book and its cases, without any key. Exit code 1 when a threshold of
-    `[evaluation]` is missed or the index is empty.
+    `[evaluation]` is missed, the index is empty, or the newer of two compared reports is worse.
     """
     from rich.console import Console
 
@@ -468,7 +468,12 @@ def evaluate(
 
     if compare is not None:
         comparison = compared(Report.load(compare[0]), Report.load(compare[1]))
-        Console().print(render_comparison(comparison))
+        if as_json:
+            typer.echo(comparison.to_json())
+        else:
+            Console().print(render_comparison(comparison))
+        if comparison.regressed:
+            raise typer.Exit(1)
         return
     sample = {} if cases else {"book": _SAMPLE, "index": {"collection": "demo"}}
     settings = load_settings(

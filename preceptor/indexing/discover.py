@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,6 +26,8 @@ from preceptor.settings import BookSettings, SiteSettings
 logger = logging.getLogger(__name__)
 
 _SUFFIXES = {"docusaurus": (".md", ".mdx"), "plain": (".md", ".mdx", ".markdown")}
+CONVERTED = {".pdf": "pypdf", ".html": "markdownify", ".htm": "markdownify", ".ipynb": "nbformat"}
+"""Suffixes of pages in other formats, and the library that reads each (see `formats`)."""
 _NOT_PAGES = re.compile(
     r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)"
 )
@@ -152,11 +155,10 @@ def _docs_folder(source: Path, site: SiteSettings) -> Path:
     return next(inside, source)
 
 
-def _files(docs: Path, site: SiteSettings) -> Iterator[Path]:
-    """Files with a page's suffix, hidden ones and those of tools left out; links are followed once."""
-    suffixes = _SUFFIXES.get(site.preset, _SUFFIXES["plain"])
+def files_below(top: Path) -> Iterator[Path]:
+    """Every file in a folder, hidden ones and those of tools left out; links are followed once."""
     seen: set[str] = set()
-    for folder, folders, names in os.walk(docs, followlinks=True):
+    for folder, folders, names in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()
@@ -169,10 +171,13 @@ def _files(docs: Path, site: SiteSettings) -> Iterator[Path]:
             and name != "node_modules"
             and not _holds_translations(Path(folder, name))
         )
-        for name in names:
-            path = Path(folder, name)
-            if not name.startswith(".") and path.suffix in suffixes and path.is_file():
-                yield path
+        yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def _files(docs: Path, site: SiteSettings) -> Iterator[Path]:
+    """Files with a page's suffix."""
+    suffixes = {*_SUFFIXES.get(site.preset, _SUFFIXES["plain"]), *CONVERTED}
+    return (path for path in files_below(docs) if path.suffix in suffixes and path.is_file())
 
 
 def _holds_translations(folder: Path) -> bool:
@@ -186,8 +191,9 @@ def _look(path: Path, source: Path, docs: Path, site: SiteSettings) -> _Found:
     place = Place(below, relative)
     front, title = FrontMatter(), ""
     try:
-        front, body = split_front_matter(read_text(path, below), below)
-        title = front.sidebar_label or front.title or content_title(body) or ""
+        if path.suffix not in CONVERTED:
+            front, body = split_front_matter(read_text(path, below), below)
+            title = front.sidebar_label or front.title or content_title(body) or ""
     except PageUnreadable as error:  # it is reported when the page is read
         logger.debug("%s", error)
     status, reason = _status(place, front, site, at_root=docs == source)
@@ -206,6 +212,8 @@ def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bo
         return "partial", "`site.exclude` names it"
     if site.preset == "mdbook" and place.relative == "SUMMARY.md":
         return "partial", "it is the table of contents"
+    if path.suffix in CONVERTED and not find_spec(CONVERTED[path.suffix]):
+        return "partial", f"`pip install 'preceptor[formats]'` reads {path.suffix[1:].upper()} files"
     if at_root and not place.folders and _NOT_PAGES.fullmatch(place.relative):
         return "partial", "it is about the repository, not of the book"
     if front.draft:

@@ -51,6 +51,7 @@ class Page:
     """Id of the chapter: path below the docs folder, without number prefixes and suffix."""
     title: str
     url: str
+    """As the site generator has it, not encoded; a passage's is safe in a link."""
     breadcrumb: tuple[str, ...]
     """Labels of the folders above it (modules), outermost first."""
     position: int

@@ -45,7 +45,7 @@ class Place:
 
 
 def page_url(site: SiteSettings, place: Place, front: FrontMatter) -> str:
-    """The page's link: `site.url`, then the path that the site generator gives it."""
+    """The page's address: `site.url`, then the path that the site generator gives it, not encoded."""
     if site.preset == "plain":
         path = join(site.base_url, place.source)
     elif site.preset == "mdbook":
@@ -54,7 +54,7 @@ def page_url(site: SiteSettings, place: Place, front: FrontMatter) -> str:
         path = join(site.base_url, _mkdocs_path(place))
     else:
         path = _trailing_slash(site, permalink(site, place, front))
-    return site.url.rstrip("/") + link_safe(path)
+    return site.url.rstrip("/") + path
 
 
 def permalink(site: SiteSettings, place: Place, front: FrontMatter) -> str:

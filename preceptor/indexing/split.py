@@ -63,7 +63,7 @@ def passages(
                     chapter=page.chapter,
                     title=page.title,
                     breadcrumb=breadcrumb,
-                    url=page.url + (f"#{link_safe(section.anchor)}" if section.anchor else ""),
+                    url=link_safe(page.url) + (f"#{link_safe(section.anchor)}" if section.anchor else ""),
                     anchor=section.anchor,
                     heading=section.heading,
                     position=page.position,

@@ -186,9 +186,9 @@ class _Builder:
 
     def _directive(self, name: str, directive: Directive) -> Element:
         label = Element("#label", markdown=True)
-        label.children = (
-            self._apart(self._md.parseInline(directive.title, self._env)) if directive.title else []
-        )
+        if directive.title:  # in an environment without footnotes: they would be appended to it
+            env = {"references": self._env.get("references", {})}
+            label.children = self._apart(self._md.parseInline(directive.title, env))
         bare = not directive.title and not directive.braces
         attributes = {"name": directive.name, "bare": "yes" if bare else ""}
         return Element(name, attributes, [label], markdown=True, block=name != "#text_directive")

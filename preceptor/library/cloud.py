@@ -50,6 +50,12 @@ class QdrantCloud:
         """Return when it answers and the key is good; raise the named error else."""
         await self._connection.read("list collections", self._connection.client.get_collections)
 
+    async def verify_writable(self, collection: str) -> None:
+        """Return when the key may write and nobody else is writing, see `Engine.verify_writable`."""
+        await self._versions(collection)
+        async with CloudLock(self._connection, collection).held():
+            pass
+
     async def collections(self) -> Sequence[str]:
         """Names of the books' collections, sorted."""
         return await self._connection.collections()

@@ -42,6 +42,10 @@ class Embedded:
         """
         await self._reading.run(self._verify)
 
+    async def verify_writable(self, collection: str) -> None:
+        """Return when nobody else is writing the collection, see `Engine.verify_writable`."""
+        await self._reading.run(partial(self._verify_writable, self._versions(collection)))
+
     async def collections(self) -> Sequence[str]:
         """Names of the books' collections, sorted."""
         return await self._reading.run(partial(collections, self._path))
@@ -99,6 +103,10 @@ class Embedded:
         path = self._path
         if path.exists() and not (path.is_dir() and os.access(path, os.R_OK | os.W_OK | os.X_OK)):
             raise IndexFolderUnusable(path, "it is not a folder that may be read and written")
+
+    def _verify_writable(self, versions: Versions) -> None:
+        with self._lock(versions.collection).held():
+            pass
 
     def _rollback(self, versions: Versions) -> IndexInfo:
         versions.stamp()

@@ -33,6 +33,8 @@ Vector = tuple[float, ...]
 
 _SHIPPED_MODEL = "BAAI/bge-small-en-v1.5"
 _SHIPPED_FOLDER = "library/models/bge-small-en-v1.5-int8"
+_SHIPPED_DIMENSIONS = 384
+_SHIPPED_LIMIT = 512
 _QUESTION_GRAPH = "questions.onnx"
 _SHIPPED_SHA256 = {
     "model_optimized.onnx": "9106520809115167557a0bcc7b235b0c940459ba789c27d5aefcd24813f21e47",
@@ -88,6 +90,7 @@ class DenseEmbedder:
                 self.model,
                 f"its files give {found} dimensions, but a model of this name has {self.dimensions}",
             )
+        self.reading("warm")
 
     def close(self) -> None:
         """Let the threads go; what has not begun is dropped."""
@@ -96,15 +99,25 @@ class DenseEmbedder:
     @property
     def dimensions(self) -> int:
         """Length of every vector."""
-        return self._of_questions.embedding_size
+        return _SHIPPED_DIMENSIONS if self._is_shipped else self._of_questions.embedding_size
+
+    @cached_property
+    def limit(self) -> int:
+        """Most tokens of a passage that the model reads, its own special tokens included."""
+        own: Any = None if self._is_shipped else self._of_questions.model
+        limit = own.tokenizer.truncation["max_length"] if own else _SHIPPED_LIMIT
+        return limit - len(self.tokenizer.encode(self._before_passage, add_special_tokens=False).ids)
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
         """The model's tokenizer without truncation and padding, for counting the tokens of any text."""
         from tokenizers import Tokenizer  # heavy: the command line starts without it
 
-        own: Any = self._of_questions.model
-        tokenizer = Tokenizer.from_str(own.tokenizer.to_str())
+        if self._is_shipped:  # without the model, which takes twenty times as long to load
+            tokenizer = Tokenizer.from_file(str(shipped(_SHIPPED_FOLDER) / "tokenizer.json"))
+        else:
+            own: Any = self._of_questions.model
+            tokenizer = Tokenizer.from_str(own.tokenizer.to_str())
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer

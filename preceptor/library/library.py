@@ -115,13 +115,13 @@ class Library:
         return [by_id[book]]
 
     async def _holder(self, chapter: str, books: Sequence["_Book"]) -> "_Book":
-        ids: list[str] = []
-        for one in books:
-            own = [chapter.id for chapter in await one.chapters()]
-            if chapter in own:
-                return one
-            ids += own
-        raise UnknownChapter(chapter, get_close_matches(chapter, ids, n=3, cutoff=0.3))
+        outlines: list[Sequence[Chapter]] = []
+        for fresh in (False, True):  # the chapter may be new
+            outlines = [await one.chapters(fresh=fresh) for one in books]
+            for one, outline in zip(books, outlines, strict=True):
+                if any(found.id == chapter for found in outline):
+                    return one
+        raise UnknownChapter(chapter, _closest(chapter, list(chain.from_iterable(outlines))))
 
 
 class _Book:
@@ -140,8 +140,8 @@ class _Book:
         found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)
         return fuse(found, tokens=len(bm25.indices), reading=reading, limit=limit)
 
-    async def chapters(self) -> Sequence[Chapter]:
-        if self._outline is None or time.monotonic() - self._outline[0] > _OUTLINE_SECONDS:
+    async def chapters(self, *, fresh: bool = False) -> Sequence[Chapter]:
+        if fresh or self._outline is None or time.monotonic() - self._outline[0] > _OUTLINE_SECONDS:
             self._outline = time.monotonic(), await self.index.chapters()
         return self._outline[1]
 
@@ -149,6 +149,15 @@ class _Book:
         if self._info is None or time.monotonic() - self._info[0] > _OUTLINE_SECONDS:
             self._info = time.monotonic(), await self.index.info()
         return self._info[1]
+
+
+def _closest(chapter: str, outline: Sequence[Chapter]) -> list[str]:
+    """Ids of the chapters whose id or title is most like what was asked for."""
+    by_name = {one.title.casefold(): one.id for one in outline} | {
+        one.id.casefold(): one.id for one in outline
+    }
+    names = get_close_matches(chapter.casefold(), by_name, n=3, cutoff=0.3)
+    return list(dict.fromkeys(by_name[name] for name in names))
 
 
 async def open_library(engine: Engine, settings: Settings) -> Library:

@@ -50,6 +50,9 @@ class IndexInfo:
     built_at: datetime
     points: int
     """Passages in it now."""
+    digest: str = ""
+    """Of the files and settings that it was made from: with the same ones there is nothing to do. Empty when a
+    page could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,15 @@ class Engine(Protocol):
 
     async def verify_connection(self) -> None:
         """Return when it answers and the key is good; raise the named error else."""
+        ...
+
+    async def verify_writable(self, collection: str) -> None:
+        """Return when the key may write and nobody else is writing the collection.
+
+        Raises:
+            IndexForbidden: The key may only read.
+            IndexLocked: Another process is writing it.
+        """
         ...
 
     async def collections(self) -> Sequence[str]:

@@ -13,7 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.errors import PreceptorError
-from preceptor.server import books, conversations, metrics, openai_api
+from preceptor.server import books, conversations, metrics, openai_api, pages
 from preceptor.server.access import OperatorOnly, ReaderKey, SecurityHeaders
 from preceptor.server.aliases import Aliases
 from preceptor.server.body_limit import BodyLimit
@@ -25,6 +25,7 @@ from preceptor.server.limits import Admission, Limits, Places, RateLimit
 from preceptor.server.log import Observed
 from preceptor.server.openapi import openapi_json
 from preceptor.server.openapi_page import openapi_page
+from preceptor.server.reader import LastResort, chapter_page
 from preceptor.settings import ServerSettings, Settings, load_settings
 from preceptor.tracing.processor import install
 
@@ -92,6 +93,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/docs", openapi_page),
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
             Route("/metrics", metrics.prometheus, middleware=operates),
+            *pages.routes(),
+            Route("/docs/", chapter_page),  # without this line the slash would lead to the page of the contract
+            LastResort("/{path:path}", chapter_page),
         ],
         middleware=_middleware(settings.server),
         exception_handlers={

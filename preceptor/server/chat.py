@@ -6,7 +6,7 @@ from itertools import count
 from pydantic import BaseModel
 from sse_starlette import ServerSentEvent
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from preceptor.agents.answer import Done, Event, NewSource, Restart, Started, Status, Token
 from preceptor.server.contract import (
@@ -60,7 +60,8 @@ async def chat(request: Request) -> Response:
     answer = await while_connected(request, run.answer())
     if answer is None:
         return Response(status_code=499)
-    return JSONResponse(ChatResponse.of(answer, asked).model_dump(mode="json", by_alias=True))
+    body = ChatResponse.of(answer, asked).model_dump_json(by_alias=True)
+    return Response(body, media_type="application/json")
 
 
 async def _stream(run: RunningAnswer, asked: ChatRequest) -> AsyncGenerator[ServerSentEvent, None]:

@@ -3,7 +3,6 @@
 Existing widgets name the same things differently; their names are aliases here and nowhere else.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -21,6 +20,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import to_json
 
 from preceptor.agents.answer import Answer, Question, Source
 from preceptor.agents.sessions import Turn
@@ -128,8 +128,9 @@ class ChatRequest(RequestBody):
     @classmethod
     def _large_is_absent(cls, value: Any) -> Any:
         try:
-            return value if len(json.dumps(value, ensure_ascii=False).encode()) <= _SMALL else None
-        except UnicodeEncodeError:  # half a surrogate pair
+            # In two lists, because an answer has it at some depth, and depth is limited.
+            return value if len(to_json([[value]])) <= _SMALL else None
+        except ValueError:  # nested too deep, or half a surrogate pair
             return None
 
     def question(self) -> Question:

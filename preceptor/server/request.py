@@ -28,7 +28,7 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
     if declared not in ("application/json", "text/json") and not declared.endswith("+json"):
         raise HTTPException(415, "The body is not declared as JSON; send `Content-Type: application/json`")
     try:
-        body = json.loads(await request.body())
+        body = json.loads(await request.body(), parse_constant=_no_number)
     except (ValueError, RecursionError):  # ValueError: also of bytes that are no text, and of huge numbers
         raise HTTPException(400, "The body is not JSON") from None
     if not isinstance(body, dict):
@@ -38,6 +38,11 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
         return kind.model_validate(body, context={"longest": preceptor.settings.server.max_question})
     except ValidationError as error:
         raise RequestInvalid(_details(error)) from None
+
+
+def _no_number(name: str) -> None:
+    """Python reads NaN and Infinity, which are no JSON."""
+    raise ValueError(name)
 
 
 def _details(error: ValidationError) -> dict[str, str]:

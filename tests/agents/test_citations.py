@@ -38,14 +38,19 @@ def passed(pieces: list[str]) -> tuple[str, list[tuple[int, str]], int]:
     """The reader's text, the sources in order, and how many markers were dropped."""
     citations = Citations(SHOWN.get)
     text: list[str] = []
+    marks: list[int] = []
     sources: list[tuple[int, str]] = []
     for out in [*map(citations.feed, pieces), citations.finish()]:
         for event in out:
             if isinstance(event, Text):
                 text.append(event.text)
+                numbers = [event.text[mark.start : mark.end] for mark in event.marks]
+                assert numbers == [f"[{mark.number}]" for mark in event.marks]
+                marks.extend(mark.number for mark in event.marks)
             else:
                 assert isinstance(event, Cited)
                 sources.append((event.number, event.hit.passage.key))
+    assert set(marks) == {number for number, _ in sources}, "a text says where its markers are"
     return "".join(text), sources, citations.unknown
 
 

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from agents.items import TResponseInputItem
 
 from preceptor.agents.session_store import SQLiteStore, open_store
 from preceptor.agents.sessions import Sessions
@@ -129,7 +130,8 @@ async def test_purging_removes_old_sessions_and_no_other(tmp_path: Path) -> None
         await new.add("new", "answer")
     with closing(sqlite3.connect(tmp_path / "sessions.db")) as file, file:
         file.execute(
-            "UPDATE agent_sessions SET updated_at = datetime('now', '-2 hours') WHERE session_id = ?", (old.session_id,)
+            "UPDATE agent_sessions SET updated_at = datetime('now', '-2 hours') WHERE session_id = ?",
+            (old.session_id,),
         )
     await store.purge()
     with closing(sqlite3.connect(tmp_path / "sessions.db")) as file:
@@ -146,7 +148,9 @@ async def test_a_session_file_stays_closed_between_turns(sessions: Sessions, tmp
 
 
 @pytest.mark.parametrize("server", ["redis", "postgres"])
-async def test_sessions_live_in_a_server_that_replicas_share(server: str, request: pytest.FixtureRequest) -> None:
+async def test_sessions_live_in_a_server_that_replicas_share(
+    server: str, request: pytest.FixtureRequest
+) -> None:
     url: str = request.getfixturevalue(f"{server}_url")
     settings = Settings.model_validate({"env": "local", "session": {"url": url}})
     one, other = (Sessions(settings.session, open_store(settings)) for _ in range(2))
@@ -169,3 +173,19 @@ def test_a_server_without_its_package_is_explained(monkeypatch: pytest.MonkeyPat
     settings = Settings.model_validate({"env": "local", "session": {"url": "redis://127.0.0.1"}})
     with pytest.raises(SettingsError, match=r"pip install 'preceptor\[redis\]'"):
         open_store(settings)
+
+
+async def test_what_a_client_brings_along_begins_a_session_and_no_more_of_it_than_is_remembered(
+    sessions: Sessions,
+) -> None:
+    said: list[TResponseInputItem] = []
+    for number in range(4):
+        said.append({"role": "user", "content": f"question {number}"})
+        said.append({"role": "assistant", "content": f"answer {number}"})
+    async with sessions.open(None, history=said) as turns:
+        assert turns.history == said[4:]
+        await turns.add("question 4", "answer 4")
+    told = [(turn.question, turn.answer, turn.sources) for turn in await sessions.turns(turns.session_id)]
+    assert told[-1] == ("question 4", "answer 4", [])
+    assert ("question 3", "answer 3", []) in told
+    assert "question 1" not in [question for question, _, _ in told]

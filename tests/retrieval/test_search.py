@@ -99,6 +99,11 @@ async def test_an_unknown_chapter_names_the_closest(robots: Library) -> None:
             await asked
 
 
+async def test_a_chapter_asked_for_by_its_title_is_the_closest(robots: Library) -> None:
+    with pytest.raises(UnknownChapter, match="Closest: `simulation/latency`"):
+        await robots.chapter("Latency")
+
+
 @pytest.mark.parametrize("query", ["", "  \n", "\u200b", "??", "😀"])
 async def test_an_empty_question_is_refused(robots: Library, query: str) -> None:
     with pytest.raises(EmptyQuery):
@@ -171,8 +176,10 @@ async def test_what_is_published_anew_is_found(tmp_path: Path, embedder: DenseEm
     await publish(tmp_path, "robots", info, passages("robots", KITCHEN), embedder)
     engine = Embedded(tmp_path)
     library = await open_library(engine, settings())
+    assert [chapter.id for chapter in await library.chapters()] == list(KITCHEN)
     await publish(tmp_path, "robots", info, passages("robots", ROBOTS), embedder)
     assert (await library.search("What is a node?"))[0].passage.chapter == "middleware/nodes"
+    assert (await library.chapter("simulation/isaac"))[0].title == "Isaac"
     assert [info.points for info in await library.verify()] == [len(ROBOTS)]
     await library.close()
     await engine.close()

@@ -151,10 +151,32 @@ def test_what_existing_widgets_send_is_answered(client: TestClient, payload: Jso
     assert response.json()["answer"]
 
 
+@pytest.mark.parametrize("depth", [100, *range(249, 258), *range(300, 1000, 50), 5000])
+def test_brackets_in_brackets_are_answered_or_refused(client: TestClient, depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    for streamed in ("true", "false"):
+        content = (
+            f'{{"content": "{ROS}", "query_id": {nested}, "user_context": {nested}, "stream": {streamed}}}'
+        )
+        response = client.post(ASK, content=content, headers={"Content-Type": "application/json"})
+        assert response.status_code in (200, 400), response.text
+        assert "INTERNAL_ERROR" not in response.text
+
+
+def test_a_number_beyond_all_bounds_does_no_harm(client: TestClient) -> None:
+    for streamed in ("true", "false"):
+        content = (
+            f'{{"content": "What is ROS 2?", "query_id": 1e999, "timestamp": -1e999, "stream": {streamed}}}'
+        )
+        response = client.post(ASK, content=content, headers={"Content-Type": "application/json"})
+        assert response.status_code == 200
+        body = events(response.text)[-1].data if streamed == "true" else response.json()
+        assert body["query_id"] is None
+
+
 def test_what_a_client_sends_along_is_kept_with_the_run(demo_settings: Settings) -> None:
-    with TestClient(app := create_app(demo_settings)) as client:
+    with TestClient(create_app(demo_settings)) as client:
         body = client.post(ASK, json={"content": ROS, "query_id": "q-1", "user_context": {"level": 2}}).json()
-        del app
         traces = client.app_state["preceptor"].traces
         traces.flush()
         facts = traces.run(body["trace_id"]).facts
@@ -219,6 +241,8 @@ def test_the_longest_question_is_a_setting(sample_index: Path, tmp_path: Path) -
         '"text"',
         "null",
         "[" * 50_000,
+        '{"content": "What is ROS 2?", "query_id": NaN}',
+        '{"content": "What is ROS 2?", "query_id": -Infinity}',
         '{"content": ' + "1" * 5000 + "}",
     ],
 )
@@ -256,7 +280,8 @@ def test_another_method_or_path_is_told_with_the_contracts_object(client: TestCl
     response = client.get(ASK)
     error_of(response, 405, "METHOD_NOT_ALLOWED")
     assert response.headers["allow"] == "POST"
-    error_of(client.get("/api/v1/nothing"), 404, "NOT_FOUND")
+    for method in ("GET", "POST", "DELETE"):
+        error_of(client.request(method, "/api/v1/nothing"), 404, "NOT_FOUND")
 
 
 # Streams

@@ -104,9 +104,7 @@ async def test_the_usage_is_that_of_all_calls_of_the_run(tutored: AsyncOpenAI, g
     ) == (10, 5, 15)
 
 
-async def test_numbers_in_code_are_no_references(
-    tutored: AsyncOpenAI, gemini: Provider, sample_index: Path
-) -> None:
+async def test_numbers_in_code_are_no_references(tutored: AsyncOpenAI, gemini: Provider) -> None:
     key = await key_of_ros(tutored)
     gemini.will(
         calls(call("search_textbook", {"query": ROS}, index=0, id="1"), finish="tool_calls"),
@@ -327,8 +325,9 @@ async def test_an_answer_that_begins_anew_says_so_and_its_links_are_right(
 async def test_what_cannot_be_done_is_refused_and_named(
     client: AsyncOpenAI, change: dict[str, Any], param: str
 ) -> None:
+    body: dict[str, Any] = {"model": "preceptor", "messages": ASKED, **change}
     with pytest.raises(openai.BadRequestError) as caught:
-        await client.chat.completions.create(**{"model": "preceptor", "messages": ASKED, **change})
+        await client.chat.completions.create(**body)
     assert caught.value.type == "invalid_request_error"
     assert caught.value.code == "VALIDATION_ERROR"
     assert caught.value.param == param

@@ -117,13 +117,11 @@ def test_every_example_of_the_page_works(client: TestClient) -> None:
 def test_the_service_keeps_to_its_document(demo_settings: Settings, tmp_path: Path) -> None:
     """Schemathesis sends what the document allows and what it does not, and follows its links."""
     with served(demo_settings) as url:
+        command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"]
+        options = ["--max-examples=10", "--seed=1", "--no-color"]
         found = subprocess.run(
-            [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--max-examples=10", "--seed=1", "--no-color"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )  # fmt: skip
+            [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
     assert found.returncode == 0, found.stdout
     generated = re.search(r"(\d+) generated, (\d+) passed", found.stdout)
     assert generated, found.stdout

@@ -1,0 +1,113 @@
+"""A model provider of fixed delays, as a process of its own: a call of `search_textbook`, then an answer.
+
+It prints its port. The answer begins with the seconds that the provider itself held the question, both calls
+together, so that whoever reads it can tell that time from everybody else's.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from typing import Any, cast
+
+import httptools
+import uvloop
+
+Json = dict[str, Any]
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_WORDS = ("A ", "node ", "is ", "a ", "process ", "that ", "computes. ")
+
+
+class _Connection(asyncio.Protocol):
+    """One client, one request after the other."""
+
+    def __init__(self, delays: argparse.Namespace) -> None:
+        self._delays = delays
+        self._parser = httptools.HttpRequestParser(self)
+        self._body = b""
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        self._body = b""
+        self._received = time.perf_counter()
+
+    def on_body(self, data: bytes) -> None:
+        self._body += data
+
+    def on_message_complete(self) -> None:
+        messages: list[Json] = json.loads(self._body)["messages"]
+        last = messages[-1]
+        answering = (
+            self._answer(str(last["tool_call_id"])) if last["role"] == "tool" else self._call(messages)
+        )
+        self._task = asyncio.get_running_loop().create_task(answering)
+
+    async def _call(self, messages: list[Json]) -> None:
+        question = next(one["content"] for one in reversed(messages) if one["role"] == "user")
+        await asyncio.sleep(self._delays.decide)
+        held = time.perf_counter() - self._received
+        function = {"name": "search_textbook", "arguments": json.dumps({"query": question})}
+        # What it held so far comes back with the tool's result.
+        call = {"index": 0, "id": f"call_{held:.6f}", "type": "function", "function": function}
+        self._begin()
+        self._say({"role": "assistant", "tool_calls": [call]})
+        self._end("tool_calls")
+
+    async def _answer(self, call: str) -> None:
+        await asyncio.sleep(self._delays.first)
+        held = time.perf_counter() - self._received + float(call.removeprefix("call_"))
+        self._begin()
+        self._say({"role": "assistant", "content": f"{held:.6f} seconds. "})
+        for number in range(self._delays.tokens):
+            await asyncio.sleep(self._delays.gap)
+            self._say({"content": _WORDS[number % len(_WORDS)]})
+        self._end("stop")
+
+    def _begin(self) -> None:
+        self._transport.write(_HEAD)
+
+    def _say(self, delta: Json, finish: str | None = None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        self._send({"id": "1", "object": "chat.completion.chunk", "choices": [choice]})
+
+    def _end(self, finish: str) -> None:
+        self._say({}, finish)
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        self._send({"id": "1", "object": "chat.completion.chunk", "choices": [], "usage": usage})
+        self._transport.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+
+    def _send(self, body: Json) -> None:
+        data = b"data: %s\n\n" % json.dumps(body).encode()
+        self._transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+async def serve(delays: argparse.Namespace) -> None:
+    """Serve until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(delays), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--decide", type=float, default=0.0, help="seconds until it calls the tool")
+    parser.add_argument("--first", type=float, default=0.5, help="seconds until the answer's first token")
+    parser.add_argument("--tokens", type=int, default=20, help="further tokens")
+    parser.add_argument("--gap", type=float, default=0.02, help="seconds between tokens")
+    uvloop.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

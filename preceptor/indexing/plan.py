@@ -1,0 +1,47 @@
+"""The book as it is now: of every passage what tells whether it changed, and the passage itself on disk."""
+
+import json
+from collections.abc import Collection, Iterator
+from tempfile import TemporaryFile
+
+from preceptor.library.passage import Passage
+from preceptor.library.protocol import Written
+
+_ID = 36
+"""Characters of a passage's id."""
+
+
+class Plan:
+    """All passages that the index shall hold, in reading order. Close it to free the disk."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Written] = {}
+        """By passage id."""
+        self.chapter_of: dict[str, str] = {}
+        """By passage id."""
+        self.bm25_tokens = 0
+        # A book may be larger than memory, and its files may change before they are read again.
+        self._passages = TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - `close` closes it
+
+    @property
+    def avg_len(self) -> float:
+        """Mean length of a passage, in tokens of BM25."""
+        return self.bm25_tokens / len(self.wanted) if self.wanted else 0.0
+
+    def add(self, passage: Passage, *, bm25_tokens: int) -> None:
+        """Note a passage and the number of its tokens."""
+        self.wanted[passage.id] = Written.of(passage)
+        self.chapter_of[passage.id] = passage.chapter
+        self.bm25_tokens += bm25_tokens
+        self._passages.write(f"{passage.id}{json.dumps(passage.payload())}\n")
+
+    def passages(self, ids: Collection[str]) -> Iterator[Passage]:
+        """The passages with these ids, in reading order."""
+        self._passages.seek(0)
+        for line in self._passages:
+            if line[:_ID] in ids:
+                yield Passage.from_payload(line[:_ID], json.loads(line[_ID:]))
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._passages.close()

@@ -1,0 +1,76 @@
+"""A book that has no site of its own yet: its chapters at their own URLs, so that every citation opens the heading.
+
+Only while `site.url` is empty: then links begin with `/`, and on the tutor's own host they would lead nowhere. A site
+that is served under the same host answers these paths itself, before the tutor is asked.
+"""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from string import Template
+
+from markdown_it import MarkdownIt
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from preceptor.agents.preceptor import Preceptor
+from preceptor.library.passage import Chapter, Passage
+
+_TEMPLATE = Path(__file__).parent / "templates" / "chapter.html"
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+}
+
+
+class LastResort(Route):
+    """A route for paths that no other route has, not even for another method."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Weaker than any other match, so that the method that a path does not take stays a 405."""
+        match, found = super().matches(scope)
+        return (Match.PARTIAL if match is Match.FULL else Match.NONE), found
+
+
+async def chapter_page(request: Request) -> Response:
+    """The chapter whose URL this is, as the index has it."""
+    preceptor: Preceptor = request.state.preceptor
+    path = request.url.path
+    chapter = None if preceptor.settings.site.url else await _at(preceptor, path)
+    if chapter is None:
+        raise HTTPException(404)
+    _, passages = await preceptor.library.chapter(chapter.id)
+    page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(chapter.title),
+        book=escape(passages[0].breadcrumb[0]),
+        language=escape(passages[0].language),
+        text="\n".join(_sections(chapter, passages)),
+    )
+    return HTMLResponse(page, headers=_HEADERS)
+
+
+async def _at(preceptor: Preceptor, path: str) -> Chapter | None:
+    wanted = path.rstrip("/")
+    chapters = await preceptor.library.chapters()
+    return next(
+        (chapter for chapter in chapters if chapter.url.partition("#")[0].rstrip("/") == wanted), None
+    )
+
+
+def _sections(chapter: Chapter, passages: Sequence[Passage]) -> Iterator[str]:
+    """The sections as HTML: each heading with the id that its citations end in."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    yield f"<h1>{escape(chapter.title)}</h1>"
+    for (anchor, heading), group in groupby(passages, key=lambda passage: (passage.anchor, passage.heading)):
+        if heading and heading != chapter.title:
+            yield f'<h2 id="{escape(anchor)}" dir="auto">{escape(heading)}</h2>'
+        elif anchor:
+            yield f'<span id="{escape(anchor)}"></span>'
+        for passage in group:
+            yield f'<div dir="auto">{markdown.render(passage.text)}</div>'
