@@ -71,10 +71,15 @@ class SQLiteStore:
         """Name the file and how long a session lives."""
         self._path = path
         self._seconds = seconds
+        self._kept_open: sqlite3.Connection | None = None
 
     def open(self, session_id: str) -> Session:
         """The session with this id, on connections of its own."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._kept_open is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # The last connection that closes folds the write-ahead log into the file, which takes milliseconds.
+            self._kept_open = sqlite3.connect(self._path, check_same_thread=False)
+            self._kept_open.execute("PRAGMA journal_mode = WAL")  # opens the file: SQLite is lazy
         return cast("Session", SQLiteSession(session_id, self._path))
 
     async def release(self, session: Session) -> None:
@@ -89,7 +94,9 @@ class SQLiteStore:
         if not self._path.is_file():
             return
         with closing(sqlite3.connect(self._path, timeout=5)) as connection, connection:
-            tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'agent_sessions'").fetchone()
+            tables = connection.execute(
+                "SELECT count(*) FROM sqlite_master WHERE name = 'agent_sessions'"
+            ).fetchone()
             if tables[0]:
                 old = "SELECT session_id FROM agent_sessions WHERE updated_at < datetime('now', ?)"
                 age = (f"-{self._seconds} seconds",)
@@ -97,7 +104,10 @@ class SQLiteStore:
                 connection.execute(f"DELETE FROM agent_sessions WHERE session_id IN ({old})", age)  # noqa: S608
 
     async def close(self) -> None:
-        """Nothing stays open between turns."""
+        """Let go of the file."""
+        if self._kept_open is not None:
+            self._kept_open.close()
+            self._kept_open = None
 
 
 class RedisStore:
@@ -114,7 +124,9 @@ class RedisStore:
         """The session with this id, on the shared client."""
         from agents.extensions.memory import RedisSession
 
-        session = RedisSession(session_id, redis_client=self._client, key_prefix="preceptor", ttl=self._seconds)
+        session = RedisSession(
+            session_id, redis_client=self._client, key_prefix="preceptor", ttl=self._seconds
+        )
         return cast("Session", session)
 
     async def release(self, session: Session) -> None:

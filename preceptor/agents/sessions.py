@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, cast
 
@@ -55,6 +55,8 @@ class Turns:
     """Sources of the answers in `history`: a follow-up may cite them again."""
     stored: Session
     clock: Callable[[], float]
+    unwritten: list[TResponseInputItem] = field(default_factory=list["TResponseInputItem"])
+    """What a new session begins with: written together with its first turn, or alone when that fails."""
 
     async def add(self, question: str, answer: str, *, shown: Answer | None = None) -> None:
         """Write a finished turn.
@@ -71,13 +73,23 @@ class Turns:
                 "sources": [asdict(source) for source in shown.sources],
                 "response_id": shown.response_id,
             }
-        await self.stored.add_items([{"role": "user", "content": question}, cast("TResponseInputItem", said)])
+        self.unwritten.extend([{"role": "user", "content": question}, cast("TResponseInputItem", said)])
+        await self.write()
+
+    async def write(self) -> None:
+        """Write what is not written yet."""
+        items = self.unwritten.copy()
+        self.unwritten.clear()
+        if items:
+            await self.stored.add_items(items)
 
 
 class Sessions:
     """Opens sessions one at a time each."""
 
-    def __init__(self, settings: SessionSettings, store: SessionStore, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: SessionSettings, store: SessionStore, clock: Callable[[], float] = time.time
+    ) -> None:
         """Take over a store.
 
         Args:
@@ -110,8 +122,11 @@ class Sessions:
             async with self._stored(secrets.token_urlsafe(18)) as stored:
                 kept = _last_turns(list(history), self._settings.max_turns)
                 mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
-                await stored.add_items([mark, *kept])
-                yield Turns(stored.session_id, kept, [], stored, self._clock)
+                turns = Turns(stored.session_id, kept, [], stored, self._clock, unwritten=[mark, *kept])
+                try:
+                    yield turns
+                finally:
+                    await turns.write()
             return
         async with self._turn(session_id), self._stored(session_id) as stored:
             items = _last_turns(await self._items(stored), self._settings.max_turns)

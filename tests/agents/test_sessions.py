@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import AsyncGenerator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from preceptor.settings import SessionSettings, Settings
 
 
 @pytest.fixture
-def sessions(tmp_path: Path) -> Sessions:
-    return Sessions(SessionSettings(max_turns=2), SQLiteStore(tmp_path / "sessions.db", seconds=3600))
+async def sessions(tmp_path: Path) -> AsyncGenerator[Sessions, None]:
+    opened = Sessions(SessionSettings(max_turns=2), SQLiteStore(tmp_path / "sessions.db", seconds=3600))
+    yield opened
+    await opened.close()
 
 
 async def test_a_turn_is_remembered_under_an_id_that_cannot_be_guessed(sessions: Sessions) -> None:
@@ -35,10 +38,12 @@ async def test_an_unknown_session_is_refused(sessions: Sessions) -> None:
 
 
 async def test_a_turn_that_failed_leaves_the_session_valid_and_as_it_was(sessions: Sessions) -> None:
+    ids: list[str] = []
     with pytest.raises(RuntimeError):
         async with sessions.open(None) as turns:
+            ids.append(turns.session_id)
             raise RuntimeError
-    async with sessions.open(turns.session_id) as again:
+    async with sessions.open(ids[0]) as again:
         assert again.history == []
 
 
@@ -139,12 +144,23 @@ async def test_purging_removes_old_sessions_and_no_other(tmp_path: Path) -> None
     assert left == [(new.session_id,)]
 
 
-async def test_a_session_file_stays_closed_between_turns(sessions: Sessions, tmp_path: Path) -> None:
-    async with sessions.open(None) as turns:
-        await turns.add("question", "answer")
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):
-            assert descriptor.readlink() != tmp_path / "sessions.db"
+async def test_turns_leave_no_file_open_behind_them(sessions: Sessions, tmp_path: Path) -> None:
+    def open_files() -> int:
+        links = [descriptor for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
+        return sum(
+            str(descriptor.readlink()).startswith(str(tmp_path))
+            for descriptor in links
+            if descriptor.exists()
+        )
+
+    counts: list[int] = []
+    for _ in range(5):
+        async with sessions.open(None) as turns:
+            await turns.add("question", "answer")
+        counts.append(open_files())
+    assert len(set(counts)) == 1
+    await sessions.close()
+    assert open_files() == 0
 
 
 @pytest.mark.parametrize("server", ["redis", "postgres"])
@@ -169,7 +185,7 @@ async def test_sessions_live_in_a_server_that_replicas_share(
 
 
 def test_a_server_without_its_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("preceptor.agents.session_store.find_spec", lambda name: None)
+    monkeypatch.setattr("preceptor.agents.session_store.find_spec", _no_package)
     settings = Settings.model_validate({"env": "local", "session": {"url": "redis://127.0.0.1"}})
     with pytest.raises(SettingsError, match=r"pip install 'preceptor\[redis\]'"):
         open_store(settings)
@@ -189,3 +205,7 @@ async def test_what_a_client_brings_along_begins_a_session_and_no_more_of_it_tha
     assert told[-1] == ("question 4", "answer 4", [])
     assert ("question 3", "answer 3", []) in told
     assert "question 1" not in [question for question, _, _ in told]
+
+
+def _no_package(name: str) -> None:
+    """Stands for `find_spec` where nothing is installed."""
