@@ -6,7 +6,7 @@ ASK ?=
 BOOKS ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-links bench-retrieval clean
+.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-links bench-retrieval clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -47,13 +47,19 @@ docs: $(VENV)/.dev ## links, code blocks and commands of the documentation
 wheel: $(VENV)/.dev ## build the wheel and try it in a clean venv, away from the source tree
 	bash .ci/smoke-wheel
 
-bench: bench-overhead bench-coldstart ## every bench that needs no data of its own
+bench: bench-overhead bench-coldstart bench-retrieval-latency bench-load ## every bench that needs no data of its own
 
 bench-overhead: $(VENV)/.dev ## CPU of one chat over that of the bare SDK
 	$(BIN)/python bench/overhead.py
 
 bench-coldstart: $(VENV)/.dev ## time and memory until the server is ready
 	$(BIN)/python bench/coldstart.py
+
+bench-load: $(VENV)/.dev ## chats per second and latencies at 1, 20, 100 and 200 readers
+	$(BIN)/python bench/load.py
+
+bench-retrieval-latency: $(VENV)/.dev ## p50 and p95 of the whole search tool
+	$(BIN)/python bench/retrieval_latency.py
 
 bench-links: $(VENV)/.dev ## links and heading ids against real Docusaurus builds
 	$(BIN)/python bench/links.py $(BOOKS)/books/physical-ai-textbook $(BOOKS)/evalsets/docusaurus-urls/physical-ai-textbook.json \

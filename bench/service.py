@@ -56,7 +56,7 @@ def index_sample_book() -> None:
 def provider(**delays: float) -> Generator[str]:
     """A provider of fixed delays (`bench/provider.py`); gives its address."""
     arguments = [part for name, value in delays.items() for part in (f"--{name}", str(value))]
-    with _process([str(Path(__file__).parent / "provider.py"), *arguments], os.environ) as process:
+    with started([str(Path(__file__).parent / "provider.py"), *arguments], os.environ) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
 
@@ -66,7 +66,7 @@ def serving(variables: Mapping[str, str]) -> Generator[tuple[int, int]]:
     """`preceptor serve` with these variables; gives its port and its process id when it is ready."""
     arguments = ["-m", "preceptor", "serve", "--env", variables["PRECEPTOR_ENV"], "--port", "0"]
     log = PLACE / "serve.log"
-    with log.open("w+") as written, _process(arguments, variables, stderr=written.fileno()) as process:
+    with log.open("w+") as written, started(arguments, variables, stderr=written.fileno()) as process:
         with log.open() as read:
             text = ""
             while not (
@@ -79,7 +79,7 @@ def serving(variables: Mapping[str, str]) -> Generator[tuple[int, int]]:
 
 
 @contextmanager
-def _process(
+def started(
     arguments: list[str], variables: Mapping[str, str], *, stderr: int | None = None
 ) -> Generator[subprocess.Popen[str]]:
     process = subprocess.Popen(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from preceptor import __version__
-from preceptor.errors import PreceptorError
+from preceptor.errors import IndexError_, PreceptorError
 from preceptor.settings import Settings, load_settings, shipped
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from preceptor.agents.readiness import Finding
     from preceptor.evaluation.report import Report
     from preceptor.indexing.run import Progress, Summary
+    from preceptor.library.protocol import Engine
     from preceptor.tracing.store import TraceStore
 
 app = typer.Typer(
@@ -55,7 +56,8 @@ def main() -> None:
     try:
         app()
     except PreceptorError as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        typer.secho(f"Error: {told}", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("Interrupted.", err=True)
@@ -191,16 +193,20 @@ def _curl(host: str, port: int) -> str:
 
 @app.command()
 def index(
-    source: Annotated[
-        Path | None, typer.Option("--source", "-s", help="Folder of the book's Markdown pages.")
+    source: Annotated[Path | None, typer.Option("--source", "-s", help="Folder of the book's pages.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Passages embedded and written at once.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Passages written at once (1 to 256).")] = None,
-    chunk_size: Annotated[int | None, typer.Option(help="Longest passage, in tokens.")] = None,
+    chunk_size: Annotated[
+        int | None, typer.Option(min=32, max=4096, help="Longest passage, in tokens of the embedding model.")
+    ] = None,
     chunk_overlap: Annotated[
-        int | None, typer.Option(help="Tokens that neighbouring passages share.")
+        int | None, typer.Option(min=0, max=512, help="Tokens that neighbouring passages share.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the book.")] = None,
-    collection: Annotated[str | None, typer.Option(help="Where it goes; default: index.collection.")] = None,
+    collection: Annotated[
+        str | None, typer.Option(help="Where it goes, or which is meant; default: index.collection.")
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Take nothing from the index that is there.")
     ] = False,
@@ -223,6 +229,12 @@ def index(
 
     Example: `preceptor index --source my-book`
     """
+    tasks = {"init": init, "list": list_, "info": info, "rollback": rollback, "delete": delete is not None}
+    chosen = [name for name, wanted in tasks.items() if wanted]
+    if len(chosen) + (source is not None) != 1:
+        raise typer.BadParameter(
+            "give either --source BOOK or one of --init, --list, --info, --rollback, --delete"
+        )
     options = {
         "batch_size": batch_size, "chunk_size": chunk_size, "chunk_overlap": chunk_overlap, "collection": collection,
     }  # fmt: skip
@@ -231,35 +243,34 @@ def index(
         needs=() if dry_run else ("index",),
         overrides={"index": _given(options), "book": _given({"title": title})},
     )
-    tasks = {"init": init, "list": list_, "info": info, "rollback": rollback, "delete": delete is not None}
-    chosen = [name for name, wanted in tasks.items() if wanted]
-    if len(chosen) + (source is not None) != 1:
-        raise typer.BadParameter(
-            "give either --source BOOK or one of --init, --list, --info, --rollback, --delete"
-        )
     if source is None:
         told = asyncio.run(_manage(chosen[0], delete or settings.index.collection, settings))
         typer.echo(json.dumps(told, ensure_ascii=False, default=str) if as_json else _lines(told))
-        return
-    if dry_run:
+    elif dry_run:
         _dry_run(source, settings, as_json=as_json)
-        return
-    summary = _index(source, settings, quiet=quiet, rebuild=rebuild)
-    if as_json:
-        rates = {
-            "pages_per_minute": summary.pages_per_minute,
-            "passages_per_second": summary.passages_per_second,
-        }
-        typer.echo(json.dumps(asdict(summary) | rates, ensure_ascii=False))
     else:
-        typer.echo(_summary_text(summary))
+        _run_index(source, settings, quiet=quiet, rebuild=rebuild, as_json=as_json)
+
+
+def _run_index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool, as_json: bool) -> None:
+    from preceptor.indexing.report import summary_text
+
+    try:
+        summary = _index(source, settings, quiet=quiet, rebuild=rebuild)
+    except KeyboardInterrupt:
+        typer.echo(
+            "Interrupted. Readers still see the book as it was; run the same command again: it goes on where it was.",
+            err=True,
+        )
+        raise typer.Exit(130) from None
+    typer.echo(json.dumps(summary.as_json(), ensure_ascii=False) if as_json else summary_text(summary))
     if summary.failed:
         raise typer.Exit(1)
 
 
 async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, Any]":
     """Carry out one of the tasks on what is there; says what came of it."""
-    from preceptor.indexing.run import Indexing
+    from preceptor.indexing.run import prepare
     from preceptor.library import open_engine
 
     engine = open_engine(settings)
@@ -267,15 +278,23 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
         await engine.verify_connection()
         match task:
             case "list":
-                return {"where": engine.where, "collections": list(await engine.collections())}
+                names = await engine.collections()
+                return {
+                    "where": engine.where,
+                    "collections": [await _described(engine, name) for name in names],
+                }
             case "delete":
                 await engine.delete(collection)
-                return {"deleted": collection}
+                return {"deleted": collection, "where": engine.where}
             case "rollback":
-                return asdict(await engine.rollback(collection))
+                return {
+                    "collection": collection,
+                    "where": engine.where,
+                    **asdict(await engine.rollback(collection)),
+                }
             case "init":
-                await Indexing(Path(), settings).prepare(engine)
-                return {"made": collection, "where": engine.where}
+                made = await prepare(engine, settings)
+                return {"made" if made else "already there": collection, "where": engine.where}
             case _:
                 opened = await engine.open(collection)
                 try:
@@ -286,11 +305,27 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
         await engine.close()
 
 
+async def _described(engine: "Engine", collection: str) -> dict[str, Any]:
+    """One line of the list; a collection that cannot be opened says why."""
+    try:
+        opened = await engine.open(collection)
+        try:
+            found = await opened.info()
+        finally:
+            await opened.close()
+    except IndexError_ as error:
+        return {"collection": collection, "problem": str(error)}
+    return {
+        "collection": collection, "book": found.book, "title": found.title, "passages": found.points,
+        "built_at": found.built_at,
+    }  # fmt: skip
+
+
 def _lines(told: Mapping[str, Any]) -> str:
-    return "\n".join(
-        f"{name}: {', '.join(value) or 'none' if isinstance(value, list) else value}"
-        for name, value in told.items()
-    )
+    rows = told.get("collections", ())
+    lines = [f"{name}: {value}" for name, value in told.items() if name != "collections"]
+    lines += ["  ".join(map(str, row.values())) for row in rows]
+    return "\n".join(lines if rows or "collections" not in told else [*lines, "no collection yet"])
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,85 +333,33 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = False) -> "Summary":
+    from preceptor.indexing.report import progress
     from preceptor.indexing.run import Indexing
     from preceptor.library import open_engine
 
-    async def into_engine(progress: "Progress") -> "Summary":
+    async def into_engine(told: "Progress") -> "Summary":
         engine = open_engine(settings)
         try:
-            return await Indexing(source, settings, progress=progress).into(engine, rebuild=rebuild)
+            return await Indexing(source, settings, progress=told).into(engine, rebuild=rebuild)
         finally:
             await engine.close()
 
-    with _progress(quiet=quiet) as progress:
-        return asyncio.run(into_engine(progress))
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> "Generator[Progress, None, None]":
-    """A bar for each stage on a terminal, a plain line every ten pages elsewhere, nothing when quiet."""
-    if quiet:
-        yield lambda stage, done, total: None
-        return
-    if not sys.stderr.isatty():
-
-        def plain(stage: str, done: int, total: int) -> None:
-            if stage != "reading" or done % 10 == 0 or done == total:
-                typer.echo(f"{stage} {done}/{total}", err=True)
-
-        yield plain
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        stages: dict[str, TaskID] = {}
-
-        def draw(stage: str, done: int, total: int) -> None:
-            if stage not in stages:
-                stages[stage] = bars.add_task(stage, total=total)
-            bars.update(stages[stage], completed=done, total=total)
-
-        yield draw
+    with progress(quiet=quiet) as told:
+        return asyncio.run(into_engine(told))
 
 
 def _dry_run(source: Path, settings: Settings, *, as_json: bool) -> None:
+    from preceptor.indexing.report import page_json, page_text
     from preceptor.indexing.run import Indexing
 
     failed = 0
     for page, made in Indexing(source, settings).pages():
         failed += page.status == "failed"
-        if as_json:
-            passages = [
-                {"key": one.key, "anchor": one.anchor, "breadcrumb": one.breadcrumb, "text": one.text}
-                for one in made
-            ]
-            line = {
-                "source": page.source, "url": page.url, "title": page.title, "status": page.status,
-                "headings": page.headings, "passages": passages,
-            }  # fmt: skip
-            typer.echo(
-                json.dumps(line | ({"reason": page.reason} if page.reason else {}), ensure_ascii=False)
-            )
-        else:
-            typer.echo(
-                f"{page.status:9}  {page.url}  {page.source}  {len(made)} passages  {page.reason}".rstrip()
-            )
+        typer.echo(
+            json.dumps(page_json(page, made), ensure_ascii=False) if as_json else page_text(page, made)
+        )
     if failed:
         raise typer.Exit(1)
-
-
-def _summary_text(summary: "Summary") -> str:
-    lines = [
-        f"{summary.pages} pages, {summary.passages} passages in `{summary.collection}`: {summary.added} added, "
-        f"{summary.changed} changed, {summary.unchanged} unchanged, {summary.removed} removed, "
-        f"{len(summary.failed)} failed.",
-        f"{summary.seconds:.1f} s, {summary.pages_per_minute:.0f} pages/min, "
-        f"{summary.passages_per_second:.1f} passages/s, {summary.embedded} embedded, {summary.skipped} pages left "
-        "out (drafts, unlisted, partials).",
-    ]
-    return "\n".join([*lines, *(f"failed: {page}: {reason}" for page, reason in summary.failed)])
 
 
 @app.command()

@@ -9,6 +9,7 @@
     ├── EmbeddingError           the embedding model
     │   ├── EmbeddingModelUnavailable
     │   ├── EmbeddingModelDamaged
+    │   ├── PassagesTooLong
     │   └── VectorInvalid
     ├── IndexError_              the vector index, embedded or in Qdrant Cloud
     │   ├── IndexNotFound
@@ -100,9 +101,10 @@ class BookNotFound(BookError):
 class BookEmpty(BookError):
     """The folder holds no page that would be published."""
 
-    def __init__(self, source: Path, *, skipped: int = 0) -> None:
+    def __init__(self, source: Path, *, skipped: int = 0, failed: Sequence[tuple[str, str]] = ()) -> None:
         self.source = source
         drafts = f" ({skipped} drafts, partials or templates were left out)" if skipped else ""
+        drafts += "".join(f" (`{page}` cannot be read: {reason})" for page, reason in failed[:3])
         super().__init__(
             f"No page to index in `{source}`{drafts}. A book needs at least one published `.md` or `.mdx` "
             "file; for a Docusaurus site give the folder that holds `docs/`."
@@ -142,6 +144,17 @@ class EmbeddingModelDamaged(EmbeddingError):
         super().__init__(
             f"The embedding model in `{path}` is damaged: its sha256 is {found[:12]}…, not {expected[:12]}…. "
             "Install Preceptor again."
+        )
+
+
+class PassagesTooLong(EmbeddingError):
+    """The model would not read the longest passages to their end."""
+
+    def __init__(self, chunk_size: int, model: str, *, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"Passages of {chunk_size} tokens are too long for the embedding model `{model}`, which reads {limit}: "
+            f"set `index.chunk_size` (--chunk-size) to {limit} or less."
         )
 
 

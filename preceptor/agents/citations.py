@@ -101,6 +101,9 @@ class Citations:
             stop = opening.start() if opening else len(text)
             for piece in self._checked(text[place:stop]):
                 if isinstance(piece, Cited):
+                    if (before := _joined(out)).text:
+                        yield before
+                    out = []
                     yield piece
                 else:
                     out.append(piece)

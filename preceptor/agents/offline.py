@@ -1,60 +1,67 @@
-"""The offline tutor: no provider; it searches, then quotes the sentences that fit best, each with its key."""
+"""The offline tutor: no provider; it searches, then quotes what fits best, each quotation with its key."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 
 from agents import Handoff, Tool
 
-from preceptor.agents.coverage import covered
+from preceptor.agents.coverage import THRESHOLD, coverage
 from preceptor.agents.local_model import Call, Items, LocalModel
-from preceptor.agents.phrases import phrases
-from preceptor.agents.sentences import overlap, sentences
+from preceptor.agents.phrases import language_of, phrases
+from preceptor.agents.quotation import SHORT_LIST, candidates, incomplete, nearer, quotations
 from preceptor.library.passage import Hit
 from preceptor.tools.plugin import Run
 
 current_run: ContextVar[Run] = ContextVar("current_run")
 """The question that is being answered: the SDK gives a model no context of its own."""
 
-_PASSAGES = 4
-_SENTENCES = 3
+Likeness = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
+"""`Library.likeness`."""
+
+_CHAPTERS = 3
 
 
 class OfflineModel(LocalModel):
-    """Calls `search_textbook` once, then answers with sentences of the passages that were shown."""
+    """Calls `search_textbook`, reads on where a quotation is cut off, then quotes."""
 
     name = "offline"
 
+    def __init__(self, likeness: Likeness, *, language: str) -> None:
+        """Make ready.
+
+        Args:
+            likeness: Cosines of a question and texts.
+            language: BCP 47 tag of the book's language.
+        """
+        self._likeness = likeness
+        self._language = language.split("-")[0]
+
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
-        """The search, then the quotations."""
+        """The search, a section to read, or the answer."""
         run = current_run.get()
-        if (
-            not len(run.ledger)
-            and not _searched(input)
-            and any(tool.name == "search_textbook" for tool in tools)
-        ):
-            return Call("search_textbook", json.dumps({"query": run.question}))
+        can = {tool.name for tool in tools} - {str(item.get("name")) for item in input}
         hits = sorted(run.ledger, key=lambda hit: -hit.score)
-        say = phrases(run.question)
-        if not covered(run.question, hits):
-            nearest = list(dict.fromkeys(hit.passage.title for hit in hits))[:3]
-            return say.not_covered + (f" {say.nearest} {', '.join(nearest)}." if nearest else "")
-        return "\n\n".join(f"{sentence} [{key}]" for sentence, key in best_sentences(run.question, hits))
+        if "search_textbook" in can and not (hits and hits[0].score):
+            return Call("search_textbook", json.dumps({"query": run.question}))
+        found = candidates(run.question, hits)
+        likeness = await self._likeness(run.question, [one.text for one in found[:SHORT_LIST]])
+        if coverage(run.question, hits, likeness=likeness) < THRESHOLD:
+            return self._refusal(run.question, hits)
+        found = nearer(found, likeness)
+        section = incomplete(found)
+        if section and "get_chapter" in can:
+            return Call("get_chapter", json.dumps({"chapter": section.chapter, "section": section.anchor or None}))
+        answer = "\n\n".join(quotations(run.question, found))
+        if not answer:
+            return self._refusal(run.question, hits)
+        asked, quoted = language_of(run.question), hits[0].passage.language.split("-")[0]
+        if asked and quoted and asked != quoted:
+            return f"{phrases(run.question).only_quotes}\n\n{answer}"
+        return answer
 
-
-def best_sentences(question: str, hits: Sequence[Hit]) -> list[tuple[str, str]]:
-    """The sentences that answer best, with their keys, best first and none twice."""
-    scored = [
-        (overlap(question, sentence) + hit.score, sentence, hit.passage.key)
-        for hit in hits[:_PASSAGES]
-        for sentence in sentences(hit.passage.text, hit.passage.language)
-    ]
-    scored.sort(key=lambda entry: -entry[0])
-    chosen: dict[str, str] = {}
-    for _, sentence, key in scored:
-        chosen.setdefault(sentence, key)
-    return list(chosen.items())[:_SENTENCES]
-
-
-def _searched(input: Items) -> bool:
-    return any(item.get("type") == "function_call_output" for item in input)
+    def _refusal(self, question: str, hits: Sequence[Hit]) -> str:
+        say = phrases(question)
+        said = say.not_covered if language_of(question) in (None, self._language) else say.not_searched
+        chapters = list(dict.fromkeys(hit.passage.title for hit in hits))[:_CHAPTERS]
+        return f"{said} {say.nearest} {', '.join(chapters)}." if chapters else said

@@ -18,7 +18,7 @@ from agents.tracing import gen_trace_id
 from preceptor.agents.answer import Answer, Done, Event, FailureNote, Question, Started, Timings, Usage, hit
 from preceptor.agents.failover import noted_failures
 from preceptor.agents.instructions import instructions
-from preceptor.agents.offline import current_run
+from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.agents.prompt import prompt
 from preceptor.agents.provider_models import ProviderModels, open_models
 from preceptor.agents.reply import Reply
@@ -256,8 +256,10 @@ async def open_preceptor(
         models = open_models(settings)
         stack.push_async_callback(models.close)
         tools = load_tools(Deps(library, settings))
-        told = instructions(settings.book, await library.info(), book_only=settings.tutor.book_only)
-        offline = settings.tutor.offline_fallback or not settings.tutor.providers
+        info = await library.info()
+        told = instructions(settings.book, info, book_only=settings.tutor.book_only)
+        needed = settings.tutor.offline_fallback or not settings.tutor.providers
+        offline = OfflineModel(library.likeness, language=info.language) if needed else None
         tutors, tutors_of_selection = (
             build_tutors(
                 models,

@@ -34,7 +34,7 @@ def build_tutors(
     *,
     instructions: str,
     tools: Sequence[Tool],
-    offline: bool,
+    offline: OfflineModel | None,
     retry_after: float,
 ) -> Tutors:
     """The triage agent with all tutors behind it.
@@ -43,14 +43,14 @@ def build_tutors(
         models: One for each provider, in the order in which they are tried.
         instructions: The tutors' system prompt.
         tools: What the tutors may call.
-        offline: Whether the offline tutor stands at the end of the line.
+        offline: Stands at the end of the line, if anything does.
         retry_after: Seconds a reader is asked to wait when there is no tutor.
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.
     tutors: dict[str, Agent[Run]] = {}
     behind: list[Handoff[Run, Agent[Run]]] = []
     if offline:
-        tutors["offline"] = _tutor("offline", OfflineModel(), ModelSettings(), instructions, tools, [])
+        tutors["offline"] = _tutor("offline", offline, ModelSettings(), instructions, tools, [])
         behind.append(handoff(tutors["offline"], input_filter=without_handoffs))
     for entry in reversed(models):
         tutor = _tutor(entry.provider, entry.model, entry.settings, instructions, tools, behind)

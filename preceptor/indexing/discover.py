@@ -26,7 +26,7 @@ from preceptor.settings import BookSettings, SiteSettings
 logger = logging.getLogger(__name__)
 
 _SUFFIXES = {"docusaurus": (".md", ".mdx"), "plain": (".md", ".mdx", ".markdown")}
-CONVERTED = {".pdf": "pypdf", ".html": "markdownify", ".htm": "markdownify", ".ipynb": "nbformat"}
+CONVERTED = {".pdf": "pypdf", ".html": "bs4", ".htm": "bs4", ".ipynb": "nbformat"}
 """Suffixes of pages in other formats, and the library that reads each (see `formats`)."""
 _NOT_PAGES = re.compile(
     r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)"
@@ -131,7 +131,8 @@ def discover(source: Path, site: SiteSettings, book: BookSettings | None = None)
     found = [_look(path, source, docs, site) for path in sorted(_files(docs, site))]
     files = tuple(_in_order(found, docs, site))
     if not any(file.status == "published" for file in files):
-        raise BookEmpty(source, skipped=len(files))
+        others = [(file.source, file.reason) for file in files if file.path.suffix in CONVERTED]
+        raise BookEmpty(source, skipped=len(files) - len(others), failed=others)
     return Book(
         id=book.id or re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or "book",
         title=book.title or humanised(source.name) or "Book",

@@ -42,27 +42,35 @@ def _scanner(state: StateBlock | StateInline) -> Scanner:
 
 def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Tags and expressions that have their lines to themselves."""
-    at = state.bMarks[start_line] + state.tShift[start_line]
-    if state.src[at : at + 1] not in ("<", "{"):
-        return False
-    end = state.eMarks[end_line - 1]
-    parts: list[Tag | Expression] = []
-    while state.src[at : at + 1] in ("<", "{"):
-        part = _part(state, at, end)
-        if part is None or (parts and isinstance(parts[-1], Expression) and isinstance(part[0], Expression)):
-            return False
-        parts.append(part[0])
-        at = state.skipSpaces(part[1])
-    line = start_line
-    while state.eMarks[line] < at:
-        line += 1
-    if at != state.eMarks[line]:
+    parts, after = _leading_parts(state, start_line, end_line)
+    line = _line_of(state, start_line, after)
+    if not parts or state.skipSpaces(after) < state.eMarks[line]:
         return False
     if not silent:
         state.line = line + 1
         for part in parts:
             _push(state, part, block=True)
     return True
+
+
+def _leading_parts(state: StateBlock, line: int, end_line: int) -> tuple[list[Tag | Expression], int]:
+    """Tags and expressions at the beginning of a line, and the offset after them; they may go over many lines."""
+    after = at = state.bMarks[line] + state.tShift[line]
+    parts: list[Tag | Expression] = []
+    while state.src[at : at + 1] in ("<", "{"):
+        part = _part(state, at, state.eMarks[end_line - 1])
+        if part is None or (parts and isinstance(parts[-1], Expression) and isinstance(part[0], Expression)):
+            break
+        parts.append(part[0])
+        after = part[1]
+        at = state.skipSpaces(after)
+    return parts, after
+
+
+def _line_of(state: StateBlock, line: int, offset: int) -> int:
+    while state.eMarks[line] < offset:
+        line += 1
+    return line
 
 
 def _text(state: StateInline, silent: bool) -> bool:
@@ -73,6 +81,8 @@ def _text(state: StateInline, silent: bool) -> bool:
         close = state.src.find("-->", state.pos + 4, state.posMax)
         if close >= 0:
             state.pos = close + 3
+            if not silent:  # the text before it keeps its space: it is part of a heading's id
+                state.push("mdx_comment", "", 0)
         return close >= 0
     part = _part(state, state.pos, state.posMax)
     if part is None:
@@ -108,11 +118,9 @@ def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bo
     close = state.src.find("-->", start + 4, state.eMarks[end_line - 1])
     if close < 0:
         return False
-    line = start_line
-    while state.eMarks[line] < close:
-        line += 1
     if silent:
         return True
+    line = _line_of(state, start_line, close)
     state.line = line + 1
     after = state.skipSpaces(close + 3)
     if after < state.eMarks[line]:
@@ -158,7 +166,7 @@ def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) 
     """A paragraph or an underlined heading. Without indented code, any block may end it, however far it is indented."""
     rules = state.md.block.ruler.getRules("paragraph")
     old_parent, state.parentType = state.parentType, "paragraph"
-    line, level = start_line + 1, 0
+    line, level = _after_parts(state, start_line), 0
     while line < state.lineMax and not state.isEmpty(line):
         if state.sCount[line] >= state.blkIndent:
             level = _underline(state, line)
@@ -166,7 +174,7 @@ def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) 
                 break
         if state.sCount[line] >= 0 and any(rule(state, line, state.lineMax, True) for rule in rules):
             break
-        line += 1
+        line = _after_parts(state, line)
     content = state.getLines(start_line, line, state.blkIndent, False).strip()
     state.line = line + bool(level)
     if level:
@@ -175,6 +183,13 @@ def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) 
         _push_inline(state, "paragraph", "p", content, (start_line, line))
     state.parentType = old_parent
     return True
+
+
+def _after_parts(state: StateBlock, line: int) -> int:
+    """The line after this one, or after the tag that begins with it: `>` in a tag is no quotation."""
+    parts, after = _leading_parts(state, line, state.lineMax)
+    last = _line_of(state, line, after) if parts else line
+    return next((blank for blank in range(line + 1, last) if state.isEmpty(blank)), last + 1)
 
 
 def _underline(state: StateBlock, line: int) -> int:

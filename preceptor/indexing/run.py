@@ -7,31 +7,30 @@ interrupted run loses no more than the batches that were under way.
 
 import asyncio
 import logging
-import os
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from preceptor.errors import BookEmpty, IndexError_, IndexNotFound, PageUnreadable, PassagesTooLong
+from preceptor.errors import BookEmpty, IndexError_, PageUnreadable, PassagesTooLong
 from preceptor.indexing import formats
-from preceptor.indexing.difference import Difference, difference
+from preceptor.indexing.difference import difference
 from preceptor.indexing.digest import digest_of
-from preceptor.indexing.discover import Book, PageFile, discover
+from preceptor.indexing.discover import CONVERTED, Book, PageFile, discover
 from preceptor.indexing.page import Page
 from preceptor.indexing.parse import read_page
 from preceptor.indexing.plan import Plan
 from preceptor.indexing.split import passages
+from preceptor.indexing.write import Embedding, write
 from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import DenseEmbedder
 from preceptor.library.passage import Passage
-from preceptor.library.protocol import SCHEMA_VERSION, Engine, IndexInfo, IndexWriter, Vectors, Written
+from preceptor.library.protocol import SCHEMA_VERSION, Engine, IndexInfo, IndexWriter
 from preceptor.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -39,12 +38,10 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 """Called with the stage (`reading`, `embedding`, `publishing`), how many pages are done, and how many there are."""
 
-_WINDOW = 512
-"""Passages that are sorted by length together: enough that texts of like length meet in one batch."""
-_UNDER_WAY = 48 * (os.cpu_count() or 1)
-"""Passages that are being embedded while others are written: enough for every core, and no more to lose."""
 _AVG_LEN_DRIFT = 2.0
-"""By which factor the mean length may be off before BM25's weights are made anew, and all passages with them."""
+_GROWTH = 4
+"""The mean length that BM25 weighs with is measured on the first run. It is measured again, and the whole index
+made anew, when it is off by more than the one factor in a book that has grown by the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +121,10 @@ class Indexing:
         Raises:
             BookNotFound: There is no such folder.
             BookEmpty: It holds no page.
-            EmbeddingError: The embedding model cannot be loaded.
-            PassagesTooLong: The embedding model would not read a passage of `index.chunk_size` to its end.
+            EmbeddingError: The embedding model cannot be loaded, or reads no passage as long as `index.chunk_size`.
         """
         book = self._discover()
-        if self._settings.index.chunk_size > self._embedder.limit:
-            raise PassagesTooLong(
-                self._settings.index.chunk_size, self._embedder.model, self._embedder.limit
-            )
-        taken: set[str] = set()
-        for file in book.files:
-            try:
-                yield self._read(book, file, taken)
-            except PageUnreadable as error:
-                yield _failed(file, error.reason), []
+        yield from self._pages(book, book.files)
 
     async def into(self, engine: Engine, *, rebuild: bool = False) -> Summary:
         """Bring the collection up to date with the book.
@@ -149,17 +136,16 @@ class Indexing:
         Raises:
             BookNotFound: There is no such folder.
             BookEmpty: It holds no page to publish, or none that can be read.
-            EmbeddingError: The embedding model cannot be loaded.
-            PassagesTooLong: It would not read a passage of `index.chunk_size` to its end.
+            EmbeddingError: The embedding model cannot be loaded, or reads no passage as long as `index.chunk_size`.
             IndexError_: The index cannot be written; what was written so far is kept for the next run.
         """
         began = time.perf_counter()
         await engine.verify_connection()
         summary = Summary(self._settings.index.collection)
-        known = None if rebuild else await _info(engine, summary.collection)
+        known = None if rebuild else await _known(engine, summary.collection)
         book = await asyncio.to_thread(self._discover)
         digest = await asyncio.to_thread(digest_of, book, self._settings)
-        if known is not None and known.book != book.id and known.points:
+        if known is not None and known.points and known.book != book.id:
             summary.replaced = known.book
         for file in book.files:
             if file.status != "published":
@@ -184,16 +170,188 @@ class Indexing:
     def _discover(self) -> Book:
         return discover(self._source, self._settings.site, self._settings.book)
 
-    def _read(self, book: Book, file: PageFile, taken: set[str]) -> tuple[Page, list[Passage]]:
-        page = formats.read_page(book, file) if formats.reads(file.path) else read_page(book, file)
-        index = self._settings.index
-        made = passages(
-            page,
+    def _pages(self, book: Book, files: Iterable[PageFile]) -> Iterator[tuple[Page, list[Passage]]]:
+        index, embedder = self._settings.index, self._embedder
+        if index.chunk_size > embedder.limit:
+            raise PassagesTooLong(index.chunk_size, embedder.model, limit=embedder.limit)
+        taken: set[str] = set()
+        for file in files:
+            try:
+                page = (
+                    formats.read_page(book, file) if file.path.suffix in CONVERTED else read_page(book, file)
+                )
+            except PageUnreadable as error:
+                yield _unread(file, error.reason), []
+                continue
+            made = passages(
+                page,
+                book=book.id,
+                book_title=book.title,
+                tokenizer=embedder.tokenizer,
+                chunk_size=index.chunk_size,
+                chunk_overlap=index.chunk_overlap,
+                taken=taken,
+            )
+            yield page, made
+
+    def _plan(self, book: Book, plan: Plan, summary: Summary) -> None:
+        """Read the book. Ends early when the run has ended: a thread cannot be cancelled."""
+        bm25 = Bm25(book.language, 1.0)
+        files = (file for file in book.files if file.status == "published")
+        for done, (page, made) in enumerate(self._pages(book, files), start=1):
+            if self._stopped.is_set():
+                return
+            if page.status == "failed":
+                logger.warning("The page `%s` is left out: %s", page.source, page.reason)
+                summary.failed.append(Failure(page.source, page.reason))
+            else:
+                summary.pages += 1
+            for passage in made:
+                plan.add(passage, bm25_tokens=bm25.length(passage.embedded_text))
+            self._progress("reading", done, book.published)
+        summary.passages = len(plan.wanted)
+        if not plan.wanted:
+            raise BookEmpty(
+                self._source,
+                skipped=len(book.files) - book.published,
+                failed=[(failure.source, failure.reason) for failure in summary.failed],
+            )
+
+    def _info(self, book: Book, plan: Plan, known: IndexInfo | None, *, digest: str) -> IndexInfo:
+        """What the index will say of itself."""
+        # In whole tokens: a run that goes on after a small change of the book must come to the same number.
+        avg_len = float(max(round(plan.avg_len), 1))
+        if known is not None and known.points:
+            is_near = 1 / _AVG_LEN_DRIFT <= avg_len / known.bm25_avg_len <= _AVG_LEN_DRIFT
+            if is_near or len(plan.wanted) < _GROWTH * known.points:
+                avg_len = known.bm25_avg_len
+        return _info_of(
+            self._settings,
+            self._embedder,
             book=book.id,
-            book_title=book.title,
-            tokenizer=self._embedder.tokenizer,
-            chunk_size=index.chunk_size,
-            chunk_overlap=index.chunk_overlap,
-            taken=taken,
+            title=book.title,
+            bm25_avg_len=avg_len,
+            points=len(plan.wanted),
+            digest=digest,
         )
-        return page, made
+
+    async def _bring_up_to_date(
+        self, engine: Engine, plan: Plan, info: IndexInfo, summary: Summary, *, rebuild: bool
+    ) -> None:
+        writer = await engine.write(summary.collection, info, rebuild=rebuild)
+        try:
+            await self._write(writer, plan, info, summary)
+            self._progress("publishing", 0, summary.pages)
+            await writer.publish(info, plan.wanted.keys())
+            self._progress("publishing", summary.pages, summary.pages)
+        except IndexError_ as error:
+            if summary.embedded:
+                error.add_note(f"{summary.embedded} passages are embedded and kept: run it again to go on.")
+            raise
+        finally:
+            await writer.close()
+
+    async def _write(self, writer: IndexWriter, plan: Plan, info: IndexInfo, summary: Summary) -> None:
+        there = await writer.written()
+        found = difference(there, plan.wanted)
+        summary.added, summary.changed, summary.moved = found.added, found.changed, found.moved
+        summary.unchanged, summary.removed = found.unchanged, found.removed
+        left = Counter(plan.chapter_of[point] for point in found.to_write)
+        pages = len(left)
+        batches = write(
+            writer,
+            plan,
+            found.to_write,
+            there,
+            embedding=Embedding(self._embedder, Bm25(info.language, info.bm25_avg_len)),
+            batch_size=self._settings.index.batch_size,
+        )
+        async with aclosing(batches):
+            async for batch in batches:
+                summary.embedded += batch.embedded
+                left -= Counter(passage.chapter for passage in batch.passages)
+                self._progress("embedding", pages - len(left), pages)
+
+
+async def prepare(engine: Engine, settings: Settings) -> bool:
+    """Make the collection, with its vectors and payload indexes, without a page.
+
+    Returns:
+        Whether it was made: one that is there is left as it is.
+
+    Raises:
+        IndexError_: It cannot be made.
+    """
+    collection = settings.index.collection
+    await engine.verify_connection()
+    if await _known(engine, collection) is not None:
+        return False
+    embedder = DenseEmbedder(settings.embedding)
+    book = settings.book
+    info = _info_of(settings, embedder, book=book.id, title=book.title, bm25_avg_len=1.0)
+    embedder.close()
+    writer = await engine.write(collection, info)
+    try:
+        await writer.publish(info, [])
+    finally:
+        await writer.close()
+    return True
+
+
+async def _known(engine: Engine, collection: str) -> IndexInfo | None:
+    """What the collection says of itself; None when there is none."""
+    if collection not in await engine.collections():
+        return None
+    index = await engine.open(collection)
+    try:
+        return await index.info()
+    finally:
+        await index.close()
+
+
+def _info_of(
+    settings: Settings,
+    embedder: DenseEmbedder,
+    *,
+    book: str,
+    title: str,
+    bm25_avg_len: float,
+    points: int = 0,
+    digest: str = "",
+) -> IndexInfo:
+    return IndexInfo(
+        book=book,
+        title=title,
+        subject=settings.book.subject,
+        language=settings.book.language,
+        embedding_model=settings.embedding.model,
+        dimensions=embedder.dimensions,
+        schema_version=SCHEMA_VERSION,
+        chunk_size=settings.index.chunk_size,
+        chunk_overlap=settings.index.chunk_overlap,
+        bm25_avg_len=bm25_avg_len,
+        built_at=datetime.now(UTC),
+        points=points,
+        digest=digest,
+    )
+
+
+def _unread(file: PageFile, reason: str) -> Page:
+    """The page that a file would be, had it been read."""
+    return Page(
+        source=file.source,
+        status="failed" if file.status == "published" else file.status,
+        reason=reason,
+        chapter=file.chapter,
+        title=file.place.stem,
+        url="",
+        breadcrumb=file.breadcrumb,
+        position=file.position,
+        headings=(),
+        sections=(),
+        language="",
+    )
+
+
+def _unwatched(stage: str, done: int, total: int) -> None:
+    """Nobody watches the progress."""

@@ -230,7 +230,7 @@ class Writer:
 
     def _math(self, element: Element) -> None:
         tex, mark = verbatim(element).strip(), element.text("mark")
-        close = {"\\(": "\\)", "\\[": "\\]"}.get(mark, mark)
+        close = "\\)" if mark == "\\(" else mark
         if not element.block:
             self._line.append(f"{mark}{tex}{close}")
         elif tex:

@@ -11,9 +11,12 @@ from functools import lru_cache
 from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.admon import admon_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.dollarmath.index import math_block_dollar
 from mdit_py_plugins.footnote import footnote_plugin
 
 from preceptor.indexing.directive import Directive, container_directive, directive_plugin
@@ -33,6 +36,8 @@ _BLOCKS = frozenset({
 # fmt: on
 _DEEPEST = 50
 """Elements inside one another; what is further down loses its tags (or, in Markdown, its text)."""
+_library_math_block = math_block_dollar(allow_labels=False, allow_blank_lines=True)
+_PARENTHESES = re.compile(r"\\\\\((?P<tex>.{1,2000}?)\\\\\)", re.DOTALL)
 _UNSHOWN = re.compile(
     r"<!--.*?(?:-->|\Z)|<[!?][^>]*>|<(?P<name>script|style)\b.*?(?:</(?P=name)\s*>|\Z)",
     re.DOTALL | re.IGNORECASE,
@@ -87,6 +92,8 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
     md.options["alerts"] = not flavour.directives
     md.use(footnote_plugin, inline=False)
     md.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=True, double_inline=True)
+    md.block.ruler.at("math_block", _math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    md.inline.ruler.before("escape", "parenthesis_math", _parenthesis_math)
     if flavour.mdx:
         md.use(mdx_plugin)
     if flavour.directives:
@@ -94,6 +101,24 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
     if flavour.exclamations:
         md.use(admon_plugin)
     return md
+
+
+def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """The library's rule, which cannot be asked beforehand: a paragraph ends where one could begin."""
+    if silent:
+        line = state.src[state.bMarks[start_line] + state.tShift[start_line] : state.eMarks[start_line]]
+        return line.startswith("$$") and "$" not in line[2:]
+    return _library_math_block(state, start_line, end_line, silent)
+
+
+def _parenthesis_math(state: StateInline, silent: bool) -> bool:
+    """A formula as courses for MathJax write it, between parentheses with backslashes: no emphasis in it."""
+    match = _PARENTHESES.match(state.src, state.pos, state.posMax)
+    if match and not silent:
+        token = state.push("math_inline", "math", 0)
+        token.content, token.markup = match["tex"], "\\("
+    state.pos = match.end() if match else state.pos
+    return match is not None
 
 
 class _Builder:

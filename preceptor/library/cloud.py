@@ -51,8 +51,15 @@ class QdrantCloud:
         await self._connection.read("list collections", self._connection.client.get_collections)
 
     async def verify_writable(self, collection: str) -> None:
-        """Return when the key may write and nobody else is writing, see `Engine.verify_writable`."""
-        await self._versions(collection)
+        """Return when the key may write and nobody else is writing, see `Engine.verify_writable`.
+
+        Raises:
+            IndexForbidden: The key may only read.
+            IndexLocked: Another process is writing it.
+            IndexIncompatible: A collection that Preceptor did not make has this very name.
+        """
+        versions = await self._versions(collection)
+        await versions.all()  # refuses a foreign collection
         async with CloudLock(self._connection, collection).held():
             pass
 

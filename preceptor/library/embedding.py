@@ -138,6 +138,12 @@ class DenseEmbedder:
             self._asked.popitem(last=False)
         return vector
 
+    async def text(self, text: str) -> Vector:
+        """The vector of one sentence or so, by the graph for single texts; it is not remembered."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._vector, self._before_passage + cleaned(text)
+        )
+
     def reading(self, text: str) -> float:
         """How well the model reads the language of a text: 1 when it knows its words, 0 when it spells them.
 
@@ -186,7 +192,10 @@ class DenseEmbedder:
         return _in_order(order, [self._pool.submit(self._passages, batch) for batch in batches])
 
     def _question(self, text: str) -> Vector:
-        (vector,) = self._of_questions.query_embed([self._before_question + cleaned(text)])
+        return self._vector(self._before_question + cleaned(text))
+
+    def _vector(self, text: str) -> Vector:
+        (vector,) = self._of_questions.query_embed([text])
         return tuple(vector.tolist())
 
     def _passages(self, texts: Sequence[str]) -> list[Vector]:

@@ -1,10 +1,11 @@
 """One order out of the two halves of a hybrid search, and how relevant the best of it is.
 
-Both halves are read as evidence on one scale, that of log-odds: a BM25 score is a sum of log-odds by its
-derivation, and a cosine becomes one when it is divided by the temperature at which the embedding model was
-trained. So no half is stretched to the other's range: where its scores hardly differ, it has little say.
-Two things make a half worth less than its scores: words that the embedding model has to spell, and a BM25
-match that covers little of the question. What was tried is in decision 0004.
+Both halves are read as evidence on one scale, that of log-odds. A BM25 score is a sum of log-odds by its
+derivation; it grows with the logarithm of the book's size, which is taken out. A cosine becomes log-odds when it
+is divided by a temperature, as in the training of the embedding model. So no half is stretched to the other's
+range: where its scores hardly differ, it has little say. Two things make a half worth less than its scores: words
+that the embedding model has to spell, and a BM25 match that covers little of the question. What was tried is in
+decision 0004.
 """
 
 import math
@@ -12,26 +13,29 @@ import math
 from preceptor.library.passage import Hit
 from preceptor.library.protocol import Candidates
 
-_COSINE = 45.0
-"""Log-odds of one unit of cosine: 1 / temperature."""
-_PER_TOKEN = 1.5
+_COSINE = 8.0
+"""Evidence of one unit of cosine."""
+_COVERED = 0.3
 """BM25 score per token of the question at which a match counts for half."""
 
 _RELEVANCE_OF_COSINE = 14.0
-_RELEVANCE_PER_TOKEN = 0.5
+_RELEVANCE_PER_TOKEN = 3.0
 _IRRELEVANCE = 11.0
-_SPELLED_COSINE = (0.6, 0.035)
+_SPELLED_COSINE = (0.65, 0.2)
 """The cosine that a BM25 score per token leads to expect, where the true one says nothing."""
-_DECAY = 4.0
+_DECAY = 0.6
 """How much evidence less makes a hit e times less likely than the best."""
 
 
-def fuse(candidates: Candidates, *, tokens: int, reading: float = 1.0, limit: int | None = None) -> list[Hit]:
+def fuse(
+    candidates: Candidates, *, tokens: int, points: int, reading: float = 1.0, limit: int | None = None
+) -> list[Hit]:
     """The candidates, best first; ties in the order of their ids.
 
     Args:
         candidates: What the two halves found.
         tokens: Different BM25 tokens of the question.
+        points: Passages in the index.
         reading: How well the embedding model reads the question's language, in [0, 1].
         limit: Hits at most; default: all.
 
@@ -40,25 +44,26 @@ def fuse(candidates: Candidates, *, tokens: int, reading: float = 1.0, limit: in
         that has nothing to do with the book, above .3 for nearly all that it answers.
     """
     passages = {passage.id: passage for passage, _ in (*candidates.dense, *candidates.bm25)}
-    dense = {passage.id: score for passage, score in candidates.dense}
-    bm25 = {passage.id: score for passage, score in candidates.bm25}
     if not passages:
         return []
+    dense = {passage.id: score for passage, score in candidates.dense}
+    bm25 = {passage.id: score for passage, score in candidates.bm25}
     # What a half did not bring is at most as good as the last that it did; a list of matches that ended
     # before the other did has brought all there are.
     dense_floor = min(dense.values(), default=0.0)
     bm25_floor = min(bm25.values()) if bm25 and len(bm25) >= len(dense) else 0.0
-    per_token = max(bm25.values(), default=0.0) / max(tokens, 1)
-    trust = per_token / (per_token + _PER_TOKEN)
+    rarest = math.log(max(points, 1) + 1)  # about the IDF of a token that a single passage has
+    per_token = max(bm25.values(), default=0.0) / rarest / max(tokens, 1)
+    trust = per_token / (per_token + _COVERED)
 
     evidence = {
-        one: _COSINE * reading * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor)
+        one: _COSINE * reading * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor) / rarest
         for one in passages
     }
     ranked = sorted(passages, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
-        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / max(tokens, 1), reading=reading
+        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / rarest / max(tokens, 1), reading=reading
     )
     return [
         Hit(

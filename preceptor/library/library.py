@@ -17,6 +17,8 @@ from preceptor.settings import SearchSettings, Settings
 
 _OUTLINE_SECONDS = 30.0
 """How long an outline is remembered: it changes when the book is published again."""
+_READABLE = 0.5
+"""Of `DenseEmbedder.reading`, from which a cosine says something by itself."""
 
 
 class Library:
@@ -100,6 +102,17 @@ class Library:
         """How long a text is, in tokens of the embedding model."""
         return len(self._embedder.tokenizer.encode(cleaned(text), add_special_tokens=False))
 
+    async def likeness(self, question: str, texts: Sequence[str]) -> list[float]:
+        """How near texts are to a question, as the embedding model sees it; about 5 ms of CPU for a sentence.
+
+        Returns:
+            A cosine for each text; nothing at all where the model cannot read the question's script.
+        """
+        if self._embedder.reading(question) < _READABLE:
+            return []
+        asked, *vectors = await asyncio.gather(self._embedder.question(question), *map(self._embedder.text, texts))
+        return [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
+
     async def close(self) -> None:
         """Close the indexes and the embedding model."""
         for one in self._books:
@@ -138,7 +151,7 @@ class _Book:
         info = await self.info()
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
         found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)
-        return fuse(found, tokens=len(bm25.indices), reading=reading, limit=limit)
+        return fuse(found, tokens=len(bm25.indices), points=info.points, reading=reading, limit=limit)
 
     async def chapters(self, *, fresh: bool = False) -> Sequence[Chapter]:
         if fresh or self._outline is None or time.monotonic() - self._outline[0] > _OUTLINE_SECONDS:

@@ -217,5 +217,8 @@ def from_metadata(collection: str, metadata: Mapping[str, Any]) -> IndexInfo:
         raise IndexIncompatible(
             collection, "schema version", found=metadata["schema_version"], wanted=SCHEMA_VERSION
         )
-    fields = {name: metadata[name] for name in IndexInfo.__dataclass_fields__ if name in metadata}
-    return IndexInfo(**{**fields, "built_at": datetime.fromisoformat(metadata["built_at"])})
+    fields: dict[str, Any] = {
+        name: metadata[name] for name in IndexInfo.__dataclass_fields__ if name in metadata
+    }
+    fields["built_at"] = datetime.fromisoformat(fields["built_at"])
+    return IndexInfo(**fields)

@@ -60,7 +60,7 @@ async def chapters(request: Request) -> Response:
         name="readChapter",
         summary="Read a chapter",
         description="The chapter with its outline and its text, passage by passage.",
-        path="Id of the chapter, as the list of chapters has it, such as `module-1/ros2-nodes`.",
+        parameter="Id of the chapter, as the list of chapters has it, such as `module-1/ros2-nodes`.",
         returns=ChapterResponse,
         errors=(404,),
     )

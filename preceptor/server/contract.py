@@ -128,8 +128,7 @@ class ChatRequest(RequestBody):
     @classmethod
     def _large_is_absent(cls, value: Any) -> Any:
         try:
-            # In two lists, because an answer has it at some depth, and depth is limited.
-            return value if len(to_json([[value]])) <= _SMALL else None
+            return value if len(to_json(value)) <= _SMALL else None
         except ValueError:  # nested too deep, or half a surrogate pair
             return None
 

@@ -23,7 +23,7 @@ class Session(HTTPEndpoint):
             name="readSession",
             summary="Read a conversation",
             description="Its turns, oldest first, as the reader saw them.",
-            path=_ID,
+            parameter=_ID,
             returns=SessionResponse,
             errors=(404,),
         )
@@ -37,7 +37,11 @@ class Session(HTTPEndpoint):
 
     @operation(
         Operation(
-            name="deleteSession", summary="Delete a conversation", path=_ID, status=204, errors=(404, 409)
+            name="deleteSession",
+            summary="Delete a conversation",
+            parameter=_ID,
+            status=204,
+            errors=(404, 409),
         )
     )
     async def delete(self, request: Request) -> Response:

@@ -135,7 +135,7 @@ async def models(request: Request) -> Response:
     Operation(
         name="retrieveModel",
         summary="One model",
-        path=f"Id of the model, such as `{MODEL}`.",
+        parameter=f"Id of the model, such as `{MODEL}`.",
         returns=ModelBody,
         errors=(404,),
     )

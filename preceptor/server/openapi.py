@@ -53,7 +53,7 @@ class Operation:
     """What can be done with a success: OpenAPI's link objects by name."""
     errors: Sequence[int] = ()
     """Statuses beside those that every operation may have."""
-    path: str = ""
+    parameter: str = ""
     """What the path's parameter is, if there is one."""
     open: bool = False
     """Whether it asks for no key and has no limit."""
@@ -164,7 +164,7 @@ def _described(path: str, said: Operation, refs: _Refs, *, keys: bool) -> dict[s
                 "name": name,
                 "in": "path",
                 "required": True,
-                "description": said.path,
+                "description": said.parameter,
                 "schema": {"type": "string"},
             }
             for name in names

@@ -58,10 +58,14 @@ def test_pages_are_treated_as_docusaurus_treats_them(tmp_path: Path) -> None:
 def test_patterns_of_the_settings_leave_pages_out(tmp_path: Path) -> None:
     site = SiteSettings(exclude=("old/**", "**/todo.md"))
     files = dict.fromkeys(["docs/a.md", "docs/todo.md", "docs/x/todo.md", "docs/old/y/b.md"], "x")
-    assert [file.source for file in book_of(tmp_path, files, site).files if file.status == "published"] == ["docs/a.md"]
+    assert [file.source for file in book_of(tmp_path, files, site).files if file.status == "published"] == [
+        "docs/a.md"
+    ]
 
 
-def test_a_repository_without_docs_folder_is_a_book_but_for_its_translations_and_licence(tmp_path: Path) -> None:
+def test_a_repository_without_docs_folder_is_a_book_but_for_its_translations_and_licence(
+    tmp_path: Path,
+) -> None:
     names = [
         "README.md",
         "LICENSE.md",
@@ -100,7 +104,9 @@ def test_labels_and_order_come_from_categories_then_index_pages_then_folders(tmp
     assert [page.position for page in pages.values()] == list(range(7))
 
 
-@pytest.mark.parametrize("category", ["{", "[1]", '{"label": 3, "position": "x", "link": {"type": "doc"}}', "\0"])
+@pytest.mark.parametrize(
+    "category", ["{", "[1]", '{"label": 3, "position": "x", "link": {"type": "doc"}}', "\0"]
+)
 def test_a_broken_category_file_is_as_good_as_none(tmp_path: Path, category: str) -> None:
     pages = pages_of(tmp_path, {"arm-and-hand/a.md": "x", "arm-and-hand/_category_.json": category})
     assert pages["arm-and-hand/a.md"].breadcrumb == ("Arm and hand",)
@@ -129,7 +135,9 @@ def test_the_book_is_named_by_the_settings_or_by_its_folder(tmp_path: Path) -> N
         (b"\xff\xfe\x00", "not UTF-8 text"),
     ],
 )
-def test_a_page_that_cannot_be_read_says_why_and_the_others_stand(tmp_path: Path, raw: bytes, reason: str) -> None:
+def test_a_page_that_cannot_be_read_says_why_and_the_others_stand(
+    tmp_path: Path, raw: bytes, reason: str
+) -> None:
     book = book_of(tmp_path, {"a.md": "fine", "b.md": raw, "_c.md": raw})
     broken = next(file for file in book.files if file.source == "b.md")
     with pytest.raises(PageUnreadable, match=reason):
@@ -157,7 +165,9 @@ def test_a_page_that_may_not_be_opened_is_unreadable(tmp_path: Path) -> None:
         ("A node is a process.", "---\nlang: de\n---\n", "de"),
     ],
 )
-def test_the_script_of_a_page_tells_its_language(tmp_path: Path, text: str, front: str, language: str) -> None:
+def test_the_script_of_a_page_tells_its_language(
+    tmp_path: Path, text: str, front: str, language: str
+) -> None:
     assert pages_of(tmp_path, {"a.md": front + text})["a.md"].language == language
 
 

@@ -23,7 +23,7 @@ def half(scores: dict[str, float]) -> list[tuple[Passage, float]]:
 def order(
     dense: dict[str, float], bm25: dict[str, float], *, tokens: int = 4, reading: float = 1.0
 ) -> list[str]:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, reading=reading)
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, reading=reading)
     return [NAMES[hit.passage.id] for hit in hits]
 
 
@@ -61,7 +61,7 @@ def test_what_a_full_list_left_out_is_taken_for_as_good_as_its_last() -> None:
 def test_a_hit_keeps_the_scores_of_both_halves() -> None:
     hits = {
         NAMES[hit.passage.id]: hit
-        for hit in fuse(Candidates(half({"1": 0.7, "2": 0.6}), half({"2": 5.0})), tokens=2)
+        for hit in fuse(Candidates(half({"1": 0.7, "2": 0.6}), half({"2": 5.0})), tokens=2, points=500)
     }
     assert (hits["1"].dense, hits["1"].bm25) == (0.7, None)
     assert (hits["2"].dense, hits["2"].bm25) == (0.6, 5.0)
@@ -81,7 +81,7 @@ def test_the_best_score_says_whether_the_book_covers_the_question(
     cosine: float, bm25: float, reading: float, low: float, high: float
 ) -> None:
     found = Candidates(half({"1": cosine}), half({"1": bm25}))
-    assert low <= fuse(found, tokens=4, reading=reading)[0].score <= high
+    assert low <= fuse(found, tokens=4, points=500, reading=reading)[0].score <= high
 
 
 scores = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(-1, 1), max_size=20)
@@ -92,7 +92,7 @@ matches = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(0.01, 60)
 def test_scores_are_between_zero_and_one_and_fall_with_the_rank(
     dense: dict[str, float], bm25: dict[str, float], tokens: int, reading: float
 ) -> None:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, reading=reading)
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, reading=reading)
     found = [hit.score for hit in hits]
     assert {NAMES[hit.passage.id] for hit in hits} == {*dense, *bm25}
     assert found == sorted(found, reverse=True)
@@ -103,6 +103,6 @@ def test_scores_are_between_zero_and_one_and_fall_with_the_rank(
 def test_the_order_does_not_depend_on_that_of_the_candidates(
     dense: dict[str, float], bm25: dict[str, float]
 ) -> None:
-    there = fuse(Candidates(half(dense), half(bm25)), tokens=3)
-    back = fuse(Candidates(half(dense)[::-1], half(bm25)[::-1]), tokens=3)
+    there = fuse(Candidates(half(dense), half(bm25)), tokens=3, points=500)
+    back = fuse(Candidates(half(dense)[::-1], half(bm25)[::-1]), tokens=3, points=500)
     assert there == back

@@ -1,0 +1,107 @@
+"""What a person or a machine is told of an indexing run: progress, the summary, pages of a dry run."""
+
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from preceptor.indexing.page import Page
+from preceptor.indexing.run import Progress, Summary
+from preceptor.library.passage import Passage
+
+_EVERY = 10
+"""Pages between two lines where there is no terminal."""
+_NAMED = 3
+"""Pages that are named where many are left out for one reason."""
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Generator[Progress]:
+    """Tell on stderr how a run goes on: a bar for each stage on a terminal, a line every ten pages elsewhere."""
+    if quiet:
+        yield lambda stage, done, total: None
+    elif sys.stderr.isatty():
+        with _bars() as draw:
+            yield draw
+    else:
+        yield _lines(sys.stderr)
+
+
+def summary_text(summary: Summary) -> str:
+    """For people: what was done, how fast, and which pages are missing and why."""
+    lines = [
+        f"{summary.pages} pages, {summary.passages} passages in `{summary.collection}`: {summary.added} added, "
+        f"{summary.changed} changed, {summary.moved} moved, {summary.unchanged} unchanged, {summary.removed} removed, "
+        f"{len(summary.failed)} failed",
+        f"{summary.duration:.1f} s, {summary.pages_per_minute:.0f} pages/min, "
+        f"{summary.passages_per_second:.1f} passages/s, {summary.embedded} passages embedded",
+    ]
+    if summary.replaced:
+        lines.append(
+            f"replaced: the book `{summary.replaced}`, which was in `{summary.collection}` before; `preceptor index "
+            "--rollback` brings it back, `--collection NAME` keeps books side by side"
+        )
+    for reason, pages in summary.left_out.items():
+        more = f" and {len(pages) - _NAMED} more" if len(pages) > _NAMED else ""
+        lines.append(f"left out: {', '.join(pages[:_NAMED])}{more} ({reason})")
+    lines += [f"failed: {failure.source}: {failure.reason}" for failure in summary.failed]
+    return "\n".join(lines)
+
+
+def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
+    """A page as a dry run shows it to machines."""
+    line = {
+        "source": page.source,
+        "url": page.url,
+        "title": page.title,
+        "status": page.status,
+        "headings": page.headings,
+        "passages": [
+            {"key": one.key, "anchor": one.anchor, "breadcrumb": one.breadcrumb, "text": one.text}
+            for one in passages
+        ],
+    }
+    return {**line, "reason": page.reason} if page.reason else line
+
+
+def page_text(page: Page, passages: Sequence[Passage]) -> str:
+    """A page as a dry run shows it to people."""
+    what = f"{len(passages)} passages" if page.status == "published" else page.reason
+    return f"{page.status:9}  {page.source}  {page.url}  {what}"
+
+
+def _lines(stream: TextIO) -> Progress:
+    told: dict[str, int] = {}
+
+    def line(stage: str, done: int, total: int) -> None:
+        if done >= told.get(stage, 0) + _EVERY or (done == total and told.get(stage) != done):
+            told[stage] = done - done % _EVERY if done < total else done
+            stream.write(f"{stage} {done}/{total} pages\n")
+            stream.flush()
+
+    return line
+
+
+@contextmanager
+def _bars() -> Generator[Progress]:
+    # Heavy, and needed on a terminal alone.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pages"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        stages: dict[str, TaskID] = {}
+
+        def draw(stage: str, done: int, total: int) -> None:
+            if stage not in stages:
+                stages[stage] = bars.add_task(stage, total=total)
+            bars.update(stages[stage], completed=done, total=total)
+
+        yield draw

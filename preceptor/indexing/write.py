@@ -1,0 +1,122 @@
+"""Embed passages and store them, batch by batch: while one is stored, the next ones are being embedded."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import islice
+
+from preceptor.indexing.plan import Plan
+from preceptor.library.bm25 import Bm25
+from preceptor.library.embedding import DenseEmbedder
+from preceptor.library.passage import Passage
+from preceptor.library.protocol import IndexWriter, Vectors, Written
+
+_WINDOW = 512
+"""Passages that are sorted by length together: enough that texts of like length meet in one batch."""
+_UNDER_WAY = 48 * (os.cpu_count() or 1)
+"""Passages that are being embedded while others are stored: enough for every core, and no more to lose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Passages that are stored together."""
+
+    passages: Sequence[Passage]
+    known: Mapping[str, Vectors]
+    """By passage id, the vectors that the index had."""
+
+    @property
+    def embedded(self) -> int:
+        """How many need vectors of their own."""
+        return len(self.passages) - len(self.known)
+
+
+class Embedding:
+    """Makes both vectors of passages."""
+
+    def __init__(self, dense: DenseEmbedder, bm25: Bm25) -> None:
+        self._dense = dense
+        self._bm25 = bm25
+
+    def vectors(self, batch: Batch) -> list[Vectors]:
+        """Those of a batch, in its order."""
+        texts = {one.id: one.embedded_text for one in batch.passages if one.id not in batch.known}
+        dense = self._dense.passages(texts.values()) if texts else ()
+        made = {
+            point: Vectors(vector, self._bm25.passage(text))
+            for (point, text), vector in zip(texts.items(), dense, strict=True)
+        }
+        return [batch.known.get(one.id) or made[one.id] for one in batch.passages]
+
+
+async def write(
+    writer: IndexWriter,
+    plan: Plan,
+    ids: Collection[str],
+    there: Mapping[str, Written],
+    *,
+    embedding: Embedding,
+    batch_size: int,
+) -> AsyncGenerator[Batch, None]:
+    """Store passages with their vectors; gives each batch as soon as it is stored.
+
+    Args:
+        writer: Of the collection.
+        plan: Holds the passages.
+        ids: Of those to store.
+        there: What the writer has already; vectors of the same text are used again.
+        embedding: Makes the others.
+        batch_size: Passages that are embedded and stored at once.
+    """
+    ahead = max(1, _UNDER_WAY // batch_size)
+    under_way: deque[tuple[Batch, asyncio.Task[list[Vectors]]]] = deque()
+    model_is_loaded = False
+    async with aclosing(_batches(writer, plan.passages(ids), there, batch_size)) as batches:
+        try:
+            while True:
+                while len(under_way) <= (ahead if model_is_loaded else 0):
+                    batch = await anext(batches, None)
+                    if batch is None:
+                        break
+                    under_way.append(
+                        (batch, asyncio.create_task(asyncio.to_thread(embedding.vectors, batch)))
+                    )
+                if not under_way:
+                    return
+                batch, made = under_way.popleft()
+                await writer.put(batch.passages, await made)
+                model_is_loaded = model_is_loaded or batch.embedded > 0
+                yield batch
+        finally:
+            for _, made in under_way:
+                made.cancel()
+            await asyncio.gather(*(made for _, made in under_way), return_exceptions=True)
+
+
+async def _batches(
+    writer: IndexWriter, passages: Iterator[Passage], there: Mapping[str, Written], size: int
+) -> AsyncGenerator[Batch, None]:
+    """Batches of passages of like length, with the vectors that the index has under any id."""
+    place_of = {written.fingerprint: point for point, written in there.items()}
+    overwritten: set[str] = set()
+    while window := list(islice(passages, _WINDOW)):
+        sources = {one.id: _source(one, there, place_of) for one in window}
+        wanted = {source for source in sources.values() if source is not None and source not in overwritten}
+        stored = {point: vectors async for point, vectors in writer.vectors(list(wanted))}
+        overwritten.update(sources)
+        window.sort(key=lambda one: len(one.text), reverse=True)
+        for start in range(0, len(window), size):
+            batch = window[start : start + size]
+            known = {one.id: stored[source] for one in batch if (source := sources[one.id]) in stored}
+            yield Batch(batch, known)
+
+
+def _source(passage: Passage, there: Mapping[str, Written], place_of: Mapping[str, str]) -> str | None:
+    """Id under which the index has a passage of the same text, its own first."""
+    own = there.get(passage.id)
+    if own is not None and own.fingerprint == passage.fingerprint:
+        return passage.id
+    return place_of.get(passage.fingerprint)

@@ -1,0 +1,189 @@
+"""Passages: nothing lost, nothing too long, each with its place."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from preceptor.indexing.discover import discover
+from preceptor.indexing.page import Page
+from preceptor.indexing.parse import read_page
+from preceptor.library.passage import is_key, passage_id
+from preceptor.settings import SiteSettings
+from tests.indexing.pages import SITE, cut, model_tokenizer, page_of, pages_of
+
+_FENCES = re.compile(r"^(?:`{3,}.*|\$\$)$", re.MULTILINE)
+_TABLE_TOP = re.compile(r"^\|.*\n(?:\|---)+\|$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return model_tokenizer()
+
+
+def _joined(text: str) -> str:
+    """Without white space, and without what passages may repeat: fences and the tops of tables."""
+    return re.sub(r"\s", "", _FENCES.sub("", _TABLE_TOP.sub("", text)))
+
+
+def _check(page: Page, tokenizer: Tokenizer, size: int) -> None:
+    made = cut(page, tokenizer, size=size)
+    if page.status == "published":
+        assert _joined("\n".join(passage.text for passage in made)) == _joined(page.text)
+    encodings = tokenizer.encode_batch([passage.embedded_text for passage in made])
+    assert all(len(encoding.ids) <= size for encoding in encodings)
+    assert all(passage.text.strip() and is_key(passage.key) for passage in made)
+    assert [passage.order for passage in made] == list(range(len(made)))
+    assert len({passage.id for passage in made}) == len({passage.key for passage in made}) == len(made)
+
+
+_WORDS = st.sampled_from(
+    [
+        "robot",
+        "`rclpy`",
+        "**joint**",
+        "[link](x.md)",
+        "$x^2$",
+        "ünïcode",
+        "روبوٹ",
+        "机器人",
+        "antidisestablishmentarianism",
+        "😀",
+    ]
+)
+_LINES = st.lists(_WORDS, min_size=1, max_size=12).map(" ".join)
+_PROSE = st.lists(_LINES, min_size=1, max_size=8).map(". ".join)
+_CODE_LINES = st.lists(
+    st.sampled_from(["x = 1", "    y()", "", "# c", "print('" + "z" * 90 + "')"]), min_size=1, max_size=40
+)
+_BLOCKS = st.one_of(
+    _PROSE,
+    st.builds("{} {}".format, st.sampled_from(["#", "##", "###"]), _LINES),
+    st.lists(_PROSE, min_size=1, max_size=5).map(lambda items: "\n".join(f"- {item}" for item in items)),
+    _CODE_LINES.map(lambda lines: '```py title="a.py"\n' + "\n".join(lines) + "\n```"),
+    st.lists(st.tuples(_LINES, _LINES), min_size=1, max_size=20).map(
+        lambda rows: "\n".join(["| A | B |", "|---|---|", *(f"| {one} | {two} |" for one, two in rows)])
+    ),
+    _PROSE.map(lambda text: f":::note {text[:30].replace('[', '').replace('|', '')}\n\n{text}\n\n:::"),
+    _PROSE.map(lambda text: f"<Tabs>\n<TabItem value='a' label='A'>\n\n{text}\n\n</TabItem>\n</Tabs>"),
+    _PROSE.map(lambda text: f"> {text}"),
+    st.just("$$\n\\frac{a}{b}\n$$"),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(blocks=st.lists(_BLOCKS, max_size=10), size=st.sampled_from([32, 48, 64, 200, 512]))
+def test_joined_passages_give_back_the_page(
+    tmp_path: Path, tokenizer: Tokenizer, blocks: list[str], size: int
+) -> None:
+    _check(page_of(tmp_path, "\n\n".join(blocks)), tokenizer, size)
+
+
+@pytest.mark.parametrize(
+    "name", ["physical-ai-textbook", "deep-rl-course", "redux-docs", "docusaurus-website"]
+)
+def test_joined_passages_give_back_every_page_of_a_real_book(
+    shared: Path, tokenizer: Tokenizer, name: str
+) -> None:
+    book = discover(shared / "books" / name, SITE)
+    for file in book.files:
+        _check(read_page(book, file), tokenizer, 200)
+
+
+def test_a_passage_knows_its_place(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    files = {
+        "docs/1-ros/_category_.json": '{"label": "ROS 2"}',
+        "docs/1-ros/2-nodes.md": "# Nodes\n\nabove\n\n## Life\n\none\n\n### Birth\n\ntwo\n\n## Life\n\nthree",
+    }
+    page = pages_of(tmp_path, files, SiteSettings(url="https://b.io"))["docs/1-ros/2-nodes.md"]
+    made = cut(page, tokenizer)
+    assert [(passage.header, passage.url, passage.heading, passage.text) for passage in made] == [
+        ("Robots › ROS 2 › Nodes", "https://b.io/docs/ros/nodes", "", "above"),
+        ("Robots › ROS 2 › Nodes › Life", "https://b.io/docs/ros/nodes#life", "Life", "one"),
+        ("Robots › ROS 2 › Nodes › Life › Birth", "https://b.io/docs/ros/nodes#birth", "Birth", "two"),
+        ("Robots › ROS 2 › Nodes › Life", "https://b.io/docs/ros/nodes#life-1", "Life", "three"),
+    ]
+    assert made[1].id == passage_id("robots", "ros/nodes", "life", 0)
+    assert {(passage.chapter, passage.title, passage.book, passage.language) for passage in made} == {
+        ("ros/nodes", "Nodes", "robots", "en")
+    }
+
+
+def test_sections_that_share_an_anchor_share_their_numbering(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    made = cut(page_of(tmp_path, "# A\n\none\n\n# B\n\ntwo\n\n# C\n\nthree"), tokenizer)
+    assert [(passage.anchor, passage.ordinal) for passage in made] == [("", 0), ("", 1), ("", 2)]
+
+
+def test_what_is_not_published_makes_no_passage(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    pages = pages_of(
+        tmp_path, {"a.md": "---\ndraft: true\n---\nx", "_b.md": "x", "c.md": "x", "d.md": "## Empty"}
+    )
+    assert {name: len(cut(page, tokenizer)) for name, page in pages.items()} == {
+        "a.md": 0, "_b.md": 0, "c.md": 1, "d.md": 0,
+    }  # fmt: skip
+
+
+def test_a_table_that_is_cut_repeats_its_header(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    rows = [f"| joint {number} | {number * 7} Nm |" for number in range(30)]
+    made = cut(page_of(tmp_path, "\n".join(["| Joint | Torque |", "|---|---|", *rows])), tokenizer, size=80)
+    assert len(made) > 3
+    assert all(passage.text.startswith("| Joint | Torque |\n|---|---|\n| joint") for passage in made)
+    assert [row for passage in made for row in passage.text.splitlines()[2:]] == rows
+
+
+def test_code_is_cut_between_lines_and_each_part_has_its_fences(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    lines = [f"    value_{number} = compute({number})" for number in range(40)]
+    made = cut(page_of(tmp_path, "\n".join(['```py title="a.py"', *lines, "```"])), tokenizer, size=100)
+    assert len(made) > 3
+    for passage in made:
+        first, *_, last = passage.text.splitlines()
+        assert (first, last) == ('```py title="a.py"', "```")
+    assert [line for passage in made for line in passage.text.splitlines()[1:-1]] == lines
+
+
+def test_blocks_that_fit_stay_whole_and_together(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    prose = "A node is a process that computes. " * 8
+    code = "```py\n" + "\n".join(f"call({number})" for number in range(20)) + "\n```"
+    made = cut(page_of(tmp_path, f"{prose}\n\n{code}\n\nShort.\n\nShorter."), tokenizer, size=160)
+    assert [passage.text for passage in made] == [prose.strip(), f"{code}\n\nShort.\n\nShorter."]
+
+
+def test_a_label_is_not_parted_from_what_it_announces(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    code = "```py\n" + "\n".join(f"call({number})" for number in range(60)) + "\n```"
+    filler = "word " * 120
+    tab = f"<Tabs>\n<TabItem value='u' label='Ubuntu'>\n\n{code}\n\n</TabItem>\n</Tabs>"
+    made = cut(page_of(tmp_path, f"{filler}\n\n{tab}"), tokenizer, size=130)
+    [labelled] = [passage.text for passage in made if "Ubuntu" in passage.text]
+    assert labelled.startswith("Ubuntu:\n```py\ncall(0)")
+
+
+def test_overlap_repeats_the_end_of_the_prose_before(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    sentences = [f"Sentence number {number} says something about robots." for number in range(40)]
+    made = cut(page_of(tmp_path, " ".join(sentences)), tokenizer, size=100, overlap=20)
+    assert len(made) > 3
+    for before, after in pairwise(made):
+        repeated = after.text.split("\n\n")[0]
+        assert before.text.endswith(repeated)
+        assert 0 < len(tokenizer.encode(repeated, add_special_tokens=False).ids) <= 20
+    assert all(len(tokenizer.encode(passage.embedded_text).ids) <= 100 for passage in made)
+
+
+def test_a_breadcrumb_longer_than_a_passage_is_shortened_from_the_front(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    heading = "why the controllers of humanoid robots " * 8
+    page = page_of(tmp_path, f"---\ntitle: {'A long title ' * 10}\n---\n## {heading}\n\n{'text ' * 50}")
+    for passage in cut(page, tokenizer, size=48):
+        assert heading.startswith(passage.header)
+        assert len(tokenizer.encode(passage.embedded_text).ids) <= 48
+
+
+def test_keys_are_unique_in_the_book(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    page = page_of(tmp_path, "one\n\n## A\n\ntwo")
+    assert {passage.key for passage in cut(page, tokenizer)} == {
+        passage.key for passage in cut(page, tokenizer)
+    }

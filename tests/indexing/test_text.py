@@ -1,0 +1,305 @@
+"""A page's text is what a reader sees of it."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from preceptor.indexing.page import PageSection
+from preceptor.settings import SiteSettings
+from tests.indexing.pages import page_of, pages_of
+
+PLAIN = SiteSettings(preset="plain")
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        (
+            "A **bold** _word_, ~~gone~~, [a link](./x.md), <https://x.y>.",
+            "A bold word, gone, a link, https://x.y.",
+        ),
+        ("![a robot arm](./arm.png 'title')", "a robot arm"),
+        ("Entities &amp; &lt;tags&gt; &copy;", "Entities & <tags> ©"),
+        ("one\ntwo  \nthree\\\nfour", "one two\nthree\nfour"),
+        ("Hi :wave: and :no_such_thing: at 10:30", "Hi 👋 and :no_such_thing: at 10:30"),
+        ("Zero\u200bwidth and\u00a0space", "Zerowidth and space"),
+        ("Use `ros2  run` or ``a`b``", "Use `ros2 run` or ``a`b``"),
+        ("- a\n- b\n  1. c\n\n     d\n  2. e\n", "- a\n- b\n  1. c\n     d\n  2. e"),
+        ("3. c\n4. d", "3. c\n4. d"),
+        ("- [ ] do\n- [x] done", "- do\n- done"),
+        ("> quoted\n> text", "quoted text"),
+        ("above\n\n---\n\nbelow", "above\n\nbelow"),
+        ("Mass $m$ and $$E = mc^2$$.", "Mass $m$ and $$E = mc^2$$."),
+        ("$$\n\\frac{a}{b}\n$$", "$$\n\\frac{a}{b}\n$$"),
+        ("The set \\\\(a * b_{t} * c_d_\\\\) here", "The set \\(a * b_{t} * c_d_\\) here"),
+        ("A note.[^n]\n\n[^n]: The *end*.", "A note.[^1]\n\n[^1]: The end."),
+        ("Line<br/>break and H<sub>2</sub>O, <kbd>Ctrl</kbd>", "Line\nbreak and H2O, Ctrl"),
+        ("a < b, 3 <4 and x > y", "a < b, 3 <4 and x > y"),
+        ("seen <!-- not seen --> seen {/* nor this */} again", "seen seen again"),
+        ("<!--\n\nnot\n\n## seen\n-->\ntext", "text"),
+        ("the set {s, a} and {1, 2}", "the set {s, a} and {1, 2}"),
+        ("{'literal'} and {`template`} and {3}", "literal and template and 3"),
+        ("export const name = 'Ada';\n\nHi {name}, {unknown.thing} {f(x)}", "Hi Ada,"),
+        ("import A from './a';\nimport {\n  B,\n\n  C,\n} from 'b';\n\ntext", "text"),
+        ("export const F = () => {\n  return <p>It's</p>;\n\n};\n\ntext", "text"),
+        ("important imports are exported", "important imports are exported"),
+        ("<Question choices={[\n  {text: 'x', explain: \"it's } here\"},\n]} />\n\ntext", "text"),
+        ("<style>{`p { color: red }`}</style>\n\n<iframe src='x'>no</iframe>\n\ntext", "text"),
+        ("<div style={{a: 1}}>**bold**</div>", "bold"),
+        ("<Foo.Bar x='1'>inside</Foo.Bar>", "inside"),
+        ("<Card title='Arms' description='They move.' />", "Arms:\n\nThey move."),
+        ("A <Term tip='no'>node</Term> runs", "A node runs"),
+        ("<>\nfragment\n</>", "fragment"),
+        ("<ul>\n  <li>one</li>\n  <li>two</li>\n</ul>", "- one\n- two"),
+        ("text :dir[label] and foo:bar", "text label and foo:bar"),
+        ("::leaf[A **leaf**]", "A leaf"),
+    ],
+)
+def test_what_a_reader_sees_of_a_page(tmp_path: Path, source: str, seen: str) -> None:
+    assert page_of(tmp_path, source).text == seen
+
+
+def test_admonitions_keep_their_title_or_kind(tmp_path: Path) -> None:
+    source = """\
+    :::tip
+
+    one
+
+    :::
+
+    :::note Your **Title**
+    two
+    :::
+
+    ::::warning[In *brackets*]
+    :::danger{title="Inside?"}
+    three
+    :::
+    ::::
+
+    :::custom
+    four
+    :::
+    """
+    seen = ["Tip:", "one", "Your Title:", "two", "In brackets:", "Inside?", "three", "four"]
+    assert page_of(tmp_path, dedent(source)).text.split("\n\n") == seen
+
+
+def test_a_title_of_an_admonition_does_not_repeat_the_footnotes(tmp_path: Path) -> None:
+    page = page_of(tmp_path, ":::note A title\nnoted\n:::\n\nText[^1].\n\n[^1]: Foot.")
+    assert page.headings == ((1, "", "page"), (2, "footnote-label", "Footnotes"))
+
+
+def test_tabs_details_and_components_keep_their_labels(tmp_path: Path) -> None:
+    source = """\
+    <Tabs values={[{label: 'Ubuntu', value: 'u'}, {value: "m", label: "It's a Mac"}]}>
+        <TabItem value="u">
+            Deep text
+            - a
+            - b
+            ```bash
+            apt install
+            ```
+        </TabItem>
+        <TabItem value="m">mac</TabItem>
+        <TabItem value="w" label="Windows">win</TabItem>
+        <TabItem value="other">other</TabItem>
+    </Tabs>
+
+    <details><summary>The **answer**</summary>
+
+    42
+
+    </details>
+
+    <Details summary="Or so">43</Details>
+
+    <Admonition type="info" title="Know">44</Admonition>
+    """
+    assert page_of(tmp_path, dedent(source)).text.split("\n\n") == [
+        "Ubuntu:", "Deep text", "- a\n- b", "```bash\napt install\n```", "It's a Mac:", "mac", "Windows:", "win",
+        "other:", "other", "The answer:", "42", "Or so:", "43", "Know:", "44",
+    ]  # fmt: skip
+
+
+def test_code_keeps_language_and_title_and_loses_marks_of_lines(tmp_path: Path) -> None:
+    source = """\
+    ```js title="src/a.js" showLineNumbers
+    // highlight-next-line
+    const a = `x`;
+    // highlight-start
+    b();
+    // highlight-end
+    ```
+
+    ```py {1}
+    # highlight-next-line
+    c()
+    ```
+
+    ~~~~
+    ```
+    ~~~~
+
+    <CodeBlock language="bash" title="t">{`npm i
+    npm start`}</CodeBlock>
+
+    ```mermaid
+    graph TD
+    ```
+    """
+    assert page_of(tmp_path, dedent(source)).text.split("\n\n") == [
+        '```js title="src/a.js"\nconst a = `x`;\nb();\n```',
+        "```py\n# highlight-next-line\nc()\n```",
+        "````\n```\n````",
+        '```bash title="t"\nnpm i\nnpm start\n```',
+        "```mermaid\ngraph TD\n```",
+    ]
+
+
+def test_tables_keep_rows_in_markdown_and_in_tags(tmp_path: Path) -> None:
+    source = """\
+    | A | B |
+    |:--|--:|
+    | **x** | `y` |
+    | ![i](i.png) |
+
+    <table>
+      <caption>Sizes</caption>
+      <thead><tr><th>C</th><th>D</th></tr></thead>
+      <tbody>
+        <tr>
+          <td>1</td>
+          <td>
+
+    - two
+    - three
+
+          </td>
+        </tr>
+      </tbody>
+    </table>
+    """
+    first = "| A | B |\n|---|---|\n| x | `y` |\n| i |  |"
+    second = "| C | D |\n|---|---|\n| 1 | - two - three |"
+    assert page_of(tmp_path, dedent(source)).text == f"{first}\n\nSizes:\n\n{second}"
+
+
+def test_html_is_read_where_the_page_is_no_mdx(tmp_path: Path) -> None:
+    source = '<p><img src="x" alt="logo"></p>\n\n<!-- a\n\nb -->\n\n{braces}\n\n    code {x}\n\n> [!WARNING]\n> hot'
+    seen = "logo\n\n{braces}\n\n```\ncode {x}\n```\n\nWarning:\n\nhot"
+    assert page_of(tmp_path, source, PLAIN, name="page.md").text == seen
+    front = "---\nmdx:\n  format: md\n---\n"
+    assert page_of(tmp_path, f"{front}a<br>b {{x}}", name="page.md").text == "a\nb {x}"
+
+
+def test_sections_hold_the_text_below_their_heading(tmp_path: Path) -> None:
+    source = dedent("""\
+    above
+
+    # Title of its own
+
+    top
+
+    ## A `code` {#own}
+
+    a
+
+    ### B ![x](y)
+
+    <h3 id="c">C</h3>
+
+    c
+
+    <h4>No id</h4>
+
+    d
+
+    # Second
+
+    e
+    """)
+    page = page_of(tmp_path, f"---\ntitle: Given\n---\n{source}")
+    assert page.title == "Given"
+    assert [(section.anchor, section.heading, section.path, section.text) for section in page.sections] == [
+        ("", "", (), "above"),
+        ("", "Title of its own", ("Title of its own",), "top"),
+        ("own", "A code", ("A code",), "a"),
+        ("b-x", "B", ("A code", "B"), ""),
+        ("c", "C", ("A code", "C"), "c\n\nNo id\n\nd"),
+        ("", "Second", ("Second",), "e"),
+    ]
+    assert [heading for heading in page.headings if heading[0] == 4] == [(4, "", "No id")]
+
+
+def test_the_heading_that_is_the_title_needs_no_place_in_the_path(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "# Robot `arms` {#x}\n\ntop\n\n## A\n\na")
+    assert page.title == "Robot arms"
+    assert page.headings == ((1, "", "Robot arms"), (2, "a", "A"))
+    assert page.sections == (
+        PageSection("", "", (), ()),
+        PageSection("", "", (), page.sections[1].blocks),
+        PageSection("a", "A", ("A",), page.sections[2].blocks),
+    )
+
+
+def test_the_theme_shows_the_title_only_where_the_page_has_none(tmp_path: Path) -> None:
+    pages = pages_of(
+        tmp_path,
+        {
+            "a.md": "## x",
+            "b.md": "---\nhide_title: true\n---\n## x",
+            "c.md": "---\ntitle: ''\n---\n## x",
+            "d.md": "---\n---\n\n---\n\n# After a rule",
+            "e.md": "text first\n\n# Then the title",
+        },
+    )
+    assert {
+        name: [text for level, _, text in page.headings if level == 1] for name, page in pages.items()
+    } == {
+        "a.md": ["a"],
+        "b.md": [],
+        "c.md": [],
+        "d.md": ["d", "After a rule"],
+        "e.md": ["Then the title"],
+    }
+
+
+def test_windows_line_endings_and_marks_at_the_start_change_nothing(tmp_path: Path) -> None:
+    source = "---\ntitle: T\n---\n\nimport A from 'a';\n\n# T\n\n:::note\nx\n:::\n\n```js\ny\n\nz\n```\n"
+    unix = page_of(tmp_path, source)
+    assert page_of(tmp_path, "\ufeff" + source.replace("\n", "\r\n")) == unix
+    assert page_of(tmp_path, source.encode("utf-16")) == unix
+
+
+def test_very_deep_nesting_is_cut_and_not_followed(tmp_path: Path) -> None:
+    for source in (
+        "<div>\n" * 400 + "> " * 400 + "- " * 400 + "*a **b " * 400,
+        "<b>" * 5000 + "end",
+        "[a](b " * 3000,
+    ):
+        page_of(tmp_path, source)
+
+
+@pytest.mark.parametrize(
+    "piece", ["{", "<a ", "<a b='", "import {\n\n", "[", "`{", "<!--", ":::x\n", "$$\n", "{`${", "<X a={"]
+)
+def test_brackets_without_partners_cost_no_more_than_their_number(tmp_path: Path, piece: str) -> None:
+    def seconds(count: int) -> float:
+        began = time.process_time()
+        page_of(tmp_path, piece * count)
+        return time.process_time() - began
+
+    assert seconds(16_000) < 9 * seconds(4_000) + 0.5  # 16 times as long, if each looked at all the others
+
+
+def test_reading_pages_does_not_load_the_agents_sdk() -> None:
+    code = (
+        "import sys; import preceptor.indexing.parse, preceptor.indexing.split;"
+        "sys.exit(bool({'agents', 'openai', 'fastembed', 'qdrant_client', 'emoji'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
