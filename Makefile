@@ -6,7 +6,7 @@ ASK ?=
 BOOKS ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-links bench-retrieval clean
+.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-retrieval clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -60,6 +60,9 @@ bench-load: $(VENV)/.dev ## chats per second and latencies at 1, 20, 100 and 200
 
 bench-retrieval-latency: $(VENV)/.dev ## p50 and p95 of the whole search tool
 	$(BIN)/python bench/retrieval_latency.py
+
+bench-index: $(VENV)/.dev ## speed of a run beside bare fastembed, an unchanged book, memory for growing books
+	$(BIN)/python bench/index.py $(BOOKS)/books/deep-rl-course --pages 100 1000 10000
 
 bench-links: $(VENV)/.dev ## links and heading ids against real Docusaurus builds
 	$(BIN)/python bench/links.py $(BOOKS)/books/physical-ai-textbook $(BOOKS)/evalsets/docusaurus-urls/physical-ai-textbook.json \

@@ -218,7 +218,9 @@ class SessionSettings(_Section):
     @classmethod
     def _is_known(cls, value: str) -> str:
         if not value.startswith(("sqlite:///", "redis://", "rediss://", "postgresql+asyncpg://")):
-            raise ValueError("must begin with `sqlite:///`, `redis://`, `rediss://` or `postgresql+asyncpg://`")
+            raise ValueError(
+                "must begin with `sqlite:///`, `redis://`, `rediss://` or `postgresql+asyncpg://`"
+            )
         return value
 
 

@@ -1,46 +1,53 @@
 """Whether the book covers a question, judged from what a search found.
 
-The score of the best passage says how near it is. Two things correct it. Words of the question that the passage
-has speak for it. Words that the chapter is named for speak against it: they bring every passage of the chapter
-near, whether it answers or not. The weights are fitted on questions with and without an answer: decision 0008.
+The score of the best passage says how near it is, but not whether it answers. Three things correct it: how many of
+the question's words a single sentence has, rare ones counting more; how like the question the embedding model
+finds a sentence; and, against it, how many of the words only name the chapter, which brings all of its passages
+near. How the weights were chosen is in decision 0008.
 """
 
 import math
 from collections.abc import Sequence
 
+from preceptor.agents.quotation import Candidate
 from preceptor.agents.sentences import stems
 from preceptor.library.passage import Hit
 
-THRESHOLD = 0.4
-"""Coverage below which the book is taken not to answer; a wrong refusal annoys more than a poor quotation."""
+THRESHOLD = 0.5
+"""Coverage below which the book is taken not to answer."""
 
-_FOUND = 3.0
-_NAMED = 2.5
-_LIKE = 8.0
+_FOUND = 5.0
+_NAMED = 2.0
+_LIKE = 14.0
 _LIKENESS = 0.75
 """Cosine of a question and the best sentence that says neither yes nor no."""
+_UNREAD = 0.65
+"""What it is taken to be where the embedding model cannot read the question: the words have to prove more."""
+_NEEDED = -1.25
+"""Evidence at which coverage is .5. It is low, because a wrong refusal annoys more than a poor quotation."""
 _CERTAIN = 0.999
 
 
-def coverage(question: str, hits: Sequence[Hit], *, likeness: Sequence[float] = ()) -> float:
-    """How likely it is that the book answers a question, in [0, 1].
+def coverage(
+    question: str, hits: Sequence[Hit], candidates: Sequence[Candidate], likeness: Sequence[float]
+) -> float:
+    """How much speaks for an answer in the book, in [0, 1].
 
     Args:
         question: In the reader's words.
         hits: What was found, best first.
-        likeness: Cosines of the question and the sentences that may answer it; empty where the embedding
-            model cannot read it.
+        candidates: What may be quoted from them.
+        likeness: Cosines of the question and the best candidates; empty where the embedding model cannot read it.
     """
     if not hits:
         return 0.0
-    score, passage = min(hits[0].score, _CERTAIN), hits[0].passage
+    score, passage = min(max(hits[0].score, 1e-9), _CERTAIN), hits[0].passage
     asked = stems(question, passage.language)
-    above = passage.breadcrumb[:-1] if passage.heading else passage.breadcrumb
-    found = stems(passage.text, passage.language) | stems(passage.heading, passage.language)
-    named = stems(" ".join(above), passage.language)
-    evidence = math.log(max(score, 1e-9) / (1 - score))
-    if asked:
-        evidence += (_FOUND * len(asked & found) - _NAMED * len(asked & named)) / len(asked)
-    if likeness:
-        evidence += _LIKE * (max(likeness) - _LIKENESS)
-    return 1 / (1 + math.exp(-evidence))
+    names = stems(" ".join(passage.breadcrumb[:-1] if passage.heading else passage.breadcrumb), passage.language)
+    evidence = (
+        math.log(score / (1 - score))
+        + _FOUND * max((one.found for one in candidates), default=0.0)
+        - _NAMED * len(asked & names) / max(len(asked), 1)
+        + _LIKE * (max(likeness, default=_UNREAD) - _LIKENESS)
+    )
+    return 1 / (1 + math.exp(_NEEDED - evidence))

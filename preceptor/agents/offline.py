@@ -9,7 +9,7 @@ from agents import Handoff, Tool
 from preceptor.agents.coverage import THRESHOLD, coverage
 from preceptor.agents.local_model import Call, Items, LocalModel
 from preceptor.agents.phrases import language_of, phrases
-from preceptor.agents.quotation import SHORT_LIST, candidates, incomplete, nearer, quotations
+from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
 from preceptor.library.passage import Hit
 from preceptor.tools.plugin import Run
 
@@ -44,14 +44,14 @@ class OfflineModel(LocalModel):
         hits = sorted(run.ledger, key=lambda hit: -hit.score)
         if "search_textbook" in can and not (hits and hits[0].score):
             return Call("search_textbook", json.dumps({"query": run.question}))
-        found = candidates(run.question, hits)
-        likeness = await self._likeness(run.question, [one.text for one in found[:SHORT_LIST]])
-        if coverage(run.question, hits, likeness=likeness) < THRESHOLD:
+        covered, found = await judged(run.question, hits, self._likeness)
+        if covered < THRESHOLD:
             return self._refusal(run.question, hits)
-        found = nearer(found, likeness)
         section = incomplete(found)
         if section and "get_chapter" in can:
-            return Call("get_chapter", json.dumps({"chapter": section.chapter, "section": section.anchor or None}))
+            return Call(
+                "get_chapter", json.dumps({"chapter": section.chapter, "section": section.anchor or None})
+            )
         answer = "\n\n".join(quotations(run.question, found))
         if not answer:
             return self._refusal(run.question, hits)
@@ -65,3 +65,16 @@ class OfflineModel(LocalModel):
         said = say.not_covered if language_of(question) in (None, self._language) else say.not_searched
         chapters = list(dict.fromkeys(hit.passage.title for hit in hits))[:_CHAPTERS]
         return f"{said} {say.nearest} {', '.join(chapters)}." if chapters else said
+
+
+async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tuple[float, list[Candidate]]:
+    """How much speaks for an answer in the book, and what may be quoted, best first.
+
+    Args:
+        question: In the reader's words.
+        hits: What was found, best first.
+        likeness: Asks the embedding model.
+    """
+    found = candidates(question, hits)
+    cosines = await likeness(question, [one.text for one in found[:SHORT_LIST]])
+    return coverage(question, hits, found, cosines), nearer(found, cosines)

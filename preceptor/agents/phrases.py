@@ -48,7 +48,7 @@ def _by_small_words(question: str, languages: tuple[str, ...]) -> str | None:
     words = Counter(re.findall(r"[^\W\d_]+", question.lower()))
     score = dict.fromkeys(languages, 0.0)
     for word, count in words.items():
-        having = [language for language in languages if word in _SMALL.get(language, ())]
+        having = [language for language in languages if word in SMALL.get(language, ())]
         for language in having:
             score[language] += count / len(having)
     for language in languages:
@@ -114,15 +114,19 @@ _LATIN = {
     "bij niet ik mijn kan moet wordt er dat die dit deze als",
 }
 _OTHER_SCRIPTS = {
-    "ur": "کیا کیسے کیوں کب کہاں کون کونسا ہے ہیں تھا کا کی کے کو میں سے پر اور یا نہیں ہوتا ہوتی کرتا کرتے جاتا "
-    "جاتی مراد فرق درمیان یہ وہ چاہیے کس",
-    "fa": "چیست چه چرا چگونه چطور کی کجا کدام است هستند بود را در از به با برای و یا این آن می شود کند کنم تفاوت "
-    "بین آیا یک که",
+    "ur": "کیا کیسے کیسی کیوں کب کہاں کون کونسا کونسی ہے ہیں تھا تھی تھے ہو ہوں کا کی کے کو میں سے پر تک نے اور یا "
+    "نہیں ہوتا ہوتی ہوتے کرتا کرتی کرتے کرنا کرنے کر جاتا جاتی جاتے والا والے والی مراد فرق درمیان یہ وہ اس ان چاہیے "
+    "کس جس جو سکتا سکتی سکتے",
+    "fa": "چیست چه چرا چگونه چطور کی کجا کدام است هستند بود را در از به با برای و یا این آن می شود کند کنم کرد شد "
+    "های ها تفاوت بین آیا یک که",
+    "hi": "क्या कैसे क्यों कब कहाँ कौन कौनसा है हैं था थी थे हो का की के को में से पर तक ने और या नहीं होता होती "
+    "होते करता करती करते करना कर जाता जाती जाते वाला वाले यह वह इस उस चाहिए किस जो",
     "ar": "ما ماذا هل كيف لماذا متى أين من هو هي هذا هذه في على إلى عن مع بين و أو التي الذي كم أي لا ليس يمكن الفرق",
     "uk": "що як чому коли де хто який яка яке які є це та і й або для з між у в на чи не",
     "ru": "что как почему когда где кто какой какая какое какие это и или для с между в на ли не чем есть",
 }
-_SMALL = {language: frozenset(words.split()) for language, words in {**_LATIN, **_OTHER_SCRIPTS}.items()}
+SMALL = {language: frozenset(words.split()) for language, words in {**_LATIN, **_OTHER_SCRIPTS}.items()}
+"""Words by language that every text has."""
 
 _WANTS_CODE = re.compile(
     r"\b(?:code|snippets?|commands?|scripts?|syntax|example program|show me|"

@@ -129,7 +129,10 @@ class Preceptor:
     def _start(
         self, question: Question, run: Run, turns: Turns, failures: list[FailureNote], started: Started
     ) -> RunResultStreaming:
-        items: list[TResponseInputItem] = [*turns.history, {"role": "user", "content": prompt(question, run.ledger)}]
+        items: list[TResponseInputItem] = [
+            *turns.history,
+            {"role": "user", "content": prompt(question, run.ledger)},
+        ]
         config = RunConfig(
             workflow_name="preceptor",
             trace_id=started.trace_id,

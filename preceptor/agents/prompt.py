@@ -20,7 +20,10 @@ def prompt(question: Question, ledger: Ledger) -> str:
     """
     parts: list[str] = []
     if question.selection and question.selection_only:
-        parts += [ledger.show([_selected(question.selection, question.page or "")]), "Answer from this text alone."]
+        parts += [
+            ledger.show([_selected(question.selection, question.page or "")]),
+            "Answer from this text alone.",
+        ]
     elif question.selection:
         parts.append(_SELECTION.format(text=question.selection.replace("</selection", "&lt;/selection")))
     if question.page and not question.selection_only:

@@ -6,7 +6,6 @@ they share with the question choose a few of them, and the embedding model has a
 """
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -26,7 +25,7 @@ _HEADING = 0.5
 """What a word counts for that stands only in the heading above."""
 _CODE = 0.5
 """What code gains when it is asked for."""
-_MARGIN = 0.4
+_MARGIN = 0.5
 _MARGIN_OF_FULL = 0.15
 """How much worse than the best a further quotation may be; the second where the best has what was asked for."""
 _FULL = 0.9
@@ -83,13 +82,19 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
             if rank and _quotable(piece):
                 found.append((section, place, _words(question, section, place), rank / top))
     weights = _weights([words for _, _, words, _ in found])
-    asked = {section.passages[0].language: stems(question, section.passages[0].language) for section, *_ in found}
+    asked = {
+        section.passages[0].language: stems(question, section.passages[0].language) for section, *_ in found
+    }
     for_code = wants_code(question)
     scored: list[Candidate] = []
     for section, place, words, rank in found:
         wanted = sum(weights.get(stem, weights[None]) for stem in asked[section.passages[0].language])
-        above = asked[section.passages[0].language] & stems(section.passages[0].heading, section.passages[0].language)
-        has = sum(weights[stem] for stem in words) + _HEADING * sum(weights.get(stem, weights[None]) for stem in above - words)
+        above = asked[section.passages[0].language] & stems(
+            section.passages[0].heading, section.passages[0].language
+        )
+        has = sum(weights[stem] for stem in words) + _HEADING * sum(
+            weights.get(stem, weights[None]) for stem in above - words
+        )
         share = has / wanted if wanted else 0.0
         score = share + _RANK * rank
         if section.pieces[place].kind == "code":
@@ -111,7 +116,7 @@ def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candid
 
 def incomplete(found: Sequence[Candidate]) -> Passage | None:
     """A passage of the section of which more has to be read before the best candidate can be quoted."""
-    if not found or found[0].places is not None and not _cut(found[0]):
+    if not found or (found[0].places is not None and not _cut(found[0])):
         return None
     return found[0].section.passages[0]
 
@@ -128,7 +133,7 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
     for one in found:
         if one.places is None:
             continue
-        if chosen and (one.score < chosen[0].score - _margin(chosen[0]) or any(_repeats(one, other) for other in chosen)):
+        if chosen and (not _adds(one, chosen[0]) or any(_repeats(one, other) for other in chosen)):
             continue
         length = sum(1 if one.section.pieces[place].kind == "sentence" else _BLOCK for place in one.places)
         if chosen and length > room:
@@ -140,14 +145,19 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
     return [_quoted(question, one) for one in chosen]
 
 
-def _margin(best: Candidate) -> float:
-    return _MARGIN_OF_FULL if best.found > _FULL else _MARGIN
+def _adds(one: Candidate, best: Candidate) -> bool:
+    """Whether a candidate fits nearly as well as the best one."""
+    margin = _MARGIN_OF_FULL if best.found > _FULL else _MARGIN
+    return one.score >= best.score - margin
 
 
 def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
     """Passages put together again as they follow each other in their sections."""
     ordered = sorted(passages, key=lambda one: (one.book, one.chapter, one.anchor, one.order))
-    runs = groupby(enumerate(ordered), key=lambda pair: (pair[1].book, pair[1].chapter, pair[1].anchor, pair[1].order - pair[0]))
+    runs = groupby(
+        enumerate(ordered),
+        key=lambda pair: (pair[1].book, pair[1].chapter, pair[1].anchor, pair[1].order - pair[0]),
+    )
     for _, run in runs:
         together = tuple(passage for _, passage in run)
         joined: list[Piece] = []
@@ -228,7 +238,9 @@ def _quoted(question: str, one: Candidate) -> str:
     """The pieces in the book's order, with the key behind the last sentence, or below a block that has none."""
     section = one.section
     places = one.places or range(0)
-    keys = " ".join(f"[{key}]" for key in dict.fromkeys(key for place in places for key in section.keys[place]))
+    keys = " ".join(
+        f"[{key}]" for key in dict.fromkeys(key for place in places for key in section.keys[place])
+    )
     last = max((place for place in places if section.pieces[place].kind == "sentence"), default=None)
     blocks: list[str] = [""]
     for place in places:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] - a compiled module without stubs
 
+from preceptor.agents.phrases import SMALL
 from preceptor.library.bm25 import Bm25
 
 Kind = Literal["sentence", "list", "table", "code", "formula"]
@@ -40,7 +41,10 @@ _LEANING = {
     "ur": "یہ وہ اس ان لیکن مگر تاہم لہٰذا",
 }
 """Words with which a sentence begins that needs the one before it."""
-_LEANING_UNSPACED = {"zh": ("它", "他", "她", "这", "那", "但", "因此", "所以"), "ja": ("これ", "それ", "この", "その", "しかし")}
+_LEANING_UNSPACED = {
+    "zh": ("它", "他", "她", "这", "那", "但", "因此", "所以"),
+    "ja": ("これ", "それ", "この", "その", "しかし"),
+}
 _OPENERS = {language: frozenset(words.split()) for language, words in _LEANING.items()}
 _WORD = re.compile(r"[^\W_]+")
 _SAYS_LITTLE = 3
@@ -110,7 +114,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
 @lru_cache(maxsize=8192)
 def stems(text: str, language: str) -> frozenset[int]:
     """The words of a text, stemmed and without those that every text has, as BM25 counts them."""
-    return frozenset(_bm25(language).question(text).indices)
+    return frozenset(_bm25(language).question(text).indices) - _small(language)
 
 
 def overlap(claim: str, sentence: str, language: str) -> float:
@@ -126,6 +130,12 @@ def nearest(claim: str, text: str, language: str) -> str:
         return text.strip()
     wanted = stems(claim, language)
     return max(candidates, key=lambda sentence: len(wanted & stems(sentence, language)))
+
+
+@lru_cache(maxsize=64)
+def _small(language: str) -> frozenset[int]:
+    """The small words of a language of which BM25 drops none."""
+    return frozenset(_bm25(language).question(" ".join(SMALL.get(language.split("-")[0], ()))).indices)
 
 
 @lru_cache(maxsize=64)
@@ -157,7 +167,11 @@ def _blocks(text: str) -> Iterator[list[str]]:
 
 def _pieces(block: list[str], language: str) -> Iterator[Piece]:
     start = 0
-    while start < len(block) - 1 and block[start].rstrip().endswith((":", "：")) and not _is_special(block[start]):
+    while (
+        start < len(block) - 1
+        and block[start].rstrip().endswith((":", "："))
+        and not _is_special(block[start])
+    ):
         start += 1
     label, body = "\n".join(block[:start]), block[start:]
     first, text = body[0], "\n".join(body)
@@ -219,4 +233,6 @@ def _rows(lines: Sequence[str]) -> Iterator[str]:
     names = cells[0] if ruled else []
     for row in cells[2:] if ruled else cells:
         named = [*names, *[""] * len(row)]
-        yield " · ".join(f"{name}: {cell}" if name else cell for name, cell in zip(named, row, strict=False) if cell)
+        yield " · ".join(
+            f"{name}: {cell}" if name else cell for name, cell in zip(named, row, strict=False) if cell
+        )

@@ -4,7 +4,9 @@ A PDF has a section for each of its pages, whose link opens that page (`slides.p
 its headings; a notebook has the ids that Jupyter gives them, and its code without what it printed.
 """
 
+import logging
 import re
+import warnings
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -39,12 +41,14 @@ def read_page(book: Book, file: PageFile) -> Page:
         PageUnreadable: It cannot be opened, is damaged or encrypted, or holds no text.
     """
     try:
-        title, outline = _READERS[file.path.suffix](file.path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ids that a notebook lacks, of XHTML, …
+            title, outline = _READERS[file.path.suffix](file.path)
     except OSError as error:
         raise PageUnreadable(file.source, error.strerror or "it cannot be opened") from error
     except Exception as error:  # a damaged file makes its reader raise anything
-        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-        raise PageUnreadable(file.source, reason[:200]) from error
+        why = str(error).partition("\n")[0].rstrip(".")[:200] or type(error).__name__
+        raise PageUnreadable(file.source, f"it is damaged or of another format ({why})") from error
     sections = outline.sections
     text = "\n".join(section.text for section in sections)
     if not text.strip():
@@ -74,6 +78,7 @@ def _url(site: SiteSettings, place: Place) -> str:
 def _pdf(path: Path) -> tuple[str, Outline]:
     from pypdf import PdfReader  # of the extra `formats`
 
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it mends what it can, and says so
     outline = Outline()
     with PdfReader(path) as reader:
         for number, page in enumerate(reader.pages, start=1):

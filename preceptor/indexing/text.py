@@ -111,7 +111,7 @@ class Writer:
         outline = Outline()
         outline.headings = self.outline.headings
         Writer(self._source, self._site, outline)._blocks(children)
-        return " ".join(" ".join(section.text for section in outline.sections).split())
+        return " ".join(" ".join(f"{section.heading} {section.text}" for section in outline.sections).split())
 
     # Paragraphs and lists
 

@@ -137,8 +137,6 @@ class _Builder:
             match token.type:
                 case "inline":
                     self.add(token.children or ())
-                case "text":
-                    self._append(token.content)
                 case "softbreak":
                     self._append("\n")
                 case "image":

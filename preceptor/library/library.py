@@ -110,7 +110,9 @@ class Library:
         """
         if self._embedder.reading(question) < _READABLE:
             return []
-        asked, *vectors = await asyncio.gather(self._embedder.question(question), *map(self._embedder.text, texts))
+        asked, *vectors = await asyncio.gather(
+            self._embedder.question(question), *map(self._embedder.text, texts)
+        )
         return [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
 
     async def close(self) -> None:

@@ -21,10 +21,11 @@ from preceptor.server.chat import chat
 from preceptor.server.drain import drained_before_exit
 from preceptor.server.faults import Faults, on_error, on_http_error
 from preceptor.server.health import Health, health, livez
-from preceptor.server.limits import Admission, Limits, Places, RateLimit
+from preceptor.server.limits import Admission, Limits, RateLimit
 from preceptor.server.log import Observed
 from preceptor.server.openapi import openapi_json
 from preceptor.server.openapi_page import openapi_page
+from preceptor.server.places import Places
 from preceptor.server.reader import LastResort, chapter_page
 from preceptor.settings import ServerSettings, Settings, load_settings
 from preceptor.tracing.processor import install
@@ -94,7 +95,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
             Route("/metrics", metrics.prometheus, middleware=operates),
             *pages.routes(),
-            Route("/docs/", chapter_page),  # without this line the slash would lead to the page of the contract
+            Route(
+                "/docs/", chapter_page
+            ),  # without this line the slash would lead to the page of the contract
             LastResort("/{path:path}", chapter_page),
         ],
         middleware=_middleware(settings.server),

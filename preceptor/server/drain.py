@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from preceptor.server.limits import Places
+from preceptor.server.places import Places
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

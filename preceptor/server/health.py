@@ -18,8 +18,8 @@ from preceptor.agents.preceptor import Preceptor
 from preceptor.agents.readiness import probe
 from preceptor.errors import PreceptorError
 from preceptor.server.contract import HealthResponse
-from preceptor.server.limits import Places
 from preceptor.server.openapi import Operation, operation
+from preceptor.server.places import Places
 
 _INDEX_SECONDS = 2.0
 _PROBE_SECONDS = 30.0

@@ -1,15 +1,11 @@
-"""How much is answered: a rate and a daily budget for each client, a budget for all, and places for answers.
+"""How much is answered: a rate and a daily budget for each client, and a budget for all.
 
-Both are ASGI middleware of the routes that they guard; what they count with is opened by the lifespan. Places
-(and, with `memory://`, the counts) are those of one process. While Redis does not answer, each process counts
-by itself.
+`RateLimit` and `Admission` are ASGI middleware of the routes that they guard; what they count with is opened by
+the lifespan. With `memory://`, and while Redis does not answer, each process counts by itself.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, RateLimitItemPerDay, parse
@@ -18,8 +14,9 @@ from limits.aio.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWi
 from limits.errors import StorageError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from preceptor.errors import BudgetSpent, Overloaded, RateLimited, SettingsError, Stopping
+from preceptor.errors import BudgetSpent, RateLimited, SettingsError
 from preceptor.server.access import client_of
+from preceptor.server.places import Places
 from preceptor.settings import LimitsSettings
 
 if TYPE_CHECKING:
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REDIS_SECONDS = 1.0
-_CUT_SECONDS = 2.0
-"""For an answer that was cut to say so to its reader."""
 
 
 class Limits:
@@ -105,99 +100,6 @@ class Limits:
         elif self._redis_failed and not failing:
             logger.info("limits.storage answers again")
         self._redis_failed = failing
-
-
-class Places:
-    """Bounds the answers that are made at a time; when the service is to stop, lets them run out."""
-
-    def __init__(self, settings: LimitsSettings) -> None:
-        """Open as many places as the settings say."""
-        self._settings = settings
-        self._free = asyncio.Semaphore(settings.concurrent)
-        self._waiting = 0
-        self._running: set[asyncio.Task[Any]] = set()
-        self._none_taken = asyncio.Event()
-        self._none_taken.set()
-        self._over = False
-        self.taken = 0
-        self.stopping = False
-
-    @asynccontextmanager
-    async def take(self) -> AsyncGenerator[None]:
-        """Hold a place.
-
-        Raises:
-            Overloaded: The queue is full, or no place came free in time.
-            Stopping: The service takes no more questions.
-        """
-        await self._wait()
-        try:
-            if self.stopping:
-                raise Stopping
-            self.taken += 1
-            self._none_taken.clear()
-            try:
-                yield
-            finally:
-                self.taken -= 1
-                if not self.taken:
-                    self._none_taken.set()
-        finally:
-            self._free.release()
-
-    async def _wait(self) -> None:
-        if self.stopping:
-            raise Stopping
-        seconds = self._settings.queue_seconds
-        if self._free.locked() and self._waiting >= self._settings.queue:
-            raise Overloaded(retry_after=seconds)
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Overloaded(retry_after=seconds) from None
-        finally:
-            self._waiting -= 1
-
-    @contextmanager
-    def cut_in_the_end(self) -> Generator[None]:
-        """What runs inside is ended with an error when the time to stop is over.
-
-        Raises:
-            Stopping: It was ended.
-        """
-        task = asyncio.current_task()
-        assert task is not None
-        self._running.add(task)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self._over:
-                raise
-            task.uncancel()
-            raise Stopping from None
-        finally:
-            self._running.discard(task)
-
-    async def stop(self, seconds: float) -> None:
-        """Take no more questions; return when the last answer has ended, at the latest after `seconds`."""
-        self.stopping = True
-        try:
-            async with asyncio.timeout(seconds):
-                await self._none_taken.wait()
-        except TimeoutError:
-            self.cut()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CUT_SECONDS):
-                    await self._none_taken.wait()
-
-    def cut(self) -> None:
-        """End the running answers now, each with an error."""
-        logger.warning("%d answers are cut, because the service stops", self.taken)
-        self._over = True
-        for task in self._running:
-            task.cancel()
 
 
 class RateLimit:

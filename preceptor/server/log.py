@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.server.access import client_of
@@ -22,6 +21,8 @@ from preceptor.tracing.redaction import Redactor
 
 logger = logging.getLogger("preceptor.request")
 
+_METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
+"""Of any other, clients could make up as many as they like."""
 _GONE = 499
 """Status, in log and metrics, of a request whose client went away before the response."""
 
@@ -125,9 +126,8 @@ class Observed:
             self._note(scope, status, time.perf_counter() - began, metrics)
 
     def _note(self, scope: Scope, status: int, seconds: float, metrics: Metrics) -> None:
-        route = scope.get("route")
-        path = getattr(route, "path", "") or "other"
-        method = scope["method"] if isinstance(route, Route) else "other"
+        path = getattr(scope.get("route"), "path", "") or "other"
+        method = scope["method"] if scope["method"] in _METHODS else "other"
         metrics.requests.labels(method, path, str(status)).inc()
         metrics.request_seconds.labels(path).observe(seconds)
         fields = {

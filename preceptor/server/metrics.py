@@ -23,8 +23,8 @@ from preceptor.agents.answer import Answer, FailureNote
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import PreceptorError
 from preceptor.server.contract import MetricsResponse
-from preceptor.server.limits import Places
 from preceptor.server.openapi import Operation, operation
+from preceptor.server.places import Places
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
 _REMEMBERED = 1000

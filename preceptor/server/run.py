@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from preceptor.agents.answer import Answer, Done, Event, Question, Started
 from preceptor.agents.preceptor import Preceptor
-from preceptor.server.limits import Places
+from preceptor.server.places import Places
 
 _PING_SECONDS = 15
 
@@ -31,11 +31,13 @@ class RunningAnswer:
             SessionBusy: Too many questions wait for it.
         """
         preceptor: Preceptor = request.state.preceptor
+        places: Places = request.state.places
         events = preceptor.stream(question)
-        started = await anext(events)
+        with places.cut_in_the_end():
+            started = await anext(events)
         assert isinstance(started, Started)
         request.state.trace_id = started.trace_id
-        return cls(started, events, request.state.places)
+        return cls(started, events, places)
 
     def __aiter__(self) -> Self:
         return self

@@ -39,10 +39,14 @@ async def test_an_unknown_session_is_refused(sessions: Sessions) -> None:
 
 async def test_a_turn_that_failed_leaves_the_session_valid_and_as_it_was(sessions: Sessions) -> None:
     ids: list[str] = []
-    with pytest.raises(RuntimeError):
+
+    async def failed_turn() -> None:
         async with sessions.open(None) as turns:
             ids.append(turns.session_id)
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await failed_turn()
     async with sessions.open(ids[0]) as again:
         assert again.history == []
 

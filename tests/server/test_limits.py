@@ -21,7 +21,8 @@ from starlette.types import ASGIApp
 from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimited, Stopping
 from preceptor.server.access import client_of
 from preceptor.server.faults import on_error
-from preceptor.server.limits import Admission, Limits, Places, RateLimit
+from preceptor.server.limits import Admission, Limits, RateLimit
+from preceptor.server.places import Places
 from preceptor.settings import LimitsSettings, Settings
 
 OFF = {"rate": "", "client_budget": 0, "budget": 0}
@@ -164,6 +165,8 @@ async def test_an_answer_that_takes_longer_than_the_service_may_wait_ends_with_a
         await places.stop(0.01)
     assert len(caught) == 1
     assert places.taken == 0
+    with pytest.raises(Stopping), places.cut_in_the_end():
+        raise AssertionError
 
 
 async def test_an_answer_whose_reader_leaves_is_cancelled_as_ever() -> None:

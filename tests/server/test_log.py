@@ -17,7 +17,7 @@ from preceptor.settings import ServerSettings
 from tests.sample import sample_settings
 from tests.server.inside import asking
 
-SECRET = "a-secret-of-the-operator"
+SECRET = "seen-nowhere"
 
 
 def record(message: str, **fields: Any) -> logging.LogRecord:

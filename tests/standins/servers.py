@@ -38,7 +38,10 @@ def redis_server(folder: Path) -> Generator[str]:
 @contextmanager
 def postgres_server(folder: Path) -> Generator[str]:
     """A running PostgreSQL in `folder`; gives the URL of its database for asyncpg."""
-    found = [*sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True), os.path.dirname(shutil.which("initdb") or "")]
+    found = [
+        *sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True),
+        os.path.dirname(shutil.which("initdb") or ""),
+    ]
     programs = next((Path(place) for place in found if place and (Path(place) / "initdb").exists()), None)
     if programs is None:
         pytest.skip("needs PostgreSQL (Debian's package `postgresql`)")
