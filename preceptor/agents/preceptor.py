@@ -93,11 +93,14 @@ class Preceptor:
 
         Raises:
             SessionNotFound: There is no such session.
+            UnknownChapter: There is no such chapter.
+            UnknownBook: There is no such book.
             DeadlineExceeded: There was no answer within `tutor.deadline`.
             TutorError: No tutor could answer.
             IndexError_: The index failed.
         """
         clock = Stopwatch()
+        await self.library.check(chapter=question.chapter, book=question.book)
         async with self.sessions.open(question.session_id, history=_items(question)) as turns:
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started

@@ -64,6 +64,17 @@ class Library:
         )
         return sorted(chain.from_iterable(found), key=attrgetter("score"), reverse=True)[:limit]
 
+    async def check(self, *, chapter: str | None = None, book: str | None = None) -> None:
+        """Return when there is what a reader narrowed a question to.
+
+        Raises:
+            UnknownChapter: There is no such chapter (in that book).
+            UnknownBook: No such book is open.
+        """
+        books = await self._chosen(book)
+        if chapter is not None:
+            await self._holder(chapter, books)
+
     async def chapter(self, chapter: str) -> tuple[Chapter, Sequence[Passage]]:
         """A chapter and its passages in reading order.
 

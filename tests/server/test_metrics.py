@@ -113,7 +113,7 @@ async def test_addresses_that_nobody_serves_do_not_multiply_the_numbers(settings
         await client.request("BREW", "/coffee")
         seen = await numbers(client)
     routes = {match[1] for name in seen if (match := re.search(r"http_requests_total .*route=(\S+)", name))}
-    assert routes == {"/{path:path}", "/api/v1/chapters/{id:path}"}
+    assert routes == {"other", "/{path:path}", "/api/v1/chapters/{id:path}"}
     assert not any("BREW" in name for name in seen)
 
 
