@@ -91,7 +91,8 @@ _LETTERS = {
 _LATIN = {
     "en": "what which who whom whose when where why how is are was were do does did can could should would will the "
     "an of in on to and or for with from by at it its this that these those there i my me you your we our not "
-    "show tell explain between about if than difference",
+    "show tell explain between about if than difference as be been has have had not no so but more most into over "
+    "after before while only also some any each every all both one two out up such then they them its their",
     "es": "qué cuál cuáles quién quiénes cuándo dónde cómo cuánto cuántos cuántas por es son fue era el la los las un "
     "una unos de del en y para con sin entre se su sus lo al que como cuando donde no me mi puedo hay sirve "
     "este esta hace hacer tiene si funciona diferencia",

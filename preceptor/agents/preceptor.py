@@ -170,12 +170,13 @@ class Preceptor:
         seconds, timings = times
         usage = result.context_wrapper.usage
         offline = reply.provider == "offline"
+        confidence, sources = reply.checked()
         return Answer(
             text=reply.text,
-            sources=tuple(reply.sources),
-            also_relevant=reply.also_relevant()[:_ALSO_RELEVANT],
-            in_book=bool(reply.sources),
-            confidence=None,
+            sources=tuple(sources),
+            also_relevant=reply.also_relevant(_ALSO_RELEVANT),
+            in_book=bool(sources),
+            confidence=confidence,
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),
             degraded=offline and bool(self.settings.tutor.providers),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from agents.items import ToolCallItem
 from agents.stream_events import (
@@ -12,8 +13,9 @@ from agents.stream_events import (
 from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
-from preceptor.agents.citations import Citations, Cited, Text
+from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.sentences import nearest
+from preceptor.agents.support import check
 from preceptor.agents.tutors import provider_of
 from preceptor.tools.ledger import Ledger
 
@@ -34,6 +36,8 @@ class Reply:
         self._citations = Citations(self._ledger.get)
         self._raw: list[str] = []
         self._shown: list[str] = []
+        self._marks: list[Mark] = []
+        self._length = 0
         self.sources: list[Source] = []
 
     @property
@@ -51,12 +55,20 @@ class Reply:
         """Markers that were dropped."""
         return self._citations.unknown
 
-    def also_relevant(self) -> Sequence[Source]:
+    def checked(self) -> tuple[float | None, list[Source]]:
+        """Share of the answer's claims that are supported, and the sources with how well each bears what cites it.
+
+        What an earlier answer cited is not judged: no more than a sentence of it is at hand.
+        """
+        shown = {hit.passage.key: hit.passage for hit in self._ledger}
+        passages = {one.number: shown[one.key] for one in self.sources if one.key in shown}
+        found = check("".join(self._shown), self._marks, passages)
+        return found.confidence, [replace(one, support=found.support.get(one.number)) for one in self.sources]
+
+    def also_relevant(self, limit: int) -> Sequence[Source]:
         """Passages that were found for the question and not cited, best first."""
         cited = set(self._citations.cited)
-        rest = sorted(
-            (hit for hit in self._ledger if hit.passage.key not in cited), key=lambda hit: -hit.score
-        )
+        rest = sorted((hit for hit in self._ledger if hit.passage.key not in cited), key=lambda hit: -hit.score)[:limit]
         return [
             source(number, hit, nearest(hit.passage.heading, hit.passage.text, hit.passage.language))
             for number, hit in enumerate(rest, start=len(cited) + 1)
@@ -99,6 +111,8 @@ class Reply:
                 self.sources.append(found)
                 yield NewSource(found)
             else:
+                self._marks += (Mark(self._length + mark.start, mark.number) for mark in piece.marks)
+                self._length += len(piece.text)
                 self._shown.append(piece.text)
                 yield Token(piece.text, piece.marks)
 

@@ -494,7 +494,7 @@ def test_an_unexpected_error_has_an_id_that_finds_it_in_the_log(
 
 @pytest.mark.parametrize("place", [{"chapter": "no/such-chapter"}, {"book": "no-such-book"}])
 def test_what_the_question_is_narrowed_to_must_exist(place: dict[str, str], client: TestClient) -> None:
-    for stream in (False, True):
-        answer = client.post("/api/v1/chat", json={"content": "What is a node?", "stream": stream, **place})
+    for streamed in (False, True):
+        answer = client.post("/api/v1/chat", json={"content": "What is a node?", "stream": streamed, **place})
         assert answer.status_code == 404
         assert answer.json()["code"] == "NOT_FOUND"
