@@ -6,7 +6,7 @@ ASK ?=
 BOOKS ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-retrieval clean
+.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-retrieval bench-abstain bench-offline clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -71,6 +71,12 @@ bench-links: $(VENV)/.dev ## links and heading ids against real Docusaurus build
 bench-retrieval: $(VENV)/.dev ## nDCG@10, recall and MRR of BM25, dense and fusion
 	$(BIN)/python bench/retrieval.py $(BOOKS)/evalsets/scifact $(BOOKS)/evalsets/cranfield $(BOOKS)/evalsets/xquad-en \
 		$(BOOKS)/evalsets/xquad-es $(BOOKS)/evalsets/hf-deep-rl-quiz
+
+bench-abstain: $(VENV)/.dev ## whether the book covers a question: AUC of the offline tutor's decision
+	$(BIN)/python bench/abstain.py $(BOOKS)/evalsets/agent/clapnq-answerability-half.jsonl
+
+bench-offline: $(VENV)/.dev ## the gold answer stands in what the offline tutor quotes
+	$(BIN)/python bench/offline.py $(BOOKS)/evalsets/xquad-en $(BOOKS)/evalsets/xquad-es
 
 clean: ## remove what was built; the index and the traces in .preceptor stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

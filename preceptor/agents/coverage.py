@@ -43,7 +43,9 @@ def coverage(
         return 0.0
     score, passage = min(max(hits[0].score, 1e-9), _CERTAIN), hits[0].passage
     asked = stems(question, passage.language)
-    names = stems(" ".join(passage.breadcrumb[:-1] if passage.heading else passage.breadcrumb), passage.language)
+    names = stems(
+        " ".join(passage.breadcrumb[:-1] if passage.heading else passage.breadcrumb), passage.language
+    )
     evidence = (
         math.log(score / (1 - score))
         + _FOUND * max((one.found for one in candidates), default=0.0)

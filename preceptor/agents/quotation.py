@@ -6,7 +6,8 @@ they share with the question choose a few of them, and the embedding model has a
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -17,6 +18,8 @@ from preceptor.library.passage import Hit, Passage
 SHORT_LIST = 6
 """Candidates that the embedding model is asked about."""
 
+_READ = 80
+"""Words of a candidate that it reads."""
 _PASSAGES = 4
 """Best passages from which candidates are taken."""
 _RANK = 0.5
@@ -47,6 +50,11 @@ class Section:
     keys: tuple[tuple[str, ...], ...]
     """Of each piece the keys of the passages it comes from."""
 
+    @property
+    def language(self) -> str:
+        """Of all its passages."""
+        return self.passages[0].language
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -62,8 +70,9 @@ class Candidate:
 
     @property
     def text(self) -> str:
-        """What is compared with the question by the embedding model."""
-        return " ".join(self.section.pieces[place].text for place in self.places or [self.place])
+        """What the embedding model compares with the question; of a long block the beginning."""
+        text = " ".join(self.section.pieces[place].text for place in self.places or [self.place])
+        return " ".join(text.split()[:_READ])
 
 
 def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
@@ -73,29 +82,23 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         question: In the reader's words.
         hits: Everything that was shown, best first.
     """
-    best = {hit.passage.id: hit.score for hit in hits[:_PASSAGES]}
+    best = {hit.passage.key: hit.score for hit in hits[:_PASSAGES]}
     top = max(best.values(), default=0.0) or 1.0
-    found: list[tuple[Section, int, frozenset[int], float]] = []
-    for section in _sections([hit.passage for hit in hits]):
-        for place, (piece, keys) in enumerate(zip(section.pieces, section.keys, strict=True)):
-            rank = max((best.get(one.id, 0.0) for one in section.passages if one.key in keys), default=0.0)
-            if rank and _quotable(piece):
-                found.append((section, place, _words(question, section, place), rank / top))
-    weights = _weights([words for _, _, words, _ in found])
-    asked = {
-        section.passages[0].language: stems(question, section.passages[0].language) for section, *_ in found
-    }
+    found = [
+        (section, place, max(best.get(key, 0.0) for key in section.keys[place]) / top)
+        for section in _sections([hit.passage for hit in hits])
+        for place, piece in enumerate(section.pieces)
+        if _quotable(piece) and not best.keys().isdisjoint(section.keys[place])
+    ]
+    words = [_words(question, section, place) for section, place, _ in found]
+    weights = _weights(words)
     for_code = wants_code(question)
     scored: list[Candidate] = []
-    for section, place, words, rank in found:
-        wanted = sum(weights.get(stem, weights[None]) for stem in asked[section.passages[0].language])
-        above = asked[section.passages[0].language] & stems(
-            section.passages[0].heading, section.passages[0].language
-        )
-        has = sum(weights[stem] for stem in words) + _HEADING * sum(
-            weights.get(stem, weights[None]) for stem in above - words
-        )
-        share = has / wanted if wanted else 0.0
+    for (section, place, rank), own in zip(found, words, strict=True):
+        asked = stems(question, section.language)
+        above = asked & stems(section.passages[0].heading, section.language) - own
+        has = sum(map(weights, own)) + _HEADING * sum(map(weights, above))
+        share = has / sum(map(weights, asked)) if asked else 0.0
         score = share + _RANK * rank
         if section.pieces[place].kind == "code":
             score += _CODE if for_code else -_CODE
@@ -104,14 +107,14 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
 
 
 def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candidate]:
-    """The first candidates in their new order.
+    """All candidates in their new order.
 
     Args:
         found: As `candidates` gives them.
         likeness: Cosines of the question and the first of them; empty where the model cannot read it.
     """
     judged = [replace(one, score=one.score + like) for one, like in zip(found, likeness, strict=False)]
-    return sorted(judged or found[:SHORT_LIST], key=lambda one: -one.score)
+    return sorted([*judged, *found[len(judged) :]], key=lambda one: -one.score)
 
 
 def incomplete(found: Sequence[Candidate]) -> Passage | None:
@@ -195,7 +198,7 @@ def _quotable(piece: Piece) -> bool:
 
 def _words(question: str, section: Section, place: int) -> frozenset[int]:
     """The question's words that a candidate has; of a list or a table those of the best part, and what announces it."""
-    piece, language = section.pieces[place], section.passages[0].language
+    piece, language = section.pieces[place], section.language
     asked = stems(question, language)
     around = asked & stems(piece.label, language)
     if place and (section.pieces[place - 1].opens or piece.leans):
@@ -209,14 +212,14 @@ def _best_part(asked: frozenset[int], piece: Piece, language: str) -> frozenset[
     return max((asked & stems(part, language) for part in piece.plain), key=len, default=frozenset())
 
 
-def _weights(found: Sequence[frozenset[int]]) -> dict[int | None, float]:
-    """How much each word tells the candidates apart; under None that of one which none of them has."""
-    count: dict[int, int] = {}
-    for words in found:
-        for word in words:
-            count[word] = count.get(word, 0) + 1
-    rarity = {word: math.log(1 + (len(found) - n + 0.5) / (n + 0.5)) for word, n in count.items()}
-    return {**rarity, None: math.log(2 * len(found) + 2)}
+def _weights(found: Sequence[frozenset[int]]) -> Callable[[int], float]:
+    """How much a word tells the candidates apart that have these words; most, when none of them has it."""
+    count = Counter(word for words in found for word in words)
+
+    def weight(word: int) -> float:
+        return math.log(1 + (len(found) - count[word] + 0.5) / (count[word] + 0.5))
+
+    return weight
 
 
 def _cut(one: Candidate) -> bool:
@@ -229,7 +232,7 @@ def _cut(one: Candidate) -> bool:
 def _repeats(one: Candidate, other: Candidate) -> bool:
     if one.section is other.section and set(one.places or ()) & set(other.places or ()):
         return True
-    language = one.section.passages[0].language
+    language = one.section.language
     these, those = stems(one.text, language), stems(other.text, language)
     return len(these & those) >= _SAME * max(1, min(len(these), len(those)))
 
@@ -248,7 +251,7 @@ def _quoted(question: str, one: Candidate) -> str:
         if piece.kind == "sentence":
             blocks[-1] += f" {piece.text}" + (f" {keys}" if place == last else "")
         else:
-            shown = _shortened(question, piece, section.passages[0].language)
+            shown = _shortened(question, piece, section.language)
             blocks += [f"{piece.label}\n\n{shown}" if piece.label else shown, ""]
     if last is None:
         blocks.append(keys)

