@@ -95,7 +95,8 @@ def write_pages(corpus: Sequence[dict[str, Any]], book: Path) -> dict[str, str]:
     for number, document in enumerate(corpus):
         title = (document.get("title") or "").strip() or book.name
         (book / f"d{number}.md").write_text(
-            f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\n---\n\n{document['text']}\n", encoding="utf-8"
+            f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\n---\n\n{document['text']}\n",
+            encoding="utf-8",
         )
     return {f"d{number}": str(document["_id"]) for number, document in enumerate(corpus)}
 

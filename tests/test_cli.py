@@ -77,8 +77,11 @@ def test_a_run_tells_every_ten_pages_and_then_what_it_did(cli: Cli, folder: Path
     )
     assert " pages/min, " in out
     assert " passages/s, 24 passages embedded" in out
+    assert (
+        next(line for line in err.splitlines() if line.startswith("embedding")) == "embedding 12/24 passages"
+    )
     assert err.splitlines()[:3] == ["reading 10/24 pages", "reading 20/24 pages", "reading 24/24 pages"]
-    assert err.splitlines()[-2:] == ["embedding 24/24 pages", "publishing 24/24 pages"]
+    assert err.splitlines()[-2:] == ["embedding 24/24 passages", "publishing 24/24 passages"]
 
 
 def test_a_quiet_run_tells_no_progress(cli: Cli, folder: Path) -> None:

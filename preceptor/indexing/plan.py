@@ -17,8 +17,6 @@ class Plan:
     def __init__(self) -> None:
         self.wanted: dict[str, Written] = {}
         """By passage id."""
-        self.chapter_of: dict[str, str] = {}
-        """By passage id."""
         self.bm25_tokens = 0
         # A book may be larger than memory, and its files may change before they are read again.
         self._passages = TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - `close` closes it
@@ -31,7 +29,6 @@ class Plan:
     def add(self, passage: Passage, *, bm25_tokens: int) -> None:
         """Note a passage and the number of its tokens."""
         self.wanted[passage.id] = Written.of(passage)
-        self.chapter_of[passage.id] = passage.chapter
         self.bm25_tokens += bm25_tokens
         self._passages.write(f"{passage.id}{json.dumps(passage.payload())}\n")
 

@@ -10,7 +10,7 @@ from preceptor.indexing.run import Progress, Summary
 from preceptor.library.passage import Passage
 
 _EVERY = 10
-"""Pages between two lines where there is no terminal."""
+"""Pages between two lines where there is no terminal; or so many passages as ten pages have."""
 _NAMED = 3
 """Pages that are named where many are left out for one reason."""
 
@@ -72,14 +72,23 @@ def page_text(page: Page, passages: Sequence[Passage]) -> str:
 
 def _lines(stream: TextIO) -> Progress:
     told: dict[str, int] = {}
+    pages = 1
 
     def line(stage: str, done: int, total: int) -> None:
-        if done >= told.get(stage, 0) + _EVERY or (done == total and told.get(stage) != done):
-            told[stage] = done - done % _EVERY if done < total else done
-            stream.write(f"{stage} {done}/{total} pages\n")
+        nonlocal pages
+        if stage == "reading":
+            pages = total
+        step = max(_EVERY * total // pages, 1)  # of passages, as many as ten pages have
+        if done // step > told.get(stage, 0) // step or (done == total and told.get(stage) != done):
+            told[stage] = done
+            stream.write(f"{stage} {done}/{total} {_unit(stage)}\n")
             stream.flush()
 
     return line
+
+
+def _unit(stage: str) -> str:
+    return "pages" if stage == "reading" else "passages"
 
 
 @contextmanager
@@ -93,7 +102,7 @@ def _bars() -> Generator[Progress]:
         TextColumn("{task.description:10}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("pages"),
+        TextColumn("{task.fields[unit]}"),
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
@@ -101,7 +110,7 @@ def _bars() -> Generator[Progress]:
 
         def draw(stage: str, done: int, total: int) -> None:
             if stage not in stages:
-                stages[stage] = bars.add_task(stage, total=total)
+                stages[stage] = bars.add_task(stage, total=total, unit=_unit(stage))
             bars.update(stages[stage], completed=done, total=total)
 
         yield draw

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, closing
 from dataclasses import asdict, dataclass, field
@@ -36,7 +35,8 @@ from preceptor.settings import Settings
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage (`reading`, `embedding`, `publishing`), how many pages are done, and how many there are."""
+"""Called with the stage, how much of it is done, and how much there is: pages while `reading`, passages while
+`embedding` and `publishing`."""
 
 _AVG_LEN_DRIFT = 2.0
 _GROWTH = 4
@@ -242,9 +242,9 @@ class Indexing:
         writer = await engine.write(summary.collection, info, rebuild=rebuild)
         try:
             await self._write(writer, plan, info, summary)
-            self._progress("publishing", 0, summary.pages)
+            self._progress("publishing", 0, summary.passages)
             await writer.publish(info, plan.wanted.keys())
-            self._progress("publishing", summary.pages, summary.pages)
+            self._progress("publishing", summary.passages, summary.passages)
         except IndexError_ as error:
             if summary.embedded:
                 error.add_note(f"{summary.embedded} passages are embedded and kept: run it again to go on.")
@@ -257,8 +257,7 @@ class Indexing:
         found = difference(there, plan.wanted)
         summary.added, summary.changed, summary.moved = found.added, found.changed, found.moved
         summary.unchanged, summary.removed = found.unchanged, found.removed
-        left = Counter(plan.chapter_of[point] for point in found.to_write)
-        pages = len(left)
+        done = 0
         batches = write(
             writer,
             plan,
@@ -270,8 +269,8 @@ class Indexing:
         async with aclosing(batches):
             async for batch in batches:
                 summary.embedded += batch.embedded
-                left -= Counter(passage.chapter for passage in batch.passages)
-                self._progress("embedding", pages - len(left), pages)
+                done += len(batch.passages)
+                self._progress("embedding", done, len(found.to_write))
 
 
 async def prepare(engine: Engine, settings: Settings) -> bool:

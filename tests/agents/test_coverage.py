@@ -1,0 +1,68 @@
+"""The decision that the book does not cover a question."""
+
+import yaml
+
+from preceptor.agents.coverage import THRESHOLD, coverage
+from preceptor.agents.offline import judged
+from preceptor.agents.quotation import candidates
+from preceptor.library import open_engine
+from preceptor.library.library import open_library
+from preceptor.settings import Settings
+from tests.agents.quoting import hits, passage
+from tests.sample import SOURCE
+
+GRIPPER = passage("The gripper closes with 40 newtons.", chapter="gripper", heading="Force")
+
+
+def covered(question: str, text: str, *, score: float = 0.3, likeness: tuple[float, ...] = (0.75,)) -> float:
+    found = hits(passage(text, chapter="gripper", heading="Force"), score=score)
+    return coverage(question, found, candidates(question, found), likeness)
+
+
+def test_nothing_found_is_nothing_covered() -> None:
+    assert coverage("What is a node?", [], [], []) == 0.0
+
+
+def test_a_sentence_with_the_words_of_the_question_speaks_for_an_answer() -> None:
+    question = "How many newtons does it close with?"
+    assert covered(question, GRIPPER.text) > covered(question, "Fingers are soft.")
+
+
+def test_a_sentence_that_means_the_same_speaks_for_an_answer() -> None:
+    question = "How hard does it squeeze?"
+    assert covered(question, GRIPPER.text, likeness=(0.85,)) > covered(
+        question, GRIPPER.text, likeness=(0.6,)
+    )
+
+
+def test_words_that_only_name_the_chapter_speak_against_it() -> None:
+    found = hits(GRIPPER, score=0.3)
+    named = coverage("Who makes the gripper?", found, [], [0.75])
+    other = coverage("Who makes the sensor?", found, [], [0.75])
+    assert named < other
+
+
+def test_a_certain_score_and_an_impossible_one_are_both_finite() -> None:
+    assert 0.0 < covered("What?", GRIPPER.text, score=0.0) < covered("What?", GRIPPER.text, score=1.0) < 1.0
+
+
+async def test_most_questions_to_the_sample_book_are_told_from_those_it_does_not_answer(
+    demo_settings: Settings,
+) -> None:
+    """Its cases in English; the near misses are about robots too."""
+    cases = yaml.safe_load((SOURCE / "evaluation.yaml").read_text(encoding="utf-8"))["cases"]
+    engine = open_engine(demo_settings)
+    library = await open_library(engine, demo_settings)
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    try:
+        for case in cases:
+            if case["metadata"]["language"] != "en":
+                continue
+            question, in_book = case["inputs"]["question"], case["expected_output"]["in_book"]
+            found, _ = await judged(question, await library.search(question), library.likeness)
+            right[in_book].append((found >= THRESHOLD) == in_book)
+    finally:
+        await library.close()
+        await engine.close()
+    assert sum(right[True]) >= 0.9 * len(right[True])
+    assert sum(right[False]) >= 0.8 * len(right[False])

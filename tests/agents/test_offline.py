@@ -1,0 +1,201 @@
+"""The offline tutor's answers, on the sample book and on passages made up."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from preceptor.agents.answer import Answer, Question
+from preceptor.agents.preceptor import open_preceptor
+from preceptor.agents.quotation import candidates, incomplete, quotations
+from preceptor.agents.support import SUPPORTED
+from preceptor.library import open_engine
+from preceptor.library.library import open_library
+from preceptor.library.passage import Passage
+from tests.agents.quoting import hits, passage
+from tests.sample import sample_settings
+
+DEFINITION = "What is a node in ROS 2?"
+CODE = "How do I write a publisher in C++?"
+TABLE = "Which Gazebo release belongs to Jazzy?"
+LIST = "What separates a physical system from a digital one?"
+OUTSIDE = "How long should sourdough rise before baking?"
+SPANISH = "¿Qué es ROS 2?"
+FRENCH = "Qui a peint la Joconde et où est-elle ?"
+URDU = "فزیکل اے آئی سے کیا مراد ہے؟"
+
+
+@pytest.fixture(scope="module")
+def answers(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
+    """By question."""
+    settings = sample_settings(sample_index, tmp_path_factory.mktemp("offline"))
+    questions = [DEFINITION, CODE, TABLE, LIST, OUTSIDE, SPANISH, FRENCH, URDU]
+
+    async def ask() -> dict[str, Answer]:
+        async with open_preceptor(settings) as preceptor:
+            return {one: await preceptor.ask(Question(text=one)) for one in questions}
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def book(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Passage]:
+    """The sample book's passages by key."""
+    settings = sample_settings(sample_index, tmp_path_factory.mktemp("book"))
+
+    async def read() -> dict[str, Passage]:
+        engine = open_engine(settings)
+        library = await open_library(engine, settings)
+        chapters = await library.chapters()
+        passages = [passage for chapter in chapters for passage in (await library.chapter(chapter.id))[1]]
+        await library.close()
+        await engine.close()
+        return {passage.key: passage for passage in passages}
+
+    return asyncio.run(read())
+
+
+def quoted(answer: Answer) -> list[str]:
+    return [re.sub(r"\s*\[\d+\]", "", part) for part in answer.text.split("\n\n")]
+
+
+def ask(question: str, *passages: Passage) -> list[str]:
+    return quotations(question, candidates(question, hits(*passages)))
+
+
+def test_the_right_sentence_comes_first_in_the_books_words(
+    answers: dict[str, Answer], book: dict[str, Passage]
+) -> None:
+    answer = answers[DEFINITION]
+    assert quoted(answer)[0].startswith("A node is a participant in a ROS 2 system")
+    assert quoted(answer)[0] in book[answer.sources[0].key].text
+    assert answer.sources[0].quote == quoted(answer)[0]
+
+
+def test_an_answer_is_short_and_each_quotation_has_its_source(answers: dict[str, Answer]) -> None:
+    for question in (DEFINITION, SPANISH, URDU):
+        parts = [part for part in answers[question].text.split("\n\n") if "[" in part]
+        assert 1 <= len(parts) <= 3
+        assert all(re.search(r"\[\d+\]$", part) for part in parts)
+
+
+def test_what_is_quoted_is_supported_by_what_it_cites(answers: dict[str, Answer]) -> None:
+    for question in (DEFINITION, TABLE, LIST, URDU):
+        answer = answers[question]
+        assert answer.in_book
+        assert all(source.support is None or source.support >= SUPPORTED for source in answer.sources)
+        assert answer.confidence in (None, 1.0)
+    assert answers[DEFINITION].confidence == 1.0
+
+
+def test_code_that_was_cut_between_passages_is_quoted_whole(answers: dict[str, Answer]) -> None:
+    answer = answers[CODE].text
+    assert answer.count("```") == 2
+    assert "#include" in answer
+    assert "rclcpp::shutdown();\n}\n```" in answer
+    assert len(answers[CODE].sources) >= 2
+
+
+def test_a_table_comes_with_its_header(answers: dict[str, Answer]) -> None:
+    assert "| ROS 2 | Recommended Gazebo |\n|---|---|\n" in answers[TABLE].text
+    assert "| Jazzy | Harmonic |" in answers[TABLE].text
+
+
+def test_the_tutor_reads_on_for_the_list_that_a_sentence_announces(answers: dict[str, Answer]) -> None:
+    """The list stands in the next passage, which the search need not have found."""
+    assert "Three things separate a physical system from a purely digital one:" in answers[LIST].text
+    assert "- Sensors lie." in answers[LIST].text
+
+
+def test_what_the_book_does_not_cover_is_declined_with_the_nearest_chapters(
+    answers: dict[str, Answer],
+) -> None:
+    answer = answers[OUTSIDE]
+    assert answer.text.startswith("The book does not cover this. Nearest chapters: ")
+    assert (answer.in_book, answer.confidence, list(answer.sources)) == (False, None, [])
+
+
+def test_a_reader_of_another_language_is_told_in_it_that_these_are_quotations(
+    answers: dict[str, Answer],
+) -> None:
+    said, quotation, *_ = answers[SPANISH].text.split("\n\n")
+    assert said == "Por ahora solo puedo citar el libro:"
+    assert quotation.startswith("ROS 2, the Robot Operating System version 2")
+
+
+def test_a_reader_of_another_language_is_told_that_only_the_books_own_was_searched(
+    answers: dict[str, Answer],
+) -> None:
+    assert answers[FRENCH].text.startswith(
+        "Pour le moment, je ne peux chercher dans le livre que dans sa propre"
+    )
+    assert not answers[FRENCH].in_book
+
+
+def test_a_question_in_the_language_of_a_page_is_simply_answered(answers: dict[str, Answer]) -> None:
+    assert quoted(answers[URDU])[0].startswith("فزیکل اے آئی (Physical AI) سے مراد")
+
+
+def test_nothing_is_quoted_twice_nor_almost() -> None:
+    found = ask(
+        "What is a costmap?",
+        passage("A costmap is a grid around the robot with costs in its cells."),
+        passage(
+            "As said, a costmap is a grid around the robot with costs in its cells.",
+            key="m4tw",
+            heading="More",
+        ),
+    )
+    assert found == ["A costmap is a grid around the robot with costs in its cells. [k7qd]"]
+
+
+def test_an_answer_in_one_sentence_stands_alone() -> None:
+    found = ask(
+        "How many newtons does the gripper close with?",
+        passage("The gripper closes with 40 newtons. Its fingers are soft. A gripper is an actuator."),
+    )
+    assert found == ["The gripper closes with 40 newtons. [k7qd]"]
+
+
+def test_a_sentence_that_leans_on_another_passage_carries_both_keys() -> None:
+    found = ask(
+        "Which names do nodes need?",
+        passage("A node is a process."),
+        passage("They need unique names.", key="m4tw", order=1),
+    )
+    assert found[0] == "A node is a process. They need unique names. [k7qd] [m4tw]"
+
+
+def test_a_question_that_the_book_asks_is_no_answer() -> None:
+    found = ask("What is a node?", passage("What is a node? A node is a process that computes."))
+    assert found == ["A node is a process that computes. [k7qd]"]
+
+
+def test_a_diagram_is_not_quoted() -> None:
+    found = ask(
+        "Show me the code of the camera node", passage("```mermaid\nflowchart LR\n  camera --> node\n```")
+    )
+    assert found == []
+
+
+def test_of_a_long_table_the_rows_that_answer_are_quoted_with_the_header() -> None:
+    rows = "\n".join(f"| module {number} | {number} GB |" for number in range(30))
+    (found,) = ask("How much memory has module 17?", passage(f"| Module | Memory |\n|---|---|\n{rows}"))
+    assert found.startswith("| Module | Memory |\n|---|---|\n")
+    assert "| module 17 | 17 GB |" in found
+    assert len(found.splitlines()) < 10
+
+
+def test_code_is_preferred_only_when_it_is_asked_for() -> None:
+    text = "A timer calls the node.\n\n```python\nnode.create_timer(1.0, node.call)\n```"
+    assert ask("What calls the node?", passage(text))[0] == "A timer calls the node. [k7qd]"
+    assert ask("Show me the code that creates a timer of a node", passage(text))[0].startswith("```python")
+
+
+def test_more_of_a_section_is_wanted_only_where_the_best_quotation_is_cut_off() -> None:
+    question = "What separates a robot from a program?"
+    cut = candidates(question, hits(passage("Two things separate a robot from a program:")))
+    whole = candidates(question, hits(passage("A body separates a robot from a program.")))
+    assert incomplete(cut) is not None
+    assert incomplete(whole) is None

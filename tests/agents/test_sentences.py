@@ -1,0 +1,91 @@
+"""A passage's text in pieces."""
+
+from preceptor.agents.sentences import nearest, pieces, sentences, whole
+
+PAGE = """The costmap is a grid. It couples nothing.
+
+Costmaps are built in layers:
+
+- the static layer copies the map;
+- the inflation layer surrounds obstacles.
+
+```python title="a.py"
+x = 1
+
+y = 2
+```
+
+| Module | Memory |
+|---|---|
+| Orin | 64 GB |
+
+A point appears at
+
+$$
+u = f
+$$
+
+where $f$ is the focal length. What is left?"""
+
+
+def kinds(text: str) -> list[str]:
+    return [piece.kind for piece in pieces(text, "en")]
+
+
+def quoted(text: str, place: int) -> list[str] | None:
+    run = pieces(text, "en")
+    places = whole(run, place)
+    return None if places is None else [run[one].text for one in places]
+
+
+def test_blocks_are_kept_whole_and_prose_is_cut_into_sentences() -> None:
+    assert kinds(PAGE) == [
+        *["sentence", "sentence", "sentence", "list", "code", "table"],
+        *["sentence", "formula", "sentence", "sentence"],
+    ]
+    code = pieces(PAGE, "en")[4]
+    assert code.text.splitlines()[1:-1] == ["x = 1", "", "y = 2"]
+
+
+def test_a_sentence_that_begins_with_a_pronoun_comes_with_the_one_before() -> None:
+    assert quoted(PAGE, 1) == ["The costmap is a grid.", "It couples nothing."]
+
+
+def test_a_pronoun_without_the_sentence_it_stands_for_cannot_be_quoted() -> None:
+    assert quoted("It couples the two sides least.", 0) is None
+
+
+def test_a_sentence_that_announces_a_list_comes_with_the_list_or_not_at_all() -> None:
+    alone = "Three things separate a robot from a program:"
+    assert quoted(PAGE, 2) == [piece.text for piece in pieces(PAGE, "en")[2:4]]
+    assert quoted(alone, 0) is None
+    assert quoted("ROS 2 gives you four things. There is a way to exchange messages.", 0) is None
+
+
+def test_a_list_comes_with_what_announces_it() -> None:
+    assert quoted(PAGE, 3) == quoted(PAGE, 2)
+
+
+def test_a_sentence_goes_on_behind_its_formula() -> None:
+    assert quoted(PAGE, 6) == ["A point appears at", "$$\nu = f\n$$", "where $f$ is the focal length."]
+
+
+def test_the_title_of_an_admonition_is_no_part_of_its_first_sentence() -> None:
+    (piece,) = pieces("Rule of thumb:\nPick the newest release.", "en")
+    assert (piece.text, piece.label) == ("Pick the newest release.", "Rule of thumb:")
+
+
+def test_a_row_of_a_table_is_read_with_its_column_names() -> None:
+    assert "Module: Orin · Memory: 64 GB" in sentences(PAGE, "en")
+
+
+def test_a_full_stop_of_another_script_ends_a_sentence() -> None:
+    assert sentences("یہ صفحہ ہے۔ روبوٹ چلتا ہے۔", "ur") == ["یہ صفحہ ہے۔", "روبوٹ چلتا ہے۔"]
+    assert sentences("这是机器人。它会走。", "zh") == ["这是机器人。", "它会走。"]
+
+
+def test_the_quote_of_a_source_is_the_sentence_that_shares_most_with_the_claim() -> None:
+    assert nearest("Obstacles get a cost around them from inflation.", PAGE, "en") == (
+        "the inflation layer surrounds obstacles."
+    )
+    assert nearest("Nothing of this is there: zebras.", PAGE, "en") == "The costmap is a grid."

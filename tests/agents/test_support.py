@@ -1,0 +1,172 @@
+"""How well the cited passages bear an answer."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preceptor.agents.citations import Mark
+from preceptor.agents.support import SUPPORTED, check, claims, support
+from preceptor.library.passage import Passage
+from tests.agents.quoting import passage
+
+LABELLED = Path(__file__).parent / "data/support.jsonl"
+"""Claims and passages of the sample book: `calibration` chose the weights, `held-out` did not."""
+
+NODE = passage("A node is a process that computes. One node may hold two timers. Nodes do not share memory.")
+TOPIC = passage("A topic carries messages of one type.", key="m4tw")
+
+
+def marked(text: str) -> list[Mark]:
+    return [Mark(match.start(), int(match[1])) for match in re.finditer(r"(?<!x)\[(\d)\]", text)]
+
+
+def said(text: str) -> list[tuple[str, tuple[int, ...]]]:
+    return [(claim.text, claim.sources) for claim in claims(text, marked(text))]
+
+
+def judged(half: str) -> list[tuple[str, float]]:
+    """Label and support of every pair of one half."""
+    rows: list[dict[str, Any]] = [
+        json.loads(line) for line in LABELLED.read_text(encoding="utf-8").splitlines()
+    ]
+    found: list[tuple[str, float]] = []
+    for row in rows:
+        if row["half"] == half:
+            *_, heading = row["breadcrumb"]
+            place = passage(row["passage"], heading=heading, language=row["language"])
+            found += ((label, support(claim, [place]) or 0.0) for label, claim in row["claims"])
+    return found
+
+
+def test_the_labelled_set_is_large_enough_in_both_halves() -> None:
+    for half in ("calibration", "held-out"):
+        pairs = judged(half)
+        assert len(pairs) >= 60
+        assert {label for label, _ in pairs} == {
+            *["supported", "unsupported", "contradicted", "wrong_number", "near_topic"]
+        }
+
+
+def test_supported_claims_of_the_held_out_half_are_told_from_the_others() -> None:
+    pairs = judged("held-out")
+    yes = [found for label, found in pairs if label == "supported"]
+    no = [found for label, found in pairs if label != "supported"]
+    auc = sum((a > b) + (a == b) / 2 for a in yes for b in no) / (len(yes) * len(no))
+    right = sum(found >= SUPPORTED for found in yes) + sum(found < SUPPORTED for found in no)
+    assert auc > 0.9
+    assert right > 0.82 * len(pairs)
+
+
+@pytest.mark.parametrize("label", ["wrong_number", "near_topic"])
+def test_wrong_numbers_and_other_subjects_of_the_held_out_half_are_found(label: str) -> None:
+    found = [value for one, value in judged("held-out") if one == label]
+    assert sum(value < SUPPORTED for value in found) > 0.85 * len(found)
+
+
+def test_a_sentence_of_the_passage_itself_is_fully_supported() -> None:
+    assert support("A node is a process that computes.", [NODE]) == 1.0
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "A node is not a process that computes.",
+        "Nodes share memory.",
+        "One node may hold 12 timers.",
+        "One node may hold three timers.",
+        "Bread rises overnight in the kitchen.",
+    ],
+)
+def test_what_the_passage_does_not_say_is_not_supported(claim: str) -> None:
+    found = support(claim, [NODE])
+    assert found is not None
+    assert found < SUPPORTED
+
+
+def test_several_passages_bear_a_claim_together() -> None:
+    claim = "A node computes, and a topic carries messages."
+    both, one = support(claim, [NODE, TOPIC]), support(claim, [TOPIC])
+    assert both is not None
+    assert one is not None
+    assert both > SUPPORTED > one
+
+
+def test_without_a_passage_there_is_nothing_to_tell() -> None:
+    assert support("A node is a process.", []) is None
+
+
+def test_a_marker_belongs_to_the_sentence_before_it() -> None:
+    assert said("A node is a process [1]. A topic carries messages. [2] Both are named.[1]") == [
+        ("A node is a process.", (1,)),
+        ("A topic carries messages.", (2,)),
+        ("Both are named.", (1,)),
+    ]
+
+
+def test_a_sentence_without_a_marker_rests_on_the_next_one_that_has_one() -> None:
+    assert said(
+        "A node is a process. It computes things in cycles [2].\n\nA topic carries messages onwards."
+    ) == [
+        ("A node is a process.", (2,)),
+        ("It computes things in cycles.", (2,)),
+        ("A topic carries messages onwards.", (2,)),
+    ]
+
+
+def test_a_list_rests_on_what_announces_it() -> None:
+    assert said(
+        "There are two parts: [1]\n\n- nodes compute all results\n- topics carry all messages [2]"
+    ) == [
+        ("nodes compute all results", (2,)),
+        ("topics carry all messages", (2,)),
+    ]
+    assert said("There are two parts: [1]\n\n- nodes compute all results\n- topics carry all messages") == [
+        ("nodes compute all results", (1,)),
+        ("topics carry all messages", (1,)),
+    ]
+
+
+def test_code_tables_questions_and_small_talk_claim_nothing() -> None:
+    text = "Good question!\n\n## Nodes\n\n| a | b |\n|---|---|\n\n```python\nx[1] = 3\n```\n\nWhat is a node? It is a process [1]."
+    assert said(text) == [("It is a process.", (1,))]
+
+
+def test_an_answer_without_citations_claims_nothing_that_could_be_checked() -> None:
+    text = "The book does not cover this. Nearest chapters: Nodes, Topics."
+    assert check(text, marked(text), {}) == check("", [], {})
+    assert check(text, marked(text), {}).confidence is None
+
+
+def test_confidence_is_the_share_of_supported_claims_and_support_is_by_source() -> None:
+    text = "A node is a process that computes [1]. A topic carries 40 messages of one type [2]."
+    found = check(text, marked(text), {1: NODE, 2: TOPIC})
+    assert found.confidence == 0.5
+    assert found.support[1] == 1.0
+    assert found.support[2] < SUPPORTED
+
+
+def test_an_answer_in_another_language_than_the_passage_is_not_judged() -> None:
+    text = "Un nodo es un proceso que calcula y que habla con los demás [1]."
+    assert check(text, marked(text), {1: NODE}) == check("", [], {})
+
+
+def test_a_source_whose_passage_is_not_at_hand_is_not_judged() -> None:
+    text = "A node is a process that computes [1]. A topic carries messages of one type [2]."
+    found = check(text, marked(text), {2: TOPIC})
+    assert (found.confidence, set(found.support)) == (1.0, {2})
+
+
+def passages_of(*texts: str) -> list[Passage]:
+    return [passage(text, key=f"k{place}qd") for place, text in enumerate(texts, start=2)]
+
+
+def test_a_number_may_stand_in_any_of_the_cited_passages() -> None:
+    found = support(
+        "The loop runs at 500 hertz with 3 motors.",
+        passages_of("The loop runs at 500 hertz.", "It has 3 motors."),
+    )
+    assert found is not None
+    assert found > SUPPORTED
