@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agents import set_trace_processors
 from retrieval import guess_language, index, write_pages
 
 from preceptor.agents.answer import Question
@@ -46,6 +47,7 @@ async def measure(folder: Path, work: Path, limit: int | None) -> dict[str, Any]
     }
     settings = load_settings("demo", overrides=overrides, folder=work)
     passages = await index(work / "book", settings)
+    set_trace_processors([])
     async with open_preceptor(settings) as preceptor:
         began = time.process_time()
         answers = [await preceptor.ask(Question(text=question["text"])) for question in questions]

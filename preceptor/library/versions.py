@@ -25,6 +25,8 @@ from preceptor.library import schema
 from preceptor.library.protocol import IndexInfo
 
 _BLOCK = 1 << 16
+_UNDER_WAY = ".atomicwrite"
+"""Folders in which the engine writes a file before it moves it to its place."""
 
 Stamp = tuple[int, int]
 """Changes when another version is published."""
@@ -183,11 +185,20 @@ def remembered(folder: Path) -> dict[str, Any] | None:
 def _digest(folder: Path) -> str:
     """Of the names, sizes and contents of all files below a folder."""
     digest = hashlib.sha256()
-    for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+    for file in sorted(_files(folder)):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
         for position, block in _blocks(file):
             digest.update(position.to_bytes(8, "big") + block)
     return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files, without those that the engine has under way: opening a shard, it replaces a file by an equal one,
+    and who is killed in that moment leaves the new one behind.
+    """
+    for below, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(_UNDER_WAY)]
+        yield from (Path(below, name) for name in names)
 
 
 def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:

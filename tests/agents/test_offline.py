@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from agents import set_trace_processors
 
 from preceptor.agents.answer import Answer, Question
 from preceptor.agents.preceptor import open_preceptor
@@ -31,6 +32,8 @@ def answers(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     """By question."""
     settings = sample_settings(sample_index, tmp_path_factory.mktemp("offline"))
     questions = [DEFINITION, CODE, TABLE, LIST, OUTSIDE, SPANISH, FRENCH, URDU]
+
+    set_trace_processors([])
 
     async def ask() -> dict[str, Answer]:
         async with open_preceptor(settings) as preceptor:

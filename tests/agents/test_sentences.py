@@ -88,4 +88,4 @@ def test_the_quote_of_a_source_is_the_sentence_that_shares_most_with_the_claim()
     assert nearest("Obstacles get a cost around them from inflation.", PAGE, "en") == (
         "the inflation layer surrounds obstacles."
     )
-    assert nearest("Nothing of this is there: zebras.", PAGE, "en") == "The costmap is a grid."
+    assert nearest("Zebras are striped.", PAGE, "en") == "The costmap is a grid."

@@ -88,9 +88,7 @@ def test_what_the_passage_does_not_say_is_not_supported(claim: str) -> None:
 
 def test_several_passages_bear_a_claim_together() -> None:
     claim = "A node computes, and a topic carries messages."
-    both, one = support(claim, [NODE, TOPIC]), support(claim, [TOPIC])
-    assert both is not None
-    assert one is not None
+    one, both = support(claim, [NODE]) or 0.0, support(claim, [NODE, TOPIC]) or 0.0
     assert both > SUPPORTED > one
 
 
@@ -108,9 +106,9 @@ def test_a_marker_belongs_to_the_sentence_before_it() -> None:
 
 def test_a_sentence_without_a_marker_rests_on_the_next_one_that_has_one() -> None:
     assert said(
-        "A node is a process. It computes things in cycles [2].\n\nA topic carries messages onwards."
+        "A node is a small process. It computes things in cycles [2].\n\nA topic carries messages onwards."
     ) == [
-        ("A node is a process.", (2,)),
+        ("A node is a small process.", (2,)),
         ("It computes things in cycles.", (2,)),
         ("A topic carries messages onwards.", (2,)),
     ]
@@ -130,7 +128,10 @@ def test_a_list_rests_on_what_announces_it() -> None:
 
 
 def test_code_tables_questions_and_small_talk_claim_nothing() -> None:
-    text = "Good question!\n\n## Nodes\n\n| a | b |\n|---|---|\n\n```python\nx[1] = 3\n```\n\nWhat is a node? It is a process [1]."
+    text = (
+        "Good question!\n\n## Nodes\n\n| a | b |\n|---|---|\n\n```python\nx[1] = 3\n```\n\n"
+        "What is a node? It is a process [1]."
+    )
     assert said(text) == [("It is a process.", (1,))]
 
 

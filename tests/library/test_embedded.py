@@ -53,6 +53,16 @@ def python(code: str, *arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root)
 
 
+async def test_what_a_killed_process_left_of_a_file_under_way_is_no_damage(folder: Path) -> None:
+    """Opening a shard replaces one of its files by an equal one, by way of a folder of its own."""
+    await publish(Embedded(folder), book())
+    left = folder / "robots/v0001/shard/.atomicwriteQ1w2e3"
+    left.mkdir()
+    (left / "tmpfile.tmp").write_text("{")
+    assert await everything(Embedded(folder)) == book()
+    assert await publish(Embedded(folder), again(book(), edition="second")) == len(book())
+
+
 async def test_several_processes_read_at_once_and_change_nothing(folder: Path) -> None:
     await publish(Embedded(folder), book())
     before = contents(folder)
