@@ -193,8 +193,9 @@ def _digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files, without those that the engine has under way: opening a shard, it replaces a file by an equal one,
-    and who is killed in that moment leaves the new one behind.
+    """All files but those that the engine has under way.
+
+    Opening a shard, it replaces a file by an equal one, and who is killed in that moment leaves the new one behind.
     """
     for below, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(_UNDER_WAY)]
