@@ -7,6 +7,7 @@ together, so that whoever reads it can tell that time from everybody else's.
 import argparse
 import asyncio
 import json
+import re
 import time
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ import uvloop
 
 Json = dict[str, Any]
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_OWN_CALL = re.compile(r"call_(\d+\.\d+)")
 _WORDS = ("A ", "node ", "is ", "a ", "process ", "that ", "computes. ")
 
 
@@ -46,10 +48,8 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         messages: list[Json] = json.loads(self._body)["messages"]
-        last = messages[-1]
-        answering = (
-            self._answer(str(last["tool_call_id"])) if last["role"] == "tool" else self._call(messages)
-        )
+        found = _OWN_CALL.fullmatch(str(messages[-1].get("tool_call_id")))
+        answering = self._answer(float(found[1])) if found else self._call(messages)
         self._task = asyncio.get_running_loop().create_task(answering)
 
     async def _call(self, messages: list[Json]) -> None:
@@ -63,9 +63,9 @@ class _Connection(asyncio.Protocol):
         self._say({"role": "assistant", "tool_calls": [call]})
         self._end("tool_calls")
 
-    async def _answer(self, call: str) -> None:
+    async def _answer(self, held_before: float) -> None:
         await asyncio.sleep(self._delays.first)
-        held = time.perf_counter() - self._received + float(call.removeprefix("call_"))
+        held = time.perf_counter() - self._received + held_before
         self._begin()
         self._say({"role": "assistant", "content": f"{held:.6f} seconds. "})
         for number in range(self._delays.tokens):

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -446,6 +447,23 @@ async def test_a_cancelled_run_ends_soon_and_keeps_what_it_wrote(put: Put, embed
     summary = await run(source, settings)
     assert (summary.passages, summary.unchanged) == (8, 8 - summary.embedded)
     assert 3 <= summary.unchanged < 8
+
+
+async def test_what_is_done_to_the_index_is_logged_without_the_key(
+    put: Put, qdrant: QdrantStandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "preceptor")
+    await run(put(), _cloud(qdrant))
+    for line in (
+        rf"connected to {qdrant.url}: \d+ ms",
+        r"create the collection robots__lock: \d+ ms",
+        r"write 2 passages into robots__v0001: \d+ ms",
+        r"let readers see robots__v0001: \d+ ms",
+        r"published robots: 5 passages, \d\.\d s",
+        r"indexed: \{'collection': 'robots', 'pages': 3, 'passages': 5, 'added': 5",
+    ):
+        assert re.search(line, caplog.text), line
+    assert "writes-too" not in caplog.text
 
 
 # Collections
