@@ -26,6 +26,8 @@ _RANK = 0.5
 """Weight of the passage's relevance, relative to the best one's."""
 _HEADING = 0.5
 """What a word counts for that stands only in the heading above."""
+_BEGINNING = 0.1
+"""What the beginning of a section gains whose heading is what was asked for."""
 _CODE = 0.5
 """What code gains when it is asked for."""
 _MARGIN = 0.5
@@ -55,6 +57,15 @@ class Section:
         """Of all its passages."""
         return self.passages[0].language
 
+    @property
+    def heading(self) -> str:
+        """Of all its passages."""
+        return self.passages[0].heading
+
+    def is_beginning(self, place: int) -> bool:
+        """Whether the piece stands right below the heading, and so may answer what the heading names."""
+        return place == 0 and self.passages[0].ordinal == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -71,7 +82,8 @@ class Candidate:
     @property
     def text(self) -> str:
         """What the embedding model compares with the question; of a long block the beginning."""
-        text = " ".join(self.section.pieces[place].text for place in self.places or [self.place])
+        begins = self.section.heading if self.section.is_beginning(self.place) else ""
+        text = " ".join([begins, *(self.section.pieces[place].text for place in self.places or [self.place])])
         return " ".join(text.split()[:_READ])
 
 
@@ -96,10 +108,12 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
     scored: list[Candidate] = []
     for (section, place, rank), own in zip(found, words, strict=True):
         asked = stems(question, section.language)
-        above = asked & stems(section.passages[0].heading, section.language) - own
-        has = sum(map(weights, own)) + _HEADING * sum(map(weights, above))
+        named = asked & stems(section.heading, section.language)
+        has = sum(map(weights, own)) + _HEADING * sum(map(weights, named - own))
         share = has / sum(map(weights, asked)) if asked else 0.0
         score = share + _RANK * rank
+        if named and section.is_beginning(place):
+            score += _BEGINNING * len(named) / len(asked)
         if section.pieces[place].kind == "code":
             score += _CODE if for_code else -_CODE
         scored.append(Candidate(section, place, share, score, whole(section.pieces, place)))
@@ -136,7 +150,9 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
     for one in found:
         if one.places is None:
             continue
-        if chosen and (not _adds(one, chosen[0]) or any(_repeats(one, other) for other in chosen)):
+        if chosen and (
+            _cut(one) or not _adds(one, chosen[0]) or any(_repeats(one, other) for other in chosen)
+        ):
             continue
         length = sum(1 if one.section.pieces[place].kind == "sentence" else _BLOCK for place in one.places)
         if chosen and length > room:
@@ -200,7 +216,9 @@ def _words(question: str, section: Section, place: int) -> frozenset[int]:
     """The question's words that a candidate has; of a list or a table those of the best part, and what announces it."""
     piece, language = section.pieces[place], section.language
     asked = stems(question, language)
-    around = asked & stems(piece.label, language)
+    around = asked & stems(
+        f"{piece.label} {section.heading if section.is_beginning(place) else ''}", language
+    )
     if place and (section.pieces[place - 1].opens or piece.leans):
         around |= asked & stems(section.pieces[place - 1].text, language)
     if piece.opens and place + 1 < len(section.pieces):

@@ -210,4 +210,6 @@ def _where(field: str, value: str | int) -> models.Filter:
 
 
 def _best_first(found: Sequence[models.ScoredPoint], *, limit: int) -> list[tuple[Passage, float]]:
-    return schema.best_first(((str(one.id), one.score, one.payload or {}) for one in found), limit=limit)
+    payloads = {str(one.id): one.payload or {} for one in found}
+    ranked = schema.best_first(((str(one.id), one.score) for one in found), limit=limit)
+    return [(Passage.from_payload(one, payloads[one]), score) for one, score in ranked]

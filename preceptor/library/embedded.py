@@ -8,11 +8,11 @@ enough for all of them; a writer belongs into a process of its own.
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from qdrant_edge import EdgeShard, Query, QueryBatchRequest, QueryRequest, ScoredPoint
+from qdrant_edge import EdgeShard, Query, QueryBatchRequest, QueryRequest
 
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
 from preceptor.library import edge, schema
@@ -24,6 +24,9 @@ from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIEL
 from preceptor.library.versions import Stamp, Versions, collections
 
 _log = logging.getLogger(__name__)
+
+_KNOWN = 20_000
+"""Passages that stay in memory, some kB each."""
 
 
 class Embedded:
@@ -134,6 +137,7 @@ class EmbeddedIndex:
         self._shard: EdgeShard | None = None
         self._stamp: Stamp | None = None
         self._dimensions = 0
+        self._known: dict[str, Passage] = {}
 
     async def info(self) -> IndexInfo:
         """What the index says of itself, read anew."""
@@ -193,7 +197,7 @@ class EmbeddedIndex:
         dense, bm25 = shard.query_batch(
             QueryBatchRequest(
                 [
-                    QueryRequest(query=nearest, filter=within, limit=limit + schema.TIES, with_payload=True)
+                    QueryRequest(query=nearest, filter=within, limit=limit + schema.TIES)
                     for nearest in (
                         Query.Nearest(list(vectors.dense), using=DENSE),
                         Query.Nearest(edge.as_sparse(vectors.bm25), using=BM25),
@@ -202,7 +206,22 @@ class EmbeddedIndex:
             )
         )
         _log.debug("searched %s: %.1f ms", self.collection, edge.since(started))
-        return Candidates(_best_first(dense, limit=limit), _best_first(bm25, limit=limit))
+        ranked = [
+            schema.best_first(((str(one.id), one.score) for one in half), limit=limit)
+            for half in (dense, bm25)
+        ]
+        self._read(shard, {one for half in ranked for one, _ in half})
+        return Candidates(*([(self._known[one], score) for one, score in half] for half in ranked))
+
+    def _read(self, shard: EdgeShard, ids: set[str]) -> None:
+        """Make these passages known: a version never changes, and reading them takes longer than the search."""
+        missing = [one for one in ids if one not in self._known]
+        if len(self._known) + len(missing) > _KNOWN:
+            self._known.clear()
+            missing = [*ids]
+        for point in shard.retrieve([*missing], True, False) if missing else ():
+            known = str(point.id)
+            self._known[known] = Passage.from_payload(known, point.payload or {})
 
     def _passages(self, chapter: str) -> list[Passage]:
         found = edge.scroll(self.reopen(), where=edge.matching(CHAPTER, chapter))
@@ -216,7 +235,4 @@ class EmbeddedIndex:
         if self._shard is not None:
             self._shard.close()
             self._shard = None
-
-
-def _best_first(found: Iterable[ScoredPoint], *, limit: int) -> list[tuple[Passage, float]]:
-    return schema.best_first(((str(one.id), one.score, one.payload or {}) for one in found), limit=limit)
+            self._known.clear()

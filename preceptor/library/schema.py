@@ -98,15 +98,12 @@ def written(payload: Mapping[str, Any]) -> Written:
     return Written(payload["fingerprint"], payload["payload_hash"])
 
 
-def best_first(
-    found: Iterable[tuple[str, float, dict[str, Any]]], *, limit: int
-) -> list[tuple[Passage, float]]:
-    """The best `limit` of (id, score, payload), ties by id.
+def best_first(found: Iterable[tuple[str, float]], *, limit: int) -> list[tuple[str, float]]:
+    """The best `limit` of (id, score), ties by id.
 
     Scores are equal to five decimals: with other hardware the last bits of the same sum are others.
     """
-    ranked = sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:limit]
-    return [(Passage.from_payload(point, payload), score) for point, score, payload in ranked]
+    return sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:limit]
 
 
 def in_order(found: Iterable[tuple[str, dict[str, Any]]]) -> list[Passage]:
