@@ -214,11 +214,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             OPENAI_API_KEY="bench",
         )
 
-    delays = {"decide": 0.2, "first": 0.3, "tokens": 20, "gap": 0.01}
+    delays = {"decide": 0.4, "first": 0.5, "tokens": 40, "gap": 0.05}
     with provider(**delays) as address, serving(variables(address)) as (port, pid):
         uvloop.run(together(port, 5, over=2))
         result["provider"] = delays
-        result["levels"] = uvloop.run(levels(port, pid, args.readers, args.seconds, 0.8))
+        result["levels"] = uvloop.run(levels(port, pid, args.readers, args.seconds, 3.0))
 
     most = max(args.readers)
     delays = {"decide": 0.0, "first": 0.5, "tokens": 60, "gap": 0.2}

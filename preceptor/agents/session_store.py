@@ -16,6 +16,8 @@ from preceptor.settings import Settings
 
 _NEEDS = {"redis": ("redis",), "rediss": ("redis",), "postgresql+asyncpg": ("sqlalchemy", "asyncpg")}
 """Packages that a scheme needs beside ours."""
+_FREE = 8
+"""SQLite sessions that are kept; each has a connection for each thread that used it."""
 
 
 class SessionStore(Protocol):
@@ -71,20 +73,24 @@ class SQLiteStore:
         """Name the file and how long a session lives."""
         self._path = path
         self._seconds = seconds
-        self._kept_open: sqlite3.Connection | None = None
+        self._free: list[SQLiteSession] = []
 
     def open(self, session_id: str) -> Session:
         """The session with this id, on connections of its own."""
-        if self._kept_open is None:
+        if not self._free:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # The last connection that closes folds the write-ahead log into the file, which takes milliseconds.
-            self._kept_open = sqlite3.connect(self._path, check_same_thread=False)
-            self._kept_open.execute("PRAGMA journal_mode = WAL")  # opens the file: SQLite is lazy
-        return cast("Session", SQLiteSession(session_id, self._path))
+            return cast("Session", SQLiteSession(session_id, self._path))
+        session = self._free.pop()
+        session.session_id = session_id
+        return cast("Session", session)
 
     async def release(self, session: Session) -> None:
-        """Close its connections."""
-        cast("SQLiteSession", session).close()
+        """Keep it for another id: a new one connects and looks at the tables, which takes milliseconds."""
+        free = cast("SQLiteSession", session)
+        if len(self._free) < _FREE:
+            self._free.append(free)
+        else:
+            free.close()
 
     async def purge(self) -> None:
         """Delete from the SDK's tables what has not been used for too long."""
@@ -105,9 +111,8 @@ class SQLiteStore:
 
     async def close(self) -> None:
         """Let go of the file."""
-        if self._kept_open is not None:
-            self._kept_open.close()
-            self._kept_open = None
+        while self._free:
+            self._free.pop().close()
 
 
 class RedisStore:

@@ -177,10 +177,9 @@ class Indexing:
             raise PassagesTooLong(index.chunk_size, embedder.model, limit=embedder.limit)
         taken: set[str] = set()
         for file in files:
+            read = formats.read_page if file.path.suffix in CONVERTED else read_page
             try:
-                page = (
-                    formats.read_page(book, file) if file.path.suffix in CONVERTED else read_page(book, file)
-                )
+                page = read(book, file)
             except PageUnreadable as error:
                 yield _unread(file, error.reason), []
                 continue

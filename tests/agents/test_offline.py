@@ -170,6 +170,15 @@ def test_a_sentence_that_leans_on_another_passage_carries_both_keys() -> None:
     assert found[0] == "A node is a process. They need unique names. [k7qd] [m4tw]"
 
 
+def test_the_beginning_of_a_section_answers_what_its_heading_names() -> None:
+    found = ask(
+        "What is the latency trap?",
+        passage("Steering a robot from far away is dangerous. Delays add up.", heading="The latency trap"),
+        passage("The latency trap has a solution on board.", key="m4tw", heading="The solution"),
+    )
+    assert found[0] == "Steering a robot from far away is dangerous. [k7qd]"
+
+
 def test_a_question_that_the_book_asks_is_no_answer() -> None:
     found = ask("What is a node?", passage("What is a node? A node is a process that computes."))
     assert found == ["A node is a process that computes. [k7qd]"]

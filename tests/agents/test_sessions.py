@@ -1,6 +1,7 @@
 """Conversations: what is remembered, in which order, and what is refused."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import closing
@@ -148,7 +149,9 @@ async def test_purging_removes_old_sessions_and_no_other(tmp_path: Path) -> None
     assert left == [(new.session_id,)]
 
 
-async def test_turns_leave_no_file_open_behind_them(sessions: Sessions, tmp_path: Path) -> None:
+async def test_turns_that_follow_each_other_share_their_connections(
+    sessions: Sessions, tmp_path: Path
+) -> None:
     def open_files() -> int:
         links = [descriptor for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
         return sum(
@@ -157,12 +160,11 @@ async def test_turns_leave_no_file_open_behind_them(sessions: Sessions, tmp_path
             if descriptor.exists()
         )
 
-    counts: list[int] = []
-    for _ in range(5):
+    threads = min(32, (os.cpu_count() or 1) + 4)  # of asyncio.to_thread
+    for _ in range(3 * threads):
         async with sessions.open(None) as turns:
             await turns.add("question", "answer")
-        counts.append(open_files())
-    assert len(set(counts)) == 1
+    assert open_files() <= 3 * threads  # the file, its log and the log's index, for each thread
     await sessions.close()
     assert open_files() == 0
 
