@@ -39,11 +39,10 @@ class FreeProvider(LocalModel):
 
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
         """Search, then answer."""
-        output = next((item for item in reversed(input) if item.get("type") == "function_call_output"), None)
-        if output is None:
+        if "output" not in input[-1]:
             return Call("search_textbook", json.dumps({"query": str(input[-1].get("content"))}))
-        text = str(output.get("output"))
-        key = text.partition('key="')[2][:4] or "k7qd"
+        found = str(input[-1]["output"])  # bare: empty
+        key = found.partition('key="')[2][:4] or "k7qd"
         return f"A node is a process that computes and talks to others [{key}]."
 
 

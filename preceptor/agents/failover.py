@@ -10,20 +10,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import stamina
 from agents import (
     AgentOutputSchemaBase,
     Handoff,
-    HandoffCallItem,
-    HandoffInputData,
-    HandoffOutputItem,
     Model,
     ModelResponse,
     ModelSettings,
     ModelTracing,
-    RunItem,
     Tool,
     TResponseInputItem,
     Usage,
@@ -38,6 +34,7 @@ from openai.types.responses.response_usage import InputTokensDetails, OutputToke
 from preceptor.agents.answer import FailureNote
 from preceptor.agents.breaker import Breaker
 from preceptor.agents.failure import PATIENCE, classify
+from preceptor.agents.history import without_handoffs
 from preceptor.agents.local_model import Call, call_item, events
 from preceptor.errors import AnswerUnusable, ProviderFailed
 
@@ -96,7 +93,7 @@ class Failover(Model):
         call = partial(
             self._inner.get_response,
             system_instructions,
-            input,
+            without_handoffs(input),
             model_settings,
             tools,
             output_schema,
@@ -139,7 +136,7 @@ class Failover(Model):
         call = partial(
             self._inner.stream_response,
             system_instructions,
-            input,
+            without_handoffs(input),
             model_settings,
             tools,
             output_schema,
@@ -197,31 +194,6 @@ class Failover(Model):
             "%s gave no answer: %s (%s), after text: %s, to: %s, trace=%s",
             self.provider, reason, type(error).__name__, after_text, to, trace.trace_id if trace else None,
         )  # fmt: skip
-
-
-def without_handoffs(data: HandoffInputData) -> HandoffInputData:
-    """A hand-off's input filter: what the next model sees holds no hand-off, for no model made one.
-
-    Gemini 3 refuses a call that does not bear its own thought signature.
-    """
-    items = data.new_items if data.input_items is None else data.input_items
-    history = data.input_history
-    return data.clone(
-        input_history=history if isinstance(history, str) else _history_without_handoffs(history),
-        pre_handoff_items=tuple(filter(_is_no_handoff, data.pre_handoff_items)),
-        input_items=tuple(filter(_is_no_handoff, items)),
-    )
-
-
-def _is_no_handoff(item: RunItem) -> bool:
-    return not isinstance(item, HandoffCallItem | HandoffOutputItem)
-
-
-def _history_without_handoffs(history: Sequence[TResponseInputItem]) -> tuple[TResponseInputItem, ...]:
-    items = cast("Sequence[dict[str, Any]]", history)
-    calls = [item for item in items if item.get("type") == "function_call"]
-    made = {item["call_id"] for item in calls if item["name"].startswith("transfer_to_")}
-    return tuple(kept for kept, item in zip(history, items, strict=True) if item.get("call_id") not in made)
 
 
 async def _begin(call: Callable[[], Any]) -> tuple[list[TResponseStreamEvent], _Stream]:

@@ -32,6 +32,8 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
+from preceptor.agents.history import without_handoffs
+
 Items = Sequence[TResponseInputItem]
 
 
@@ -53,7 +55,7 @@ class LocalModel(Model):
         """The text of the answer, or a call.
 
         Args:
-            input: The conversation so far, tool results included.
+            input: The conversation so far, tool results included and hand-offs left out.
             tools: The tools that are enabled.
             handoffs: The hand-offs that are enabled, in order.
         """
@@ -102,9 +104,8 @@ class LocalModel(Model):
         handoffs: Sequence[Handoff],
         tracing: ModelTracing,
     ) -> TResponseOutputItem:
-        items: Items = [{"role": "user", "content": input}] if isinstance(input, str) else input
         with generation_span(model=self.name, disabled=tracing.is_disabled()) as span:
-            said = await self.next(items, tools, handoffs)
+            said = await self.next(without_handoffs(input), tools, handoffs)
             item = call_item(said) if isinstance(said, Call) else message_item(said)
             if tracing.include_data():
                 span.span_data.output = [item.model_dump()]

@@ -312,16 +312,22 @@ async def _until(
     deadline: float, result: RunResultStreaming, seconds: float
 ) -> AsyncGenerator[StreamEvent, None]:
     """The run's events, until `deadline` (a time of `time.perf_counter`)."""
-    events = result.stream_events()
-    while True:
-        try:
-            async with asyncio.timeout(deadline - time.perf_counter()):
-                event = await anext(events)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise DeadlineExceeded(seconds) from None
-        yield event
+    cut = False
+
+    def cut_off() -> None:
+        nonlocal cut
+        cut = not result.is_complete  # else the answer is there, and only its reader is slow
+        if cut:
+            result.cancel()
+
+    alarm = asyncio.get_running_loop().call_later(deadline - time.perf_counter(), cut_off)
+    try:
+        async for event in result.stream_events():
+            yield event
+    finally:
+        alarm.cancel()
+    if cut:
+        raise DeadlineExceeded(seconds)
 
 
 def _named(error: Exception, provider: str) -> PreceptorError:

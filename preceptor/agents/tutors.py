@@ -6,7 +6,6 @@ from typing import Any
 
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
 
-from preceptor.agents.failover import without_handoffs
 from preceptor.agents.offline import OfflineModel
 from preceptor.agents.provider_models import ProviderModel
 from preceptor.agents.triage import TriageModel
@@ -51,11 +50,11 @@ def build_tutors(
     behind: list[Handoff[Run, Agent[Run]]] = []
     if offline:
         tutors["offline"] = _tutor("offline", offline, ModelSettings(), instructions, tools, [])
-        behind.append(handoff(tutors["offline"], input_filter=without_handoffs))
+        behind.append(handoff(tutors["offline"]))
     for entry in reversed(models):
         tutor = _tutor(entry.provider, entry.model, entry.settings, instructions, tools, behind)
         tutors[entry.provider] = tutor
-        behind = [handoff(tutor, input_filter=without_handoffs, is_enabled=_open(entry)), *behind]
+        behind = [handoff(tutor, is_enabled=_open(entry)), *behind]
     triage = Agent[Run](name="Triage", model=TriageModel(retry_after=retry_after), handoffs=list(behind))
     return Tutors(triage, tutors)
 

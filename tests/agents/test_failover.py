@@ -122,7 +122,7 @@ async def test_when_nobody_is_left_the_run_ends_with_the_last_providers_failure(
     assert (raised.value.provider, raised.value.reason) == ("openai", "rate_limited")
     assert raised.value.retry_after == 17
     assert [(each["provider"], each["to"]) for each in spans.failovers()] == [
-        ("gemini", "openai"),
+        ("gemini", "OpenAI tutor"),
         ("openai", None),
     ]
 

@@ -116,7 +116,7 @@ async def test_a_failure_before_any_text_is_named_and_the_reader_notices_nothing
     assert len(gemini.requests) == asked
     assert len(spans.errors()) == asked
     [told] = spans.failovers()
-    assert (told["provider"], told["reason"], told["to"]) == ("gemini", reason, "openai")
+    assert (told["provider"], told["reason"], told["to"]) == ("gemini", reason, "OpenAI tutor")
     assert told["after_text"] is False
 
 

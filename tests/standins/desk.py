@@ -1,21 +1,21 @@
 """A small desk of tutors for the tests: triage, a tutor for each provider, one tool, and what came of it."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-from agents import Agent, Handoff, Runner, Span, Trace, TracingProcessor, function_tool, handoff
+from agents import Agent, Runner, Span, Trace, TracingProcessor, function_tool
 from agents.items import TResponseInputItem
 from agents.result import RunResultBase
 from agents.stream_events import RawResponsesStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.answer import FailureNote
-from preceptor.agents.failover import noted_failures, without_handoffs
+from preceptor.agents.failover import noted_failures
 from preceptor.agents.provider_models import ProviderModels, open_models
-from preceptor.agents.triage import TriageModel
+from preceptor.agents.tutors import build_tutors, provider_of
 from preceptor.settings import Settings
 
 
@@ -68,7 +68,7 @@ class Outcome:
         usage = result.context_wrapper.usage
         return cls(
             answer=result.final_output,
-            tutor=result.last_agent.name,
+            tutor=provider_of(result.last_agent.name),
             shown=shown,
             failures=[(note.tutor, note.reason) for note in failures],
             items=result.to_input_list(),
@@ -83,7 +83,7 @@ class Desk:
 
     models: ProviderModels
     triage: Agent[Any]
-    tutors: dict[str, Agent[Any]]
+    tutors: Mapping[str, Agent[Any]]
     searched: list[str]
     """Queries that reached the tool."""
 
@@ -126,24 +126,9 @@ async def open_desk(settings: Settings) -> AsyncGenerator[Desk]:
         return f"[k7qd] What the book says about {query}."
 
     models = open_models(settings)
-    tutors: dict[str, Agent[Any]] = {}
-    behind: list[Handoff[Any, Agent[Any]]] = []
-    for entry in reversed(models):
-        tutor = tutors[entry.provider] = Agent[Any](
-            name=entry.provider,
-            model=entry.model,
-            model_settings=entry.settings,
-            tools=[search_textbook],
-            handoffs=list(behind),
-        )
-        allows = entry.breaker.allows
-        behind = [
-            handoff(tutor, input_filter=without_handoffs, is_enabled=lambda _run, _agent, ask=allows: ask()),
-            *behind,
-        ]
-    triage = Agent[Any](name="Triage", model=TriageModel(retry_after=1), handoffs=list(behind))
+    built = build_tutors(models, instructions="", tools=[search_textbook], offline=None, retry_after=1)
     try:
-        yield Desk(models, triage, tutors, searched)
+        yield Desk(models, built.triage, built.by_provider, searched)
     finally:
         await models.close()
 

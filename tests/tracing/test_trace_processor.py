@@ -158,7 +158,7 @@ async def test_a_hand_over_shows_both_tutors_the_reason_and_what_was_said(traces
 
     (run,) = store.runs()
     spans = list(all_spans(store.run(run.trace_id).spans))
-    assert run.agents == ("Triage", "gemini", "openai")
+    assert run.agents == ("Triage", "Gemini tutor", "OpenAI tutor")
     assert [span.data["data"]["reason"] for span in spans if span.name == "failover"] == ["rate_limited"]
     answered = [span for span in spans if span.type == "generation"][-1]
     assert answered.data["output"][0]["content"][0]["text"] == ANSWER

@@ -1,0 +1,21 @@
+"""What a model sees of a conversation: no hand-off, for no model made one."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from agents.items import TResponseInputItem
+
+_HANDOFF = "transfer_to_"
+"""The SDK names a hand-off's tool so."""
+
+
+def without_handoffs(input: str | list[TResponseInputItem]) -> list[TResponseInputItem]:
+    """The items of a call's input, without the hand-offs' calls and outputs.
+
+    Gemini 3 refuses a call that does not bear its own thought signature.
+    """
+    if isinstance(input, str):
+        return [{"role": "user", "content": input}]
+    items = cast("Sequence[dict[str, Any]]", input)
+    made = {item["call_id"] for item in items if str(item.get("name")).startswith(_HANDOFF)}
+    return [kept for kept, item in zip(input, items, strict=True) if item.get("call_id") not in made]
