@@ -95,6 +95,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if headers.get("access-control-allow-origin") == "*":
+                    del headers["access-control-allow-credentials"]  # the pair is forbidden
             await send(message)
 
         await self._app(scope, receive, with_headers)
@@ -117,8 +119,8 @@ def _from_this_machine(scope: Scope) -> bool:
     this machine can be made to ask for us under a name of its own.
     """
     headers = Headers(scope=scope)
-    host = urlsplit(f"//{headers.get('host', '')}").hostname
     try:
+        host = urlsplit(f"//{headers.get('host', '')}").hostname
         here = ip_address((scope.get("client") or ("",))[0]).is_loopback
     except ValueError:
         return False

@@ -121,8 +121,8 @@ def _middleware(server: ServerSettings) -> list[Middleware]:
             allow_origins=server.cors_origins,
             allow_credentials=server.cors_credentials,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Session-Id"],
-            expose_headers=["Retry-After"],
+            allow_headers=["*"],  # of the origins above: OpenAI's clients send many of their own
+            expose_headers=["Retry-After", "X-Session-Id"],
         ),
         Middleware(Faults),
         Middleware(BodyLimit, largest=server.max_body),

@@ -47,7 +47,7 @@ from preceptor.server.run import EventStream, RunningAnswer
                 "requestBody": {"response_id": "$response.body#/response_id", "rating": "up"},
             },
         },
-        errors=(404, 409, 504),
+        errors=(404, 408, 409, 504),
     )
 )
 async def chat(request: Request) -> Response:
@@ -58,8 +58,6 @@ async def chat(request: Request) -> Response:
     if asked.stream or "text/event-stream" in request.headers.get("accept", ""):
         return EventStream(run, _stream(run, asked))
     answer = await while_connected(request, run.answer())
-    if answer is None:
-        return Response(status_code=499)
     body = ChatResponse.of(answer, asked).model_dump_json(by_alias=True)
     return Response(body, media_type="application/json")
 

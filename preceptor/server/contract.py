@@ -19,6 +19,7 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import to_json
 
@@ -44,6 +45,17 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _nulls_are_absent(body: Any) -> Any:
+    """A body without its nulls and those of its `context`, so that none hides a value under another name."""
+    if not isinstance(body, dict):
+        return body
+    present = {name: value for name, value in body.items() if value is not None}
+    context = present.get("context")
+    if isinstance(context, dict):
+        present["context"] = {name: value for name, value in context.items() if value is not None}
+    return present
+
+
 VISIBLE = r"[^\s\x85]"
 """What is no space to anybody, as a regular expression; whether U+0085 belongs to `\\s` differs."""
 Whole = BeforeValidator(_whole)
@@ -65,7 +77,17 @@ class RequestBody(BaseModel):
 
 
 class ChatRequest(RequestBody):
-    """Body of `POST /api/v1/chat`."""
+    """Body of `POST /api/v1/chat`. What is null is absent."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"mode": {"const": "selected_text_only"}}, "required": ["mode"]},
+            "then": {
+                "properties": {"selected_text": {"type": "string", "pattern": VISIBLE}},
+                "required": ["selected_text"],
+            },
+        }
+    )
 
     content: _Question = Field(
         validation_alias=AliasChoices("content", "query", "question", "message", "question_text"),
@@ -85,21 +107,22 @@ class ChatRequest(RequestBody):
         ),
         description="Path of the page the reader is on; a hint.",
     )
+    mode: Literal["normal", "selected_text_only"] | None = Field(
+        default="normal",
+        validation_alias=AliasChoices("mode", "query_type", "context_mode"),
+        description="`selected_text_only`: answer from the selected text alone, which must be there then.",
+    )
     selected_text: Annotated[str, StringConstraints(strip_whitespace=True, max_length=8000)] | None = Field(
         default=None,
+        validate_default=True,
         validation_alias=AliasChoices(
             "selected_text", "selection", "highlighted_context", "selected_context"
         ),
         description="Text the reader marked on the page.",
     )
-    mode: Literal["normal", "selected_text_only"] = Field(
-        default="normal",
-        validation_alias=AliasChoices("mode", "query_type", "context_mode"),
-        description="`selected_text_only`: answer from the selected text alone.",
-    )
     chapter: _Short | None = Field(default=None, description="Answer from the chapter with this id alone.")
     book: _Short | None = Field(default=None, description="Answer from the book with this id alone.")
-    stream: bool = Field(
+    stream: bool | None = Field(
         default=False, description="Answer as a stream of events, as with `Accept: text/event-stream`."
     )
     query_id: Any = Field(
@@ -107,6 +130,8 @@ class ChatRequest(RequestBody):
     )
     timestamp: Any = Field(default=None, description="Kept with the run, if small.")
     user_context: Any = Field(default=None, description="Kept with the run, if small.")
+
+    _without_nulls = model_validator(mode="before")(_nulls_are_absent)
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -123,6 +148,13 @@ class ChatRequest(RequestBody):
     @classmethod
     def _empty_is_absent(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("selected_text")
+    @classmethod
+    def _there_if_alone(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("mode") == "selected_text_only":
+            raise ValueError("it is empty, and `mode` says that the answer must come from it alone")
+        return value
 
     @field_validator("query_id", "timestamp", "user_context")
     @classmethod
@@ -141,7 +173,7 @@ class ChatRequest(RequestBody):
             book=self.book,
             page=self.source_page,
             selection=self.selected_text,
-            selection_only=self.mode == "selected_text_only" and self.selected_text is not None,
+            selection_only=self.mode == "selected_text_only",
             metadata=self.model_dump(include={"query_id", "timestamp", "user_context"}, exclude_none=True),
         )
 
@@ -437,6 +469,8 @@ class FeedbackRequest(RequestBody):
     )
     rating: Literal[1, -1, "up", "down"]
     comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)] | None = None
+
+    _without_nulls = model_validator(mode="before")(_nulls_are_absent)
 
     @field_validator("rating", mode="before")
     @classmethod

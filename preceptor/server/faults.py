@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 TABLE: Mapping[type[errors.PreceptorError], tuple[int, str]] = {
     errors.SessionNotFound: (404, "SESSION_NOT_FOUND"),
     errors.SessionBusy: (409, "SESSION_BUSY"),
+    errors.SessionsUnavailable: (503, "SERVICE_UNAVAILABLE"),
     errors.UnknownChapter: (404, "NOT_FOUND"),
     errors.UnknownBook: (404, "NOT_FOUND"),
     errors.UnknownSection: (404, "NOT_FOUND"),
-    errors.TraceNotFound: (404, "NOT_FOUND"),
     errors.ToolInputError: (400, "VALIDATION_ERROR"),
     errors.RequestInvalid: (400, "VALIDATION_ERROR"),
     errors.KeyMissing: (401, "AUTHENTICATION_ERROR"),
@@ -42,6 +42,9 @@ _READERS_TEXT: Mapping[type[errors.PreceptorError], str] = {
     errors.IndexError_: "The book's index cannot be reached right now. Try again in a moment.",
     errors.EmbeddingError: "The book cannot be searched right now. Try again in a moment.",
     errors.TutorError: "No tutor can answer right now. Try again in a moment.",
+    errors.SessionsUnavailable: (
+        "Your conversation cannot be reached right now. Try again in a moment, or begin a new one."
+    ),
     errors.TracesUnavailable: "This cannot be kept or looked up right now. Try again in a moment.",
 }
 """Where an error's own text is the operator's business (addresses, settings), what the reader is told."""
@@ -52,6 +55,7 @@ _STATUS_CODES: Mapping[int, str] = {
     403: "FORBIDDEN",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     429: "RATE_LIMIT_EXCEEDED",

@@ -16,12 +16,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from preceptor import __version__
 from preceptor.agents.preceptor import Preceptor
 from preceptor.agents.readiness import probe
-from preceptor.errors import PreceptorError
+from preceptor.errors import PreceptorError, SessionsUnavailable
 from preceptor.server.contract import HealthResponse
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.places import Places
 
-_INDEX_SECONDS = 2.0
+_STORE_SECONDS = 2.0
 _PROBE_SECONDS = 30.0
 """How long what was found is believed."""
 
@@ -39,13 +39,16 @@ async def livez(request: Request) -> Response:
         name="health",
         summary="Whether questions can be answered",
         description="A 503 with the same body when they cannot.",
+        query={
+            "probe": "`1`: ask each provider, too, whether it knows the key and the model; that spends no tokens."
+        },
         returns=HealthResponse,
         also={503: HealthResponse},
         open=True,
     )
 )
 async def health(request: Request) -> Response:
-    """Index, providers and embedding model; 503 when questions cannot be answered.
+    """Index, providers, embedding model and sessions; 503 when questions cannot be answered.
 
     With `?probe=1` each provider is asked whether it knows the key and the model, which spends no tokens.
     """
@@ -69,17 +72,19 @@ class Health:
         """Look at these."""
         self._preceptor = preceptor
         self._places = places
-        self._index = _Remembered(lambda: _index(preceptor), seconds=_INDEX_SECONDS)
+        self._index = _Remembered(lambda: _index(preceptor), seconds=_STORE_SECONDS)
+        self._sessions = _Remembered(lambda: _sessions(preceptor), seconds=_STORE_SECONDS)
         self._probes = _Remembered(lambda: _probes(preceptor), seconds=_PROBE_SECONDS)
 
     async def checks(self, *, probe: bool) -> dict[str, Check]:
         """By part; each has `status` and `detail`."""
-        index = await self._index.get()
+        index, sessions = await asyncio.gather(self._index.get(), self._sessions.get())
         failures = await self._probes.get() if probe else {}
         checks = {
             "qdrant": index,
             "llm": _providers(self._preceptor, failures),
             "embeddings": _embeddings(self._preceptor),
+            "sessions": sessions,
         }
         if self._places.stopping:
             checks["server"] = {"status": "unhealthy", "detail": "it is being stopped and takes no questions"}
@@ -113,6 +118,21 @@ async def _index(preceptor: Preceptor) -> Check:
         return {"status": "unhealthy", "backend": backend, "detail": detail}
     held = ", ".join(f"{info.title}: {info.points} passages" for info in books)
     return {"status": "healthy", "backend": backend, "detail": f"{backend} index ({held})"}
+
+
+async def _sessions(preceptor: Preceptor) -> Check:
+    """Degraded at worst: a new question is answered without them."""
+    sessions = preceptor.sessions
+    store, lost = sessions.store.name, sessions.lost
+    seen: Check = {"store": store, "lost_turns": lost}
+    try:
+        await sessions.check()
+    except SessionsUnavailable as error:
+        detail = f"{store}: {error.reason}; no conversation can go on, and new ones are not kept"
+        return {"status": "degraded", "detail": detail, **seen}
+    if sessions.failing:
+        return {"status": "degraded", "detail": f"{store}: the last turn could not be written", **seen}
+    return {"status": "healthy", "detail": f"conversations are kept in {store}", **seen}
 
 
 def _embeddings(preceptor: Preceptor) -> Check:

@@ -4,15 +4,19 @@
 the lifespan. With `memory://`, and while Redis does not answer, each process counts by itself.
 """
 
+import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, RateLimitItemPerDay, parse
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.errors import BudgetSpent, RateLimited, SettingsError
 from preceptor.server.access import client_of
@@ -25,13 +29,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REDIS_SECONDS = 1.0
+"""For an answer of Redis."""
+_REDIS_REST = 10.0
+"""Seconds for which a Redis that did not answer is left alone."""
 
 
 class Limits:
     """Counts what clients ask."""
 
-    def __init__(self, settings: LimitsSettings, *, env: str) -> None:
+    def __init__(
+        self, settings: LimitsSettings, *, env: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Open the storage; Redis is asked when the first question comes.
+
+        Args:
+            settings: How much is answered.
+            env: Of the settings.
+            clock: Seconds.
 
         Raises:
             SettingsError: `limits.storage` is Redis, whose client is not installed.
@@ -42,11 +56,11 @@ class Limits:
         self._budget = RateLimitItemPerDay(settings.budget) if settings.budget else None
         url = settings.storage.get_secret_value()
         self._pool = None if url.startswith("memory:") else _pool(url, env=env)
-        # In the order in which they are tried.
-        self._storages: list[Storage] = [MemoryStorage()]
-        if self._pool is not None:
-            self._storages.insert(0, _redis(url, self._pool))
-        self._redis_failed = False
+        self._memory = MemoryStorage()
+        self._redis = None if self._pool is None else _redis(url, self._pool)
+        self._clock = clock
+        self._failed_at: float | None = None
+        """When Redis did not answer, if it did not answer last time."""
 
     async def ask(self, client: str) -> None:
         """Count one request.
@@ -82,24 +96,20 @@ class Limits:
         """Count one; the seconds to wait if that was too many."""
         if limit is None:
             return None
-        for storage in self._storages:
-            limiter = strategy(storage)
-            try:
-                if await limiter.hit(limit, *who):
-                    self._redis_is(failing=storage is not self._storages[0])
-                    return None
-                reset = (await limiter.get_window_stats(limit, *who)).reset_time
-                return max(1.0, reset - time.time())
-            except StorageError:
-                self._redis_is(failing=True)
-        raise AssertionError("the memory of this process does not fail")
-
-    def _redis_is(self, *, failing: bool) -> None:
-        if failing and not self._redis_failed:
-            logger.warning("limits.storage does not answer: each process counts by itself until it does")
-        elif self._redis_failed and not failing:
+        resting = self._failed_at is not None and self._clock() - self._failed_at < _REDIS_REST
+        if self._redis is None or resting:
+            return await _hit(strategy(self._memory), limit, *who)
+        try:
+            wait = await _hit(strategy(self._redis), limit, *who)
+        except StorageError:
+            if self._failed_at is None:
+                logger.warning("limits.storage does not answer: each process counts by itself until it does")
+            self._failed_at = self._clock()
+            return await _hit(strategy(self._memory), limit, *who)
+        if self._failed_at is not None:
             logger.info("limits.storage answers again")
-        self._redis_failed = failing
+        self._failed_at = None
+        return wait
 
 
 class RateLimit:
@@ -117,19 +127,48 @@ class RateLimit:
 
 
 class Admission:
-    """ASGI middleware: questions within the budgets, each with a place until its answer is sent."""
+    """ASGI middleware: a place for each question, from when all of it is there until its answer is sent."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, *, body_seconds: float = 10.0) -> None:
+        """Wrap `app`.
+
+        Args:
+            app: The application.
+            body_seconds: Within which a body must come.
+        """
         self._app = app
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         places: Places = scope["state"]["places"]
-        limits: Limits = scope["state"]["limits"]
+        # Before it takes a place: whoever sends slowly keeps nobody else out.
+        unread: list[Message] = [{"type": "http.request", "body": await self._body(scope, receive)}]
+
+        async def replayed() -> Message:
+            return unread.pop() if unread else await receive()
+
         async with places.take():
-            await limits.spend(client_of(scope))
-            await self._app(scope, receive, send)
+            await self._app(scope, replayed, send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await Request(scope, receive).body()
+        except TimeoutError:
+            raise HTTPException(408, "The body did not come in time; send it at once") from None
+
+
+async def _hit(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> float | None:
+    """Count one; the seconds to wait if that was too many.
+
+    Raises:
+        StorageError: The storage does not answer.
+    """
+    if await limiter.hit(limit, *who):
+        return None
+    reset = (await limiter.get_window_stats(limit, *who)).reset_time
+    return max(1.0, reset - time.time())
 
 
 def _pool(url: str, *, env: str) -> "ConnectionPool":

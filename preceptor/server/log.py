@@ -44,7 +44,8 @@ def log_config(settings: ServerSettings, secret_values: Collection[str]) -> dict
             "stderr": {"class": "logging.StreamHandler", "formatter": "lines", "stream": "ext://sys.stderr"}
         },
         "root": {"level": "INFO", "handlers": ["stderr"]},
-        "loggers": {name: {"level": "WARNING"} for name in quiet},
+        # stamina's warnings quote what a provider said, and that may quote the reader.
+        "loggers": {name: {"level": "WARNING"} for name in quiet} | {"stamina": {"level": "ERROR"}},
     }
 
 

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor import __version__
-from preceptor.agents.answer import Answer, FailureNote
+from preceptor.agents.answer import Answer, FailureNote, Usage
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import PreceptorError
 from preceptor.server.contract import MetricsResponse
@@ -78,10 +78,12 @@ class Metrics:
         self._dropped.inc(answer.unknown_keys)
         self._left(answer.failures)
 
-    def failed(self, error: BaseException, failures: Sequence[FailureNote]) -> None:
+    def failed(self, error: BaseException, failures: Sequence[FailureNote], usage: Usage) -> None:
         """Count a question without an answer; one whose reader went away is no failure of ours."""
         name = type(error).__name__ if isinstance(error, Exception) else "Cancelled"
         self._errors.labels(name).inc()
+        self._tokens.labels("unanswered", "input").inc(usage.input_tokens)
+        self._tokens.labels("unanswered", "output").inc(usage.output_tokens)
         self._left(failures)
 
     def _left(self, failures: Sequence[FailureNote]) -> None:
@@ -155,6 +157,9 @@ class _States(Collector):
         yield breakers
         yield GaugeMetricFamily(
             "preceptor_answers_in_flight", "Answers that are being made.", value=self._places.taken
+        )
+        yield CounterMetricFamily(
+            "preceptor_lost_turns", "Turns that no session keeps.", value=self._preceptor.sessions.lost
         )
         info = GaugeMetricFamily("preceptor_info", "The version that runs.", labels=["version"])
         info.add_metric([__version__], 1)

@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, Response
 from preceptor.agents.answer import Answer, Done, Event, NewSource, Restart, Source, Started, Token
 from preceptor.agents.phrases import phrases
 from preceptor.agents.preceptor import Preceptor
-from preceptor.errors import UnknownBook
 from preceptor.server.faults import fault
 from preceptor.server.openai_contract import (
     MODEL,
@@ -91,21 +90,17 @@ class LinkedText:
         body=CompletionRequest,
         returns=Completion,
         streams=CompletionEvent,
-        errors=(404, 409, 504),
+        errors=(404, 408, 409, 504),
     )
 )
 async def completions(request: Request) -> Response:
     """Answer a question in the shape of OpenAI's chat completions."""
     asked = await read_body(request, CompletionRequest)
-    await _check_book(request.state.preceptor, asked)
     run = await RunningAnswer.begin(request, asked.question(session_id=request.headers.get("x-session-id")))
     if asked.stream:
         response: Response = EventStream(run, _chunks(run, asked))
     else:
-        found = await while_connected(request, _whole(run))
-        if found is None:
-            return Response(status_code=499)
-        linked, answer = found
+        linked, answer = await while_connected(request, _whole(run))
         message = AnswerMessage(content=linked.text.rstrip(), annotations=linked.annotations)
         completion = Completion(
             **_head(run.started, asked), choices=[Choice(message=message)], usage=_usage(answer)
@@ -155,12 +150,6 @@ async def _models(request: Request) -> list[ModelBody]:
         f"{MODEL}/{info.book}": int(info.built_at.timestamp()) for info in await preceptor.library.books()
     }
     return [ModelBody(id=name, created=at) for name, at in {MODEL: max(built.values()), **built}.items()]
-
-
-async def _check_book(preceptor: Preceptor, asked: CompletionRequest) -> None:
-    books = [info.book for info in await preceptor.library.books()]
-    if asked.book is not None and asked.book not in books:
-        raise UnknownBook(asked.book, books)
 
 
 async def _whole(run: RunningAnswer) -> tuple[LinkedText, Answer]:

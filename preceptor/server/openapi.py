@@ -55,6 +55,8 @@ class Operation:
     """Statuses beside those that every operation may have."""
     parameter: str = ""
     """What the path's parameter is, if there is one."""
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the query's parameters are, by name; none is needed."""
     open: bool = False
     """Whether it asks for no key and has no limit."""
 
@@ -158,16 +160,18 @@ def _described(path: str, said: Operation, refs: _Refs, *, keys: bool) -> dict[s
     for status in sorted(errors):
         kind = said.also.get(status, wrong)
         about["responses"][str(status)] = _failure(status, refs[kind, "serialization"])
-    if names := _PARAMETER.findall(path):
+    named = [("path", name, said.parameter) for name in _PARAMETER.findall(path)]
+    named += [("query", name, description) for name, description in said.query.items()]
+    if named:
         about["parameters"] = [
             {
                 "name": name,
-                "in": "path",
-                "required": True,
-                "description": said.parameter,
+                "in": place,
+                "required": place == "path",
+                "description": description,
                 "schema": {"type": "string"},
             }
-            for name in names
+            for place, name, description in named
         ]
     if said.body is not None:
         content = {"application/json": {"schema": refs[said.body, "validation"]}}

@@ -1,7 +1,8 @@
 """A book that has no site of its own yet: its chapters at their own URLs, so that every citation opens the heading.
 
 Only while `site.url` is empty: then links begin with `/`, and on the tutor's own host they would lead nowhere. A site
-that is served under the same host answers these paths itself, before the tutor is asked.
+that is served under the same host answers these paths itself, before the tutor is asked. Where readers need a key
+there are no such pages, because a link bears none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 from string import Template
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from starlette.exceptions import HTTPException
@@ -19,6 +21,8 @@ from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.library.passage import Chapter, Passage
+from preceptor.server.access import client_of
+from preceptor.server.limits import Limits
 
 _TEMPLATE = Path(__file__).parent / "templates" / "chapter.html"
 _HEADERS = {
@@ -41,10 +45,13 @@ class LastResort(Route):
 async def chapter_page(request: Request) -> Response:
     """The chapter whose URL this is, as the index has it."""
     preceptor: Preceptor = request.state.preceptor
-    path = request.url.path
-    chapter = None if preceptor.settings.site.url else await _at(preceptor, path)
+    settings = preceptor.settings
+    closed = settings.site.url or settings.server.reader_keys
+    chapter = None if closed else await _at(preceptor, request.url.path)
     if chapter is None:
         raise HTTPException(404)
+    limits: Limits = request.state.limits
+    await limits.ask(client_of(request.scope))
     _, passages = await preceptor.library.chapter(chapter.id)
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(chapter.title),
@@ -59,7 +66,8 @@ async def _at(preceptor: Preceptor, path: str) -> Chapter | None:
     wanted = path.rstrip("/")
     chapters = await preceptor.library.chapters()
     return next(
-        (chapter for chapter in chapters if chapter.url.partition("#")[0].rstrip("/") == wanted), None
+        (chapter for chapter in chapters if unquote(chapter.url.partition("#")[0]).rstrip("/") == wanted),
+        None,
     )
 
 

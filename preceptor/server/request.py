@@ -7,7 +7,7 @@ from typing import TypeVar
 import anyio
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import RequestInvalid
@@ -53,13 +53,14 @@ def _details(error: ValidationError) -> dict[str, str]:
     }
 
 
-async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result | None:
-    """The result of `work`; None when the client went away, which ends it.
+async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
+    """The result of `work`, which ends when the client goes away.
 
     Raises:
+        ClientDisconnect: It went away.
         Exception: Whatever `work` raises.
     """
-    result: _Result | None = None
+    results: list[_Result] = []
     failure: Exception | None = None
 
     async def leave_with_client(scope: anyio.CancelScope) -> None:
@@ -70,10 +71,12 @@ async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result
     async with anyio.create_task_group() as group:
         group.start_soon(leave_with_client, group.cancel_scope)
         try:
-            result = await work
+            results.append(await work)
         except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
             failure = error
         group.cancel_scope.cancel()
     if failure is not None:
         raise failure
-    return result
+    if not results:
+        raise ClientDisconnect
+    return results[0]

@@ -9,7 +9,10 @@ from starlette.types import Receive, Scope, Send
 
 from preceptor.agents.answer import Answer, Done, Event, Question, Started
 from preceptor.agents.preceptor import Preceptor
+from preceptor.server.access import client_of
+from preceptor.server.limits import Limits
 from preceptor.server.places import Places
+from preceptor.server.request import while_connected
 
 _PING_SECONDS = 15
 
@@ -24,14 +27,22 @@ class RunningAnswer:
 
     @classmethod
     async def begin(cls, request: Request, question: Question) -> Self:
-        """Start a run for a request.
+        """Start a run for a request, within the day's budgets.
 
         Raises:
+            BudgetSpent: There were too many questions today.
             SessionNotFound: There is no such session.
             SessionBusy: Too many questions wait for it.
+            ClientDisconnect: The client went away while the question waited for its session.
         """
+        return await while_connected(request, cls._begun(request, question))
+
+    @classmethod
+    async def _begun(cls, request: Request, question: Question) -> Self:
         preceptor: Preceptor = request.state.preceptor
         places: Places = request.state.places
+        limits: Limits = request.state.limits
+        await limits.spend(client_of(request.scope))
         events = preceptor.stream(question)
         with places.cut_in_the_end():
             started = await anext(events)

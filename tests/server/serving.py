@@ -34,6 +34,8 @@ class Service:
     process: subprocess.Popen[str]
     log: list[str]
     reader: threading.Thread
+    written: threading.Condition
+    """Of the log, when a line comes."""
 
     def ask(self, body: Mapping[str, Any] = QUESTION, **options: Any) -> httpx2.Response:
         """One question, one answer."""
@@ -42,6 +44,16 @@ class Service:
     def stop(self) -> None:
         """Tell it to stop; it does when it has drained."""
         self.process.send_signal(signal.SIGTERM)
+
+    def stop_all(self, number: signal.Signals) -> None:
+        """Tell it and its workers, as Ctrl-C and systemd do."""
+        os.killpg(self.process.pid, number)
+
+    def logged(self, words: str) -> None:
+        """Wait until a line of the log holds these words."""
+        with self.written:
+            found = self.written.wait_for(lambda: any(words in line for line in self.log), _PATIENCE)
+        assert found, "\n".join(self.log)
 
     def ended(self) -> int:
         """Its exit code; waits for its end."""
@@ -88,11 +100,14 @@ def serving(
     )
     lines: list[str] = []
     ready = threading.Event()
+    written = threading.Condition()
 
     def read() -> None:
         assert process.stderr is not None
         for line in process.stderr:
-            lines.append(line.rstrip())
+            with written:
+                lines.append(line.rstrip())
+                written.notify_all()
             if sum(_READY in line for line in lines) == workers and _address(lines):
                 ready.set()
         ready.set()
@@ -102,7 +117,7 @@ def serving(
     try:
         assert ready.wait(_PATIENCE)
         assert _address(lines), "\n".join(lines)
-        yield Service(_address(lines), process, lines, reader)
+        yield Service(_address(lines), process, lines, reader, written)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -153,9 +168,11 @@ def events(response: httpx2.Response) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @contextmanager
-def streaming(service: Service) -> Generator[tuple[httpx2.Response, Iterator[tuple[str, dict[str, Any]]]]]:
+def streaming(
+    service: Service, **asked_too: str
+) -> Generator[tuple[httpx2.Response, Iterator[tuple[str, dict[str, Any]]]]]:
     """An answer as a stream, and its events."""
-    asked = {**QUESTION, "stream": True}
+    asked = {**QUESTION, **asked_too, "stream": True}
     with (
         httpx2.Client(timeout=_PATIENCE) as client,
         client.stream("POST", f"{service.url}/api/v1/chat", json=asked) as response,

@@ -1,6 +1,7 @@
 """Who may ask, who may look, and what a browser is told."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,18 @@ async def test_readers_need_one_of_the_keys_where_there_are_any(sample_index: Pa
 
 async def test_health_and_the_page_need_no_key(sample_index: Path, tmp_path: Path) -> None:
     async with asking(settings_with(sample_index, tmp_path, reader_keys=[READER])) as client:
-        assert [await status(client, path) for path in ("/livez", "/api/v1/health")] == [200, 200]
+        for path in ("/", "/static/chat.js", "/widget.js", "/livez", "/api/v1/health"):
+            assert await status(client, path) == 200, path
+
+
+async def test_where_readers_need_a_key_no_page_shows_the_book_without_one(
+    sample_index: Path, tmp_path: Path
+) -> None:
+    async with asking(settings_with(sample_index, tmp_path)) as client:
+        assert await status(client, "/docs/ros2/") == 200
+    async with asking(settings_with(sample_index, tmp_path, reader_keys=[READER])) as client:
+        assert await status(client, "/docs/ros2/") == 404
+        assert await status(client, "/docs/ros2/", {"Authorization": f"Bearer {READER}"}) == 404
 
 
 async def test_the_operators_pages_need_the_operators_key(sample_index: Path, tmp_path: Path) -> None:
@@ -70,6 +82,7 @@ async def test_the_operators_pages_need_the_operators_key(sample_index: Path, tm
         pytest.param(HERE, "127.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, 403, id="through a proxy"),
         pytest.param(HERE, "127.0.0.1", {"Via": "1.1 proxy"}, 403, id="through another proxy"),
         pytest.param(HERE, "rebound.example", {}, 403, id="from a page with a name of its own"),
+        pytest.param(HERE, "127.0.0.1", {"Host": "["}, 403, id="by a name that is none"),
     ],
 )
 async def test_without_a_key_the_operators_pages_answer_only_this_machine(
@@ -143,6 +156,51 @@ async def test_pages_of_named_origins_may_ask_and_read_errors(sample_index: Path
 
 
 @pytest.mark.parametrize(
+    "wanted",
+    [
+        "authorization,content-type,x-stainless-arch,x-stainless-lang,x-stainless-os,x-stainless-retry-count",
+        "content-type,x-requested-with",
+        "cache-control,content-type,x-api-key,x-session-id",
+    ],
+)
+async def test_clients_in_a_browser_may_send_their_own_headers_and_read_the_session(
+    sample_index: Path, tmp_path: Path, wanted: str
+) -> None:
+    settings = settings_with(sample_index, tmp_path, cors_origins=["https://book.example"])
+    async with asking(settings) as client:
+        origin = {"Origin": "https://book.example"}
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
+        asked = await client.options("/v1/chat/completions", headers={**origin, **asks})
+        assert asked.status_code == 200
+        assert set(wanted.split(",")) <= set(
+            re.split(r",\s*", asked.headers["access-control-allow-headers"].lower())
+        )
+        evil = await client.options(
+            "/v1/chat/completions", headers={"Origin": "https://evil.example", **asks}
+        )
+        assert "access-control-allow-origin" not in evil.headers
+        body = {"messages": [{"role": "user", "content": "What is a node?"}]}
+        answer = await client.post("/v1/chat/completions", json=body, headers=origin)
+    assert answer.headers["x-session-id"]
+    assert "X-Session-Id" in answer.headers["access-control-expose-headers"]
+
+
+async def test_what_everybody_may_read_is_never_offered_with_cookies(
+    sample_index: Path, tmp_path: Path
+) -> None:
+    settings = settings_with(
+        sample_index, tmp_path, cors_origins=["https://book.example"], cors_credentials=True
+    )
+    async with asking(settings) as client:
+        anybody = await client.get("/static/widget.js", headers={"Origin": "https://evil.example"})
+        named = await client.get("/static/widget.js", headers={"Origin": "https://book.example"})
+    assert anybody.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in anybody.headers
+    assert named.headers["access-control-allow-origin"] == "https://book.example"
+    assert named.headers["access-control-allow-credentials"] == "true"
+
+
+@pytest.mark.parametrize(
     ("server", "said"),
     [
         ({"cors_origins": ["*"], "cors_credentials": True}, "name the origins"),
@@ -165,7 +223,9 @@ def test_keys_stand_in_no_output_of_the_settings(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(os.environ, "PRECEPTOR_SERVER__READER_KEYS", f'["{READER}"]')
     monkeypatch.setitem(os.environ, "PRECEPTOR_SERVER__OPERATOR_KEY", OPERATOR)
     monkeypatch.setitem(os.environ, "PRECEPTOR_LIMITS__STORAGE", "redis://:pass-of-redis@127.0.0.1/0")
+    monkeypatch.setitem(os.environ, "PRECEPTOR_SESSION__URL", "redis://:pass%2Dof%2Dsessions@127.0.0.1/1")
     settings = load_settings("demo", folder=tmp_path)
     shown = f"{settings!r} {settings} {settings.model_dump_json()}"
-    assert [key for key in (READER, OPERATOR, "pass-of-redis") if key in shown] == []
-    assert {READER, OPERATOR, "pass-of-redis"} <= set(settings.secrets())
+    hidden = {READER, OPERATOR, "pass-of-redis", "pass%2Dof%2Dsessions"}
+    assert [value for value in hidden if value in shown] == []
+    assert {*hidden, "pass-of-sessions"} <= set(settings.secrets())

@@ -1,6 +1,7 @@
 """Further paths, for front ends that exist."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -36,14 +37,18 @@ def test_none_is_on_by_default(client: TestClient) -> None:
         error_of(client.post(path, json=QUESTION), 404, "NOT_FOUND")
 
 
-def test_an_alias_is_limited_and_kept_like_the_path_that_it_means(sample_index: Path, tmp_path: Path) -> None:
-    settings = sample_settings(
-        sample_index, tmp_path, server={"aliases": ALIASES, "reader_keys": ("a-reader-key-of-length",)}
-    )
-    with TestClient(create_app(settings)) as client:
+def test_an_alias_is_limited_and_closed_like_the_path_that_it_means(
+    sample_index: Path, tmp_path: Path
+) -> None:
+    tables: dict[str, dict[str, Any]] = {
+        "server": {"aliases": ALIASES, "reader_keys": ("a-reader-key-of-length",)},
+        "limits": {"rate": "1/minute"},
+    }
+    with TestClient(create_app(sample_settings(sample_index, tmp_path, **tables))) as client:
         error_of(client.post("/chat", json=QUESTION), 401, "AUTHENTICATION_ERROR")
         key = {"Authorization": "Bearer a-reader-key-of-length"}
         assert client.post("/chat", json=QUESTION, headers=key).status_code == 200
+        error_of(client.post("/chat", json=QUESTION, headers=key), 429, "RATE_LIMIT_EXCEEDED")
 
 
 def test_aliases_are_read_from_a_file_and_from_the_environment(

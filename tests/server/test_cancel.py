@@ -1,13 +1,16 @@
 """A reader who goes away ends the provider's call, and leaves nothing behind."""
 
+import json
 import socket
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
-from tests.server.serving import QUESTION, Service, hanging, serving, streaming
+from tests.server.serving import QUESTION, Service, hanging, held, serving, streaming
 from tests.standins.provider import Answer, Provider, says
 
 AT_ONCE = 1.0
@@ -24,6 +27,11 @@ def gemini() -> Generator[Provider]:
 def service(sample_index: Path, tmp_path: Path, gemini: Provider) -> Generator[Service]:
     with serving(sample_index, tmp_path, provider=gemini) as running:
         yield running
+
+
+def in_flight(service: Service) -> int:
+    """How many answers hold a place."""
+    return int(httpx2.get(f"{service.url}/api/v1/metrics").json()["in_flight"])
 
 
 def test_leaving_before_the_answer_ends_the_call(service: Service, gemini: Provider) -> None:
@@ -47,6 +55,30 @@ def test_leaving_in_the_middle_of_a_stream_ends_the_call(service: Service, gemin
         assert next(data for name, data in events if name == "token")["content"] == "A node is"
     assert gemini.hung_up.wait(AT_ONCE)
     assert "I am still here." in service.ask(QUESTION).json()["answer"]
+    service.stop()
+    service.ended()
+    assert service.wrong() == []
+
+
+def test_leaving_while_another_question_of_the_conversation_is_answered_gives_the_place_back(
+    service: Service, gemini: Provider
+) -> None:
+    go_on = threading.Event()
+    gemini.will(says("One."), held("Two.", go_on), says("Four."))
+    session = {"session_id": service.ask(QUESTION).json()["session_id"]}
+    body = json.dumps({**QUESTION, **session}).encode()
+    head = f"POST /api/v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    with streaming(service, **session) as (_, events):
+        assert next(data for name, data in events if name == "token")["content"] == "Two."
+        with socket.create_connection((urlsplit(service.url).hostname, urlsplit(service.url).port)) as reader:
+            reader.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+            while in_flight(service) < 2:
+                pass
+        service.logged("status=499")
+        assert in_flight(service) == 1
+        go_on.set()
+        assert [name for name, _ in events][-1] == "done"
+    assert service.ask({**QUESTION, **session}).json()["answer"] == "Four."
     service.stop()
     service.ended()
     assert service.wrong() == []

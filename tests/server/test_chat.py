@@ -109,7 +109,23 @@ WIDGETS: list[tuple[Json, Question]] = [
         {"query": ROS, "context_mode": "selected", "selected_text": "a node"},
         Question(text=ROS, selection="a node", selection_only=True),
     ),
-    ({"query": ROS, "mode": "selected_text_only"}, Question(text=ROS)),
+    (
+        {
+            "content": None,
+            "query": ROS,
+            "selected_text": None,
+            "selection": "a node",
+            "mode": "selected_text_only",
+            "query_type": None,
+            "stream": None,
+        },
+        Question(text=ROS, selection="a node", selection_only=True),
+    ),
+    ({"content": ROS, "mode": None, "context_mode": None}, Question(text=ROS)),
+    (
+        {"message": ROS, "source_page": None, "context": {"file_path": None, "current_page": "/docs/intro"}},
+        Question(text=ROS, page="/docs/intro"),
+    ),
     (
         {"query": ROS, "chapter": "ros2/nodes", "book": "physical-ai"},
         Question(text=ROS, chapter="ros2/nodes", book="physical-ai"),
@@ -207,6 +223,9 @@ def _post(client: TestClient, content: bytes | str, media: str = "application/js
         ({"content": ROS, "session_id": "x" * 501}, "session_id"),
         ({"content": ROS, "selected_text": "x" * 8001}, "selected_text"),
         ({"content": ROS, "mode": "everything"}, "mode"),
+        ({"content": ROS, "mode": "selected_text_only"}, "selected_text"),
+        ({"content": ROS, "mode": "selected_text_only", "selected_text": " \n"}, "selected_text"),
+        ({"question_text": ROS, "query_type": "SELECTED_TEXT", "selection": None}, "selected_text"),
         ({"content": ROS, "context": {"file_path": 5}}, "context.file_path"),
     ],
 )

@@ -3,8 +3,10 @@
 import json
 import re
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
@@ -12,7 +14,10 @@ from preceptor.server import create_app
 from preceptor.settings import Settings
 from preceptor.tracing.store import TraceStore
 from tests.sample import sample_settings
+from tests.server.inside import asking
 from tests.server.reading import Json, error_of, tells_nothing
+from tests.server.serving import serving, streaming
+from tests.standins.servers import free_port, redis_server
 
 ASK = "/api/v1/chat"
 FEEDBACK = "/api/v1/feedback"
@@ -76,6 +81,54 @@ def test_a_deleted_conversation_is_gone_and_stays_gone(client: TestClient) -> No
     assert (response.status_code, response.content) == (204, b"")
     error_of(client.get(f"/api/v1/sessions/{session}"), 404, "SESSION_NOT_FOUND")
     error_of(client.delete(f"/api/v1/sessions/{session}"), 404, "SESSION_NOT_FOUND")
+
+
+# Leaving it, and a store that fails
+
+
+def test_a_store_that_stops_costs_the_conversation_and_not_the_answer(
+    sample_index: Path, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        redis = stack.enter_context(ExitStack())
+        url = redis.enter_context(redis_server(tmp_path))
+        service = stack.enter_context(serving(sample_index, tmp_path, PRECEPTOR_SESSION__URL=url))
+        health = f"{service.url}/api/v1/health"
+        assert httpx2.get(health).json()["checks"]["sessions"]["status"] == "healthy"
+
+        with streaming(service) as (_, left):
+            session = next(left)[1]["session_id"]
+        assert service.ask({"content": "Why?", "session_id": session}).status_code == 200
+        kept = f"{service.url}/api/v1/sessions/{session}"
+        assert len(httpx2.get(kept).json()["turns"]) == 1
+
+        redis.close()
+        for refused in (
+            service.ask({"content": "Why?", "session_id": session}),
+            httpx2.get(kept),
+            httpx2.delete(kept),
+        ):
+            error_of(refused, 503, "SERVICE_UNAVAILABLE")
+            assert refused.headers["Retry-After"]
+            assert "conversation" in refused.json()["error"]
+        answer = service.ask({"content": ROS})
+        assert answer.status_code == 200
+        assert any("not kept" in line and answer.json()["trace_id"] in line for line in service.log)
+        with streaming(service) as (_, events):
+            assert [name for name, _ in events][-1] == "done"
+        assert httpx2.get(f"{service.url}/api/v1/metrics").json()["errors"] == {"SessionsUnavailable": 1}
+        service.stop()
+        service.ended()
+        assert service.wrong() == []
+
+
+async def test_health_names_a_store_that_cannot_be_reached(sample_index: Path, tmp_path: Path) -> None:
+    settings = sample_settings(sample_index, tmp_path, session={"url": f"redis://127.0.0.1:{free_port()}/0"})
+    async with asking(settings) as client:
+        response = await client.get("/api/v1/health")
+        check = response.json()["checks"]["sessions"]
+    assert (response.status_code, response.json()["status"], check["status"]) == (200, "degraded", "degraded")
+    assert check["detail"].startswith("redis: ConnectionError")
 
 
 # Feedback
@@ -156,7 +209,7 @@ def test_what_lies_beside_an_answer_reaches_no_model(sample_index: Path, tmp_pat
     settings = sample_settings(sample_index, tmp_path)
     with TestClient(create_app(settings)) as client:
         session = ask(client)["session_id"]
-    file = settings.session.url.removeprefix("sqlite:///")
+    file = settings.session.url.get_secret_value().removeprefix("sqlite:///")
     with sqlite3.connect(file) as connection:
         stored = [json.loads(row[0]) for row in connection.execute("SELECT message_data FROM agent_messages")]
     assert "shown" in stored[-1]

@@ -77,6 +77,25 @@ def test_a_second_signal_cuts_the_answers(sample_index: Path, tmp_path: Path, ge
     assert service.wrong() == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_at_once_lets_the_answers_end(
+    sample_index: Path, tmp_path: Path, gemini: Provider, number: signal.Signals
+) -> None:
+    """Ctrl-C and systemd tell the supervisor and its workers; the supervisor then tells the workers once more."""
+    go_on = threading.Event()
+    gemini.will(held("A node is a process.", go_on))
+    with serving(sample_index, tmp_path, provider=gemini, workers=2) as service:
+        with streaming(service) as (_, events):
+            assert next(data for name, data in events if name == "token")
+            service.stop_all(number)
+            service.logged("Waiting for child process")  # when each has been told once more
+            go_on.set()
+            name, data = list(events)[-1]
+        service.ended()
+    assert (name, data.get("answer")) == ("done", "A node is a process. And more.")
+    assert service.wrong() == []
+
+
 def test_several_processes_serve_one_index_and_stop_together(
     sample_index: Path, tmp_path: Path, gemini: Provider
 ) -> None:

@@ -41,6 +41,7 @@ async def test_a_service_that_can_answer_is_healthy(settings: Settings, gemini: 
         "qdrant": "healthy",
         "llm": "healthy",
         "embeddings": "healthy",
+        "sessions": "healthy",
     }
     assert told["checks"]["llm"]["providers"]["gemini"]["breaker"] == "closed"
     assert all(check["detail"] for check in told["checks"].values())

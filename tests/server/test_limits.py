@@ -1,11 +1,10 @@
 """How much is answered: rates, budgets, places, and what a client is counted by."""
 
 import asyncio
-import shutil
 import socket
-import subprocess
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from httpx2 import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -24,6 +23,9 @@ from preceptor.server.faults import on_error
 from preceptor.server.limits import Admission, Limits, RateLimit
 from preceptor.server.places import Places
 from preceptor.settings import LimitsSettings, Settings
+from tests.sample import sample_settings
+from tests.server.inside import asking
+from tests.standins.servers import redis_server
 
 OFF = {"rate": "", "client_budget": 0, "budget": 0}
 
@@ -193,10 +195,12 @@ async def service(*middleware: Callable[[ASGIApp], ASGIApp], **table: Any) -> As
     state = {"limits": limits, "places": Places(settings)}
 
     async def answer(request: Request) -> Response:
-        return PlainTextResponse("ok")
+        return Response(await request.body())
 
     app = Starlette(
-        routes=[Route("/ask", answer, middleware=[Middleware(one) for one in middleware])],
+        routes=[
+            Route("/ask", answer, methods=["GET", "POST"], middleware=[Middleware(one) for one in middleware])
+        ],
         exception_handlers={PreceptorError: on_error},
     )
 
@@ -218,39 +222,56 @@ async def test_too_many_requests_get_a_429_that_says_when_to_come_back() -> None
     assert 1 <= int(refused.headers["retry-after"]) <= 60
 
 
-async def test_a_spent_budget_is_a_429_of_its_own() -> None:
-    async with service(Admission, client_budget=1) as client:
-        assert (await client.get("/ask")).status_code == 200
-        refused = await client.get("/ask")
-    assert refused.status_code == 429
-    assert refused.json()["code"] == "BUDGET_EXCEEDED"
+async def test_a_question_whose_body_has_not_come_keeps_nobody_out() -> None:
+    waits, body = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncGenerator[bytes]:
+        yield b"{"
+        waits.set()
+        await body.wait()
+        yield b"}"
+
+    async with service(Admission, concurrent=1, queue=0) as client, asyncio.TaskGroup() as group:
+        slow = group.create_task(client.post("/ask", content=slowly()))
+        await waits.wait()
+        assert (await client.post("/ask")).status_code == 200
+        body.set()
+        assert (await slow).text == "{}"
+
+
+async def test_a_body_that_does_not_come_is_waited_for_only_so_long() -> None:
+    async def never() -> AsyncGenerator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with service(partial(Admission, body_seconds=0.01)) as client:
+        refused = await client.post("/ask", content=never())
+    assert refused.status_code == 408
+
+
+async def test_only_questions_are_counted_on_the_days_budget(sample_index: Path, tmp_path: Path) -> None:
+    settings = sample_settings(sample_index, tmp_path, limits={"client_budget": 1})
+    async with asking(settings) as client:
+        for path in ("/api/v1/chat", "/v1/chat/completions"):
+            for body in (b"{}", b"nonsense", b'{"content": "?", "messages": []}'):
+                assert (await client.post(path, content=body)).status_code == 400
+        question = {"content": "What is a node?"}
+        assert (await client.post("/api/v1/chat", json=question)).status_code == 200
+        refused = await client.post("/api/v1/chat", json=question)
+        other_door = await client.post(
+            "/v1/chat/completions", json={"messages": [{"role": "user", **question}]}
+        )
+    assert (refused.status_code, refused.json()["code"]) == (429, "BUDGET_EXCEEDED")
     assert int(refused.headers["retry-after"]) > 86_000
+    assert other_door.status_code == 429
 
 
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """A real Redis, where the machine has one."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("needs redis-server, which is not installed here")
     pytest.importorskip("redis", reason="needs the extra `redis`")
-    folder = tmp_path_factory.mktemp("redis")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [server, "--port", str(port), "--save", "", "--dir", str(folder), "--bind", "127.0.0.1"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert any("Ready to accept connections" in line for line in process.stdout)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close() if process.stdout else None
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 async def test_processes_that_share_redis_count_together(redis: str) -> None:
@@ -280,3 +301,30 @@ async def test_while_redis_does_not_answer_a_process_counts_by_itself(
     assert [record.message for record in caplog.records if "does not answer" in record.message] == [
         "limits.storage does not answer: each process counts by itself until it does"
     ]
+
+
+async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while() -> None:
+    pytest.importorskip("redis", reason="needs the extra `redis`")
+    calls = 0
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        calls += 1
+        writer.close()
+        await writer.wait_closed()
+
+    now = 1000.0
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as broken:
+        port = broken.sockets[0].getsockname()[1]
+        settings = limits_settings(rate="100/minute", storage=f"redis://127.0.0.1:{port}/0")
+        limits = Limits(settings, env="local", clock=lambda: now)
+        await limits.ask("10.0.0.1")
+        once = calls
+        assert once
+        for _ in range(5):
+            await limits.ask("10.0.0.1")
+        assert calls == once
+        now += 11
+        await limits.ask("10.0.0.1")
+        assert calls > once
+        await limits.close()

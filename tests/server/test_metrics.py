@@ -64,6 +64,7 @@ async def test_an_answer_shows_in_both_forms_of_the_metrics(settings: Settings, 
     assert seen["preceptor_tokens_total direction=input provider=gemini"] == 10
     assert seen["preceptor_tokens_total direction=output provider=gemini"] == 5
     assert seen["preceptor_dropped_markers_total"] == 1
+    assert seen["preceptor_lost_turns_total"] == 0
     assert seen["preceptor_index_passages book=physical-ai"] > 100
     assert seen["preceptor_http_requests_total method=POST route=/api/v1/chat status=200"] == 1
     assert seen["preceptor_breaker_state provider=gemini state=closed"] == 1
@@ -164,9 +165,9 @@ def test_percentiles_are_those_of_the_latest_thousand_answers() -> None:
 def test_a_reader_who_went_away_is_no_error() -> None:
     metrics = Metrics()
     metrics.answered(answer(1.0))
-    metrics.failed(asyncio.CancelledError(), ())
-    metrics.failed(GeneratorExit(), ())
-    metrics.failed(NoTutorLeft([], retry_after=1), [FailureNote("gemini", "too_slow")])
+    metrics.failed(asyncio.CancelledError(), (), Usage())
+    metrics.failed(GeneratorExit(), (), Usage())
+    metrics.failed(NoTutorLeft([], retry_after=1), [FailureNote("gemini", "too_slow")], Usage(70, 3, 1))
     told = metrics.summary()
     assert told["cancelled_queries"] == 2
     assert told["errors"] == {"NoTutorLeft": 1}

@@ -62,6 +62,11 @@ def test_every_endpoint_of_the_contract_is_described(described: Json) -> None:
     assert served - told == set()
 
 
+def test_the_document_tells_how_to_probe_the_providers(described: Json) -> None:
+    [probe] = described["paths"]["/api/v1/health"]["get"]["parameters"]
+    assert (probe["name"], probe["in"], probe["required"]) == ("probe", "query", False)
+
+
 def test_where_readers_need_a_key_the_document_says_so() -> None:
     told = document(create_app(Settings(env="demo")).routes, keys=True)
     chat = told["paths"]["/api/v1/chat"]["post"]

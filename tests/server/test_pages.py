@@ -140,6 +140,15 @@ async def test_the_reader_learns_who_answered_in_whose_place(reader: Reader) -> 
     )
 
 
+async def test_the_reader_learns_that_nothing_is_cited_and_not_which_tutor_has_no_key(reader: Reader) -> None:
+    reader.script.says(
+        "Leonardo.", in_book=False, failover=[{"from": "openai", "reason": "not_configured"}], model=""
+    )
+    await reader.ask("Who painted the Mona Lisa?")
+    await expect(reader.page.locator(".note")).to_have_text("Nothing in this answer is cited from the book.")
+    await expect(reader.page.locator("footer")).to_have_text("Answered by Gemini")
+
+
 async def test_a_follow_up_belongs_to_the_conversation_until_a_new_one_begins(reader: Reader) -> None:
     for question in ("What is a node?", "And a topic?"):
         reader.script.says(f"About: {question}", ROS)
@@ -533,6 +542,27 @@ async def test_a_rating_is_sent_and_not_asked_for_where_none_is_kept(reader: Rea
     await reader.page.get_by_role("button", name="Not helpful").click()
     await expect(helpful).to_be_hidden()
     assert reader.script.rated[1:] == [{"response_id": "r1", "rating": -1}]
+
+
+async def test_a_rating_that_was_not_kept_is_not_shown_as_given(reader: Reader) -> None:
+    reader.script.says("Yes.")
+    await reader.ask("Is it?")
+    helpful = reader.page.get_by_role("button", name="Helpful", exact=True)
+    unhelpful = reader.page.get_by_role("button", name="Not helpful")
+    await helpful.click()
+    await expect(helpful).to_have_attribute("aria-pressed", "true")
+    await reader.page.route("**/api/v1/feedback", lambda route: route.fulfill(status=429, body="{}"))
+    async with reader.page.expect_response("**/api/v1/feedback"):
+        await unhelpful.click()
+    await expect(unhelpful).to_have_attribute("aria-pressed", "false")
+    await expect(helpful).to_have_attribute("aria-pressed", "true")
+
+
+async def test_a_long_question_is_sent_whole_and_the_service_says_what_is_too_long(reader: Reader) -> None:
+    reader.script.refuses(400, "VALIDATION_ERROR", "At most 4000 characters are taken.")
+    await reader.ask("x" * 5000)
+    await expect(reader.page.locator(".error")).to_contain_text("At most 4000 characters are taken.")
+    assert reader.script.asked[0]["content"] == "x" * 5000
 
 
 # With everything real behind it

@@ -66,6 +66,8 @@ export class Turn {
     this._text = body.answer;
     this._sources = new Map(body.sources.map((source) => [source.n, source]));
     this._end();
+    // The offline tutor says so itself.
+    if (body.in_book === false && body.provider !== 'offline') this._reply.append(h('p', { class: 'note' }, this._words.uncited));
     this._reply.append(this._footer(body));
   }
 
@@ -161,9 +163,9 @@ export class Turn {
     const named = (tutor) => TUTORS[tutor] ?? (tutor === 'offline' ? this._words.offlineTutor : tutor);
     const by = this._words.answeredBy(named(body.provider));
     const model = body.model && body.model !== body.provider ? ` · ${body.model}` : '';
-    const left = (body.failover ?? []).map(({ from, reason }) =>
-      this._words.left(named(from), reason.replaceAll('_', ' ')),
-    );
+    const left = (body.failover ?? [])
+      .filter(({ reason }) => reason !== 'not_configured')
+      .map(({ from, reason }) => this._words.left(named(from), reason.replaceAll('_', ' ')));
     return h(
       'footer',
       null,
@@ -178,9 +180,12 @@ export class Turn {
       { type: 'button', class: 'icon', 'aria-label': label, title: label, 'aria-pressed': 'false' },
       icon(picture),
     );
-    button.addEventListener('click', () => {
-      for (const other of button.parentElement.children) other.setAttribute('aria-pressed', String(other === button));
-      this._rate(this.body.response_id, rating);
+    button.addEventListener('click', async () => {
+      const thumbs = [...button.parentElement.children];
+      const before = thumbs.map((thumb) => thumb.getAttribute('aria-pressed'));
+      for (const thumb of thumbs) thumb.setAttribute('aria-pressed', String(thumb === button));
+      if (await this._rate(this.body.response_id, rating)) return;
+      thumbs.forEach((thumb, place) => thumb.setAttribute('aria-pressed', before[place]));
     });
     return button;
   }

@@ -7,7 +7,6 @@ import { wordsFor } from './words.js';
 
 const KEPT_TURNS = 20;
 const SHORTEST_QUESTION = 2;
-const LONGEST_QUESTION = 4000;
 const EXAMPLES = 4;
 
 export class Tutor {
@@ -99,7 +98,6 @@ export class Tutor {
     );
     this._field = h('textarea', {
       rows: '1',
-      maxlength: LONGEST_QUESTION,
       placeholder: this._words.placeholder,
       'aria-label': this._words.placeholder,
       enterkeyhint: 'send',
@@ -211,6 +209,7 @@ export class Tutor {
     this._run(turn);
   }
 
+  /** Whether the service kept it. */
   async _rate(responseId, rating) {
     const response = await fetch(new URL('api/v1/feedback', this._server), {
       method: 'POST',
@@ -219,6 +218,7 @@ export class Tutor {
     }).catch(() => null);
     // The service keeps no feedback: do not ask for it.
     if (response?.status === 404) this._root.classList.add('unrated');
+    return Boolean(response?.ok);
   }
 
   /** For those who listen: what happens, and the whole answer when it is complete, not piece by piece. */
