@@ -27,12 +27,13 @@ class Anchors(Protocol):
 class GithubAnchors:
     """As github-slugger makes them: Docusaurus and GitHub."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, maintain_case: bool = False) -> None:
+        self._maintain_case = maintain_case
         self._seen: dict[str, int] = {}
 
     def __call__(self, text: str) -> str:
         """The id of the next heading: `Node & topic` is `node--topic`, and the second one `node--topic-1`."""
-        slug = github_slug(text)
+        slug = github_slug(text, maintain_case=self._maintain_case)
         unique = slug
         while unique in self._seen:
             self._seen[slug] += 1
@@ -79,15 +80,15 @@ def anchors(site: SiteSettings) -> Anchors:
         return MdbookAnchors()
     if site.preset == "mkdocs":
         return MkdocsAnchors()
-    return GithubAnchors()
+    return GithubAnchors(maintain_case=site.maintain_case)
 
 
-def github_slug(text: str) -> str:
+def github_slug(text: str, *, maintain_case: bool = False) -> str:
     """The text in lower case, with its spaces as `-` and without what is no letter, mark, digit, `_` or `-`."""
-    lowered = text.lower()
-    if lowered.isascii():
-        return _NOT_WORD.sub("", lowered).replace(" ", "-")
-    return "".join(filter(_github_keeps, lowered)).replace(" ", "-")
+    text = text if maintain_case else text.lower()
+    if text.isascii():
+        return _NOT_WORD.sub("", text).replace(" ", "-")
+    return "".join(filter(_github_keeps, text)).replace(" ", "-")
 
 
 def _github_keeps(character: str) -> bool:

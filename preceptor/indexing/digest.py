@@ -10,6 +10,8 @@ from preceptor.indexing.discover import CONVERTED, Book, files_below
 from preceptor.library.protocol import SCHEMA_VERSION
 from preceptor.settings import Settings
 
+_LENGTH = 32
+"""Of the digest without the model's."""
 _READ = {".md", ".mdx", ".markdown", *CONVERTED}
 
 
@@ -17,7 +19,7 @@ def digest_of(book: Book, settings: Settings) -> str:
     """Of the book's files, the settings that passages depend on, and the code that makes them.
 
     Returns:
-        32 hexadecimal digits; nothing when a file cannot be read.
+        32 hexadecimal digits, and `weights_of` the model; nothing when a file cannot be read.
     """
     index = settings.index
     decided = (
@@ -26,20 +28,47 @@ def digest_of(book: Book, settings: Settings) -> str:
         book.id,
         book.title,
         settings.book.model_dump_json(),
-        settings.site.model_dump_json(),
+        book.site.model_dump_json(),
         settings.embedding.model,
         index.chunk_size,
         index.chunk_overlap,
         [(file.source, file.status) for file in book.files],
     )
     digest = hashlib.blake2b(repr(decided).encode(), digest_size=16)
+    folders = [book.source] if book.docs.is_relative_to(book.source) else [book.source, book.docs]
     try:
-        for name, content in chain(_contents(Path(__file__).parent, {".py"}), _contents(book.source, _READ)):
+        for name, content in chain(
+            _contents(Path(__file__).parent, {".py"}), *(_contents(folder, _READ) for folder in folders)
+        ):
             digest.update(f"\n{name!r} {len(content)}\n".encode())
             digest.update(content)
+        return digest.hexdigest() + weights_of(settings)
     except OSError:
         return ""
+
+
+def weights_of(settings: Settings) -> str:
+    """One hash of the model's files, for a model that the settings name by its folder: its name says little.
+
+    Returns:
+        32 hexadecimal digits; nothing for a model that is known by its name.
+    """
+    folder = settings.embedding.path
+    if folder is None:
+        return ""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(folder.glob("**/*.onnx*")):
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
+
+
+def has_weights(digest: str, settings: Settings) -> bool:
+    """Whether an index with this digest was made with the model's files as they are; also when it has no digest."""
+    try:
+        return not digest or digest[_LENGTH:] == weights_of(settings)
+    except OSError:
+        return True
 
 
 def _contents(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, bytes]]:

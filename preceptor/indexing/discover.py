@@ -8,23 +8,26 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from wcmatch import glob
+
 from preceptor.errors import BookEmpty, BookNotFound, PageUnreadable
 from preceptor.indexing.front import FrontMatter, content_title, read_text, read_yaml, split_front_matter
+from preceptor.indexing.layout import layout
 from preceptor.indexing.page import Status
 from preceptor.indexing.site import Place, chapter_id, is_index, split_number
 from preceptor.settings import BookSettings, SiteSettings
 
 logger = logging.getLogger(__name__)
 
+_GLOBS = glob.GLOBSTAR | glob.BRACE | glob.EXTGLOB | glob.DOTGLOB | glob.FORCEUNIX
 _SUFFIXES = {"docusaurus": (".md", ".mdx"), "plain": (".md", ".mdx", ".markdown")}
 CONVERTED = {".pdf": "pypdf", ".html": "bs4", ".htm": "bs4", ".ipynb": "nbformat"}
 """Suffixes of pages in other formats, and the library that reads each (see `formats`)."""
@@ -65,10 +68,15 @@ class Book:
     title: str
     language: str
     source: Path
+    root: Path
+    """The folder of its site: what `@site/` means."""
     docs: Path
-    """The folder of pages: `site.docs_dir` below the source where there is one, else the source."""
+    """The folder of pages: `site.docs_dir` where there is one, else the source."""
     site: SiteSettings
+    """With what the site's own files say where the settings are silent."""
     files: tuple[PageFile, ...]
+    notes: tuple[str, ...] = ()
+    """What its author should know of the folder, since the links depend on it."""
 
     @cached_property
     def published(self) -> int:
@@ -127,8 +135,10 @@ def discover(source: Path, site: SiteSettings, book: BookSettings | None = None)
     if not source.is_dir():
         raise BookNotFound(source)
     source = source.resolve()
-    docs = _docs_folder(source, site)
-    found = [_look(path, source, docs, site) for path in sorted(_files(docs, site))]
+    found_layout = layout(source, site)
+    docs, site = found_layout.docs, found_layout.site
+    below, excluded = os.path.relpath(docs, source), _matcher(site.exclude)
+    found = [_look(path, below, docs, site, excluded) for path in sorted(_files(docs, site))]
     files = tuple(_in_order(found, docs, site))
     if not any(file.status == "published" for file in files):
         others = [(file.source, file.reason) for file in files if file.path.suffix in CONVERTED]
@@ -138,9 +148,11 @@ def discover(source: Path, site: SiteSettings, book: BookSettings | None = None)
         title=book.title or humanised(source.name) or "Book",
         language=book.language,
         source=source,
+        root=found_layout.root,
         docs=docs,
         site=site,
         files=files,
+        notes=found_layout.notes,
     )
 
 
@@ -148,12 +160,6 @@ def humanised(name: str) -> str:
     """A folder's or file's name as a title: `module-1_ros2` is `Module 1 ros2`."""
     words = " ".join(re.split(r"[-_\s]+", name)).strip()
     return words[:1].upper() + words[1:]
-
-
-def _docs_folder(source: Path, site: SiteSettings) -> Path:
-    names = [site.docs_dir, "src"] if site.preset == "mdbook" else [site.docs_dir]
-    inside = (source / name for name in names if name and (source / name).is_dir())
-    return next(inside, source)
 
 
 def files_below(top: Path) -> Iterator[Path]:
@@ -186,18 +192,32 @@ def _holds_translations(folder: Path) -> bool:
     return folder.name.startswith("i18n") and any(folder.glob("*/docusaurus-*"))
 
 
-def _look(path: Path, source: Path, docs: Path, site: SiteSettings) -> _Found:
+def _matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Says of a path below the docs folder whether one of the patterns matches it.
+
+    They are read as Docusaurus reads them; a folder's name stands for all that is in it.
+    """
+    plain = [pattern.removeprefix("./").rstrip("/") for pattern in patterns]
+    folders = [f"{glob.escape(pattern)}/**" for pattern in plain if not glob.is_magic(pattern, flags=_GLOBS)]
+    themselves = [pattern.removesuffix("/**") for pattern in plain]
+    return glob.compile([*plain, *folders, *themselves], flags=_GLOBS).match
+
+
+def _look(path: Path, below: str, docs: Path, site: SiteSettings, excluded: Callable[[str], bool]) -> _Found:
     relative = path.relative_to(docs).as_posix().encode(errors="replace").decode()
-    below = path.relative_to(source).as_posix().encode(errors="replace").decode()
-    place = Place(below, relative)
+    source = PurePosixPath(Path(below).as_posix(), relative).as_posix()
+    place = Place(source, relative)
     front, title = FrontMatter(), ""
     try:
         if path.suffix not in CONVERTED:
-            front, body = split_front_matter(read_text(path, below), below)
+            front, body = split_front_matter(read_text(path, source), source)
             title = front.sidebar_label or front.title or content_title(body) or ""
     except PageUnreadable as error:  # it is reported when the page is read
         logger.debug("%s", error)
-    status, reason = _status(place, front, site, at_root=docs == source)
+    if excluded(relative):
+        status, reason = "partial", "`site.exclude` names it"
+    else:
+        status, reason = _status(place, front, site, at_root=below == ".")
     return _Found(path, place, front, title, status, reason, site.number_prefixes and front.number_prefixes)
 
 
@@ -205,12 +225,6 @@ def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bo
     path = PurePosixPath(place.relative)
     if any(part.startswith("_") for part in path.parts):
         return "partial", "its name, or a folder's above it, begins with `_`"
-    if any(
-        fnmatchcase(place.relative, glob)
-        for pattern in site.exclude
-        for glob in (pattern, pattern.removeprefix("**/"))
-    ):
-        return "partial", "`site.exclude` names it"
     if site.preset == "mdbook" and place.relative == "SUMMARY.md":
         return "partial", "it is the table of contents"
     if path.suffix in CONVERTED and not find_spec(CONVERTED[path.suffix]):

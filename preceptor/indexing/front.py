@@ -1,8 +1,11 @@
 """The top of a page's file: its bytes as text, and its front matter."""
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +13,22 @@ import yaml
 
 from preceptor.errors import PageUnreadable
 
-_FENCED = re.compile(r"---[ \t]*(?:ya?ml)?[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(
+    r"---[ \t]*(?:ya?ml|(?P<json>json))?[ \t]*(?=\n)(?P<inside>.*?)\n---\n?", re.DOTALL | re.IGNORECASE
+)
+"""As gray-matter has it: `---` at a line's beginning closes it, whatever comes after."""
 _HEADING = re.compile(r"#[ \t]+(?P<title>\S.*)|(?P<underlined>\S.*)\n=+[ \t]*(?:\n|$)")
 _TITLE_TAIL = re.compile(r"\s*(?:\{#[\w-]+\}|#+)$")
 _UNREADABLE_CHARACTERS = str.maketrans("", "", "\0\ufeff")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where it was built in
-    """YAML as site generators read it: `yes` and dates stay strings, and so do numbers, as they were written."""
+    """YAML as js-yaml reads it: `yes` and dates stay strings; numbers are strings too, as JavaScript writes them."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def construct_number(self, node: yaml.ScalarNode) -> str:
+        return _number_text(self.construct_scalar(node))
 
 
 _Loader.add_implicit_resolver(
@@ -28,6 +37,18 @@ _Loader.add_implicit_resolver(
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:null", re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]
 )
+_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^<<$"), ["<"])
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^(?:[-+]?(?:0b[01]+|0o[0-7]+|0x[0-9a-fA-F]+|[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))"
+        r"|\.[0-9]+(?:[eE][-+]?[0-9]+)?|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+.0123456789"),
+)
+_Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.construct_scalar)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +65,8 @@ class FrontMatter:
     hide_title: bool = False
     number_prefixes: bool = True
     """Docusaurus' `parse_number_prefixes`."""
-    markdown: bool = False
-    """Docusaurus' `mdx: {format: md}`: the page is CommonMark with HTML, not MDX."""
+    format: str | None = None
+    """Docusaurus' `mdx: {format: …}`: `md` (CommonMark with HTML), `mdx`, or `detect` (by the file's suffix)."""
     language: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """All of it, for `{frontMatter.…}` in the page."""
@@ -79,10 +100,26 @@ def split_front_matter(text: str, source: str) -> tuple[FrontMatter, str]:
         PageUnreadable: The front matter is not YAML; no site generator would build the page.
     """
     fenced = _FENCED.match(text)
-    values = read_yaml(fenced["yaml"], source) if fenced else None
+    read = read_json if fenced and fenced["json"] else read_yaml
+    values = read(fenced["inside"] + "\n", source) if fenced else None
     if not fenced or values is None:  # a page may begin with a rule that looks like a fence
         return FrontMatter(), text
     return _front_matter(values), text[fenced.end() :]
+
+
+def read_json(text: str, source: str) -> dict[str, Any] | None:
+    """A JSON object whose numbers are strings; None when it is no object.
+
+    Raises:
+        PageUnreadable: It is not JSON.
+    """
+    try:
+        loaded: object = json.loads(
+            text, parse_int=_number_text, parse_float=_number_text, parse_constant=_number_text
+        )
+    except (ValueError, RecursionError) as error:
+        raise PageUnreadable(source, f"its front matter is not valid ({error})") from error
+    return loaded if isinstance(loaded, dict) else None
 
 
 def read_yaml(text: str, source: str) -> dict[str, Any] | None:
@@ -95,7 +132,7 @@ def read_yaml(text: str, source: str) -> dict[str, Any] | None:
         loaded: object = yaml.load(text, _Loader)  # noqa: S506 - the loader is a safe one
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 2}" if mark else ""
+        where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise PageUnreadable(source, f"its front matter is not valid ({problem}{where})") from error
     if loaded is None:
@@ -127,7 +164,7 @@ def _front_matter(values: Mapping[str, Any]) -> FrontMatter:
         unlisted=_flag(values.get("unlisted"), default=False),
         hide_title=_flag(values.get("hide_title"), default=False),
         number_prefixes=_flag(values.get("parse_number_prefixes"), default=True),
-        markdown=isinstance(mdx, dict) and mdx.get("format") == "md",
+        format=_text(mdx.get("format")) if isinstance(mdx, dict) else None,
         language=_text(values.get("lang")) or _text(values.get("language")),
         values=values,
     )
@@ -139,9 +176,22 @@ def _text(value: object) -> str | None:
 
 def _number(value: object) -> float | None:
     try:
-        return float(value) if isinstance(value, str) else None
+        number = float(value) if isinstance(value, str) else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
+
+
+def _number_text(written: str) -> str:
+    """A number of YAML or JSON, as JavaScript's `String` writes it."""
+    text = written.lower().lstrip("+")
+    base = {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("-")[:2])
+    number = float(int(text, base)) if base else float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    if not math.isfinite(number):
+        return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+    if number and not 1e-6 <= abs(number) < 1e21:
+        return re.sub(r"e([-+])0", r"e\1", repr(number)).replace(".0e", "e")
+    return f"{Decimal(repr(number + 0.0)):f}".removesuffix(".0")
 
 
 def _flag(value: object, *, default: bool) -> bool:

@@ -8,7 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_CODE = re.compile(r"""[{}`]|'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|/\*|(?<![:\\])//[^\n]*""", re.DOTALL)
+_REGEX = (
+    r"(?:(?<=[=(,:\[!&|?;{])|(?<==>)|(?<=\breturn))[ \t]*(?:\n[ \t]*)?"
+    r"/(?![*/>])(?:\\[^\n]|\[(?:\\[^\n]|[^\]\\\n])*+\]|[^/\\\[\n])++/[a-z]*"
+)
+"""A regular expression: elsewhere a slash divides, or belongs to a comment or a tag."""
+_CODE = re.compile(
+    rf"""{_REGEX}|[{{}}`]|'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|/\*|(?<![:\\])//[^\n]*""", re.DOTALL
+)
 _TEMPLATE = re.compile(r"\\.|`|\$\{", re.DOTALL)
 _BRACKETS = re.compile(_CODE.pattern + r"|[()\[\]]|\n[ \t]*(?=\n|\Z)", re.DOTALL)
 _TAG_NAME = re.compile(r"[A-Za-z_$][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)*")
@@ -34,6 +41,8 @@ _EXPORTED = re.compile(
     re.MULTILINE,
 )
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
+_DEFAULT = re.compile(r"\bdefault\s+as\s+(?P<name>[\w$]+)")
+_ALL = re.compile(r"\*\s*as\s+(?P<name>[\w$]+)")
 
 _WORK_PER_CHARACTER = 40
 """How often a page's characters may be looked at in the search for closing brackets, on average."""
@@ -65,6 +74,11 @@ class Expression:
         """The text of a string without `${}`, or a number; None for any other code."""
         return literal(self.code)
 
+    @property
+    def verbatim(self) -> str:
+        """The text of a string with its `${}` as they are, or a number; nothing for any other code."""
+        return literal(self.code, holes=True) or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:
@@ -90,7 +104,7 @@ class Bindings:
     """What a page's imports and exports define."""
 
     imports: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Default imports: the path by the name."""
+    """Default imports: the path by the name in tags."""
     constants: Mapping[str, str] = field(default_factory=dict[str, str])
     """Exported strings and numbers."""
     names: frozenset[str] = frozenset()
@@ -157,7 +171,7 @@ class Scanner:
                 depth += 1
             elif found in "})]":
                 depth -= 1
-            elif found.startswith("\n"):
+            elif found.isspace():
                 first_blank = match.start() if first_blank < 0 else first_blank
                 if depth <= 0:
                     break
@@ -241,24 +255,32 @@ def bindings(code: str) -> Bindings:
     for match in _IMPORT.finditer(code):
         what = match["what"]
         names.update(_NAME.findall(what))
-        default = _NAME.match(what)
-        if default:
-            imports[default[0]] = match["path"]
+        for default in (_NAME.match(what), _DEFAULT.search(what)):
+            if default:
+                imports[default[default.lastgroup or 0]] = match["path"]
+        every = _ALL.search(what)
+        if every:
+            imports[f"{every['name']}.default"] = match["path"]
     for match in _EXPORTED.finditer(code):
         names.add(match["name"])
         value = literal(match["value"]) if match["value"] else None
         if value is not None:
             constants[match["name"]] = value
-    return Bindings(imports, constants, frozenset(names - {"from", "as", "type"}))
+    return Bindings(imports, constants, frozenset(names - {"from", "as", "type", "default"}))
 
 
-def literal(code: str) -> str | None:
-    """The text of a string without `${}`, or of a number; None for any other code."""
+def literal(code: str, *, holes: bool = False) -> str | None:
+    """The text of a string, or of a number; None for any other code.
+
+    Args:
+        code: JavaScript.
+        holes: Whether a template may hold `${}`.
+    """
     number = _NUMBER.fullmatch(code)
     if number:
         return number[1]
     string = _STRING.fullmatch(code)
-    if not string or (string["quote"] == "`" and "${" in string["text"]):
+    if not string or (string["quote"] == "`" and not holes and "${" in _ESCAPE.sub("", string["text"])):
         return None
     return _ESCAPE.sub(_unescaped, string["text"])
 

@@ -85,24 +85,28 @@ def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[
 
 
 def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
-    mdx = not front.markdown if site.preset == "docusaurus" else path.suffix == ".mdx"
-    return Flavour(mdx, directives=site.preset == "docusaurus", exclamations=site.preset == "mkdocs")
+    docusaurus = site.preset == "docusaurus"
+    wanted = (front.format or site.markdown) if docusaurus else "detect"
+    return Flavour(
+        mdx={"mdx": True, "md": False}.get(wanted, path.suffix == ".mdx"),
+        directives=docusaurus,
+        exclamations=site.preset == "mkdocs",
+        math=site.math,
+    )
 
 
 def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> Source | None:
     """The Markdown file that a page imports; None when it is not in the book, or imports itself."""
-    root = book.source if book.docs != book.source else book.docs.parent
-    path = (root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
+    path = (book.root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
     if (
-        not path.is_relative_to(book.source)
+        not (path.is_relative_to(book.source) or path.is_relative_to(book.docs))
         or not path.is_file()
         or path in above
         or len(above) > _DEEPEST_PARTIAL
     ):
         return None
-    source = path.relative_to(book.source).as_posix()
     try:
-        front, body = split_front_matter(read_text(path, source), source)
+        front, body = split_front_matter(read_text(path, name), name)
     except PageUnreadable:
         return None
     return _source(book, path, front, body, above)

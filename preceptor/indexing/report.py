@@ -41,6 +41,7 @@ def summary_text(summary: Summary) -> str:
             f"replaced: the book `{summary.replaced}`, which was in `{summary.collection}` before; `preceptor index "
             "--rollback` brings it back, `--collection NAME` keeps books side by side"
         )
+    lines += [f"note: {note}" for note in summary.notes]
     for reason, pages in summary.left_out.items():
         more = f" and {len(pages) - _NAMED} more" if len(pages) > _NAMED else ""
         lines.append(f"left out: {', '.join(pages[:_NAMED])}{more} ({reason})")

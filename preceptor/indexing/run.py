@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from preceptor.errors import BookEmpty, IndexError_, PageUnreadable, PassagesTooLong
 from preceptor.indexing import formats
 from preceptor.indexing.difference import difference
-from preceptor.indexing.digest import digest_of
+from preceptor.indexing.digest import digest_of, has_weights
 from preceptor.indexing.discover import CONVERTED, Book, PageFile, discover
 from preceptor.indexing.page import Page
 from preceptor.indexing.parse import read_page
@@ -30,6 +30,7 @@ from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import DenseEmbedder
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, IndexInfo, IndexWriter
+from preceptor.library.schema import same_vectors
 from preceptor.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ Progress = Callable[[str, int, int], None]
 
 _AVG_LEN_DRIFT = 2.0
 _GROWTH = 4
-"""The mean length that BM25 weighs with is measured on the first run. It is measured again, and the whole index
-made anew, when it is off by more than the one factor in a book that has grown by the other."""
+"""The mean length that BM25 weighs with is measured when all vectors are made anew, and they are made anew for it
+when it is off by more than the one factor in a book that has grown by the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Summary:
     failed: list[Failure] = field(default_factory=list[Failure])
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Pages that are not to be published, by the reason why."""
+    notes: tuple[str, ...] = ()
+    """What the author should know of the book's folder, since the links depend on it."""
     replaced: str = ""
     """Id of the book that the collection held before, if it was another one."""
     duration: float = 0.0
@@ -145,9 +148,12 @@ class Indexing:
         summary = Summary(self._settings.index.collection)
         known = None if rebuild else await _known(engine, summary.collection)
         book = await asyncio.to_thread(self._discover)
+        summary.notes = book.notes
         digest = await asyncio.to_thread(digest_of, book, self._settings)
         if known is not None and known.points and known.book != book.id:
             summary.replaced = known.book
+        if known is not None and not await asyncio.to_thread(has_weights, known.digest, self._settings):
+            known, rebuild = None, True
         for file in book.files:
             if file.status != "published":
                 summary.left_out.setdefault(file.reason, []).append(file.source)
@@ -169,7 +175,10 @@ class Indexing:
         return summary
 
     def _discover(self) -> Book:
-        return discover(self._source, self._settings.site, self._settings.book)
+        book = discover(self._source, self._settings.site, self._settings.book)
+        for note in book.notes:
+            logger.warning("%s", note)
+        return book
 
     def _pages(self, book: Book, files: Iterable[PageFile]) -> Iterator[tuple[Page, list[Passage]]]:
         index, embedder = self._settings.index, self._embedder
@@ -214,6 +223,7 @@ class Indexing:
             raise BookEmpty(
                 self._source,
                 skipped=len(book.files) - book.published,
+                without_text=summary.pages,
                 failed=[(failure.source, failure.reason) for failure in summary.failed],
             )
 
@@ -221,11 +231,7 @@ class Indexing:
         """What the index will say of itself."""
         # In whole tokens: a run that goes on after a small change of the book must come to the same number.
         avg_len = float(max(round(plan.avg_len), 1))
-        if known is not None and known.points:
-            is_near = 1 / _AVG_LEN_DRIFT <= avg_len / known.bm25_avg_len <= _AVG_LEN_DRIFT
-            if is_near or len(plan.wanted) < _GROWTH * known.points:
-                avg_len = known.bm25_avg_len
-        return _info_of(
+        info = _info_of(
             self._settings,
             self._embedder,
             book=book.id,
@@ -234,6 +240,12 @@ class Indexing:
             points=len(plan.wanted),
             digest=digest,
         )
+        if known is None or not known.points or known.book != book.id:
+            return info
+        kept = replace(info, bm25_avg_len=known.bm25_avg_len)
+        is_near = 1 / _AVG_LEN_DRIFT <= avg_len / known.bm25_avg_len <= _AVG_LEN_DRIFT
+        is_small = len(plan.wanted) < _GROWTH * known.points
+        return kept if same_vectors(known, kept) and (is_near or is_small) else info
 
     async def _bring_up_to_date(
         self, engine: Engine, plan: Plan, info: IndexInfo, summary: Summary, *, rebuild: bool

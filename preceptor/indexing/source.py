@@ -98,5 +98,5 @@ def verbatim(node: Element | str) -> str:
     if isinstance(node, str):
         return node
     if node.expression:
-        return node.expression.literal or ""
+        return node.expression.verbatim
     return "\n" if node.name == "br" else "".join(map(verbatim, node.children))

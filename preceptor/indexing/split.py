@@ -9,13 +9,18 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from semantic_text_splitter import TextSplitter
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from preceptor.indexing.page import Block, Page, PageSection
 from preceptor.indexing.site import link_safe
 from preceptor.library.passage import Passage, passage_id, passage_key
 
 _PARAGRAPHS = "\n\n"
+_UNKNOWN = ("[UNK]", "<unk>")
+_UNKNOWN_LETTERS = 4
+"""Of an unknown word that count as one token."""
+_WINDOW = 32
+"""Letters for each token of a piece that are shown to the splitter at once: several pieces."""
 
 
 def passages(
@@ -77,21 +82,40 @@ def passages(
 
 
 class _Measure:
-    """Counts tokens."""
+    """Counts tokens. What the tokenizer does not know, however long, is one to it, and more to everybody else."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        known = map(tokenizer.token_to_id, _UNKNOWN)
+        self._unknown = next((token for token in known if token is not None), -1)
         self.special = tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def __call__(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._count(self._tokenizer.encode(text, add_special_tokens=False))
 
     def all(self, texts: Sequence[str]) -> list[int]:
         """The counts of several texts, on all cores."""
-        return [
-            len(encoding.ids)
-            for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        ]
+        return list(map(self._count, self._tokenizer.encode_batch(list(texts), add_special_tokens=False)))
+
+    def cut(self, text: str, room: int, *, trim: bool = True) -> list[str]:
+        """Prose as pieces of at most so many tokens."""
+        splitter = TextSplitter.from_callback(self, room, trim=trim)
+        # It looks at all that is left before every piece, so that it is shown a part at a time.
+        window, start = room * _WINDOW, 0
+        pieces: list[str] = []
+        while len(text) - start > window:
+            found = splitter.chunk_indices(text[start : start + window])
+            start += found.pop()[0] if len(found) > 1 else window
+            pieces += [piece for _, piece in found]
+        return pieces + splitter.chunks(text[start:])
+
+    def _count(self, encoding: Encoding) -> int:
+        ids = encoding.ids
+        if self._unknown not in ids:
+            return len(ids)
+        spans = zip(ids, encoding.offsets, strict=True)
+        lengths = (end - start for token, (start, end) in spans if token == self._unknown)
+        return len(ids) + sum(max(length // _UNKNOWN_LETTERS - 1, 0) for length in lengths)
 
 
 def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[str, ...]:
@@ -100,7 +124,7 @@ def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[s
     while len(distinct) > 1 and measure(" › ".join(distinct)) > room:
         distinct.pop(0)
     if measure(distinct[0]) > room:
-        distinct = [TextSplitter.from_callback(measure, room).chunks(distinct[0])[0]]
+        distinct = [measure.cut(distinct[0], room)[0]]
     return tuple(distinct)
 
 
@@ -141,7 +165,7 @@ def _cut(block: Block, measure: _Measure, room: int) -> list[str]:
         return _cut_lines(lines[:2], lines[2:], [], measure, room)
     if block.kind == "code":
         return _cut_lines(lines[:1], lines[1:-1], lines[-1:], measure, room)
-    return TextSplitter.from_callback(measure, room).chunks(block.text)
+    return measure.cut(block.text, room)
 
 
 def _cut_lines(
@@ -150,12 +174,11 @@ def _cut_lines(
     """Groups of lines that fit, each between the same lines; a line that is too long is cut on its own."""
     around = sum(measure.all([*before, *after]))
     if around > room // 2:  # a header row of the length of a page
-        return TextSplitter.from_callback(measure, room).chunks("\n".join([*before, *lines, *after]))
-    splitter = TextSplitter.from_callback(measure, room - around, trim=False)
+        return measure.cut("\n".join([*before, *lines, *after]), room)
     parts: list[list[str]] = [[]]
     size = 0
     for line, tokens in zip(lines, measure.all(lines), strict=True):
-        for piece in [line] if tokens <= room - around else splitter.chunks(line):
+        for piece in [line] if tokens <= room - around else measure.cut(line, room - around, trim=False):
             tokens = tokens if piece is line else measure(piece)
             if parts[-1] and size + tokens > room - around:
                 parts.append([])
@@ -170,4 +193,4 @@ def _tail(text: str, measure: _Measure, overlap: int) -> str:
     last = text.rsplit(_PARAGRAPHS, 1)[-1]
     if last.endswith(("```", "|", "$$")):
         return ""
-    return TextSplitter.from_callback(measure, overlap).chunks(last)[-1]
+    return measure.cut(last, overlap)[-1]

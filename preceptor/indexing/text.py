@@ -190,6 +190,15 @@ class Writer:
             self.outline.headings.append(Heading(level, "", text))
             self.outline.add(text, lead=True)
 
+    def _theme_heading(self, element: Element) -> None:
+        """`<Heading as="h2" id="x">` of Docusaurus' theme is that heading; level 1 has no id there."""
+        name = element.text("as")
+        if name in HEADINGS:
+            kept = {"id": element.text("id")} if name != "h1" else {}
+            self._heading(replace(element, name=name, attributes=kept))
+        else:
+            self._component(element)
+
     def _anchor(self, element: Element, level: int) -> str:
         """Id of a Markdown heading: by a comment, then by `{#id}`, then by its text."""
         text = slug_text(element)
@@ -334,6 +343,7 @@ class Writer:
 
     _writers: ClassVar[Mapping[str, Callable[[Any, Element], None]]] = {
         **dict.fromkeys(HEADINGS, _heading),
+        "Heading": _theme_heading,
         **dict.fromkeys(("ul", "ol"), _list),
         **dict.fromkeys(("details", "Details"), _details),
         **dict.fromkeys(("td", "th"), _apart),

@@ -16,7 +16,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.admon import admon_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from mdit_py_plugins.dollarmath.index import math_block_dollar
+from mdit_py_plugins.dollarmath.index import math_block_dollar, math_inline_dollar
 from mdit_py_plugins.footnote import footnote_plugin
 
 from preceptor.indexing.directive import Directive, container_directive, directive_plugin
@@ -36,6 +36,8 @@ _BLOCKS = frozenset({
 # fmt: on
 _DEEPEST = 50
 """Elements inside one another; what is further down loses its tags (or, in Markdown, its text)."""
+_library_math_inline = math_inline_dollar(allow_double=True)
+_NO_FORMULA = re.compile(r"</?[A-Za-z][^<>]*>|\]\(|`|\{/\*")
 _library_math_block = math_block_dollar(allow_labels=False, allow_blank_lines=True)
 _PARENTHESES = re.compile(r"\\\\\((?P<tex>.{1,2000}?)\\\\\)", re.DOTALL)
 _UNSHOWN = re.compile(
@@ -72,6 +74,8 @@ class Flavour:
     """Docusaurus' `:::note` and its kin."""
     exclamations: bool = False
     """MkDocs' `!!! note`."""
+    math: bool | None = None
+    """Formulas between dollars: any two are (as to remark-math), none are, or (None) those that look like one."""
 
 
 def parse_tree(text: str, flavour: Flavour) -> tuple[Element, Bindings]:
@@ -91,9 +95,14 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
     md.options["strikethrough_single_tilde"] = True
     md.options["alerts"] = not flavour.directives
     md.use(footnote_plugin, inline=False)
-    md.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=True, double_inline=True)
-    md.block.ruler.at("math_block", _math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
-    md.inline.ruler.before("escape", "parenthesis_math", _parenthesis_math)
+    if flavour.math is not False:
+        md.use(dollarmath_plugin, allow_labels=False, allow_blank_lines=True, double_inline=True)
+        md.block.ruler.at(
+            "math_block", _math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+        )
+        md.inline.ruler.before("escape", "parenthesis_math", _parenthesis_math)
+        if flavour.math is None:
+            md.inline.ruler.at("math_inline", _likely_math)
     if flavour.mdx:
         md.use(mdx_plugin)
     if flavour.directives:
@@ -109,6 +118,18 @@ def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool)
         line = state.src[state.bMarks[start_line] + state.tShift[start_line] : state.eMarks[start_line]]
         return line.startswith("$$") and "$" not in line[2:]
     return _library_math_block(state, start_line, end_line, silent)
+
+
+def _likely_math(state: StateInline, silent: bool) -> bool:
+    """The library's rule, where the site may well have no formulas: prices and markup between dollars are text."""
+    start = state.pos
+    if not _library_math_inline(state, True):
+        return False
+    formula, after = state.src[start : state.pos], state.src[state.pos : state.pos + 1]
+    state.pos = start
+    if _NO_FORMULA.search(formula) or (formula[1].isdigit() and after.isdigit()):
+        return False
+    return _library_math_inline(state, silent)
 
 
 def _parenthesis_math(state: StateInline, silent: bool) -> bool:

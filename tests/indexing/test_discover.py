@@ -55,12 +55,147 @@ def test_pages_are_treated_as_docusaurus_treats_them(tmp_path: Path) -> None:
     assert all(file.reason for file in book.files if file.status != "published")
 
 
-def test_patterns_of_the_settings_leave_pages_out(tmp_path: Path) -> None:
-    site = SiteSettings(exclude=("old/**", "**/todo.md"))
-    files = dict.fromkeys(["docs/a.md", "docs/todo.md", "docs/x/todo.md", "docs/old/y/b.md"], "x")
-    assert [file.source for file in book_of(tmp_path, files, site).files if file.status == "published"] == [
-        "docs/a.md"
+@pytest.mark.parametrize(
+    ("patterns", "left_out"),
+    [
+        (["old/**", "**/todo.md"], "todo.md x/todo.md old/y/b.md old/c.md"),
+        (["*.md"], "a.md todo.md"),
+        (["old/*"], "old/c.md"),
+        (["old"], "old/y/b.md old/c.md"),
+        (["./x/**"], "x/todo.md x/d.mdx"),
+        (["{x,old/y}/**"], "x/todo.md x/d.mdx old/y/b.md"),
+        (["**/{a,{b,c}}.md"], "a.md old/y/b.md old/c.md"),
+        (["!(old)/**"], "a.md todo.md x/todo.md x/d.mdx"),
+        (["@(x|y)/*.md?"], "x/d.mdx"),
+        (["[a-s].md", "old/[!a-b].md"], "a.md old/c.md"),
+        (["[z-a].md", "[", "{", "(", "\\", ""], ""),
+    ],
+)
+def test_patterns_of_the_settings_are_docusaurus_globs(
+    tmp_path: Path, patterns: list[str], left_out: str
+) -> None:
+    names = ["a.md", "todo.md", "x/todo.md", "x/d.mdx", "old/y/b.md", "old/c.md"]
+    site = SiteSettings(exclude=tuple(patterns))
+    book = book_of(tmp_path, {f"docs/{name}": "x" for name in names} | {"docs/z.md": "x"}, site)
+    found = {file.place.relative for file in book.files if file.status == "partial"} - {"z.md"}
+    assert found == set(left_out.split())
+
+
+_CONFIG = "export default {presets: [['classic', {docs: {remarkPlugins: [math], lastVersion: 'current'}}]]};"
+
+
+@pytest.mark.parametrize(
+    ("source", "version", "links"),
+    [
+        ("site", "", {"versioned_docs/version-2.0/1-a.md": "/docs/a"}),
+        ("site", "current", {"docs/1-a.md": "/docs/next/a"}),
+        ("site", "1.0", {"versioned_docs/version-1.0/1-a.md": "/docs/1.0/a"}),
+        ("site", 2.0, {"versioned_docs/version-2.0/1-a.md": "/docs/a"}),
+        ("site/docs", "", {"1-a.md": "/docs/next/a"}),
+        ("site/versioned_docs/version-1.0", "", {"1-a.md": "/docs/1.0/a"}),
+        (".", "", {"site/versioned_docs/version-2.0/1-a.md": "/docs/a"}),
+    ],
+)
+def test_of_a_site_with_versions_the_one_is_read_that_it_shows_first(
+    tmp_path: Path, source: str, version: str, links: dict[str, str]
+) -> None:
+    folders = ["docs", "versioned_docs/version-2.0", "versioned_docs/version-1.0"]
+    files = {f"site/{folder}/1-a.md": "text" for folder in folders} | {"site/versions.json": '["2.0", "1.0"]'}
+    book_of(tmp_path, files | {"site/docusaurus.config.ts": "export default {};"})
+    book = discover(tmp_path / source, SiteSettings.model_validate({"version": version}))
+    assert {file.source: read_page(book, file).url for file in book.files} == links
+    assert len(book.notes) == 1
+
+
+def test_versions_are_known_without_the_configuration(tmp_path: Path) -> None:
+    names = ["docs/a.md", "versioned_docs/version-1/a.md"]
+    pages = pages_of(tmp_path, dict.fromkeys(names, "x") | {"versions.json": '["1"]'})
+    assert [(page.source, page.url) for page in pages.values()] == [(names[1], "/docs/a")]
+    book = discover(tmp_path / "docs", SITE)
+    assert [read_page(book, file).url for file in book.files] == ["/docs/next/a"]
+
+
+def test_a_site_may_say_that_it_shows_the_current_version_first(tmp_path: Path) -> None:
+    files = {
+        "docs/a.md": "x",
+        "versioned_docs/version-1/a.md": "x",
+        "versions.json": '["1"]',
+        "docusaurus.config.js": _CONFIG,
+    }
+    assert pages_of(tmp_path, files)["docs/a.md"].url == "/docs/a"
+    older = discover(tmp_path, SiteSettings(version="1"))
+    assert [read_page(older, file).url for file in older.files] == ["/docs/1/a"]
+    with pytest.raises(BookNotFound, match=r"version-3. does not exist"):
+        discover(tmp_path, SiteSettings(version="3"))
+
+
+@pytest.mark.parametrize("versions", ["{", "[]", "{}", '["9"]', "\xff"])
+def test_a_file_of_versions_without_their_folders_says_nothing(tmp_path: Path, versions: str) -> None:
+    pages = pages_of(tmp_path, {"docs/a.md": "x", "versions.json": versions})
+    assert pages["docs/a.md"].url == "/docs/a"
+
+
+def test_a_site_one_folder_down_is_found_by_its_configuration(tmp_path: Path) -> None:
+    files = {
+        "README.md": "x",
+        "website/blog/b.md": "x",
+        "website/docs/a.mdx": "import P from '@site/parts/_p.md'\n\n<P />",
+        "website/parts/_p.md": "part",
+        "website/docusaurus.config.js": "export default {}",
+    }
+    pages = pages_of(tmp_path, files)
+    assert [(page.source, page.url, page.text) for page in pages.values()] == [
+        ("website/docs/a.mdx", "/docs/a", "part")
     ]
+    assert book_of(tmp_path, {}).notes == ()
+    [note] = book_of(tmp_path, {"docs/c.md": "x"}).notes
+    assert "there are pages in `website/docs`, too" in note
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["website/docs/a.md", "README.md"], "If the site is in `website`, give `--source"),
+        (["content/a.md", "docusaurus.config.mjs"], "set `site.docs_dir` to the `path`"),
+        (["units/a.md", "README.md"], ""),
+        (["docs/a.md", "docusaurus.config.mjs"], ""),
+    ],
+)
+def test_a_folder_that_is_no_docs_folder_is_pointed_out(tmp_path: Path, files: list[str], says: str) -> None:
+    notes = book_of(tmp_path, dict.fromkeys(files, "x")).notes
+    assert len(notes) == bool(says)
+    assert says in "".join(notes)
+
+
+@pytest.mark.parametrize(
+    ("files", "math"),
+    [
+        ({"docusaurus.config.js": "import m from 'remark-math'"}, True),
+        ({"docusaurus.config.ts": "import m from './m'", "package.json": '{"remark-math": "6"}'}, True),
+        ({"docusaurus.config.cjs": "module.exports = {}", "package.json": "{}"}, False),
+        ({"docusaurus.config.cjs": "module.exports = require('./base')"}, None),
+        ({"website/docusaurus.config.js": "module.exports = {}", "website/package.json": "{}"}, None),
+        ({"website/docusaurus.config.js": "require('remark-math')"}, True),
+        ({"docs/docusaurus.config.js.md": "about it"}, None),
+        ({}, None),
+    ],
+)
+def test_whether_a_site_has_formulas_is_what_its_configuration_says(
+    tmp_path: Path, files: dict[str, str], math: bool | None
+) -> None:
+    assert book_of(tmp_path, {"docs/a.md": "x", **files}).site.math is math
+    assert discover(tmp_path, SiteSettings(math=False)).site.math is False
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_docs_may_lie_beside_the_site(tmp_path: Path, absolute: bool) -> None:
+    docs = tmp_path / "content"
+    site = SiteSettings(docs_dir=str(docs) if absolute else "../content")
+    (tmp_path / "site").mkdir()
+    book_of(docs, {"a.mdx": "import P from './_p.md'\n\n<P />", "_p.md": "part"})
+    book = discover(tmp_path / "site", site)
+    [page] = [read_page(book, file) for file in book.files if file.status == "published"]
+    assert (page.source, page.url, page.text) == ("../content/a.mdx", "/docs/a", "part")
 
 
 def test_a_repository_without_docs_folder_is_a_book_but_for_its_translations_and_licence(
@@ -132,6 +267,7 @@ def test_the_book_is_named_by_the_settings_or_by_its_folder(tmp_path: Path) -> N
         (b"caf\xe9", "not UTF-8 text \\(byte 3\\)"),
         (b"---\na: b: c\n---\nx", "front matter is not valid .*line 2"),
         (b"---\n? {x: 1}\n: 2\n---\n", "front matter is not valid"),
+        (b"---json\n{\n---\n", "front matter is not valid"),
         (b"\xff\xfe\x00", "not UTF-8 text"),
     ],
 )
@@ -171,6 +307,32 @@ def test_the_script_of_a_page_tells_its_language(
     assert pages_of(tmp_path, {"a.md": front + text})["a.md"].language == language
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("1.0", "1"),
+        ("-0", "0"),
+        ("+12", "12"),
+        ("0x1F", "31"),
+        ("0b11", "3"),
+        ("0o17", "15"),
+        (".5", "0.5"),
+        ("1e21", "1e+21"),
+        ("123456789012345678901", "123456789012345680000"),
+        ("1.5e-7", "1.5e-7"),
+        ("0.000001", "0.000001"),
+        (".inf", "Infinity"),
+        (".nan", "NaN"),
+        ("1_000", "1_000"),
+        ("12:30", "12:30"),
+        ("'007'", "007"),
+    ],
+)
+def test_numbers_are_shown_as_javascript_writes_them(tmp_path: Path, written: str, shown: str) -> None:
+    page = pages_of(tmp_path, {"a.mdx": f"---\nn: {written}\n---\nIt is {{frontMatter.n}}."})["a.mdx"]
+    assert page.text == f"It is {shown}."
+
+
 def test_front_matter_is_read_as_site_generators_do(tmp_path: Path) -> None:
     files = {
         "a.md": "---\ntitle: 2021-10-17\nid: yes\n---\nx",
@@ -178,6 +340,9 @@ def test_front_matter_is_read_as_site_generators_do(tmp_path: Path) -> None:
         "c.md": "---\n\ntext after a rule",
         "d.md": "---\njust text\n---\nmore",
         "e.md": "---\n---\nx",
+        "f.md": '---json\n{"title": "J", "slug": 1.50}\n---\nx',
+        "g.md": "---\ntitle: 1.10\nid: 007\n----\nx",
+        "h.md": "---\nbase: &base\n  title: Merged\n<<: *base\nid: 1e3\n---x",
     }
     pages = pages_of(tmp_path, files)
     assert {name: page.title for name, page in pages.items()} == {
@@ -186,6 +351,11 @@ def test_front_matter_is_read_as_site_generators_do(tmp_path: Path) -> None:
         "c.md": "c",
         "d.md": "d",
         "e.md": "e",
+        "f.md": "J",
+        "g.md": "1.1",
+        "h.md": "Merged",
     }
-    assert pages["a.md"].url == "/docs/yes"
+    urls = {name: pages[name].url for name in ("a.md", "f.md", "g.md", "h.md")}
+    assert urls == {"a.md": "/docs/yes", "f.md": "/docs/1.5", "g.md": "/docs/7", "h.md": "/docs/1000"}
+    assert (pages["f.md"].text, pages["g.md"].text, pages["h.md"].text) == ("x", "x", "x")
     assert pages["c.md"].text == "text after a rule"

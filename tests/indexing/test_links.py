@@ -164,6 +164,26 @@ def test_a_partial_brings_its_headings_and_counts_its_own_repeats(tmp_path: Path
     assert page.text == "Hello Ada."
 
 
+def test_a_partial_may_be_imported_by_any_name_for_a_default(tmp_path: Path) -> None:
+    files = {
+        "a.mdx": "import {default as P} from './_p.mdx'\nimport * as Q from './_p.mdx'\n\n<P />\n\n<Q.default />",
+        "_p.mdx": "## Part\n\ntext",
+    }
+    page = pages_of(tmp_path, files)["a.mdx"]
+    assert [anchor for _, anchor, _ in page.headings] == ["", "part", "part"]
+    assert page.text == "text\n\ntext"
+
+
+def test_a_site_may_keep_capital_letters_in_ids(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "## ROS 2 Nodes\n\n## Über X", SiteSettings(maintain_case=True))
+    assert [anchor for _, anchor, _ in page.headings] == ["", "ROS-2-Nodes", "Über-X"]
+
+
+def test_ids_do_not_depend_on_prices(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "## From $5 <Badge>new</Badge> to $10\n\n## Prices $5 and _x_ $6")
+    assert [anchor for _, anchor, _ in page.headings] == ["", "from-5-new-to-10", "prices-5-and-x-6"]
+
+
 def test_a_partial_outside_of_the_book_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret.md").write_text("secret")
     page = page_of(tmp_path / "book", "import S from '../secret.md'\n\n<S />\n\ntext")

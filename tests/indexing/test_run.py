@@ -24,12 +24,13 @@ from preceptor.errors import (
     PassagesTooLong,
 )
 from preceptor.indexing import write
+from preceptor.indexing.report import summary_text
 from preceptor.indexing.run import Failure, Indexing, Summary, prepare
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexInfo, Vectors
-from preceptor.settings import Settings
+from preceptor.settings import Settings, shipped
 from tests.standins.qdrant import QdrantStandIn
 
 Put = Callable[..., Path]
@@ -277,6 +278,80 @@ async def test_a_stub_that_becomes_a_book_is_measured_again(put: Put, embedded: 
     source = put({f"{number}.md": long.format(number) for number in range(4)})
     assert counts(await run(source, embedded)) == {"added": 5, "embedded": 5}
     assert (await info(embedded)).bm25_avg_len > 4 * first
+
+
+@pytest.mark.parametrize("other", ["another splitter", "another book"])
+async def test_the_mean_length_is_measured_again_where_no_vector_is_used_again(
+    put: Put, embedded: Settings, other: str
+) -> None:
+    await run(put({"a.md": "# Robots\n\n" + "A robot tells of its many parts and sensors. " * 40}), embedded)
+    first = (await info(embedded)).bm25_avg_len
+    if other == "another book":
+        await run(put({"a.md": "# Bread\n\nFeed it.\n"}, book="bread"), embedded)
+    else:
+        small = embedded.model_copy(update={"index": embedded.index.model_copy(update={"chunk_size": 64})})
+        await run(put({}), small)
+    assert (await info(embedded)).bm25_avg_len < first / 2
+
+
+async def test_passages_of_another_length_are_measured_again(put: Put, settings: Settings) -> None:
+    long = "A passage tells of robot {0} and of its many parts. " * 30
+    source = put({"a.md": "# A\n\n" + long})
+    await run(source, settings)
+    small = settings.model_copy(update={"index": settings.index.model_copy(update={"chunk_size": 64})})
+    fresh = small.model_copy(update={"index": small.index.model_copy(update={"collection": "fresh"})})
+    before = (await info(settings)).bm25_avg_len
+    await run(source, small)
+    await run(source, fresh)
+    assert (await info(small)).bm25_avg_len == (await info(fresh)).bm25_avg_len < before / 2
+
+
+async def test_another_book_is_measured_again(put: Put, embedded: Settings) -> None:
+    long = "A passage tells of robot {0} and of its many parts. " * 9
+    await run(put({"a.md": "# A\n\n" + long}), embedded)
+    before = (await info(embedded)).bm25_avg_len
+    await run(put({"a.md": "# A\n\nKnead.\n"}, book="bread"), embedded)
+    assert (await info(embedded)).bm25_avg_len < before / 4
+
+
+async def test_other_weights_of_the_model_make_everything_anew(
+    put: Put, embedded: Settings, tmp_path: Path
+) -> None:
+    source, model = put(), tmp_path / "model"
+    shutil.copytree(shipped("library/models/bge-small-en-v1.5-int8"), model)
+    embedding = embedded.embedding.model_copy(update={"path": model})
+    own = embedded.model_copy(update={"embedding": embedding})
+    await run(source, own)
+    assert counts(await run(source, own)) == {"unchanged": PASSAGES}
+    with (model / "model_optimized.onnx").open("ab") as weights:
+        weights.write(b"\xc2\x3e\x01x")  # a field that no reader of the format knows
+    assert counts(await run(source, own))["embedded"] == PASSAGES
+    assert counts(await run(source, own)) == {"unchanged": PASSAGES}
+
+
+async def test_a_change_of_docs_beside_the_site_is_seen(put: Put, embedded: Settings, tmp_path: Path) -> None:
+    put()
+    (tmp_path / "site").mkdir()
+    site = embedded.site.model_copy(update={"docs_dir": "../robots/docs"})
+    beside = embedded.model_copy(update={"site": site})
+    assert counts(await run(tmp_path / "site", beside)) == {"added": PASSAGES, "embedded": PASSAGES}
+    put({"02-topics.md": "# Topics\n\nAnother text.\n"})
+    assert counts(await run(tmp_path / "site", beside))["changed"] == 1
+
+
+async def test_what_the_links_depend_on_is_said(put: Put, embedded: Settings, tmp_path: Path) -> None:
+    source = put()
+    shutil.move(source, tmp_path / "website")
+    (tmp_path / "repository").mkdir()
+    shutil.move(tmp_path / "website", tmp_path / "repository/website")
+    summary = await run(tmp_path / "repository", embedded)
+    assert "If the site is in `website`" in summary.as_json()["notes"][0]
+    assert "\nnote: there is no folder `docs`" in summary_text(summary)
+
+
+async def test_a_book_of_headings_alone_is_told_from_one_without_pages(put: Put, embedded: Settings) -> None:
+    with pytest.raises(BookEmpty, match=r"pages without text, but for headings: 1"):
+        await run(put({"a.md": "# A\n\n## B\n"}), embedded)
 
 
 async def test_a_page_that_changes_while_the_run_is_on_is_taken_as_it_was_read(

@@ -1,6 +1,7 @@
 """Passages: nothing lost, nothing too long, each with its place."""
 
 import re
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -125,6 +126,32 @@ def test_what_is_not_published_makes_no_passage(tmp_path: Path, tokenizer: Token
     assert {name: len(cut(page, tokenizer)) for name, page in pages.items()} == {
         "a.md": 0, "_b.md": 0, "c.md": 1, "d.md": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\n" + "QUJDREVGR0hJ" * 2000 + "\n```",
+        "x" * 20_000,
+        "หุ่นยนต์เป็นเครื่องจักรที่สามารถทำงานได้โดยอัตโนมัติ " * 200,
+    ],
+)
+def test_what_the_tokenizer_does_not_know_is_cut_all_the_same(
+    tmp_path: Path, tokenizer: Tokenizer, text: str
+) -> None:
+    page = page_of(tmp_path, text)
+    _check(page, tokenizer, 200)
+    assert max(len(passage.text) for passage in cut(page, tokenizer)) < 1000
+
+
+def test_long_prose_without_a_stop_takes_time_by_its_length(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def seconds(count: int) -> float:
+        page = page_of(tmp_path, "机器人是一种机器" * count)
+        began = time.process_time()
+        _check(page, tokenizer, 64)
+        return time.process_time() - began
+
+    assert seconds(4_000) < 9 * seconds(1_000) + 0.5
 
 
 def test_a_table_that_is_cut_repeats_its_header(tmp_path: Path, tokenizer: Tokenizer) -> None:

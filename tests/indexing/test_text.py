@@ -57,6 +57,19 @@ PLAIN = SiteSettings(preset="plain")
         ("<ul>\n  <li>one</li>\n  <li>two</li>\n</ul>", "- one\n- two"),
         ("text :dir[label] and foo:bar", "text label and foo:bar"),
         ("::leaf[A **leaf**]", "A leaf"),
+        ("export const clean = (s) => s.replace(/`/g, '');\n\ntext", "text"),
+        ("export const f = s => /[{(`]/.test(s);\n\ntext", "text"),
+        ("export const f = s.replace(\n  /[{`]/g,\n  '',\n);\n\ntext", "text"),
+        ("export const a = 1;\n\n/opt/ros/ is a folder", "/opt/ros/ is a folder"),
+        ("export const a = b / c / d;\n\ntext", "text"),
+        ("export function F({c}) {\n  return /[{]/.test(c);\n\n  return <p>{c}</p>;\n}\n\ntext", "text"),
+        ("<Live code={s.replace(/{/g, '')} />\n\ntext", "text"),
+        ("<A\n  b={1 / 2}\n  c={<i>a/b</i>}\n/>\n\ntext", "text"),
+        ("From $5 for [Basic](x.md) to $10 for **Pro**", "From $5 for Basic to $10 for Pro"),
+        ("It is $5 <b>per</b> month or $50 a **year**", "It is $5 per month or $50 a year"),
+        ("$PATH <Tip>x</Tip> and $USER {/* c */} or `$HOME`", "$PATH x and $USER or `$HOME`"),
+        ("A 84$\\times$84 image in $[0, 1]^{n}$", "A 84$\\times$84 image in $[0, 1]^{n}$"),
+        ("{`a ${hole} b`} {`c \\${d}`}", "c ${d}"),
     ],
 )
 def test_what_a_reader_sees_of_a_page(tmp_path: Path, source: str, seen: str) -> None:
@@ -148,6 +161,9 @@ def test_code_keeps_language_and_title_and_loses_marks_of_lines(tmp_path: Path) 
     <CodeBlock language="bash" title="t">{`npm i
     npm start`}</CodeBlock>
 
+    <CodeBlock language="js">{`fetch(\\${a} + ${base});
+    go()`}</CodeBlock>
+
     ```mermaid
     graph TD
     ```
@@ -157,6 +173,7 @@ def test_code_keeps_language_and_title_and_loses_marks_of_lines(tmp_path: Path) 
         "```py\n# highlight-next-line\nc()\n```",
         "````\n```\n````",
         '```bash title="t"\nnpm i\nnpm start\n```',
+        "```js\nfetch(${a} + ${base});\ngo()\n```",
         "```mermaid\ngraph TD\n```",
     ]
 
@@ -195,6 +212,50 @@ def test_html_is_read_where_the_page_is_no_mdx(tmp_path: Path) -> None:
     assert page_of(tmp_path, source, PLAIN, name="page.md").text == seen
     front = "---\nmdx:\n  format: md\n---\n"
     assert page_of(tmp_path, f"{front}a<br>b {{x}}", name="page.md").text == "a\nb {x}"
+
+
+@pytest.mark.parametrize(
+    ("math", "seen"),
+    [
+        (True, ["$5 <b>per</b> month, or$50", "$a _b_$", "$$\na _b_\n$$"]),
+        (False, ["$5 per month, or $50", "$a b$", "$$ a b $$"]),
+        (None, ["$5 per month, or $50", "$a _b_$", "$$\na _b_\n$$"]),
+    ],
+)
+def test_dollars_make_formulas_as_the_site_has_it(tmp_path: Path, math: bool | None, seen: list[str]) -> None:
+    source = "$5 <b>per</b> month, or $50\n\n$a _b_$\n\n$$\na _b_\n$$"
+    assert page_of(tmp_path, source, SiteSettings(math=math)).text.split("\n\n") == seen
+
+
+def test_the_site_says_which_pages_are_mdx(tmp_path: Path) -> None:
+    source = "{1}\n\n    ## in indented code"
+    front = "---\nmdx:\n  format: detect\n---\n"
+    for site, name, is_mdx in (
+        (SiteSettings(), "a.md", True),
+        (SiteSettings(markdown="md"), "a.mdx", False),
+        (SiteSettings(markdown="detect"), "a.md", False),
+        (SiteSettings(markdown="detect"), "a.mdx", True),
+    ):
+        page = page_of(tmp_path, source, site, name=name)
+        assert [anchor for _, anchor, _ in page.headings] == (["", "in-indented-code"] if is_mdx else [""])
+        assert page.text == ("1" if is_mdx else "{1}\n\n```\n## in indented code\n```")
+    assert page_of(tmp_path, front + source, name="b.md").text.startswith("{1}")
+
+
+def test_a_heading_of_the_theme_is_a_heading(tmp_path: Path) -> None:
+    source = """\
+    <Heading as="h2" id="arms">Robot *arms*</Heading>
+
+    They move.
+
+    <Heading as="h1" id="not-shown">One</Heading>
+
+    <Heading as="h3">No id</Heading>
+    """
+    page = page_of(tmp_path, dedent(source))
+    assert page.headings[1:] == ((2, "arms", "Robot arms"), (1, "", "One"), (3, "", "No id"))
+    assert page.sections[1].anchor == "arms"
+    assert page.sections[1].text == "They move.\n\nOne\n\nNo id"
 
 
 def test_sections_hold_the_text_below_their_heading(tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""Where the pages of a book's folder are, and what the files of a Docusaurus site say beside the settings.
+
+Nothing of the site is run: its configuration is code, of which a few words are looked for.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from preceptor.errors import BookNotFound
+from preceptor.indexing.site import join
+from preceptor.settings import SiteSettings
+
+_CONFIG = "docusaurus.config.[cmjt]*s"
+_ABOVE = 2
+"""Folders between the one that is given and the one of its site."""
+_LAST_VERSION = re.compile(r"\blastVersion\s*:\s*['\"]([^'\"\n]+)['\"]")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A book's folder, understood."""
+
+    root: Path
+    """Of the site: what `@site/` means."""
+    docs: Path
+    """The folder of pages."""
+    site: SiteSettings
+    """The settings, with what the site's files say where they are silent."""
+    notes: tuple[str, ...] = ()
+    """What its author should know, since the links may depend on it."""
+
+
+@dataclass(frozen=True)
+class _Home:
+    """The folder of a Docusaurus site."""
+
+    folder: Path
+
+    @property
+    def has_math(self) -> bool | None:
+        """Whether formulas are read; None when there is no telling."""
+        packages = _text(self.folder / "package.json")
+        if any("remark-math" in text for text in (packages, *map(_text, self.folder.glob(_CONFIG)))):
+            return True
+        return False if packages else None
+
+    @cached_property
+    def versions(self) -> list[str]:
+        """The versions beside `current`, the newest first; none where the site has none."""
+        try:
+            names: object = json.loads(_text(self.folder / "versions.json") or "[]")
+        except (ValueError, RecursionError):
+            return []
+        names = [str(name) for name in names] if isinstance(names, list) else []
+        return [name for name in names if self.docs_of(name).is_dir()]
+
+    def docs_of(self, version: str) -> Path:
+        """The folder of the pages of a version beside `current`."""
+        return self.folder / "versioned_docs" / f"version-{version}"
+
+    @property
+    def last_version(self) -> str:
+        """The one that the site shows first."""
+        said = {name for file in self.folder.glob(_CONFIG) for name in _LAST_VERSION.findall(_text(file))}
+        known = said & {"current", *self.versions}
+        return known.pop() if len(known) == 1 else self.versions[0]
+
+    def version_of(self, docs: Path) -> str:
+        """That which a folder of pages holds."""
+        versioned = docs.parent == self.folder / "versioned_docs"
+        return docs.name.removeprefix("version-") if versioned else "current"
+
+
+def layout(source: Path, site: SiteSettings) -> Layout:
+    """Find the folder of pages.
+
+    Args:
+        source: The folder of the book or of its site, absolute.
+        site: The settings.
+
+    Raises:
+        BookNotFound: There is no folder of the version that the settings name.
+    """
+    names = [site.docs_dir, "src"] if site.preset == "mdbook" else [site.docs_dir]
+    docs = next((folder for name in names if (folder := _below(source, name))), source)
+    if site.preset != "docusaurus":
+        return Layout(source, docs, site)
+    home = _home(source)
+    root = home.folder if home else source if docs != source else source.parent
+    if docs == source and home and home.folder.parent == source:
+        docs = _below(home.folder, site.docs_dir) or docs
+    notes = _notes(source, docs, home, site)
+    if site.math is None and home:
+        is_its_own = docs.parent in (home.folder, home.folder / "versioned_docs") or home.folder == source
+        has_math = home.has_math
+        site = site.model_copy(update={"math": has_math if is_its_own else has_math or None})
+    home = home or _Home(root)
+    if site.version or home.versions:
+        docs, site, note = _version(home, docs, site, chosen=docs == source)
+        notes = (*notes, note)
+    return Layout(root, docs, site, notes)
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    """The folder of that name, as seen from the other one; None when there is none, or it is the same."""
+    below = Path(os.path.normpath(folder / name)) if name.strip("/") else folder
+    return below if below != folder and below.is_dir() else None
+
+
+def _home(source: Path) -> _Home | None:
+    """The site that a folder is, belongs to, or holds."""
+    for folder in (source, *source.parents[:_ABOVE]):
+        if any(folder.glob(_CONFIG)):
+            return _Home(folder)
+    inside = {file.parent for file in source.glob(f"*/{_CONFIG}")}
+    return _Home(inside.pop()) if len(inside) == 1 else None
+
+
+def _version(home: _Home, docs: Path, site: SiteSettings, *, chosen: bool) -> tuple[Path, SiteSettings, str]:
+    """The folder and the settings of the version to index, and what to say of it."""
+    there = home.version_of(docs)
+    last = home.last_version if home.versions else "current"
+    version = site.version or (there if chosen or there != "current" else last)
+    if version != there:
+        docs = home.docs_of(version)
+        if not docs.is_dir():
+            raise BookNotFound(docs)
+    part = "" if version == last else "next" if version == "current" else version
+    path = join(site.route_base_path, part).rstrip("/") or "/"
+    note = f"the site has versions: these are the pages of `{version}`, at {join(site.base_url, path)}"
+    return docs, site.model_copy(update={"route_base_path": path}), f"{note} (`site.version` chooses another)"
+
+
+def _notes(source: Path, docs: Path, home: _Home | None, site: SiteSettings) -> tuple[str, ...]:
+    """What is wrong with the links if the folder is not what it was taken for."""
+    if docs != source:
+        other = _below(home.folder, site.docs_dir) if home and home.folder.parent == source else None
+        if not other or other == docs:
+            return ()
+        return (
+            f"there are pages in `{other.relative_to(source)}`, too, and these are those of `{site.docs_dir}`: for the "
+            f"others give `--source {other.parent}`",
+        )
+    if home and home.folder == source:
+        return (
+            f"the site has no folder `{site.docs_dir}`, so that every page below `{source.name}` is taken for one of "
+            "its docs: set `site.docs_dir` to the `path` of its docs plug-in",
+        )
+    inside = sorted(folder.parent for folder in source.glob(f"[!.]*/{site.docs_dir}") if folder.is_dir())
+    if not home and inside:
+        return (
+            f"there is no folder `{site.docs_dir}`, so that every page below `{source.name}` is taken for one of its "
+            f"docs. If the site is in `{inside[0].name}`, give `--source {source / inside[0].name}`",
+        )
+    return ()
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return ""
