@@ -21,6 +21,7 @@ from typing import Any
 from agents import Agent, Handoff, RunConfig, Runner, Tool, function_tool, handoff
 
 from preceptor.agents.answer import Question
+from preceptor.agents.line import Line
 from preceptor.agents.local_model import Call, Items, LocalModel
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.agents.triage import TriageModel
@@ -55,7 +56,7 @@ def bare_sdk() -> Callable[[str], Awaitable[Any]]:
         return ""
 
     tutor = Agent(name="Tutor", model=FreeProvider(), tools=[search_textbook])
-    triage = Agent(name="Triage", model=TriageModel(retry_after=1), handoffs=[handoff(tutor)])
+    triage = Agent(name="Triage", model=TriageModel(Line({}), retry_after=1), handoffs=[handoff(tutor)])
 
     async def ask(question: str) -> None:
         result = Runner.run_streamed(triage, question, run_config=RunConfig(tracing_disabled=True))

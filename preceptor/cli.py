@@ -90,6 +90,7 @@ def _options(
     logging.getLogger("preceptor").setLevel(level)
     for noisy in ("httpx", "httpx2", "openai.agents", "httpcore2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # it quotes what the provider said
     if version:
         typer.echo(__version__)
         raise typer.Exit

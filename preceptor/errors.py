@@ -40,7 +40,8 @@
     │   └── DeadlineExceeded
     ├── SessionError
     │   ├── SessionNotFound
-    │   └── SessionBusy
+    │   ├── SessionBusy
+    │   └── SessionsUnavailable  the store of conversations fails
     ├── RequestRefused           the service does not take this request, or not now
     │   ├── RequestInvalid
     │   ├── KeyMissing
@@ -101,13 +102,21 @@ class BookNotFound(BookError):
 class BookEmpty(BookError):
     """The folder holds no page that would be published."""
 
-    def __init__(self, source: Path, *, skipped: int = 0, failed: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        source: Path,
+        *,
+        skipped: int = 0,
+        without_text: int = 0,
+        failed: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.source = source
         drafts = f" ({skipped} drafts, partials or templates were left out)" if skipped else ""
+        drafts += f" (pages without text, but for headings: {without_text})" if without_text else ""
         drafts += "".join(f" (`{page}` cannot be read: {reason})" for page, reason in failed[:3])
         super().__init__(
             f"No page to index in `{source}`{drafts}. A book needs at least one published `.md` or `.mdx` "
-            "file; for a Docusaurus site give the folder that holds `docs/`."
+            "file with text; for a Docusaurus site give the folder that holds `docs/`."
         )
 
 
@@ -459,6 +468,18 @@ class SessionBusy(SessionError):
         self.session_id = session_id
         super().__init__(
             "This conversation is still answering earlier questions. Wait for them, then ask again."
+        )
+
+
+class SessionsUnavailable(SessionError):
+    """The store of conversations cannot be read or written."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        self.store = store
+        self.reason = reason
+        super().__init__(
+            f"The store of conversations ({store}) cannot be used: {reason}. Look at the server or the file that "
+            "`session.url` names."
         )
 
 

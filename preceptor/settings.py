@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
@@ -64,13 +64,22 @@ class SiteSettings(_Section):
     base_url: str = "/"
     """Docusaurus' `baseUrl`."""
     docs_dir: str = "docs"
-    """The folder of pages below the source; where there is none, the source itself."""
+    """The folder of pages, as seen from the source; where there is none, the source itself."""
+    version: str = Field(default="", coerce_numbers_to_str=True)
+    """Of a versioned Docusaurus site, the one to index: a name of `versions.json`, or `current` for `docs_dir`; empty:
+    the one that the site shows first."""
     route_base_path: str = "docs"
     """Docusaurus' `routeBasePath` of the docs plug-in."""
     trailing_slash: bool | None = None
     """Docusaurus' `trailingSlash`."""
     number_prefixes: bool = True
     """Docusaurus' `numberPrefixParser`: `01-intro.md` is the page `intro`."""
+    markdown: Literal["mdx", "md", "detect"] = "mdx"
+    """Docusaurus' `markdown.format`: pages are MDX, CommonMark with HTML, or that which their suffix says."""
+    maintain_case: bool = False
+    """Docusaurus' `markdown.anchors.maintainCase`: ids of headings keep their capital letters."""
+    math: bool | None = None
+    """Whether `$…$` is a formula; unset: as the site's `docusaurus.config` says, else where it looks like one."""
     exclude: tuple[str, ...] = ()
     """Further glob patterns of pages to leave out, relative to the docs folder."""
 
@@ -149,6 +158,7 @@ class TutorSettings(_Section):
     deadline: _Seconds = 30.0
     """For a whole answer, in seconds."""
     max_tool_calls: int = Field(default=8, ge=1, le=50)
+    """For one question; then the tutor answers from what it has."""
     chapter_tokens: int = Field(default=3000, ge=200, le=100_000)
     """Longest part of a chapter that `get_chapter` gives at once, in tokens."""
 
@@ -207,17 +217,20 @@ class BreakerSettings(_Section):
 class SessionSettings(_Section):
     """What is remembered of a conversation."""
 
-    url: str = "sqlite:///.preceptor/sessions.db"
+    url: SecretStr = SecretStr("sqlite:///.preceptor/sessions.db")
     """`sqlite:///FILE`, `redis://…` or `postgresql+asyncpg://…`."""
     max_turns: int = Field(default=20, ge=1, le=1000)
-    """Questions, with their answers, that a follow-up brings along."""
+    """Length of a session: the last questions, with their answers, that a follow-up brings along and that can be
+    read. Older ones are not read any more; they go with the session."""
     ttl_hours: float = Field(default=24.0 * 7, gt=0)
     """Hours after its last turn at which a session is forgotten."""
 
     @field_validator("url")
     @classmethod
-    def _is_known(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "redis://", "rediss://", "postgresql+asyncpg://")):
+    def _is_known(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(
+            ("sqlite:///", "redis://", "rediss://", "postgresql+asyncpg://")
+        ):
             raise ValueError(
                 "must begin with `sqlite:///`, `redis://`, `rediss://` or `postgresql+asyncpg://`"
             )
@@ -252,7 +265,7 @@ class ServerSettings(_Section):
     reader_keys: tuple[_AccessKey, ...] = ()
     """Keys of which a reader must send one; none: everybody may ask."""
     operator_key: _AccessKey | None = None
-    """Key to metrics and traces; unset: they answer only this machine."""
+    """Key to the metrics; unset: they answer only this machine."""
     drain_seconds: _Seconds = 35.0
     """How long running answers may go on after the service was told to stop."""
     log_format: Literal["plain", "json"] = "plain"
@@ -308,7 +321,7 @@ class LimitsSettings(_Section):
     """How much is answered; a client is an IPv4 address or an IPv6 /64."""
 
     rate: str = Field(default="20/minute", pattern=r"^([1-9]\d*/(second|minute|hour|day))?$")
-    """Questions and searches of one client; empty: any number."""
+    """Requests of one client, but for pages and health; empty: any number."""
     client_budget: int = Field(default=300, ge=0)
     """Questions of one client in a day; 0: any number."""
     budget: int = Field(default=5000, ge=0)
@@ -383,8 +396,11 @@ class Settings(_Section):
             self.server.operator_key,
             *self.server.reader_keys,
         )
-        password = urlsplit(self.limits.storage.get_secret_value()).password
-        values = [password, *(key.get_secret_value() for key in keys if key is not None)]
+        urls = (self.session.url, self.limits.storage)
+        passwords = (urlsplit(url.get_secret_value()).password or "" for url in urls)
+        values = [key.get_secret_value() for key in keys if key is not None]
+        for password in passwords:
+            values += [password, unquote(password)]
         return [value for value in values if value]
 
 

@@ -1,4 +1,4 @@
-"""What a model sees of a conversation: no hand-off, for no model made one."""
+"""What a model sees of a conversation, and what was done in it."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -19,3 +19,13 @@ def without_handoffs(input: str | list[TResponseInputItem]) -> list[TResponseInp
     items = cast("Sequence[dict[str, Any]]", input)
     made = {item["call_id"] for item in items if str(item.get("name")).startswith(_HANDOFF)}
     return [kept for kept, item in zip(input, items, strict=True) if item.get("call_id") not in made]
+
+
+def calls_for_question(items: Sequence[TResponseInputItem]) -> int:
+    """How many tools were called since the reader's last question."""
+    made = 0
+    for item in reversed(cast("Sequence[dict[str, Any]]", items)):
+        if item.get("role") == "user":
+            break
+        made += item.get("type") == "function_call"
+    return made

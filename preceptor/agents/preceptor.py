@@ -16,17 +16,18 @@ from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
 from preceptor.agents.answer import Answer, Done, Event, FailureNote, Question, Started, Timings, Usage, hit
-from preceptor.agents.failover import noted_failures
-from preceptor.agents.instructions import instructions
+from preceptor.agents.instructions import instructions, instructions_of_selection
+from preceptor.agents.losses import Losses, losses
 from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.agents.prompt import prompt
 from preceptor.agents.provider_models import ProviderModels, open_models
 from preceptor.agents.reply import Reply
+from preceptor.agents.run_log import RunLog
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
 from preceptor.agents.stopwatch import Stopwatch
 from preceptor.agents.tutors import Tutors, build_tutors
-from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed
+from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
 from preceptor.settings import Settings
@@ -47,7 +48,7 @@ class Watch(Protocol):
         """A run gave this answer."""
         ...
 
-    def failed(self, error: BaseException, failures: Sequence[FailureNote]) -> None:
+    def failed(self, error: BaseException, failures: Sequence[FailureNote], usage: Usage) -> None:
         """A run ended with an error, or was cancelled."""
         ...
 
@@ -93,6 +94,8 @@ class Preceptor:
 
         Raises:
             SessionNotFound: There is no such session.
+            SessionBusy: Too many questions wait for it.
+            SessionsUnavailable: The session cannot be looked up.
             UnknownChapter: There is no such chapter.
             UnknownBook: There is no such book.
             DeadlineExceeded: There was no answer within `tutor.deadline`.
@@ -101,18 +104,30 @@ class Preceptor:
         """
         clock = Stopwatch()
         await self.library.check(chapter=question.chapter, book=question.book)
-        async with self.sessions.open(question.session_id, history=_items(question)) as turns:
+        seconds = self.settings.tutor.deadline
+        deadline = clock.began + seconds
+        async with AsyncExitStack() as stack:
+            opened = self.sessions.open(
+                question.session_id, history=_items(question), seconds=deadline - time.perf_counter()
+            )
+            try:
+                turns = await stack.enter_async_context(opened)
+            except SessionsUnavailable as error:
+                if self._watch is not None:
+                    self._watch.failed(error, (), Usage())
+                raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
-            ledger = Ledger(earlier=[hit(source) for source in turns.cited])
+            # Where the marked text is the only context, what was said before is none.
+            earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
+            ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
             reply = Reply(run.ledger)
-            failures: list[FailureNote] = []
-            result = self._start(question, run, turns, failures, started)
-            deadline = clock.began + self.settings.tutor.deadline
+            lost = Losses()
+            result = self._start(question, run, turns, lost, started)
             try:
-                async for event in _until(deadline, result, self.settings.tutor.deadline):
-                    for out in reply.take(event, reason=failures[-1].reason if failures else ""):
+                async for event in _until(deadline, result, seconds):
+                    for out in reply.take(event, reason=lost.reason):
                         clock.note(out)
                         yield out
                 for out in reply.finish():
@@ -120,20 +135,23 @@ class Preceptor:
                     yield out
             except BaseException as error:
                 result.cancel()
-                self._note_failure(started, question, failures, error)
+                self._note_failure(started, question, lost, result, error)
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
-            answer = self._answer(started, reply, failures, result, clock.stop())
-            await turns.add(question.text, reply.raw, shown=answer)
+            answer = self._answer(started, reply, lost, result, clock.stop())
+            try:
+                await turns.add(question.text, reply.raw, shown=answer)
+            except SessionsUnavailable as error:
+                logger.warning("answer not kept trace=%s error=%s", started.trace_id, error)
             self._note(question, answer)
             yield Done(answer)
 
     def _start(
-        self, question: Question, run: Run, turns: Turns, failures: list[FailureNote], started: Started
+        self, question: Question, run: Run, turns: Turns, lost: Losses, started: Started
     ) -> RunResultStreaming:
         items: list[TResponseInputItem] = [
-            *turns.history,
+            *([] if question.selection_only else turns.history),
             {"role": "user", "content": prompt(question, run.ledger)},
         ]
         config = RunConfig(
@@ -148,12 +166,13 @@ class Preceptor:
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
-        context.run(noted_failures.set, failures)
+        context.run(losses.set, lost)
         return context.run(
             lambda: Runner.run_streamed(
                 tutors.triage,
                 items,
                 context=run,
+                hooks=RunLog(),
                 max_turns=self.settings.tutor.max_tool_calls + 2 + len(self.settings.tutor.providers),
                 run_config=config,
             )
@@ -163,12 +182,11 @@ class Preceptor:
         self,
         started: Started,
         reply: Reply,
-        failures: Sequence[FailureNote],
+        lost: Losses,
         result: RunResultStreaming,
         times: tuple[float, Timings],
     ) -> Answer:
         seconds, timings = times
-        usage = result.context_wrapper.usage
         offline = reply.provider == "offline"
         confidence, sources = reply.checked()
         return Answer(
@@ -180,9 +198,9 @@ class Preceptor:
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),
             degraded=offline and bool(self.settings.tutor.providers),
-            failures=tuple(failures),
+            failures=tuple(lost.failures),
             unknown_keys=reply.unknown_keys,
-            usage=Usage(usage.input_tokens, usage.output_tokens, usage.requests),
+            usage=_usage(result, lost),
             seconds=seconds,
             timings=timings,
             session_id=started.session_id,
@@ -192,11 +210,11 @@ class Preceptor:
 
     def _note(self, question: Question, answer: Answer) -> None:
         logger.info(
-            "answered trace=%s provider=%s sources=%d failures=%d seconds=%.3f",
+            "answered trace=%s provider=%s sources=%d failures=%s seconds=%.3f",
             answer.trace_id,
             answer.provider,
             len(answer.sources),
-            len(answer.failures),
+            _listed(answer.failures),
             answer.seconds,
         )
         if self._watch is not None:
@@ -220,12 +238,19 @@ class Preceptor:
             )
 
     def _note_failure(
-        self, started: Started, question: Question, failures: Sequence[FailureNote], error: BaseException
+        self,
+        started: Started,
+        question: Question,
+        lost: Losses,
+        result: RunResultStreaming,
+        error: BaseException,
     ) -> None:
         name = type(error).__name__
-        logger.warning("no answer trace=%s error=%s failures=%d", started.trace_id, name, len(failures))
+        logger.warning(
+            "no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(lost.failures)
+        )
         if self._watch is not None:
-            self._watch.failed(error, failures)
+            self._watch.failed(error, lost.failures, _usage(result, lost))
         if self.traces is not None:
             self.traces.annotate(
                 started.trace_id,
@@ -233,7 +258,8 @@ class Preceptor:
                 response_id=started.response_id,
                 session_id=started.session_id,
                 error=name,
-                failover=_failover(failures),
+                failover=_failover(lost.failures),
+                usage=asdict(_usage(result, lost)),
             )
 
 
@@ -264,7 +290,6 @@ async def open_preceptor(
         stack.push_async_callback(models.close)
         tools = load_tools(Deps(library, settings))
         info = await library.info()
-        told = instructions(settings.book, info, book_only=settings.tutor.book_only)
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
         offline = OfflineModel(library.likeness, language=info.language) if needed else None
         tutors, tutors_of_selection = (
@@ -275,7 +300,10 @@ async def open_preceptor(
                 offline=offline,
                 retry_after=settings.breaker.cool_down,
             )
-            for bound in (tools, [])
+            for told, bound in (
+                (instructions(settings.book, info, book_only=settings.tutor.book_only), tools),
+                (instructions_of_selection(settings.book, info), []),
+            )
         )
         yield Preceptor(
             settings,
@@ -302,6 +330,16 @@ def _milliseconds(answer: Answer) -> dict[str, float]:
         **answer.timings.phases,
     }
     return {name: round(value * 1000, 1) for name, value in seconds.items()}
+
+
+def _usage(result: RunResultStreaming, lost: Losses) -> Usage:
+    """All model calls of a run, those that gave no answer included."""
+    usage = result.context_wrapper.usage
+    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + lost.spent
+
+
+def _listed(failures: Sequence[FailureNote]) -> str:
+    return ",".join(f"{note.tutor}:{note.reason}" for note in failures) or "none"
 
 
 def _failover(failures: Sequence[FailureNote]) -> list[dict[str, str]]:

@@ -12,7 +12,8 @@ from preceptor.agents.breaker import Breaker
 from preceptor.agents.checked_chat import CheckedChat
 from preceptor.agents.failover import Failover
 from preceptor.agents.gemini import GeminiChat
-from preceptor.settings import BreakerSettings, Provider, ProviderSettings, Settings
+from preceptor.agents.line import Line
+from preceptor.settings import Provider, ProviderSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class ProviderModel:
 class ProviderModels(tuple[ProviderModel, ...]):
     """The providers that have a key, in the order in which they are tried."""
 
-    __slots__ = ()
+    line: Line
+    """The same with those that have none."""
 
     def model_name(self, provider: str) -> str:
         """The name of a provider's model; empty when the provider has no key."""
@@ -45,11 +47,23 @@ class ProviderModels(tuple[ProviderModel, ...]):
 
 def open_models(settings: Settings) -> ProviderModels:
     """Open a client for each configured provider of `tutor.providers`; the caller closes them."""
-    names: list[Provider] = [name for name in settings.tutor.providers if settings.provider(name).configured]
-    return ProviderModels(_open(name, settings.provider(name), settings.breaker) for name in names)
+    names = settings.tutor.providers
+    line = Line({name: _breaker(name, settings) for name in names})
+    models = ProviderModels(
+        _open(name, settings, breaker, line) for name in names if (breaker := line.breakers[name])
+    )
+    models.line = line
+    return models
 
 
-def _open(name: Provider, settings: ProviderSettings, breaking: BreakerSettings) -> ProviderModel:
+def _breaker(name: Provider, settings: Settings) -> Breaker | None:
+    if not settings.provider(name).configured:
+        return None
+    return Breaker(name, failures=settings.breaker.failures, cool_down=settings.breaker.cool_down)
+
+
+def _open(name: Provider, all_settings: Settings, breaker: Breaker, line: Line) -> ProviderModel:
+    settings = all_settings.provider(name)
     client = AsyncOpenAI(
         api_key=settings.key,
         base_url=settings.base_url,
@@ -59,9 +73,14 @@ def _open(name: Provider, settings: ProviderSettings, breaking: BreakerSettings)
     )
     kind = GeminiChat if name == "gemini" else CheckedChat
     inner = kind(settings.model, client, timeout=settings.timeout, first_token=settings.first_token)
-    breaker = Breaker(name, failures=breaking.failures, cool_down=breaking.cool_down)
     model = Failover(
-        inner, provider=name, breaker=breaker, attempts=settings.attempts, within=settings.first_token
+        inner,
+        provider=name,
+        breaker=breaker,
+        line=line,
+        attempts=settings.attempts,
+        within=settings.first_token,
+        most_calls=all_settings.tutor.max_tool_calls,
     )
     return ProviderModel(name, settings.model, model, _model_settings(settings, client), breaker, client)
 

@@ -1,6 +1,7 @@
 """Where sessions are kept: the SDK's own session classes, chosen by the scheme of `session.url`."""
 
 import asyncio
+import copy
 import sqlite3
 from contextlib import closing
 from importlib.util import find_spec
@@ -16,19 +17,19 @@ from preceptor.settings import Settings
 
 _NEEDS = {"redis": ("redis",), "rediss": ("redis",), "postgresql+asyncpg": ("sqlalchemy", "asyncpg")}
 """Packages that a scheme needs beside ours."""
-_FREE = 8
-"""SQLite sessions that are kept; each has a connection for each thread that used it."""
+_SECONDS = 5
+"""After which a server that does not answer is given up."""
 
 
 class SessionStore(Protocol):
     """Opens the SDK's session object of one conversation."""
 
-    def open(self, session_id: str) -> Session:
-        """The session with this id, whether anything is in it or not."""
-        ...
+    name: str
+    failures: tuple[type[Exception], ...]
+    """What its sessions raise when they cannot be read or written."""
 
-    async def release(self, session: Session) -> None:
-        """Let go of what `open` took."""
+    async def open(self, session_id: str) -> Session:
+        """The session with this id, whether anything is in it or not."""
         ...
 
     async def purge(self) -> None:
@@ -46,7 +47,7 @@ def open_store(settings: Settings) -> SessionStore:
     Raises:
         SettingsError: A package that it needs is not installed.
     """
-    url = settings.session.url
+    url = settings.session.url.get_secret_value()
     scheme = urlsplit(url).scheme
     missing = [name for name in _NEEDS.get(scheme, ()) if find_spec(name) is None]
     if missing:
@@ -69,28 +70,30 @@ def open_store(settings: Settings) -> SessionStore:
 class SQLiteStore:
     """A file on this machine."""
 
+    name = "sqlite"
+    failures: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+
     def __init__(self, path: Path, *, seconds: int) -> None:
         """Name the file and how long a session lives."""
         self._path = path
         self._seconds = seconds
-        self._free: list[SQLiteSession] = []
+        self._first: SQLiteSession | None = None
+        self._opening = asyncio.Lock()
 
-    def open(self, session_id: str) -> Session:
-        """The session with this id, on connections of its own."""
-        if not self._free:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return cast("Session", SQLiteSession(session_id, self._path))
-        session = self._free.pop()
-        session.session_id = session_id
-        return cast("Session", session)
+    async def open(self, session_id: str) -> Session:
+        """The session with this id.
 
-    async def release(self, session: Session) -> None:
-        """Keep it for another id: a new one connects and looks at the tables, which takes milliseconds."""
-        free = cast("SQLiteSession", session)
-        if len(self._free) < _FREE:
-            self._free.append(free)
-        else:
-            free.close()
+        All are copies of one, so that they share its connections (one for each thread) and its lock: each made
+        anew would open its own, and look at the tables first.
+        """
+        async with self._opening:
+            if self._first is None:
+                self._first = await asyncio.to_thread(self._connect)
+        return _copy(self._first, session_id)
+
+    def _connect(self) -> SQLiteSession:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return SQLiteSession("", self._path)
 
     async def purge(self) -> None:
         """Delete from the SDK's tables what has not been used for too long."""
@@ -99,7 +102,7 @@ class SQLiteStore:
     def _delete_old(self) -> None:
         if not self._path.is_file():
             return
-        with closing(sqlite3.connect(self._path, timeout=5)) as connection, connection:
+        with closing(sqlite3.connect(self._path, timeout=_SECONDS)) as connection, connection:
             tables = connection.execute(
                 "SELECT count(*) FROM sqlite_master WHERE name = 'agent_sessions'"
             ).fetchone()
@@ -111,21 +114,32 @@ class SQLiteStore:
 
     async def close(self) -> None:
         """Let go of the file."""
-        while self._free:
-            self._free.pop().close()
+        first, self._first = self._first, None
+        if first is not None:
+            await asyncio.to_thread(first.close)
 
 
 class RedisStore:
     """A Redis server, which forgets by itself."""
 
+    name = "redis"
+
     def __init__(self, url: str, *, seconds: int) -> None:
         """Name the server and how long a session lives."""
         from redis.asyncio import Redis  # an optional extra
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
 
-        self._client: Any = Redis.from_url(url)
+        self.failures: tuple[type[Exception], ...] = (RedisError, OSError)
+        # Once more, because a connection that was idle may have been closed.
+        retry = Retry(NoBackoff(), 1)
+        self._client: Any = Redis.from_url(
+            url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=retry
+        )
         self._seconds = seconds
 
-    def open(self, session_id: str) -> Session:
+    async def open(self, session_id: str) -> Session:
         """The session with this id, on the shared client."""
         from agents.extensions.memory import RedisSession
 
@@ -133,9 +147,6 @@ class RedisStore:
             session_id, redis_client=self._client, key_prefix="preceptor", ttl=self._seconds
         )
         return cast("Session", session)
-
-    async def release(self, session: Session) -> None:
-        """The client stays."""
 
     async def purge(self) -> None:
         """Redis does it."""
@@ -148,21 +159,38 @@ class RedisStore:
 class PostgresStore:
     """A PostgreSQL database, through SQLAlchemy and asyncpg; the tables are made when they are not there."""
 
+    name = "postgresql"
+
     def __init__(self, url: str, *, seconds: int) -> None:
         """Name the database and how long a session lives."""
-        from sqlalchemy.ext.asyncio import create_async_engine  # an optional extra
+        from asyncpg import InterfaceError, PostgresError  # an optional extra
+        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.ext.asyncio import create_async_engine
 
-        self._engine = create_async_engine(url, pool_pre_ping=True)
+        self.failures: tuple[type[Exception], ...] = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
+        self._engine = create_async_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=_SECONDS,
+            connect_args={"timeout": _SECONDS, "command_timeout": _SECONDS},
+        )
         self._seconds = seconds
+        self._first: Any = None
+        self._opening = asyncio.Lock()
 
-    def open(self, session_id: str) -> Session:
-        """The session with this id, on the shared pool."""
+    async def open(self, session_id: str) -> Session:
+        """The session with this id, on the shared pool: a copy of one that has looked at the tables."""
+        async with self._opening:
+            if self._first is None:
+                self._first = await self._connect()
+        return _copy(self._first, session_id)
+
+    async def _connect(self) -> Any:
         from agents.extensions.memory import SQLAlchemySession
 
-        return cast("Session", SQLAlchemySession(session_id, engine=self._engine, create_tables=True))
-
-    async def release(self, session: Session) -> None:
-        """The pool stays."""
+        session = SQLAlchemySession("", engine=self._engine, create_tables=True)
+        await session.get_items(1)  # makes the tables
+        return session
 
     async def purge(self) -> None:
         """Delete from the SDK's tables what has not been used for too long."""
@@ -179,3 +207,9 @@ class PostgresStore:
     async def close(self) -> None:
         """Close the pool."""
         await self._engine.dispose()
+
+
+def _copy(session: Any, session_id: str) -> Session:
+    copied = copy.copy(session)
+    copied.session_id = session_id
+    return cast("Session", copied)

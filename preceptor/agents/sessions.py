@@ -2,31 +2,48 @@
 
 A turn is written when it is finished, as the question and the answer with its keys; a turn that failed or was
 cancelled leaves nothing behind. Beside the answer lies what the reader saw of it, which no model sees. Neither
-does any see the first item of a session, a mark of ours: it tells a session that exists from an id that somebody
-made up.
+does any see the mark of ours that each session begins with: it tells one without turns from an id that was never
+given.
+
+A session's id is told before anything of it is written, so the first question stands in the session's line like
+every other. The store is asked in tasks of their own: whoever waits for it can give up, and what was begun to be
+written is written nevertheless; the session's next question waits for that.
 """
 
 import asyncio
+import logging
+import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from agents.items import TResponseInputItem
-from agents.memory import Session
 from pydantic import TypeAdapter
 
 from preceptor.agents.answer import Answer, Source
 from preceptor.agents.session_store import SessionStore
-from preceptor.errors import SessionBusy, SessionNotFound
+from preceptor.errors import SessionBusy, SessionNotFound, SessionsUnavailable
 from preceptor.settings import SessionSettings
 
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_OURS = re.compile(r"[A-Za-z0-9_-]{24}")
+_ID_BYTES = 18
+"""Of chance in an id, which is 24 characters then."""
 _MARK = "preceptor session"
-_QUEUE = 4
-"""Questions that may wait for one session."""
+_IN_LINE = 4
+"""Questions of one session at a time: one is answered, the others wait."""
+_LINE_SECONDS = 30.0
+_READ_SECONDS = 5.0
+_WRITE_SECONDS = 2.0
+"""For how long the store is waited for. An answer that is finished is held back by its writing, so that is shorter."""
+_CLOSE_SECONDS = 2.0
 _PURGE_SECONDS = 3600.0
 _SOURCE_LIST = TypeAdapter(list[Source])
 _SHOWN = "shown"
@@ -53,8 +70,8 @@ class Turns:
     """Questions and answers in turn, oldest first, as a model takes them."""
     cited: Sequence[Source]
     """Sources of the answers in `history`: a follow-up may cite them again."""
-    stored: Session
     clock: Callable[[], float]
+    write: Callable[[str, list[TResponseInputItem]], Awaitable[None]]
     unwritten: list[TResponseInputItem] = field(default_factory=list["TResponseInputItem"])
     """What a new session begins with: written together with its first turn, or alone when that fails."""
 
@@ -65,6 +82,9 @@ class Turns:
             question: As the reader asked it.
             answer: As the tutor wrote it, with keys.
             shown: The answer that the reader got.
+
+        Raises:
+            SessionsUnavailable: The store failed, or has not written it within two seconds.
         """
         said: dict[str, Any] = {"role": "assistant", "content": answer, _SHOWN: {"at": self.clock()}}
         if shown is not None:
@@ -73,15 +93,9 @@ class Turns:
                 "sources": [asdict(source) for source in shown.sources],
                 "response_id": shown.response_id,
             }
-        self.unwritten.extend([{"role": "user", "content": question}, cast("TResponseInputItem", said)])
-        await self.write()
-
-    async def write(self) -> None:
-        """Write what is not written yet."""
-        items = self.unwritten.copy()
+        items = [*self.unwritten, {"role": "user", "content": question}, said]
         self.unwritten.clear()
-        if items:
-            await self.stored.add_items(items)
+        await self.write(self.session_id, cast("list[TResponseInputItem]", items))
 
 
 class Sessions:
@@ -97,50 +111,72 @@ class Sessions:
             store: Where the turns are; closed with this object.
             clock: Seconds since 1970.
         """
+        self.store = store
+        self.lost = 0
+        """Turns that could not be written."""
+        self.failing = False
+        """Whether the last one could not."""
         self._settings = settings
-        self._store = store
         self._clock = clock
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._waiting: dict[str, int] = {}
+        self._lines: dict[str, _Line] = {}
+        self._new: set[str] = set()
+        """Ids that were given; nothing is written of these sessions yet."""
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._writes: dict[str, asyncio.Task[None]] = {}
+        """By session."""
         self._next_purge = 0.0
 
     @asynccontextmanager
     async def open(
-        self, session_id: str | None, *, history: Sequence[TResponseInputItem] = ()
+        self,
+        session_id: str | None,
+        *,
+        history: Sequence[TResponseInputItem] = (),
+        seconds: float = _LINE_SECONDS,
     ) -> AsyncGenerator[Turns, None]:
         """Hold a session for one turn; None begins a new one.
 
         Args:
             session_id: Of the session, or None.
             history: Questions and answers that a new session begins with.
+            seconds: For how long to wait for the questions that came before, and for the store.
 
         Raises:
             SessionNotFound: There is no session with this id, or it has run out.
-            SessionBusy: Too many questions wait for it already.
+            SessionBusy: Too many questions wait for it already, or waiting took too long.
+            SessionsUnavailable: The store failed.
         """
-        if session_id is None:
-            async with self._stored(secrets.token_urlsafe(18)) as stored:
-                kept = _last_turns(list(history), self._settings.max_turns)
-                mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
-                turns = Turns(stored.session_id, kept, [], stored, self._clock, unwritten=[mark, *kept])
-                try:
-                    yield turns
-                finally:
-                    await turns.write()
+        until = _now() + seconds
+        self._purge_at_times()
+        if session_id is not None:
+            async with self._in_line(session_id, until):
+                items = _last_turns(await self._items(session_id, until), self._settings.max_turns)
+                cited = [source for item in items for source in _sources(cast("dict[str, Any]", item))]
+                yield Turns(session_id, [_unshown(item) for item in items], cited, self._clock, self._write)
             return
-        async with self._turn(session_id), self._stored(session_id) as stored:
-            items = _last_turns(await self._items(stored), self._settings.max_turns)
-            cited = [source for item in items for source in _sources(cast("dict[str, Any]", item))]
-            yield Turns(session_id, [_unshown(item) for item in items], cited, stored, self._clock)
+        session_id = secrets.token_urlsafe(_ID_BYTES)
+        kept = _last_turns(list(history), self._settings.max_turns)
+        mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
+        turns = Turns(session_id, kept, [], self._clock, self._write, unwritten=[*kept, mark])
+        self._new.add(session_id)
+        async with self._in_line(session_id, until):
+            try:
+                yield turns
+            finally:
+                if turns.unwritten:
+                    await self._begin(turns)
 
     async def turns(self, session_id: str) -> list[Turn]:
-        """What was asked and answered in a session, oldest first.
+        """What was asked and answered in a session at last, oldest first, at most `session.max_turns`.
 
         Raises:
             SessionNotFound: There is no session with this id, or it has run out.
+            SessionsUnavailable: The store failed.
         """
-        async with self._stored(session_id) as stored:
-            items = cast("list[dict[str, Any]]", await self._items(stored))
+        if session_id in self._new:
+            return []
+        found = await self._items(session_id, _now() + _READ_SECONDS)
+        items = cast("list[dict[str, Any]]", _last_turns(found, self._settings.max_turns))
         return [
             _turn(question, answer)
             for question, answer in pairwise(items)
@@ -148,55 +184,161 @@ class Sessions:
         ]
 
     async def delete(self, session_id: str) -> None:
-        """Forget a session.
+        """Forget a session, when the questions that came before are answered.
 
         Raises:
             SessionNotFound: There is no session with this id, or it has run out.
+            SessionBusy: Too many questions wait for it already, or waiting took too long.
+            SessionsUnavailable: The store failed.
         """
-        async with self._turn(session_id), self._stored(session_id) as stored:
-            await self._items(stored)
-            await stored.clear_session()
+        until = _now() + _LINE_SECONDS
+        async with self._in_line(session_id, until):
+            await self._items(session_id, until)
+            await self._answer(self._clear(session_id), until)
+
+    async def check(self) -> None:
+        """Ask the store for something.
+
+        Raises:
+            SessionsUnavailable: The store failed.
+        """
+        await self._answer(self._get("", 1), _now() + _WRITE_SECONDS)
 
     async def close(self) -> None:
-        """Close the store."""
-        await self._store.close()
+        """Let what is being written be written, and close the store."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_CLOSE_SECONDS)
+        for call in self._calls:
+            call.cancel()
+        await self.store.close()
 
     @asynccontextmanager
-    async def _stored(self, session_id: str) -> AsyncGenerator[Session, None]:
+    async def _in_line(self, session_id: str, until: float) -> AsyncGenerator[None, None]:
+        """Put the questions of one session in order."""
+        line = self._lines.setdefault(session_id, _Line())
+        if line.asking >= _IN_LINE:
+            raise SessionBusy(session_id)
+        line.asking += 1
+        try:
+            try:
+                async with asyncio.timeout(until - _now()):
+                    await line.lock.acquire()
+            except TimeoutError:
+                raise SessionBusy(session_id) from None
+            try:
+                if earlier := self._writes.get(session_id):
+                    await self._wait(earlier, until)
+                yield
+            finally:
+                line.lock.release()
+        finally:
+            line.asking -= 1
+            if not line.asking:
+                del self._lines[session_id]
+
+    async def _items(self, session_id: str, until: float) -> list[TResponseInputItem]:
+        """The last items of a session, without the mark."""
+        if not _OURS.fullmatch(session_id):
+            raise SessionNotFound(session_id)
+        # Two for each turn, and the mark.
+        limit = 2 * self._settings.max_turns + 1
+        items = cast("list[dict[str, Any]]", await self._answer(self._get(session_id, limit), until))
+        last = items[-1] if items else {}
+        last_used = last.get(_SHOWN, last).get("at")
+        if last_used is None:
+            raise SessionNotFound(session_id)
+        if self._clock() - last_used > self._settings.ttl_hours * 3600:
+            await self._answer(self._clear(session_id), until)
+            raise SessionNotFound(session_id)
+        if len(items) == limit:
+            while items[0]["role"] == "assistant":  # its question is not among them
+                del items[0]
+        return [cast("TResponseInputItem", item) for item in items if item["role"] != "system"]
+
+    async def _begin(self, turns: Turns) -> None:
+        """Write a new session without a turn, so that the reader can go on in it."""
+        try:
+            await self._write(turns.session_id, turns.unwritten)
+        except SessionsUnavailable as error:
+            logger.warning("a new session was not kept: %s", error)
+
+    async def _write(self, session_id: str, items: list[TResponseInputItem]) -> None:
+        """Write; when nobody waits any more, it is written nevertheless.
+
+        Raises:
+            SessionsUnavailable: The store failed, or has not written it within two seconds.
+        """
+        self._writes[session_id] = task = self._call(self._add(session_id, items))
+        task.add_done_callback(lambda done: self._written(session_id, done))
+        await self._outcome(task, _now() + _WRITE_SECONDS)
+
+    def _written(self, session_id: str, write: asyncio.Task[None]) -> None:
+        self._new.discard(session_id)
+        if self._writes.get(session_id) is write:
+            del self._writes[session_id]
+        self.failing = write.cancelled() or write.exception() is not None
+        self.lost += int(self.failing)
+
+    async def _get(self, session_id: str, limit: int) -> list[TResponseInputItem]:
+        return await (await self.store.open(session_id)).get_items(limit)
+
+    async def _add(self, session_id: str, items: list[TResponseInputItem]) -> None:
+        await (await self.store.open(session_id)).add_items(items)
+
+    async def _clear(self, session_id: str) -> None:
+        await (await self.store.open(session_id)).clear_session()
+
+    def _purge_at_times(self) -> None:
         if self._clock() >= self._next_purge:
             self._next_purge = self._clock() + _PURGE_SECONDS
-            await self._store.purge()
-        stored = self._store.open(session_id)
-        try:
-            yield stored
-        finally:
-            await self._store.release(stored)
+            self._call(self._purge())
 
-    async def _items(self, stored: Session) -> list[TResponseInputItem]:
-        """All items of a session, without the mark."""
-        items = cast("list[dict[str, Any]]", await stored.get_items())
-        if not items or items[0].get("content") != _MARK:
-            raise SessionNotFound(stored.session_id)
-        last_used = items[-1].get(_SHOWN, {}).get("at") or items[0]["at"]
-        if self._clock() - last_used > self._settings.ttl_hours * 3600:
-            await stored.clear_session()
-            raise SessionNotFound(stored.session_id)
-        return cast("list[TResponseInputItem]", items[1:])
-
-    @asynccontextmanager
-    async def _turn(self, session_id: str) -> AsyncGenerator[None, None]:
-        """Put the questions of one session in order."""
-        lock = self._locks.setdefault(session_id, asyncio.Lock())
-        if self._waiting.get(session_id, 0) >= _QUEUE:
-            raise SessionBusy(session_id)
-        self._waiting[session_id] = self._waiting.get(session_id, 0) + 1
+    async def _purge(self) -> None:
         try:
-            async with lock:
-                yield
-        finally:
-            self._waiting[session_id] -= 1
-            if not self._waiting[session_id]:
-                del self._waiting[session_id], self._locks[session_id]
+            await self.store.purge()
+        except self.store.failures as error:
+            logger.warning("sessions that ran out were not removed: %s", type(error).__name__)
+
+    async def _answer(self, call: Coroutine[Any, Any, T], until: float) -> T:
+        """What the store answers, when it does within some seconds."""
+        return await self._outcome(self._call(call), min(until, _now() + _READ_SECONDS))
+
+    def _call(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        # The SDK's sessions do not let go of what they write, even when they are cancelled: only a task of its
+        # own can be left.
+        task = asyncio.create_task(call)
+        self._calls.add(task)
+        task.add_done_callback(self._called)
+        return task
+
+    def _called(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, whoever waits for it
+
+    async def _outcome(self, task: asyncio.Task[T], until: float) -> T:
+        await self._wait(task, until)
+        try:
+            return task.result()
+        except self.store.failures as error:
+            raise SessionsUnavailable(self.store.name, type(error).__name__) from error
+
+    async def _wait(self, task: asyncio.Task[Any], until: float) -> None:
+        done, _ = await asyncio.wait({task}, timeout=max(0.0, until - _now()))
+        if not done:
+            raise SessionsUnavailable(self.store.name, "no answer in time")
+
+
+@dataclass(slots=True)
+class _Line:
+    """Who asks in one session."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asking: int = 0
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _unshown(item: TResponseInputItem) -> TResponseInputItem:

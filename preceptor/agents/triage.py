@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from agents import Handoff, Tool
 
+from preceptor.agents.line import Line
 from preceptor.agents.local_model import Call, Items, LocalModel
+from preceptor.agents.losses import Losses, losses
 from preceptor.errors import NoTutorLeft
 
 
@@ -17,12 +19,14 @@ class TriageModel(LocalModel):
 
     name = "triage"
 
-    def __init__(self, *, retry_after: float) -> None:
+    def __init__(self, line: Line, *, retry_after: float) -> None:
         """Make the model.
 
         Args:
-            retry_after: Seconds a reader is asked to wait when there is no tutor.
+            line: Says why a tutor is passed over.
+            retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
         """
+        self._line = line
         self._retry_after = retry_after
 
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> Call:
@@ -31,6 +35,10 @@ class TriageModel(LocalModel):
         Raises:
             NoTutorLeft: No hand-off is enabled.
         """
-        if not handoffs:
-            raise NoTutorLeft([], retry_after=self._retry_after)
-        return Call(handoffs[0].tool_name)
+        first = handoffs[0] if handoffs else None
+        passed_over = self._line.passed_over(behind=None, for_=first and first.agent_name)
+        losses.get(Losses()).failures.extend(passed_over)
+        if first is None:
+            retry_after = self._line.retry_after or self._retry_after
+            raise NoTutorLeft([(one.tutor, one.reason) for one in passed_over], retry_after=retry_after)
+        return Call(first.tool_name)

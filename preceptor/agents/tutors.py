@@ -6,18 +6,11 @@ from typing import Any
 
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
 
+from preceptor.agents.line import NAMES
 from preceptor.agents.offline import OfflineModel
-from preceptor.agents.provider_models import ProviderModel
+from preceptor.agents.provider_models import ProviderModel, ProviderModels
 from preceptor.agents.triage import TriageModel
 from preceptor.tools.plugin import Run
-
-NAMES: Mapping[str, str] = {"gemini": "Gemini tutor", "openai": "OpenAI tutor", "offline": "Offline tutor"}
-"""Names of the tutors' agents by provider."""
-
-
-def provider_of(agent: str) -> str:
-    """The provider behind the agent with this name; `triage` for the triage agent."""
-    return next((provider for provider, name in NAMES.items() if name == agent), "triage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +22,7 @@ class Tutors:
 
 
 def build_tutors(
-    models: Sequence[ProviderModel],
+    models: ProviderModels,
     *,
     instructions: str,
     tools: Sequence[Tool],
@@ -39,11 +32,11 @@ def build_tutors(
     """The triage agent with all tutors behind it.
 
     Args:
-        models: One for each provider, in the order in which they are tried.
+        models: One for each provider that has a key, in the order in which they are tried.
         instructions: The tutors' system prompt.
         tools: What the tutors may call.
         offline: Stands at the end of the line, if anything does.
-        retry_after: Seconds a reader is asked to wait when there is no tutor.
+        retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.
     tutors: dict[str, Agent[Run]] = {}
@@ -55,7 +48,9 @@ def build_tutors(
         tutor = _tutor(entry.provider, entry.model, entry.settings, instructions, tools, behind)
         tutors[entry.provider] = tutor
         behind = [handoff(tutor, is_enabled=_open(entry)), *behind]
-    triage = Agent[Run](name="Triage", model=TriageModel(retry_after=retry_after), handoffs=list(behind))
+    triage = Agent[Run](
+        name="Triage", model=TriageModel(models.line, retry_after=retry_after), handoffs=list(behind)
+    )
     return Tutors(triage, tutors)
 
 

@@ -121,6 +121,8 @@ _TEXT: dict[str, tuple[str, ...]] = {
     "function": ("input", "output"),
     "custom": ("data",),
 }
+_FAILOVER = frozenset({"provider", "reason", "after_text", "to", "breaker"})
+"""Of the span that says why a tutor was left: words of ours alone."""
 _NAME = {"generation": "model", "turn": "turn"}
 """Where it is not `name`."""
 
@@ -171,6 +173,8 @@ def _data(data: SpanData, *, text: bool) -> dict[str, Any]:
         return _response(data, text=text)
     names = _OUTCOME.get(data.type, ()) + (_TEXT.get(data.type, ()) if text else ())
     kept = {name: getattr(data, name) for name in names}
+    if data.type == "custom" and _name(data) == "failover":
+        kept["data"] = {name: value for name, value in getattr(data, "data", {}).items() if name in _FAILOVER}
     match kept.get("output"):
         case [
             {"object": "response", "output": said}

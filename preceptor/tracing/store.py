@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
+import stamina
 from pydantic_core import to_json
 
 from preceptor.errors import TraceNotFound, TracesUnavailable
@@ -413,6 +414,11 @@ class TraceStore:
         return self._redacted(text)
 
 
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+@stamina.retry(on=_is_busy, attempts=None, timeout=_PATIENCE, wait_initial=0.02, wait_max=0.5)
 def _open(path: Path) -> sqlite3.Connection:
     """A connection for writing, each statement its own transaction."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -420,6 +426,7 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
     try:
         if not _version(connection, path):
+            # Two processes that do this at once do not wait for each other: one is refused, and tries again.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
         # A killed process loses nothing that was committed; only a power cut may lose the last runs.

@@ -1,26 +1,61 @@
 """Conversations: what is remembered, in which order, and what is refused."""
 
 import asyncio
+import logging
 import os
+import secrets
+import socket
 import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import closing
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
+import anyio
 import pytest
 from agents.items import TResponseInputItem
 
+from preceptor.agents.answer import Question
+from preceptor.agents.preceptor import open_preceptor
 from preceptor.agents.session_store import SQLiteStore, open_store
 from preceptor.agents.sessions import Sessions
-from preceptor.errors import SessionBusy, SessionNotFound, SettingsError
+from preceptor.errors import SessionBusy, SessionNotFound, SessionsUnavailable, SettingsError
 from preceptor.settings import SessionSettings, Settings
+from tests.standins.servers import free_port
+
+NEVER_GIVEN = secrets.token_urlsafe(18)
+"""An id that could be ours."""
+
+
+def opened(url: str) -> Sessions:
+    settings = Settings.model_validate({"env": "local", "session": {"url": url}})
+    return Sessions(settings.session, open_store(settings))
+
+
+@pytest.fixture(params=["sqlite", "redis", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a store of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/sessions.db"
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@contextmanager
+def written_by_another(file: Path) -> Generator[None]:
+    """Somebody else holds the file's lock for writing."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=WAL")
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
 
 
 @pytest.fixture
 async def sessions(tmp_path: Path) -> AsyncGenerator[Sessions, None]:
-    opened = Sessions(SessionSettings(max_turns=2), SQLiteStore(tmp_path / "sessions.db", seconds=3600))
-    yield opened
-    await opened.close()
+    made = Sessions(SessionSettings(max_turns=2), SQLiteStore(tmp_path / "sessions.db", seconds=3600))
+    yield made
+    await made.close()
 
 
 async def test_a_turn_is_remembered_under_an_id_that_cannot_be_guessed(sessions: Sessions) -> None:
@@ -33,9 +68,22 @@ async def test_a_turn_is_remembered_under_an_id_that_cannot_be_guessed(sessions:
 
 
 async def test_an_unknown_session_is_refused(sessions: Sessions) -> None:
-    with pytest.raises(SessionNotFound, match="made-up"):
-        async with sessions.open("made-up"):
+    with pytest.raises(SessionNotFound, match=NEVER_GIVEN):
+        async with sessions.open(NEVER_GIVEN):
             pass
+
+
+@pytest.mark.parametrize("wrong", ["", "made-up", "\0", "../" * 8, NEVER_GIVEN + "x", NEVER_GIVEN + "\n"])
+async def test_an_id_that_cannot_be_ours_is_refused_without_asking_the_store(wrong: str) -> None:
+    sessions = opened(f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(SessionNotFound):
+        async with sessions.open(wrong):
+            pass
+    with pytest.raises(SessionNotFound):
+        await sessions.turns(wrong)
+    with pytest.raises(SessionNotFound):
+        await sessions.delete(wrong)
+    await sessions.close()
 
 
 async def test_a_turn_that_failed_leaves_the_session_valid_and_as_it_was(sessions: Sessions) -> None:
@@ -59,6 +107,21 @@ async def test_the_oldest_turns_go_and_no_question_is_cut_from_its_answer(sessio
     async with sessions.open(turns.session_id) as again:
         said = [item.get("content") for item in again.history]
     assert said == ["question 2", "answer 2", "question 3", "answer 3"]
+    assert [turn.question for turn in await sessions.turns(turns.session_id)] == ["question 2", "question 3"]
+
+
+async def test_an_answer_whose_question_is_too_old_goes_with_it(sessions: Sessions) -> None:
+    brought: list[TResponseInputItem] = [
+        {"role": "user", "content": "question 0"},
+        {"role": "assistant", "content": "answer 0"},
+        {"role": "assistant", "content": "more of answer 0"},
+        {"role": "user", "content": "question 1"},
+    ]
+    async with sessions.open(None, history=brought) as turns:
+        await turns.add("question 2", "answer 2")
+    async with sessions.open(turns.session_id) as again:
+        said = [item.get("content") for item in again.history]
+    assert said == ["question 1", "question 2", "answer 2"]
 
 
 async def test_two_questions_at_once_are_put_in_order(sessions: Sessions) -> None:
@@ -149,9 +212,7 @@ async def test_purging_removes_old_sessions_and_no_other(tmp_path: Path) -> None
     assert left == [(new.session_id,)]
 
 
-async def test_turns_that_follow_each_other_share_their_connections(
-    sessions: Sessions, tmp_path: Path
-) -> None:
+async def test_turns_at_the_same_time_share_their_connections(sessions: Sessions, tmp_path: Path) -> None:
     def open_files() -> int:
         links = [descriptor for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
         return sum(
@@ -161,9 +222,12 @@ async def test_turns_that_follow_each_other_share_their_connections(
         )
 
     threads = min(32, (os.cpu_count() or 1) + 4)  # of asyncio.to_thread
-    for _ in range(3 * threads):
+
+    async def turn() -> None:
         async with sessions.open(None) as turns:
             await turns.add("question", "answer")
+
+    await asyncio.gather(*(turn() for _ in range(200)))
     assert open_files() <= 3 * threads  # the file, its log and the log's index, for each thread
     await sessions.close()
     assert open_files() == 0
@@ -185,7 +249,7 @@ async def test_sessions_live_in_a_server_that_replicas_share(
         async with one.open(turns.session_id):
             pass
     with pytest.raises(SessionNotFound):
-        await one.turns("made-up")
+        await one.turns(NEVER_GIVEN)
     await one.close()
     await other.close()
 
@@ -211,6 +275,179 @@ async def test_what_a_client_brings_along_begins_a_session_and_no_more_of_it_tha
     assert told[-1] == ("question 4", "answer 4", [])
     assert ("question 3", "answer 3", []) in told
     assert "question 1" not in [question for question, _, _ in told]
+
+
+# A session whose first answer is still being made
+
+
+async def test_a_reader_who_leaves_the_first_answer_can_go_on(url: str) -> None:
+    sessions = opened(url)
+    ids: list[str] = []
+    with anyio.CancelScope() as left:  # as the server ends a stream: what is awaited then is cancelled, too
+        async with sessions.open(None) as turns:
+            ids.append(turns.session_id)
+            left.cancel()
+            await anyio.sleep_forever()
+    assert left.cancelled_caught
+    async with sessions.open(ids[0]) as again:
+        assert again.history == []
+        await again.add("What is a node?", "A process [k7qd].")
+    assert len(await sessions.turns(ids[0])) == 1
+    await sessions.close()
+
+
+async def test_a_question_during_the_first_answer_waits_for_it(url: str) -> None:
+    sessions = opened(url)
+    async with sessions.open(None) as turns:
+
+        async def ask_on() -> list[object]:
+            async with sessions.open(turns.session_id) as held:
+                return [item.get("content") for item in held.history]
+
+        second = asyncio.create_task(ask_on())
+        assert await sessions.turns(turns.session_id) == []
+        assert not second.done()
+        await turns.add("What is a node?", "A process [k7qd].")
+    assert await second == ["What is a node?", "A process [k7qd]."]
+    await sessions.close()
+
+
+async def test_deleting_during_the_first_answer_leaves_nothing_of_it(url: str) -> None:
+    sessions = opened(url)
+    async with sessions.open(None) as turns:
+        deletion = asyncio.create_task(sessions.delete(turns.session_id))
+        assert await sessions.turns(turns.session_id) == []
+        assert not deletion.done()
+        await turns.add("What is a node?", "A process [k7qd].")
+    await deletion
+    with pytest.raises(SessionNotFound):
+        await sessions.turns(turns.session_id)
+    await sessions.close()
+
+
+async def test_nobody_waits_in_line_for_longer_than_the_answer_may_take(sessions: Sessions) -> None:
+    async with sessions.open(None) as turns:
+        with pytest.raises(SessionBusy):
+            async with sessions.open(turns.session_id, seconds=0.05):
+                pass
+
+
+# A store that fails
+
+
+@pytest.mark.parametrize(
+    "kind", ["sqlite:///{file}/sessions.db", "redis://{host}/0", "postgresql+asyncpg://u:pass-word@{host}/db"]
+)
+async def test_a_store_that_cannot_be_reached_is_named_and_its_address_is_not(
+    kind: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "no-folder"
+    file.touch()
+    sessions = opened(kind.format(file=file, host=f"127.0.0.1:{free_port()}"))
+    for asked in (sessions.turns(NEVER_GIVEN), sessions.delete(NEVER_GIVEN), sessions.check()):
+        with pytest.raises(SessionsUnavailable, match=kind.partition(":")[0].partition("+")[0]) as raised:
+            await asked
+        assert "127.0.0.1" not in str(raised.value)
+        assert str(tmp_path) not in str(raised.value)
+    with pytest.raises(SessionsUnavailable):
+        async with sessions.open(NEVER_GIVEN):
+            pass
+    async with sessions.open(None) as turns:
+        with pytest.raises(SessionsUnavailable):
+            await turns.add("question", "answer")
+    assert sessions.lost == 1
+    assert sessions.failing
+    await sessions.close()
+
+
+@pytest.mark.parametrize("kind", ["redis://{host}/0", "postgresql+asyncpg://u@{host}/db"])
+async def test_a_store_that_never_answers_is_waited_for_as_long_as_the_answer_may_take(
+    kind: str, demo_settings: Settings
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        session = SessionSettings.model_validate(
+            {"url": kind.format(host=f"127.0.0.1:{deaf.getsockname()[1]}")}
+        )
+        tutor = demo_settings.tutor.model_copy(update={"deadline": 0.5})
+        settings = demo_settings.model_copy(update={"session": session, "tutor": tutor})
+        async with open_preceptor(settings) as preceptor:
+            began = time.monotonic()
+            with pytest.raises(SessionsUnavailable, match="no answer in time"):
+                await preceptor.ask(Question(text="Why?", session_id=NEVER_GIVEN))
+            assert time.monotonic() - began < 2
+            deaf.close()
+
+
+async def test_an_answer_that_cannot_be_kept_reaches_its_reader(
+    demo_settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_preceptor(demo_settings) as preceptor:
+        first = await preceptor.ask(Question(text="What is a node?"))
+        with closing(sqlite3.connect(tmp_path / "sessions.db")) as file, file:
+            file.execute("DROP TABLE agent_messages")
+        answer = await preceptor.ask(Question(text="What is a topic?"))
+        assert answer.text
+        assert [line for line in caplog.messages if "not kept" in line and answer.trace_id in line]
+        assert preceptor.sessions.lost == 1
+        with pytest.raises(SessionsUnavailable):
+            await preceptor.ask(Question(text="Why?", session_id=first.session_id))
+
+
+async def test_a_file_that_another_process_writes_holds_up_neither_the_reader_nor_the_loop(
+    demo_settings: Settings, tmp_path: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+    beats = [loop.time()]
+
+    def beat() -> None:
+        beats.append(loop.time())
+        loop.call_later(0.05, beat)
+
+    beat()
+    async with open_preceptor(demo_settings) as preceptor:
+        beats = [loop.time()]
+        with written_by_another(tmp_path / "sessions.db"):
+            answer = await preceptor.ask(Question(text="What is a node?"))
+            assert answer.text
+        assert max(later - before for before, later in pairwise(beats)) < 1
+        # What was begun to be written is written when that is possible, and a follow-up waits for it.
+        async with preceptor.sessions.open(answer.session_id) as turns:
+            assert len(turns.history) == 2
+        assert preceptor.sessions.lost == 0
+
+
+async def test_old_sessions_that_cannot_be_removed_are_no_readers_concern(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path}/sessions.db"
+    sessions = opened(url)
+    async with sessions.open(None) as turns:
+        await turns.add("question", "answer")
+    await sessions.close()
+    with closing(sqlite3.connect(tmp_path / "sessions.db")) as file, file:
+        file.execute("ALTER TABLE agent_sessions RENAME COLUMN updated_at TO used_at")
+    sessions = opened(url)
+    async with sessions.open(turns.session_id) as again:
+        assert len(again.history) == 2
+    await sessions.close()
+    assert [line for line in caplog.messages if "not removed: OperationalError" in line]
+
+
+async def test_the_tables_in_postgres_are_looked_at_once(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sqlalchemy.engine")
+    sessions = opened(postgres_url)
+    async with sessions.open(None) as turns:
+        await turns.add("question", "answer")
+    assert [line for line in caplog.messages if "pg_catalog.pg_class" in line]
+    caplog.clear()
+    for _ in range(3):
+        async with sessions.open(turns.session_id) as again:
+            await again.add("question", "answer")
+    assert [line for line in caplog.messages if "INSERT INTO agent_messages" in line]
+    assert not [line for line in caplog.messages if "pg_catalog.pg_class" in line]
+    await sessions.close()
 
 
 def _no_package(name: str) -> None:

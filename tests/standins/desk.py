@@ -12,10 +12,10 @@ from agents.result import RunResultBase
 from agents.stream_events import RawResponsesStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
-from preceptor.agents.answer import FailureNote
-from preceptor.agents.failover import noted_failures
+from preceptor.agents.line import provider_of
+from preceptor.agents.losses import Losses, losses
 from preceptor.agents.provider_models import ProviderModels, open_models
-from preceptor.agents.tutors import build_tutors, provider_of
+from preceptor.agents.tutors import build_tutors
 from preceptor.settings import Settings
 
 
@@ -64,16 +64,19 @@ class Outcome:
     requests: int
 
     @classmethod
-    def of(cls, result: RunResultBase, failures: Sequence[FailureNote], shown: list[str]) -> "Outcome":
+    def of(cls, result: RunResultBase, lost: Losses, shown: list[str]) -> "Outcome":
         usage = result.context_wrapper.usage
         return cls(
             answer=result.final_output,
             tutor=provider_of(result.last_agent.name),
             shown=shown,
-            failures=[(note.tutor, note.reason) for note in failures],
+            failures=[(note.tutor, note.reason) for note in lost.failures],
             items=result.to_input_list(),
-            tokens=(usage.input_tokens, usage.output_tokens),
-            requests=usage.requests,
+            tokens=(
+                usage.input_tokens + lost.spent.input_tokens,
+                usage.output_tokens + lost.spent.output_tokens,
+            ),
+            requests=usage.requests + lost.spent.requests,
         )
 
 
@@ -90,10 +93,10 @@ class Desk:
     async def ask(self, question: str, history: Sequence[TResponseInputItem] = ()) -> Outcome:
         """Answer a question as the server does: streamed."""
         shown = [""]
-        failures: list[FailureNote] = []
+        lost = Losses()
         asked: list[TResponseInputItem] = [*history, {"role": "user", "content": question}]
         context = copy_context()
-        context.run(noted_failures.set, failures)
+        context.run(losses.set, lost)
         result = context.run(lambda: Runner.run_streamed(self.triage, asked))
         try:
             async for event in result.stream_events():
@@ -104,14 +107,14 @@ class Desk:
         except BaseException:
             result.cancel()
             raise
-        return Outcome.of(result, failures, [text for text in shown if text])
+        return Outcome.of(result, lost, [text for text in shown if text])
 
     async def ask_whole(self, question: str) -> Outcome:
         """Answer a question without streaming."""
-        failures: list[FailureNote] = []
-        noted_failures.set(failures)
+        lost = Losses()
+        losses.set(lost)
         result = await Runner.run(self.triage, question)
-        return Outcome.of(result, failures, [result.final_output])
+        return Outcome.of(result, lost, [result.final_output])
 
 
 @asynccontextmanager

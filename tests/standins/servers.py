@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from glob import glob
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
@@ -24,7 +26,7 @@ def redis_server(folder: Path) -> Generator[str]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs redis-server (Debian's package `redis-server`)")
-    port = _free_port()
+    port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -36,8 +38,8 @@ def redis_server(folder: Path) -> Generator[str]:
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Generator[str]:
-    """A running PostgreSQL in `folder`; gives the URL of its database for asyncpg."""
+def postgres_server() -> Generator[str]:
+    """A running PostgreSQL; gives the URL of its database for asyncpg."""
     found = [
         *sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True),
         os.path.dirname(shutil.which("initdb") or ""),
@@ -45,14 +47,9 @@ def postgres_server(folder: Path) -> Generator[str]:
     programs = next((Path(place) for place in found if place and (Path(place) / "initdb").exists()), None)
     if programs is None:
         pytest.skip("needs PostgreSQL (Debian's package `postgresql`)")
-    port = _free_port()
-    data = folder / "data"
-    # The server refuses to run as root.
+    port = free_port()
+    # The server refuses to run as root, and pytest's own folders are open to nobody else.
     user = "nobody" if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-        for parent in folder.parents[:2]:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(*command: str) -> None:
         done = subprocess.run(
@@ -61,10 +58,14 @@ def postgres_server(folder: Path) -> Generator[str]:
         if done.returncode != 0:
             pytest.skip(f"PostgreSQL does not start here: {done.stderr.strip()[-200:]}")
 
-    run("initdb", "-D", str(data), "-U", "preceptor", "--auth=trust", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
-    run("pg_ctl", "-D", str(data), "-l", str(folder / "log"), "-w", "-o", options, "start")
-    try:
-        yield f"postgresql+asyncpg://preceptor@127.0.0.1:{port}/postgres"
-    finally:
-        run("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        if user:
+            shutil.chown(folder, user)
+        data = f"{folder}/data"
+        run("initdb", "-D", data, "-U", "preceptor", "--auth=trust", "--no-sync")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off"
+        run("pg_ctl", "-D", data, "-l", f"{folder}/log", "-w", "-o", options, "start")
+        try:
+            yield f"postgresql+asyncpg://preceptor@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")

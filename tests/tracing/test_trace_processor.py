@@ -165,6 +165,23 @@ async def test_a_hand_over_shows_both_tutors_the_reason_and_what_was_said(traces
     assert "tools" not in str(answered.data["output"])
 
 
+async def test_why_a_tutor_was_left_is_kept_even_without_any_text(traces: Install) -> None:
+    store = traces(include_text=False)
+    with Provider() as gemini, Provider() as openai:
+        gemini.will(fails(429, {"error": QUESTION}))
+        openai.will(says(ANSWER))
+        async with open_desk(two_providers(gemini.base_url, openai.base_url, attempts=1)) as desk:
+            await desk.ask(QUESTION)
+    store.flush()
+
+    (run,) = store.runs()
+    spans = list(all_spans(store.run(run.trace_id).spans))
+    (failover,) = [span.data["data"] for span in spans if span.name == "failover"]
+    assert (failover["reason"], failover["breaker"]) == ("rate_limited", "closed")
+    assert QUESTION not in str(spans)
+    assert ANSWER not in str(spans)
+
+
 async def test_an_answered_run_is_not_in_trouble_for_an_error_it_got_over(traces: Install) -> None:
     store = traces()
     with trace("Agent workflow", trace_id=TRACE), custom_span("step") as span:

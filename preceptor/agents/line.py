@@ -1,0 +1,47 @@
+"""The line of tutors: who stands in it, in which order, and why one of them is passed over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from preceptor.agents.answer import FailureNote
+from preceptor.agents.breaker import Breaker
+
+NAMES: Mapping[str, str] = {"gemini": "Gemini tutor", "openai": "OpenAI tutor", "offline": "Offline tutor"}
+"""Names of the tutors' agents by provider."""
+
+
+def provider_of(agent: str) -> str:
+    """The provider behind the agent with this name; `triage` for the triage agent."""
+    return next((provider for provider, name in NAMES.items() if name == agent), "triage")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The providers of `tutor.providers` in their order, each with its breaker; None: it has no key.
+
+    The offline tutor stands behind all of them.
+    """
+
+    breakers: Mapping[str, Breaker | None]
+
+    def passed_over(self, *, behind: str | None, for_: str | None) -> list[FailureNote]:
+        """The tutors that were not asked, each with the reason.
+
+        Args:
+            behind: The provider that was asked last; None: nobody was asked yet.
+            for_: The agent that is asked now; None: there is none.
+        """
+        line = list(self.breakers)
+        first = line.index(behind) + 1 if behind in line else 0
+        chosen = provider_of(for_) if for_ else None
+        last = line.index(chosen) if chosen in line else len(line)
+        return [
+            FailureNote(name, "not_configured" if self.breakers[name] is None else "breaker_open")
+            for name in line[first:last]
+        ]
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until the first of the open breakers lets a question through; None: none is open."""
+        waits = [breaker.retry_after for breaker in self.breakers.values() if breaker is not None]
+        return min((wait for wait in waits if wait), default=None)
