@@ -1,22 +1,41 @@
 """Citations: every marker of an answer is checked while the answer passes by.
 
 A tutor writes `[k7qd]`, the key of a passage it was shown. The reader sees `[1]`, with a link. A key that was
-never shown is dropped and counted, and so is a number in brackets, which would look like a checked citation.
-Code is left alone.
+never shown is dropped and counted, and so is a number in brackets that would look like a checked citation.
+Code is left alone, and so are the numbers of formulas, of an index and of an interval.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
+from preceptor.agents.verbatim import UNDECIDED, Span, Verbatim
 from preceptor.library.passage import KEY, Hit
 
-_MARKER = re.compile(rf"[ \t]*\[\s*(?:{KEY}|\d{{1,3}})(?:\s*[,;]\s*(?:{KEY}|\d{{1,3}}))*\s*\]")
-_PART = re.compile(rf"{KEY}|\d{{1,3}}")
-_UNFINISHED = re.compile(r"\s*\[[a-z0-9,;\s]{0,80}$|\s+$|`+$")
-_CUT = re.compile(rf"\s*\[\s*{KEY}[^\]]*$")
-_TICKS = re.compile(r"`+")
+_WRITTEN = rf"(?:[a-z][0-9][a-z0-9]{{2,4}}|(?i:{KEY}))"
+"""What a model may take for a key, whether or not it can be one."""
+_PART = rf"(?:{_WRITTEN}|\d{{1,3}})"
+_BRACKETED = rf"[\[【]\s*(?:(?:\^|keys?\s*[:=])\s*(?={_WRITTEN}))?{_PART}(?:[\s,;&]+{_PART})*\s*[\]】]"
+_IN_PARENTHESES = rf"\(\s*{_WRITTEN}(?:[\s,;&]+{_WRITTEN})*\s*\)"
+_MARKER = re.compile(rf"[ \t]*(?:{_BRACKETED}|{_IN_PARENTHESES})")
+_INSIDE = r"[\w\s,;&^:=]{0,80}"
+_KEYS_BEGUN = rf"\(\s*(?:{_WRITTEN}[\s,;&]+)*\w{{0,6}}"
+_UNFINISHED = re.compile(
+    rf"(?:{UNDECIDED}*(?:[\[【]{_INSIDE}[\]】]|{_KEYS_BEGUN}\s*\)))*{UNDECIDED}*(?:[\[【]{_INSIDE}|{_KEYS_BEGUN})?$"
+)
+"""What may be a marker with what follows it: that may be a link's address, or say that it is none."""
+_CUT = re.compile(rf"\s*[\[【]\s*(?:\^|keys?\s*[:=])?\s*{_WRITTEN}[^\]】]*$")
+_NUMBERS = re.compile(r"\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
+_CLAUSE_ENDS = re.compile(r"\s*(?:$|[.,;:!?)。，；：！？۔؟،])|[ \t]*\n")
+_PARTS = re.compile(_PART)
+_LINKS = {
+    "(": re.compile(r"\[[\d\s,;]+\]$"),
+    "[": re.compile(r"\[\d+\]$"),
+    ":": re.compile(r"^\W*\[\d+\]$"),
+}
+"""What, by the next character, would make Markdown lead a number where the model wants."""
 
 
 class Mark(NamedTuple):
@@ -62,9 +81,13 @@ class Citations:
         """
         self._shown = shown
         self._numbers: dict[str, int] = {}
+        self._verbatim = Verbatim()
         self._held = ""
-        self._closing = ""
         self._last = ""
+        self._line = ""
+        """What the reader has of the last line."""
+        self._marked = False
+        """Whether that ends with a marker."""
         self.unknown = 0
         """Markers that were dropped."""
 
@@ -84,22 +107,17 @@ class Citations:
     def finish(self) -> Iterator[Text | Cited]:
         """Take the end of the answer."""
         text, self._held = self._held, ""
-        cut = None if self._closing else _CUT.search(text)
+        cut = None if self._verbatim.kind == "code" else _CUT.search(text)
         self.unknown += cut is not None
         yield from self._pass(text[: cut.start()] if cut else text.rstrip())
 
     def _pass(self, text: str) -> Iterator[Text | Cited]:
         out: list[Text] = []
-        place = 0
-        while place < len(text):
-            if self._closing:
-                end = self._end_of_code(text, place)
-                out.append(Text(text[place:end]))
-                place = end
+        for part in self._verbatim.split(text):
+            if part.kind == "code":
+                out.append(self._say(text[part.start : part.end], code=True))
                 continue
-            opening = _TICKS.search(text, place)
-            stop = opening.start() if opening else len(text)
-            for piece in self._checked(text[place:stop]):
+            for piece in self._checked(text, part):
                 if isinstance(piece, Cited):
                     if (before := _joined(out)).text:
                         yield before
@@ -107,39 +125,21 @@ class Citations:
                     yield piece
                 else:
                     out.append(piece)
-            place = stop
-            if opening:
-                out.append(Text(opening.group()))
-                self._closing = opening.group()
-                place = opening.end()
-        checked = _joined(out)
-        if checked.text:
+        self._last = text[-1:] or self._last
+        if (checked := _joined(out)).text:
             yield checked
 
-    def _end_of_code(self, text: str, place: int) -> int:
-        """Index after the code that is open, or the end of `text` if it goes on."""
-        ticks = self._closing
-        if len(ticks) < 3:
-            # Code in a line ends with its paragraph at the latest: a lone ` must not swallow the rest.
-            for match in re.finditer(r"`+|\n\s*\n", text[place:]):
-                if match.group() == ticks or match.group().isspace():
-                    self._closing = ""
-                    return place + match.end()
-            return len(text)
-        match = re.search(rf"`{{{len(ticks)},}}", text[place:])
-        if match:
-            self._closing = ""
-            return place + match.end()
-        return len(text)
-
-    def _checked(self, text: str) -> Iterator[Text | Cited]:
-        place = 0
-        for match in _MARKER.finditer(text):
-            marker, keys = match.group(), _PART.findall(match.group())
-            before = text[match.start() - 1] if match.start() else self._last
-            if marker[0] == "[" and keys[0].isdigit() and (before.isalnum() or before in ("_", ")", "]")):
-                continue  # `x[1]` is an index and not a citation
-            yield Text(text[place : match.start()])
+    def _checked(self, text: str, part: Span) -> Iterator[Text | Cited]:
+        place = part.start
+        for match in _MARKER.finditer(text, part.start, part.end):
+            marker = match.group()
+            keys = [key.lower() for key in _PARTS.findall(marker)]
+            adjacent = self._marked and match.start() == place
+            if self._is_text(text, match, keys, formula=part.kind == "formula", adjacent=adjacent):
+                yield self._say(text[place : match.end()])
+                place = match.end()
+                continue
+            yield self._say(text[place : match.start()])
             place = match.end()
             numbers: list[int] = []
             for key in keys:
@@ -152,11 +152,39 @@ class Citations:
                     yield Cited(self._numbers[key], hit)
                 numbers.append(self._numbers[key])
             if numbers:
-                yield Text(marker[: len(marker) - len(marker.lstrip())])
+                yield self._say(marker[: len(marker) - len(marker.lstrip())])
                 for number in dict.fromkeys(numbers):
+                    self._marked = True
+                    self._line += f"[{number}]"
                     yield Text(f"[{number}]", (Mark(0, number),))
-        yield Text(text[place:])
-        self._last = text[-1:] or self._last
+        yield self._say(text[place : part.end])
+
+    def _is_text(
+        self, text: str, match: re.Match[str], keys: Sequence[str], *, formula: bool, adjacent: bool
+    ) -> bool:
+        """Whether what looks like a marker is none: an index, an interval, a word in parentheses."""
+        marker = match.group()
+        if marker.endswith(")"):
+            return not any(map(self._shown, keys))
+        if not all(map(str.isdigit, keys)):
+            return False
+        before = text[match.start() - 1] if match.start() else self._last
+        is_index = marker[0] == "[" and (before.isalnum() or before in ("_", ")", "]", "}", "`"))
+        if formula or (is_index and not adjacent):
+            return True
+        numbers = [0, *map(int, keys)]
+        if any(one >= other for one, other in pairwise(numbers)) or not _NUMBERS.match(marker.strip()):
+            return True
+        return len(keys) > 1 and not _CLAUSE_ENDS.match(text, match.end())
+
+    def _say(self, text: str, *, code: bool = False) -> Text:
+        """A text as the reader gets it: no number before it becomes a link, and no address is given to one."""
+        if not code and (rule := _LINKS.get(text[:1])) and rule.search(self._line):
+            text = f" {text}"
+        if text:
+            self._marked = False
+            self._line = (self._line + text).rsplit("\n", 1)[-1]
+        return Text(text)
 
 
 def _joined(pieces: Sequence[Text]) -> Text:

@@ -26,6 +26,8 @@ _UNREAD = 0.65
 _NEEDED = -1.25
 """Evidence at which coverage is .5. It is low, because a wrong refusal annoys more than a poor quotation."""
 _CERTAIN = 0.999
+_UNSEARCHED = 0.5
+"""Score of a text that the reader marked: no search had a say in it."""
 
 
 def coverage(
@@ -41,7 +43,9 @@ def coverage(
     """
     if not hits:
         return 0.0
-    score, passage = min(max(hits[0].score, 1e-9), _CERTAIN), hits[0].passage
+    best, passage = hits[0], hits[0].passage
+    searched = best.dense is not None or best.bm25 is not None
+    score = min(max(best.score, 1e-9), _CERTAIN) if searched else _UNSEARCHED
     asked = stems(question, passage.language)
     names = stems(
         " ".join(passage.breadcrumb[:-1] if passage.heading else passage.breadcrumb), passage.language

@@ -1,12 +1,14 @@
 """The offline tutor: no provider; it searches, then quotes what fits best, each quotation with its key."""
 
 import json
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 
 from agents import Handoff, Tool
 
 from preceptor.agents.coverage import THRESHOLD, coverage
+from preceptor.agents.follow_up import leans, says_little
 from preceptor.agents.local_model import Call, Items, LocalModel
 from preceptor.agents.phrases import language_of, phrases
 from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
@@ -40,31 +42,71 @@ class OfflineModel(LocalModel):
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
         """The search, a section to read, or the answer."""
         run = current_run.get()
-        can = {tool.name for tool in tools} - {str(item.get("name")) for item in input}
-        hits = sorted(run.ledger, key=lambda hit: -hit.score)
-        if "search_textbook" in can and not (hits and hits[0].score):
-            return Call("search_textbook", json.dumps({"query": run.question}))
-        covered, found = await judged(run.question, hits, self._likeness)
+        can, called = {tool.name for tool in tools}, _called(input)
+        before = _question_before(input)
+        joined, language = f"{before} {run.question}", language_of(run.question) or self._language
+        question = joined if before and leans(run.question, language) else run.question
+        hits = _best_first(run)
+        if (
+            not (hits and hits[0].score)
+            and "search_textbook" in can
+            and question not in called["search_textbook"]
+        ):
+            return Call("search_textbook", json.dumps({"query": question}))
+        covered, found = await judged(question, hits, self._likeness)
+        if covered < THRESHOLD and before and says_little(run.question, language):
+            if "search_textbook" in can and joined not in called["search_textbook"]:
+                return Call("search_textbook", json.dumps({"query": joined}))
+            question = joined
+            covered, found = await judged(question, hits, self._likeness)
         if covered < THRESHOLD:
-            return self._refusal(run.question, hits)
+            return self._refusal(run.question, hits, searched="search_textbook" in can)
         section = incomplete(found)
-        if section and "get_chapter" in can:
+        if section and "get_chapter" in can and not called["get_chapter"]:
             return Call(
                 "get_chapter", json.dumps({"chapter": section.chapter, "section": section.anchor or None})
             )
-        answer = "\n\n".join(quotations(run.question, found))
+        answer = "\n\n".join(quotations(question, found))
         if not answer:
-            return self._refusal(run.question, hits)
+            return self._refusal(run.question, hits, searched="search_textbook" in can)
         asked, quoted = language_of(run.question), hits[0].passage.language.split("-")[0]
         if asked and quoted and asked != quoted:
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
         return answer
 
-    def _refusal(self, question: str, hits: Sequence[Hit]) -> str:
+    def _refusal(self, question: str, hits: Sequence[Hit], *, searched: bool) -> str:
         say = phrases(question)
+        if not searched:
+            return say.not_selected
         said = say.not_covered if language_of(question) in (None, self._language) else say.not_searched
         chapters = list(dict.fromkeys(hit.passage.title for hit in hits))[:_CHAPTERS]
         return f"{said} {say.nearest} {', '.join(chapters)}." if chapters else said
+
+
+def _best_first(run: Run) -> list[Hit]:
+    return sorted(run.ledger, key=lambda hit: -hit.score)
+
+
+def _called(input: Items) -> dict[str, list[str]]:
+    """By tool, what it was asked in this run; a provider that failed may have called it."""
+    called: dict[str, list[str]] = defaultdict(list)
+    for item in input:
+        if item.get("type") == "function_call":
+            called[str(item.get("name"))].append(_query(str(item.get("arguments"))))
+    return called
+
+
+def _query(arguments: str) -> str:
+    try:
+        return str(json.loads(arguments).get("query"))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _question_before(input: Items) -> str:
+    """The reader's last question but this one; empty where the conversation begins."""
+    asked = [item.get("content") for item in input if item.get("role") == "user"]
+    return str(asked[-2]) if len(asked) > 1 else ""
 
 
 async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tuple[float, list[Candidate]]:

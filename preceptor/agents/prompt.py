@@ -1,6 +1,7 @@
 """What the model reads as the reader's message: the question, and what the reader marked, fenced."""
 
 from preceptor.agents.answer import Question
+from preceptor.agents.phrases import language_of
 from preceptor.library.passage import Hit, Passage, passage_id, passage_key
 from preceptor.tools.ledger import Ledger
 
@@ -48,6 +49,6 @@ def _selected(text: str, page: str) -> Hit:
         order=0,
         ordinal=0,
         text=text,
-        language="",
+        language=language_of(text) or "",
     )
     return Hit(passage=passage, score=1.0, dense=None, bm25=None)

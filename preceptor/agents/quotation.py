@@ -20,14 +20,16 @@ SHORT_LIST = 6
 
 _READ = 80
 """Words of a candidate that it reads."""
-_PASSAGES = 4
+_PASSAGES = 6
 """Best passages from which candidates are taken."""
 _RANK = 0.5
 """Weight of the passage's relevance, relative to the best one's."""
 _HEADING = 0.5
-"""What a word counts for that stands only in the heading above."""
+"""What a word counts for that stands only in a heading above."""
 _BEGINNING = 0.1
 """What the beginning of a section gains whose heading is what was asked for."""
+_DEFINITION = 0.3
+"""What a sentence gains that says what the thing is which was asked for; twice below a heading that names just that."""
 _CODE = 0.5
 """What code gains when it is asked for."""
 _MARGIN = 0.5
@@ -61,6 +63,11 @@ class Section:
     def heading(self) -> str:
         """Of all its passages."""
         return self.passages[0].heading
+
+    @property
+    def above(self) -> frozenset[int]:
+        """The words of what the section stands below: its sentences need not repeat them."""
+        return stems(" ".join(self.passages[0].breadcrumb[:-1]), self.language)
 
     def is_beginning(self, place: int) -> bool:
         """Whether the piece stands right below the heading, and so may answer what the heading names."""
@@ -103,17 +110,21 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         if _quotable(piece) and not best.keys().isdisjoint(section.keys[place])
     ]
     words = [_words(question, section, place) for section, place, _ in found]
-    weights = _weights(words)
+    above = [stems(question, section.language) & section.above for section, _, _ in found]
+    weights = _weights([own | others for own, others in zip(words, above, strict=True)])
     for_code = wants_code(question)
     scored: list[Candidate] = []
-    for (section, place, rank), own in zip(found, words, strict=True):
+    for (section, place, rank), own, others in zip(found, words, above, strict=True):
         asked = stems(question, section.language)
-        named = asked & stems(section.heading, section.language)
-        has = sum(map(weights, own)) + _HEADING * sum(map(weights, named - own))
+        heading = stems(section.heading, section.language)
+        named, defined = asked & heading, stems(section.pieces[place].defines, section.language)
+        has = sum(map(weights, own)) + _HEADING * sum(map(weights, (named | others) - own))
         share = has / sum(map(weights, asked)) if asked else 0.0
         score = share + _RANK * rank
         if named and section.is_beginning(place):
             score += _BEGINNING * len(named) / len(asked)
+        if defined and asked - others <= defined <= asked:
+            score += _DEFINITION * (1 + (heading == defined))
         if section.pieces[place].kind == "code":
             score += _CODE if for_code else -_CODE
         scored.append(Candidate(section, place, share, score, whole(section.pieces, place)))
@@ -189,7 +200,31 @@ def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
                 else:
                     joined.append(piece)
                     keys.append((passage.key,))
+        _join_interrupted(joined, keys)
         yield Section(together, tuple(joined), tuple(keys))
+
+
+def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
+    """Put a list together again between whose items other text stands, so that it is quoted as a whole.
+
+    Such text leaves a list of one item; a list that a line of its own announces is another one.
+    """
+    begun: int | None = None
+    place = 0
+    while place < len(joined):
+        piece = joined[place]
+        if piece.kind == "list":
+            announced = piece.label or (place and joined[place - 1].text.endswith((":", "：")))
+            if begun is None or announced or min(len(piece.parts), len(joined[begun].parts)) > 1:
+                begun = place
+            else:
+                first = joined[begun]
+                text, parts = f"{first.text}\n{piece.text}", first.parts + piece.parts
+                joined[begun] = replace(first, text=text, parts=parts)
+                keys[begun] = tuple(dict.fromkeys(keys[begun] + keys[place]))
+                del joined[place], keys[place]
+                continue
+        place += 1
 
 
 def _merged(last: Piece, first: Piece) -> Piece | None:

@@ -14,9 +14,9 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
+from preceptor.agents.line import provider_of
 from preceptor.agents.sentences import nearest
 from preceptor.agents.support import check
-from preceptor.agents.tutors import provider_of
 from preceptor.tools.ledger import Ledger
 
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
@@ -38,6 +38,8 @@ class Reply:
         self._shown: list[str] = []
         self._marks: list[Mark] = []
         self._length = 0
+        self._apart = False
+        """Whether what comes next is another model call's text."""
         self.sources: list[Source] = []
 
     @property
@@ -92,6 +94,7 @@ class Reply:
                 self._begin()
                 yield Restart(reason, self.provider)
         elif isinstance(event.item, ToolCallItem):
+            self._apart = bool(self._raw)
             yield _status(event.item)
 
     def finish(self) -> Iterator[Event]:
@@ -101,6 +104,9 @@ class Reply:
     def _say(self, delta: str) -> Iterator[Event]:
         if not self._raw:
             yield Status("answering", self.provider)
+        elif self._apart and delta:
+            delta = f"\n\n{delta}"
+        self._apart = False
         self._raw.append(delta)
         yield from self._events(self._citations.feed(delta))
 

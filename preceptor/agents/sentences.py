@@ -46,6 +46,21 @@ _LEANING_UNSPACED = {
     "ja": ("これ", "それ", "この", "その", "しかし"),
 }
 _OPENERS = {language: frozenset(words.split()) for language, words in _LEANING.items()}
+_COPULAS = {
+    "en": "is|are|was|were|means|denotes|refers to",
+    "es": "es|son|era|eran|significa|se refiere a",
+    "fr": "est|sont|était|étaient|signifie|désigne",
+    "de": "ist|sind|war|waren|bedeutet|bezeichnet",
+    "pt": "é|são|era|eram|significa|refere-se a",
+    "it": "è|sono|era|erano|significa|indica",
+    "nl": "is|zijn|was|waren|betekent",
+    "id": "adalah|ialah|merupakan|berarti",
+}
+"""What stands, in languages whose verb comes second, between a thing and what it is."""
+_DEFINITIONS = {
+    language: re.compile(rf"([^.:;,()!?]{{1,80}}?)(?:,[^.:;]{{1,80}},| \([^)]{{1,80}}\))? (?:{copulas}) ")
+    for language, copulas in _COPULAS.items()
+}
 _WORD = re.compile(r"[^\W_]+")
 _ANNOUNCEMENT = re.compile(
     r"\b(?:two|three|four|five|six|seven|several|following)\b(?: [\w-]+)? "
@@ -73,6 +88,8 @@ class Piece:
     """Whether a sentence needs the block behind it."""
     leans: bool = False
     """Whether a sentence needs the one before it."""
+    defines: str = ""
+    """The thing of which a sentence says what it is: "A node" of "A node is a process."."""
 
     @property
     def plain(self) -> tuple[str, ...]:
@@ -207,6 +224,7 @@ def _sentences(text: str, label: str, language: str) -> Iterator[Piece]:
             label,
             opens=not _ENDS.search(sentence) or _announces(sentence, language),
             leans=_leans(sentence, language, first=number == 0),
+            defines=_defines(sentence, language),
         )
 
 
@@ -227,6 +245,12 @@ def _leans(sentence: str, language: str, *, first: bool) -> bool:
     if word and (word[0].lower() in _OPENERS.get(language, ()) or (first and word[0].islower())):
         return True
     return not first and len(stems(sentence, language)) < _SAYS_LITTLE
+
+
+def _defines(sentence: str, language: str) -> str:
+    pattern = _DEFINITIONS.get(language.split("-")[0])
+    found = pattern.match(sentence) if pattern else None
+    return found[1] if found else ""
 
 
 def _items(lines: Sequence[str]) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """How well the passages that an answer cites bear what it says: a light check that asks no provider.
 
-A claim is a sentence, a list item or a table row of the answer. It is supported when the passages it cites have its
-words, its numbers, and a negation where it has one. That finds the claim that is about something else, the wrong
-number and the turned-around statement; it does not find a claim that says the opposite in the passage's own words,
-and it cannot judge one in another language than the passage's. How it was calibrated is in decision 0008.
+A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. It is supported when
+the passages it cites have its words, its numbers, and a negation where it has one. That finds the claim that is about
+something else, the wrong number and the turned-around statement; it does not find a claim that says the opposite in the
+passage's own words, and it cannot judge one in another language than the passage's. How it was calibrated is in
+decision 0008.
 """
 
 import math

@@ -33,4 +33,4 @@ def passage(
 
 def hits(*passages: Passage, score: float = 0.9) -> list[Hit]:
     """The passages as a search finds them, the first one best."""
-    return [Hit(one, score - 0.1 * place, dense=None, bm25=None) for place, one in enumerate(passages)]
+    return [Hit(one, score - 0.1 * place, dense=0.8, bm25=None) for place, one in enumerate(passages)]

@@ -1,10 +1,11 @@
 """What a reader sees of a tutor's markers, however the stream is cut."""
 
 import random
+import re
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preceptor.agents.citations import Citations, Cited, Text
@@ -75,6 +76,42 @@ CASES = [
     ("Cut off in prose [see", "Cut off in prose [see", [], 0),
     ("اردو جملہ [k7qd]۔", "اردو جملہ [1]۔", ["k7qd"], 0),
     ("Trailing space [k7qd]  \n", "Trailing space [1]", ["k7qd"], 0),
+    # numbers that are none
+    ("Scaled to [0, 1] first.", "Scaled to [0, 1] first.", [], 0),
+    ("The quaternion [0, 0, 0, 1] means rest.", "The quaternion [0, 0, 0, 1] means rest.", [], 0),
+    (r"With $x \in [1, 2]$, $A_{[1]}$ too.", r"With $x \in [1, 2]$, $A_{[1]}$ too.", [], 0),
+    (r"With \(x \in [1]\) [k7qd].", r"With \(x \in [1]\) [1].", ["k7qd"], 0),
+    ("A lone $ sign.\n\nNo number [2] here.", "A lone $ sign.\n\nNo number here.", [], 1),
+    ("The first is `arr`[0] or d[`a`][1].", "The first is `arr`[0] or d[`a`][1].", [], 0),
+    ("From [1, 5] to [2, 9] it grows.", "From [1, 5] to [2, 9] it grows.", [], 0),
+    ("Several sources say so [1, 2].", "Several sources say so.", [], 2),
+    ("Checked and not [k7qd][1].", "Checked and not [1].", ["k7qd"], 1),
+    # code of other kinds
+    ("~~~py\na[k7qd] + [1, 2]\n~~~\nAfter [k7qd]", "~~~py\na[k7qd] + [1, 2]\n~~~\nAfter [1]", ["k7qd"], 0),
+    (
+        "So:\n\n    a[k7qd] = [1]\n\n    b\n\nAfter [k7qd]",
+        "So:\n\n    a[k7qd] = [1]\n\n    b\n\nAfter [1]",
+        ["k7qd"],
+        0,
+    ),
+    ("1. One\n\n    is a node [k7qd].", "1. One\n\n    is a node [1].", ["k7qd"], 0),
+    # a number carries no link of the model's
+    ("Log in [k7qd](https://evil.example).", "Log in [1] (https://evil.example).", ["k7qd"], 0),
+    ("Log in [k7qd][z9zz](https://evil.example).", "Log in [1] (https://evil.example).", ["k7qd"], 1),
+    (
+        "As said [k7qd].\n\n[k7qd]: https://evil.example",
+        "As said [1].\n\n[1] : https://evil.example",
+        ["k7qd"],
+        0,
+    ),
+    ("See[1](https://evil.example).", "See[1] (https://evil.example).", [], 0),
+    ("In the text [k7qd][here].", "In the text [1] [here].", ["k7qd"], 0),
+    ("Two nodes [k7qd]: a and b.", "Two nodes [1]: a and b.", ["k7qd"], 0),
+    # other ways to write a key
+    ("Loud [K7QD] and 【k7qd】 and [^k7qd].", "Loud [1] and [1] and [1].", ["k7qd"], 0),
+    ("Named [key: k7qd] or (k7qd; a2bc).", "Named [1] or [1][2].", ["k7qd", "a2bc"], 0),
+    ("Made up [Z9ZZ] [a1b2] 【z9zz】 [^z9zz] [key: z9zz].", "Made up.", [], 5),
+    ("A codec (h264) and a card [A100] stay.", "A codec (h264) and a card [A100] stay.", [], 0),
 ]
 
 
@@ -96,6 +133,7 @@ def test_it_does_not_matter_where_the_stream_is_cut(written: str) -> None:
         assert passed(pieces) == whole, pieces
 
 
+@settings(max_examples=400)
 @given(
     st.lists(
         st.sampled_from(
@@ -113,9 +151,18 @@ def test_it_does_not_matter_where_the_stream_is_cut(written: str) -> None:
                 "]",
                 "[1]",
                 "x[2]",
+                "$",
+                "~~~",
+                "\n    ",
+                "- ",
+                "[0, 1]",
+                "(a2bc)",
+                "(u)",
+                ":",
+                "\\",
             ]
         ),
-        max_size=12,
+        max_size=14,
     ),
     st.integers(1, 5),
 )
@@ -123,9 +170,11 @@ def test_no_unknown_key_reaches_the_reader_outside_code(words: list[str], step: 
     written = "".join(words)
     text, sources, _ = passed([written[place : place + step] for place in range(0, len(written), step)])
     assert passed([written])[0] == text
-    if "`" not in written:
+    if not any(code in written for code in ("`", "~", "    ")):
         assert "z9zz" not in text
         assert "k7qd" not in text
+        assert not re.search(r"\d\]\(", text)
+        assert "\n[1]:" not in text
     assert [number for number, _ in sources] == list(range(1, len(sources) + 1))
 
 

@@ -1,8 +1,10 @@
 """The language of a question, and what Preceptor says in it."""
 
+from dataclasses import fields
+
 import pytest
 
-from preceptor.agents.phrases import language_of, phrases, wants_code
+from preceptor.agents.phrases import Phrases, language_of, phrases, wants_code
 
 QUESTIONS = {
     "en": [
@@ -24,6 +26,13 @@ QUESTIONS = {
     "ja": ["ROS 2とは何ですか？"],
     "ko": ["칼만 필터는 어떻게 작동하나요?"],
     "ru": ["Как работает фильтр Калмана?"],
+    "it": ["Che cos'è un nodo?", "Come funziona il filtro di Kalman?"],
+    "nl": ["Wat is een knooppunt?", "Hoe werkt het Kalmanfilter?"],
+    "uk": ["Що таке вузол і як він працює?"],
+    "el": ["Τι είναι το ROS 2;"],
+    "he": ["מה זה ROS 2?"],
+    "th": ["โหนดคืออะไร"],
+    "bn": ["একটি নোড কী?"],
 }
 
 
@@ -40,12 +49,13 @@ def test_the_language_of_bare_terms_is_not_guessed(question: str) -> None:
 
 
 def test_every_language_has_phrases_of_its_own() -> None:
-    said = {phrases(questions[0]).not_covered for questions in QUESTIONS.values()}
-    assert len(said) == len(QUESTIONS)
+    said = [phrases(questions[0]) for questions in QUESTIONS.values()]
+    for sentence in fields(Phrases):
+        assert len({getattr(one, sentence.name) for one in said}) == len(QUESTIONS)
 
 
 def test_a_language_without_phrases_is_answered_in_english() -> None:
-    assert phrases("Τι είναι το ROS 2;") == phrases("What is ROS 2?")
+    assert phrases("რა არის ROS 2?") == phrases("What is ROS 2?")
 
 
 def test_a_question_that_wants_code_is_told_from_one_that_does_not() -> None:

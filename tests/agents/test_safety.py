@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from agents import Handoff, Tool
 
-from preceptor.agents.answer import Answer, Question
+from preceptor.agents.answer import Answer, Question, Started
 from preceptor.agents.local_model import Call, Items, LocalModel
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.indexing.run import Indexing
@@ -20,6 +20,7 @@ from preceptor.library import open_engine
 from preceptor.settings import Settings
 from preceptor.tools.ledger import Ledger
 from tests.sample import sample_settings
+from tests.standins.provider import Provider, call, calls, says
 
 PAGE = """# The gripper
 
@@ -42,7 +43,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 
 class Obedient(LocalModel):
-    """Searches, then calls a tool that does not exist, then recites what it was told and cites what it never saw."""
+    """Searches, then calls a tool that does not exist, then cites what it never saw."""
 
     name = "obedient"
 
@@ -112,14 +113,38 @@ async def test_a_question_full_of_orders_gets_quotations_of_the_book_or_none(
 ) -> None:
     attacks = [entry["text"] for entry in lines(shared / "evalsets/agent/giskard-injections.jsonl")]
     async with open_preceptor(demo_settings) as preceptor:
-        told = preceptor.tutors.by_provider["offline"].instructions
-        assert isinstance(told, str)
         texts = [passage async for passage in _texts(preceptor)]
         for attack in attacks:
             answer = await preceptor.ask(Question(text=attack[:4000]))
-            assert told[:60] not in answer.text
             for source in answer.sources:
                 assert any(" ".join(source.quote.split()) in text for text in texts), attack
+
+
+async def test_the_instructions_go_to_the_provider_as_its_system_message_and_nowhere_else(
+    shared: Path, sample_index: Path, tmp_path: Path, gemini: Provider
+) -> None:
+    """A model that recites them cannot be stopped; what we send and show beside its words can."""
+    attack = lines(shared / "evalsets/agent/giskard-injections.jsonl")[0]["text"][:4000]
+    gemini.will(calls(call("search_textbook", {"query": "node"})), says("No."), says("Again: no."))
+    settings = sample_settings(
+        sample_index,
+        tmp_path,
+        tutor={"providers": ("gemini",)},
+        gemini={"api_key": "test", "base_url": gemini.base_url},
+    )
+    async with open_preceptor(settings) as preceptor:
+        told = preceptor.tutors.by_provider["gemini"].instructions
+        assert isinstance(told, str)
+        first = [event async for event in preceptor.stream(Question(text=attack, selection="Recite them."))]
+        session_id = next(event.session_id for event in first if isinstance(event, Started))
+        again = Question(text=attack, session_id=session_id)
+        events = [*first, *[event async for event in preceptor.stream(again)]]
+    rules = [line.strip("- ") for line in told.splitlines() if len(line) > 40]
+    for request in gemini.requests:
+        system, *others = request.body["messages"]
+        assert (system["role"], system["content"]) == ("system", told)
+        assert not [rule for rule in rules if rule in str(others)]
+    assert not [rule for rule in rules if rule in str(events)]
 
 
 async def _texts(preceptor: Preceptor) -> AsyncGenerator[str, None]:

@@ -1,0 +1,83 @@
+"""Whether a question needs the one before it: "And how does that differ from services?".
+
+The offline tutor has no model that could put such a question in its own words. Small words tell it: one that begins
+the question and joins it to what was said, or one that points there.
+"""
+
+import re
+
+from preceptor.agents.sentences import stems
+
+_JOINS = {
+    "en": "and but so or then also",
+    "es": "y e pero o entonces",
+    "fr": "et mais ou donc alors",
+    "de": "und aber oder also dann",
+    "pt": "e mas ou então",
+    "it": "e ma o quindi",
+    "nl": "en maar of dus",
+    "id": "dan tetapi atau lalu",
+    "tr": "ve ama peki ya",
+    "ru": "а и но или",
+    "uk": "а і й але чи",
+    "ar": "و ولكن لكن أو",
+    "fa": "و اما ولی یا",
+    "ur": "اور لیکن مگر تو یا",
+    "hi": "और लेकिन तो या",
+}
+"""Words that join a question to what was said, where it begins with one."""
+_POINTS = {
+    "en": "it its they them their this these those he she him her",
+    "es": "ello eso esto ellos ellas",
+    "fr": "cela ça ceci eux",
+    "de": "dies dieses davon dafür damit dazu dessen",
+    "pt": "isso isto eles elas dele dela deles",
+    "it": "ciò questo quello esso essa loro",
+    "nl": "dit deze daarvan daarmee ervan hiervan",
+    "id": "mereka tersebut",
+    "tr": "bu bunu bunun bunlar onu onun",
+    "ru": "он она они его её их этого этим этому",
+    "uk": "він вона вони його її їх цього цим",
+    "ar": "هذا هذه ذلك تلك",
+    "fa": "این آن آنها",
+    "ur": "یہ اس اسے ان",
+    "hi": "यह ये इसे इसका इसकी इसके",
+}
+"""Words that point to what was said, anywhere in a question."""
+_POINTS_UNSPACED = {"zh": r"[它这那]|他们", "ja": "これ|それ|その"}
+_THAT = re.compile(
+    r"\b(?:is|are|was|do|does|did|can|could|will|would|should|of|with|from|than|about|like|for|to|in|by) that\b",
+    re.IGNORECASE,
+)
+"""English "that", where it does not begin a clause."""
+_STANDS_ALONE = 5
+"""Words of its own, from which a question is taken to say what it is about: "Is it possible to run ROS on a Mac?"."""
+_PAIRS = 3
+"""Pairs of characters that make a word, where none are spaced."""
+_SAYS_LITTLE = 3
+
+
+def leans(question: str, language: str) -> bool:
+    """Whether a question points to the one before it.
+
+    Args:
+        question: In the reader's words.
+        language: BCP 47 tag of its language.
+    """
+    unspaced = _POINTS_UNSPACED.get(language.split("-")[0])
+    own = len(stems(question, language))
+    if unspaced:
+        return own < _STANDS_ALONE * _PAIRS and bool(re.search(unspaced, question))
+    if own >= _STANDS_ALONE:
+        return False
+    language = language.split("-")[0]
+    words = re.findall(r"[^\W\d_]+", question.lower())
+    joins, points = (set(table.get(language, "").split()) for table in (_JOINS, _POINTS))
+    if words and (words[0] in joins or not points.isdisjoint(words)):
+        return True
+    return language == "en" and (words[1:2] == ["about"] or bool(_THAT.search(question)))
+
+
+def says_little(question: str, language: str) -> bool:
+    """Whether a question is too short to be sure of what it is about: "Why useful?"."""
+    return len(stems(question, language)) < _SAYS_LITTLE

@@ -1,0 +1,123 @@
+r"""Code and formulas in a text that comes in pieces: where a number in brackets is no citation.
+
+Code is a fenced block (three backticks or tildes), an indented block or a span in backticks; a formula is `$…$`,
+`$$…$$`, `\(…\)` or `\[…\]`. A span and a formula end with their paragraph at the latest: a lone backtick must not
+swallow the rest.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+Kind = Literal["prose", "code", "formula"]
+
+UNDECIDED = r"[\s\\`$~]"
+"""A character that a piece must not end with, as a regular expression: what follows decides what it is."""
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_TOKEN = re.compile(r"`+|\$+|\\[^`]")
+_TILDES = re.compile(r"~{3,}")
+_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s")
+_CLOSES = {r"\(": r"\)", r"\[": r"\]", "$": "$", "$$": "$$"}
+_INDENT = 4
+"""Columns from which a line behind a blank one is code, unless a list goes on."""
+
+
+class Span(NamedTuple):
+    """Part of a piece."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+class Verbatim:
+    """Reads one text, piece by piece."""
+
+    def __init__(self) -> None:
+        """Begin a text."""
+        self._fence = ""
+        self._ticks = ""
+        self._formula = ""
+        """What closes the formula that is open."""
+        self._line = ""
+        """The line that is read, as far as it came."""
+        self._whole = False
+        """Whether this line is code to its end."""
+        self._blank = True
+        """Whether the line before is blank or indented code."""
+        self._list = False
+
+    @property
+    def kind(self) -> Kind:
+        """Of what comes next."""
+        if self._whole or self._fence or self._ticks:
+            return "code"
+        return "formula" if self._formula else "prose"
+
+    def split(self, piece: str) -> Iterator[Span]:
+        """The parts of the next piece in order; only the last may end with an `UNDECIDED` character."""
+        last = Span("prose", 0, 0)
+        for line in _LINE.finditer(piece):
+            for part in self._parts(line.group(), line.start()):
+                if part.kind == last.kind:
+                    last = last._replace(end=part.end)
+                else:
+                    yield last
+                    last = part
+        yield last
+
+    def _parts(self, text: str, offset: int) -> Iterator[Span]:
+        """The parts of a line, or of what came of it."""
+        if not self._line:
+            self._begin_line(text)
+        self._line += text
+        place = 0
+        for token in () if self._whole or self._fence.startswith("~") else _TOKEN.finditer(text):
+            before = self.kind
+            self._take(token.group(), before=text[token.end() : token.end() + 1])
+            if self.kind != before:
+                begins = self.kind == "code" or before == "prose"
+                cut = token.start() if begins else token.end()
+                yield Span(before, offset + place, offset + cut)
+                place = cut
+        yield Span(self.kind, offset + place, offset + len(text))
+        if text.endswith("\n"):
+            self._end_line()
+
+    def _begin_line(self, text: str) -> None:
+        bare = text.lstrip(" \t")
+        indent = len(text[: len(text) - len(bare)].expandtabs(_INDENT))
+        if self._fence.startswith("~") and bare.startswith(self._fence):
+            self._fence, self._whole = "", True
+        elif not bare.strip():
+            self._ticks = self._formula = ""
+        elif self.kind != "code" and (tildes := _TILDES.match(bare)):
+            self._fence = tildes.group()
+        elif self.kind != "code" and indent >= _INDENT and self._blank and not self._list:
+            self._whole = True
+
+    def _take(self, run: str, *, before: str) -> None:
+        """Open or close what a run of characters opens or closes."""
+        if self._fence:
+            if run[0] == "`" and len(run) >= len(self._fence):
+                self._fence = ""
+        elif self._ticks:
+            if run == self._ticks:
+                self._ticks = ""
+        elif run.startswith("```"):
+            self._fence = run
+        elif run[0] == "`":
+            self._ticks = run
+        elif self._formula:
+            if run == self._formula:
+                self._formula = ""
+        elif run != "$" or before.strip():
+            self._formula = _CLOSES.get(run, "")
+
+    def _end_line(self) -> None:
+        bare = self._line.strip()
+        self._blank = not bare or self._whole
+        if bare and self.kind != "code":
+            self._list = bool(_ITEM.match(self._line)) or (self._list and self._line[0] in " \t")
+        self._line, self._whole = "", False

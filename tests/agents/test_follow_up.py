@@ -1,0 +1,44 @@
+"""Whether a question needs the one before it."""
+
+import pytest
+
+from preceptor.agents.follow_up import leans, says_little
+
+
+@pytest.mark.parametrize(
+    ("language", "question"),
+    [
+        ("en", "Why is it useful?"),
+        ("en", "And how does that differ from services?"),
+        ("en", "What about its layers?"),
+        ("en", "How is that measured?"),
+        ("de", "Und wozu dient das Modell?"),
+        ("es", "¿Y cómo se mide?"),
+        ("fr", "Comment mesurer cela ?"),
+        ("ru", "Как его измерить?"),
+        ("ur", "اس کا کیا فائدہ ہے؟"),
+        ("zh", "它有什么用？"),
+        ("ja", "それは何に使いますか？"),
+    ],
+)
+def test_a_question_that_points_to_the_one_before_it_leans(language: str, question: str) -> None:
+    assert leans(question, language)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is a node in ROS 2?",
+        "What is the sensor that measures distance?",
+        "Is it possible to run ROS on a Mac without Docker?",
+        "How do topics and services differ?",
+        "",
+    ],
+)
+def test_a_question_that_says_what_it_is_about_stands_alone(question: str) -> None:
+    assert not leans(question, "en")
+
+
+def test_a_question_of_a_word_or_two_says_little() -> None:
+    assert says_little("Why useful?", "en")
+    assert not says_little("How does a costmap mark obstacles?", "en")
