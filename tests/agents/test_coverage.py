@@ -8,7 +8,6 @@ from preceptor.agents.quotation import candidates
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
 from preceptor.library.passage import Hit
-from preceptor.library.passage import Hit
 from preceptor.settings import Settings
 from tests.agents.quoting import hits, passage
 from tests.sample import SOURCE
@@ -46,16 +45,6 @@ def test_words_that_only_name_the_chapter_speak_against_it() -> None:
 
 def test_a_certain_score_and_an_impossible_one_are_both_finite() -> None:
     assert 0.0 < covered("What?", GRIPPER.text, score=0.0) < covered("What?", GRIPPER.text, score=1.0) < 1.0
-
-
-def test_a_text_that_no_search_found_is_judged_by_what_it_says() -> None:
-    marked = [Hit(GRIPPER, 1.0, dense=None, bm25=None)]
-    for question, likeness, says in (
-        ("How many newtons does the gripper close with?", 0.8, True),
-        ("Who painted the Mona Lisa?", 0.6, False),
-    ):
-        found = coverage(question, marked, candidates(question, marked), [likeness])
-        assert (found >= THRESHOLD) is says
 
 
 def test_a_text_that_no_search_found_is_judged_by_what_it_says() -> None:

@@ -146,7 +146,9 @@ async def test_the_tutor_is_held_to_the_book_on_each_turn(
         first = await preceptor.ask(Question(text="Who painted the Mona Lisa?"))
         second = await preceptor.ask(Question(text="And when?", session_id=first.session_id))
     for request in gemini.requests:
-        assert ("Do not answer it from general knowledge" in request.body["messages"][0]["content"]) is book_only
+        assert (
+            "Do not answer it from general knowledge" in request.body["messages"][0]["content"]
+        ) is book_only
     assert [answer.in_book for answer in (first, second)] == [False, False]
 
 

@@ -2,8 +2,6 @@
 
 import pytest
 
-import pytest
-
 from preceptor.agents.sentences import nearest, pieces, sentences, whole
 
 PAGE = """The costmap is a grid. It couples nothing.
@@ -81,22 +79,6 @@ def test_the_title_of_an_admonition_is_no_part_of_its_first_sentence() -> None:
 
 def test_a_row_of_a_table_is_read_with_its_column_names() -> None:
     assert "Module: Orin · Memory: 64 GB" in sentences(PAGE, "en")
-
-
-@pytest.mark.parametrize(
-    ("language", "sentence", "thing"),
-    [
-        ("en", "A node is a process.", "A node"),
-        ("en", "URDF, the Unified Robot Description Format, is an XML format.", "URDF"),
-        ("en", "The zero moment point (ZMP) is the point on the ground.", "The zero moment point"),
-        ("en", "When in doubt, ask what the reader is after.", ""),
-        ("es", "Un nodo es un proceso.", "Un nodo"),
-        ("de", "Ein Knoten ist ein Prozess.", "Ein Knoten"),
-        ("ur", "نوڈ ایک عمل ہے۔", ""),
-    ],
-)
-def test_a_sentence_that_says_what_a_thing_is_names_it(language: str, sentence: str, thing: str) -> None:
-    assert pieces(sentence, language)[0].defines == thing
 
 
 @pytest.mark.parametrize(
