@@ -1,11 +1,12 @@
 """CPU of one chat over that of the bare SDK making the same three model calls.
 
 Both sides answer from the same stand-in model in this process: a hand-off, a tool call, an answer. On the bare side
-the tool does nothing and nothing is kept; on ours the question is embedded, the sample book searched, the citation
-checked, the session and the trace written. The sides alternate in one run; CPU is that of all threads.
+there is no trace and nothing is kept; on ours the citation is checked, the session and the trace are written. The
+sides alternate in one run; CPU is that of all threads.
 
-`ratio`: questions that were asked before (their vectors are remembered, `embedding.cache_size`).
-`ratio_new_questions`: each question is new, so each is embedded.
+`ratio`: the bare side's tool does nothing; ours searches the sample book, for questions that were asked before (their
+vectors are remembered, `embedding.cache_size`). `ratio_new_questions`: each question is new, so ours embeds each.
+`ratio_same_search`: the bare side has our search, too, so that what is left is everything around it.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from preceptor.agents.triage import TriageModel
 from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
 from preceptor.settings import load_settings, shipped
+from preceptor.tools.discovery import load_tools
+from preceptor.tools.plugin import Deps, Run
 from preceptor.tracing.processor import install
 
 QUESTION = "What is a node in ROS 2?"
@@ -47,19 +50,20 @@ class FreeProvider(LocalModel):
         return f"A node is a process that computes and talks to others [{key}]."
 
 
-def bare_sdk() -> Callable[[str], Awaitable[Any]]:
+@function_tool(name_override="search_textbook")
+async def search_nothing(query: str) -> str:
+    """Find passages."""
+    return ""
+
+
+def bare_sdk(search: Tool) -> Callable[[str], Awaitable[Any]]:
     """The same three calls with the SDK alone."""
-
-    @function_tool
-    async def search_textbook(query: str) -> str:
-        """Find passages."""
-        return ""
-
-    tutor = Agent(name="Tutor", model=FreeProvider(), tools=[search_textbook])
-    triage = Agent(name="Triage", model=TriageModel(Line({}), retry_after=1), handoffs=[handoff(tutor)])
+    tutor = Agent[Run](name="Tutor", model=FreeProvider(), tools=[search])
+    triage = Agent[Run](name="Triage", model=TriageModel(Line({}), retry_after=1), handoffs=[handoff(tutor)])
 
     async def ask(question: str) -> None:
-        result = Runner.run_streamed(triage, question, run_config=RunConfig(tracing_disabled=True))
+        run_config = RunConfig(tracing_disabled=True)
+        result = Runner.run_streamed(triage, question, context=Run(question), run_config=run_config)
         async for _ in result.stream_events():
             pass
 
@@ -102,14 +106,21 @@ async def measure(rounds: int, each: int) -> dict[str, Any]:
         await engine.close()
         traces = install(settings.traces, redact=[])
         async with open_preceptor(settings, traces=traces) as preceptor:
-            ours, bare = with_free_provider(preceptor), bare_sdk()
+            ours, bare = with_free_provider(preceptor), bare_sdk(search_nothing)
+            [search] = [
+                one for one in load_tools(Deps(preceptor.library, settings)) if one.name == "search_textbook"
+            ]
+            searching = bare_sdk(search)
             await cpu_ms(ours, [QUESTION] * 20)
             await cpu_ms(bare, [QUESTION] * 20)
+            await cpu_ms(searching, [QUESTION] * 20)
             known: list[float] = []
             new: list[float] = []
             base: list[float] = []
+            base_searching: list[float] = []
             for number in range(rounds):
                 base.append(await cpu_ms(bare, [QUESTION] * each))
+                base_searching.append(await cpu_ms(searching, [QUESTION] * each))
                 known.append(await cpu_ms(ours, [QUESTION] * each))
                 new.append(await cpu_ms(ours, [f"{QUESTION} ({number}, {one})" for one in range(each)]))
         traces.close()
@@ -120,6 +131,7 @@ async def measure(rounds: int, each: int) -> dict[str, Any]:
         "chat_cpu_ms": round(middle(known), 2),
         "chat_new_question_cpu_ms": round(middle(new), 2),
         "ratio": round(middle(a / b for a, b in zip(known, base, strict=True)), 2),
+        "ratio_same_search": round(middle(a / b for a, b in zip(known, base_searching, strict=True)), 2),
         "ratio_new_questions": round(middle(a / b for a, b in zip(new, base, strict=True)), 2),
     }
 

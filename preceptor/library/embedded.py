@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import cast
+from uuid import UUID
 
 from qdrant_edge import EdgeShard, Query, QueryBatchRequest, QueryRequest
 
@@ -137,7 +139,7 @@ class EmbeddedIndex:
         self._shard: EdgeShard | None = None
         self._stamp: Stamp | None = None
         self._dimensions = 0
-        self._known: dict[str, Passage] = {}
+        self._known: dict[UUID, Passage] = {}
 
     async def info(self) -> IndexInfo:
         """What the index says of itself, read anew."""
@@ -207,21 +209,20 @@ class EmbeddedIndex:
         )
         _log.debug("searched %s: %.1f ms", self.collection, edge.since(started))
         ranked = [
-            schema.best_first(((str(one.id), one.score) for one in half), limit=limit)
+            schema.best_first(((cast("UUID", one.id), one.score) for one in half), limit=limit)
             for half in (dense, bm25)
         ]
         self._read(shard, {one for half in ranked for one, _ in half})
         return Candidates(*([(self._known[one], score) for one, score in half] for half in ranked))
 
-    def _read(self, shard: EdgeShard, ids: set[str]) -> None:
+    def _read(self, shard: EdgeShard, ids: set[UUID]) -> None:
         """Make these passages known: a version never changes, and reading them takes longer than the search."""
         missing = [one for one in ids if one not in self._known]
         if len(self._known) + len(missing) > _KNOWN:
             self._known.clear()
             missing = [*ids]
         for point in shard.retrieve([*missing], True, False) if missing else ():
-            known = str(point.id)
-            self._known[known] = Passage.from_payload(known, point.payload or {})
+            self._known[cast("UUID", point.id)] = Passage.from_payload(str(point.id), point.payload or {})
 
     def _passages(self, chapter: str) -> list[Passage]:
         found = edge.scroll(self.reopen(), where=edge.matching(CHAPTER, chapter))

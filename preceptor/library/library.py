@@ -3,15 +3,23 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 from operator import attrgetter
 
-from preceptor.errors import EmptyQuery, IndexEmpty, IndexIncompatible, UnknownBook, UnknownChapter
+from preceptor.errors import (
+    EmptyQuery,
+    IndexEmpty,
+    IndexError_,
+    IndexIncompatible,
+    UnknownBook,
+    UnknownChapter,
+)
 from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import DenseEmbedder, Vector, cleaned
 from preceptor.library.fusion import fuse
-from preceptor.library.passage import Chapter, Hit, Passage
+from preceptor.library.passage import Chapter, Hit, Passage, key_beside
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo, Vectors
 from preceptor.settings import SearchSettings, Settings
 
@@ -27,7 +35,7 @@ class Library:
     def __init__(
         self, indexes: Sequence[Index], embedder: DenseEmbedder, *, settings: SearchSettings
     ) -> None:
-        self._books = [_Book(index) for index in indexes]
+        self._books = [_Book(index, embedder, place=place) for place, index in enumerate(indexes)]
         self._embedder = embedder
         self._settings = settings
 
@@ -38,7 +46,7 @@ class Library:
 
         Args:
             query: In the reader's words, in any language.
-            chapter: Only in the chapter with this id.
+            chapter: Only in the chapter with this id, of every book that has one; `book:chapter` is that of one.
             book: Only in the book with this id.
             limit: Passages at most; default: `search.limit`.
 
@@ -46,20 +54,22 @@ class Library:
             EmptyQuery: It holds no letter and no digit.
             UnknownChapter: No book has such a chapter.
             UnknownBook: No such book is open.
+            IndexIncompatible: A book was published anew, made with another embedding model.
         """
         if not any(map(str.isalnum, query)):
             raise EmptyQuery
-        books = await self._chosen(book)
-        if chapter is not None:
-            books = [await self._holder(chapter, books)]
+        if chapter is None:
+            within = [(one, None) for one in await self._chosen(book)]
+        else:
+            within = [(one, found.id) for one, found in await self._holders(chapter, book)]
         dense = await self._embedder.question(query)
         reading = self._embedder.reading(query)
         limit = limit or self._settings.limit
         prefetch = self._settings.prefetch
         found = await asyncio.gather(
             *(
-                one.search(query, dense, reading, chapter=chapter, prefetch=prefetch, limit=limit)
-                for one in books
+                one.search(query, dense, reading, chapter=there, prefetch=prefetch, limit=limit)
+                for one, there in within
             )
         )
         return sorted(chain.from_iterable(found), key=attrgetter("score"), reverse=True)[:limit]
@@ -71,19 +81,24 @@ class Library:
             UnknownChapter: There is no such chapter (in that book).
             UnknownBook: No such book is open.
         """
-        books = await self._chosen(book)
         if chapter is not None:
-            await self._holder(chapter, books)
+            await self._holders(chapter, book)
+        else:
+            await self._chosen(book)
 
-    async def chapter(self, chapter: str) -> tuple[Chapter, Sequence[Passage]]:
+    async def chapter(self, chapter: str, *, book: str | None = None) -> tuple[Chapter, Sequence[Passage]]:
         """A chapter and its passages in reading order.
 
+        Args:
+            chapter: Its id; where several books have it, that of the first, and `book:chapter` that of another.
+            book: Of the book with this id.
+
         Raises:
-            UnknownChapter: No book has such a chapter.
+            UnknownChapter: There is no such chapter (in that book).
+            UnknownBook: No such book is open.
         """
-        holder = await self._holder(chapter, self._books)
-        outline = {one.id: one for one in await holder.chapters()}
-        return outline[chapter], await holder.index.passages(chapter)
+        holder, found = (await self._holders(chapter, book))[0]
+        return found, await holder.passages(found.id)
 
     async def chapters(self) -> list[Chapter]:
         """The outline, book after book, in reading order; remembered for half a minute."""
@@ -140,21 +155,30 @@ class Library:
             raise UnknownBook(book, list(by_id))
         return [by_id[book]]
 
-    async def _holder(self, chapter: str, books: Sequence["_Book"]) -> "_Book":
+    async def _holders(self, chapter: str, book: str | None) -> list[tuple["_Book", Chapter]]:
+        """The books that have such a chapter, each with its own; at least one."""
+        books = await self._chosen(book)
         outlines: list[Sequence[Chapter]] = []
         for fresh in (False, True):  # the chapter may be new
             outlines = [await one.chapters(fresh=fresh) for one in books]
-            for one, outline in zip(books, outlines, strict=True):
-                if any(found.id == chapter for found in outline):
-                    return one
+            holders = [
+                (one, found)
+                for one, outline in zip(books, outlines, strict=True)
+                for found in outline
+                if chapter in (found.id, f"{found.book}:{found.id}")
+            ]
+            if holders:
+                return holders
         raise UnknownChapter(chapter, _closest(chapter, list(chain.from_iterable(outlines))))
 
 
 class _Book:
     """One index, with what is remembered of it for a short time."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, embedder: DenseEmbedder, *, place: int) -> None:
         self.index = index
+        self._embedder = embedder
+        self._place = place
         self._outline: tuple[float, Sequence[Chapter]] | None = None
         self._info: tuple[float, IndexInfo] | None = None
 
@@ -162,9 +186,18 @@ class _Book:
         self, query: str, dense: Vector, reading: float, *, chapter: str | None, prefetch: int, limit: int
     ) -> list[Hit]:
         info = await self.info()
+        try:
+            _check(info, self.index, self._embedder)
+        except IndexError_:
+            self._info = None  # the next search may find it mended
+            raise
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
         found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)
-        return fuse(found, tokens=len(bm25.indices), points=info.points, reading=reading, limit=limit)
+        hits = fuse(found, tokens=len(bm25.indices), points=info.points, reading=reading, limit=limit)
+        return [replace(hit, passage=self._named(hit.passage)) for hit in hits] if self._place else hits
+
+    async def passages(self, chapter: str) -> Sequence[Passage]:
+        return [self._named(passage) for passage in await self.index.passages(chapter)]
 
     async def chapters(self, *, fresh: bool = False) -> Sequence[Chapter]:
         if fresh or self._outline is None or time.monotonic() - self._outline[0] > _OUTLINE_SECONDS:
@@ -175,6 +208,10 @@ class _Book:
         if self._info is None or time.monotonic() - self._info[0] > _OUTLINE_SECONDS:
             self._info = time.monotonic(), await self.index.info()
         return self._info[1]
+
+    def _named(self, passage: Passage) -> Passage:
+        """With a key that no other open book has."""
+        return replace(passage, key=key_beside(passage.key, self._place)) if self._place else passage
 
 
 def _closest(chapter: str, outline: Sequence[Chapter]) -> list[str]:

@@ -17,6 +17,8 @@ KEY = r"[a-hjkmnp-z][2-9][a-hjkmnp-z2-9]{2,4}"
 _LETTERS = "abcdefghjkmnpqrstuvwxyz"
 _DIGITS = "23456789"
 _BOTH = _LETTERS + _DIGITS
+_FILLER = "z"
+_MARKS = _BOTH.replace(_FILLER, "")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:preceptor:passage")
 
 
@@ -27,7 +29,7 @@ class Passage:
     id: str
     """uuid5 of (book, chapter, anchor, ordinal)."""
     key: str
-    """4 to 6 characters, unique in the book."""
+    """4 to 6 characters, unique in the book; of the passages that a `Library` gives, in all its books."""
     book: str
     chapter: str
     """Id of the page: its path without number prefixes and suffix."""
@@ -144,6 +146,20 @@ def passage_key(point_id: str, taken: Collection[str]) -> str:
         if key not in taken:
             return key
     raise ValueError(f"no free key for the passage {point_id}")
+
+
+def key_beside(key: str, place: int) -> str:
+    """The key for a passage of one of several books that are open together: no other of them has it.
+
+    The first book's keys stay as they are. The others', of 4 or 5 characters, are brought to 6 by a mark of the
+    book, and the filler, which is no mark, after it. (Keys of 6, of which a book of 10,000 passages has none as a
+    rule, have no room for it.)
+
+    Args:
+        key: Unique in its book.
+        place: Of the book among them, from 0.
+    """
+    return key if place == 0 else (key + _MARKS[(place - 1) % len(_MARKS)] + _FILLER)[:6]
 
 
 is_key = re.compile(KEY).fullmatch

@@ -8,12 +8,14 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Any, TypeVar
 from urllib.parse import urldefrag
+from uuid import UUID
 
 from preceptor.errors import IndexIncompatible, VectorInvalid
 from preceptor.library.passage import Chapter, Passage, Section
 from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors, Written
 
 _T = TypeVar("_T")
+_Id = TypeVar("_Id", str, UUID)
 
 DENSE = "dense"
 BM25 = "bm25"
@@ -98,7 +100,7 @@ def written(payload: Mapping[str, Any]) -> Written:
     return Written(payload["fingerprint"], payload["payload_hash"])
 
 
-def best_first(found: Iterable[tuple[str, float]], *, limit: int) -> list[tuple[str, float]]:
+def best_first(found: Iterable[tuple[_Id, float]], *, limit: int) -> list[tuple[_Id, float]]:
     """The best `limit` of (id, score), ties by id.
 
     Scores are equal to five decimals: with other hardware the last bits of the same sum are others.

@@ -52,7 +52,7 @@ async def chapter_page(request: Request) -> Response:
         raise HTTPException(404)
     limits: Limits = request.state.limits
     await limits.ask(client_of(request.scope))
-    _, passages = await preceptor.library.chapter(chapter.id)
+    _, passages = await preceptor.library.chapter(chapter.id, book=chapter.book)
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(chapter.title),
         book=escape(passages[0].breadcrumb[0]),

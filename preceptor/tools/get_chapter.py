@@ -33,12 +33,13 @@ def tools(deps: Deps) -> list[Tool]:
             section: A heading of the chapter, or its id from the outline; omit to read all of it.
             part: Which part of a long chapter to read, from 1; the answer says how many there are.
         """
-        found, passages = await deps.library.chapter(context.context.chapter or chapter)
+        run = context.context
+        found, passages = await deps.library.chapter(run.chapter or chapter, book=run.book)
         if section is not None:
             passages = _of_section(found, passages, section)
         parts = _parts(passages, budget, deps.library.tokens)
         number = min(part, len(parts))
-        shown = context.context.ledger.show(
+        shown = run.ledger.show(
             Hit(passage=one, score=0.0, dense=None, bm25=None) for one in parts[number - 1]
         )
         if len(parts) == 1:

@@ -1,5 +1,7 @@
 """`list_chapters`: the book's table of contents, with the ids that the other tools take."""
 
+from collections import Counter
+
 from agents import Tool, function_tool
 
 from preceptor.tools.plugin import Deps, Run, ToolContext, tell_model
@@ -13,6 +15,8 @@ def tools(deps: Deps) -> list[Tool]:
         """List the chapters of the textbook in reading order: id, then title."""
         book = context.context.book
         chapters = [chapter for chapter in await deps.library.chapters() if book in (None, chapter.book)]
-        return "\n".join(f"{chapter.id}: {chapter.title}" for chapter in chapters)
+        holders = Counter(chapter.id for chapter in chapters)  # several books may have an `intro`
+        ids = [one.id if holders[one.id] == 1 else f"{one.book}:{one.id}" for one in chapters]
+        return "\n".join(f"{name}: {chapter.title}" for name, chapter in zip(ids, chapters, strict=True))
 
     return [list_chapters]

@@ -18,6 +18,7 @@ from preceptor.errors import (
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import DenseEmbedder
 from preceptor.library.library import Library, open_library
+from preceptor.library.passage import is_key
 from preceptor.settings import IndexSettings, SearchSettings, Settings
 from tests.retrieval.shelf import KITCHEN, ROBOTS, describe, passages, publish
 
@@ -143,6 +144,53 @@ async def test_a_search_can_be_kept_to_one_book(both: Library) -> None:
         await both.search("What is a node?", book="garden")
 
 
+async def test_chapters_of_one_id_in_two_books_are_both_found(
+    tmp_path: Path, embedder: DenseEmbedder
+) -> None:
+    texts = {"robots": "A node is a process that computes.", "kitchen": "Feed the sourdough twice a day."}
+    for name, text in texts.items():
+        await publish(tmp_path, name, describe(name, embedder), passages(name, {"intro": text}), embedder)
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings("kitchen"))
+    hits = await library.search("How is sourdough fed?", chapter="intro")
+    assert [hit.passage.book for hit in hits] == ["kitchen", "robots"]
+    for only in (
+        library.search("How is sourdough fed?", chapter="robots:intro"),
+        library.search("How is sourdough fed?", chapter="intro", book="robots"),
+    ):
+        assert [hit.passage.book for hit in await only] == ["robots"]
+    for read in (library.chapter("intro", book="kitchen"), library.chapter("kitchen:intro")):
+        chapter, found = await read
+        assert chapter.book == "kitchen"
+        assert [passage.text for passage in found] == [texts["kitchen"]]
+    assert (await library.chapter("intro"))[0].book == "robots"
+    with pytest.raises(UnknownChapter, match="`robots:intro`"):
+        await library.chapter("robots:intro", book="kitchen")
+    await library.close()
+    await engine.close()
+
+
+async def test_a_key_names_one_passage_of_all_open_books(tmp_path: Path, embedder: DenseEmbedder) -> None:
+    """Keys are unique in a book; these two have one in common."""
+    chapters = [f"page-{number}" for number in range(3000)]
+    in_robots = {passages("robots", {one: ""})[0].key: one for one in chapters}
+    in_kitchen = next(one for one in chapters if passages("kitchen", {one: ""})[0].key in in_robots)
+    key = passages("kitchen", {in_kitchen: ""})[0].key
+    for name, chapter in (("robots", in_robots[key]), ("kitchen", in_kitchen)):
+        book = passages(name, {chapter: "A node is a process that computes."})
+        await publish(tmp_path, name, describe(name, embedder), book, embedder)
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings("kitchen"))
+    keys = {hit.passage.book: hit.passage.key for hit in await library.search("What is a node?")}
+    assert keys["robots"] == key
+    assert keys["kitchen"] != key
+    assert is_key(keys["kitchen"])
+    (read,) = (await library.chapter(in_kitchen, book="kitchen"))[1]
+    assert read.key == keys["kitchen"]
+    await library.close()
+    await engine.close()
+
+
 async def test_a_missing_collection_is_named(folder: Path) -> None:
     with pytest.raises(IndexNotFound, match="garden"):
         await open_library(Embedded(folder), settings("garden"))
@@ -163,6 +211,26 @@ async def test_an_index_that_was_built_otherwise_is_refused_with_the_command_tha
     await publish(tmp_path, "robots", info, [], embedder)
     with pytest.raises(IndexIncompatible, match=f"{said}.*--rebuild"):
         await open_library(Embedded(tmp_path), settings())
+
+
+async def test_a_book_published_with_another_model_under_an_open_library_is_refused_until_it_is_mended(
+    tmp_path: Path, embedder: DenseEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vectors of another model with as many dimensions would give any passage at all."""
+    monkeypatch.setattr("preceptor.library.library._OUTLINE_SECONDS", 0.0)
+    info = describe("robots", embedder)
+    await publish(tmp_path, "robots", info, passages("robots", ROBOTS), embedder)
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings())
+    other = replace(info, embedding_model="sentence-transformers/all-MiniLM-L6-v2")
+    await publish(tmp_path, "robots", other, passages("robots", ROBOTS), embedder)
+    with pytest.raises(IndexIncompatible, match=r"all-MiniLM-L6-v2.*--rebuild"):
+        await library.search("What is a node?")
+    assert len(await library.chapters()) == len(ROBOTS), "it can still be read"
+    await publish(tmp_path, "robots", info, passages("robots", ROBOTS), embedder)
+    assert (await library.search("What is a node?"))[0].passage.chapter == "middleware/nodes"
+    await library.close()
+    await engine.close()
 
 
 async def test_an_empty_index_is_refused(tmp_path: Path, embedder: DenseEmbedder) -> None:
