@@ -2,7 +2,9 @@
 
 Three processes on loopback: this one, `preceptor serve`, and a provider of fixed delays that first calls
 `search_textbook` and then answers. Every question is a new one, so each is embedded and searched. The answer says
-how long the provider itself held the question; `added` is the time to the first token without that.
+how long the provider itself held the question; `added` is the time to the first token without that: three model
+calls, the search, and everything between. `relayed` is the part of it that follows the provider's own first token:
+from when the provider sent it to when the reader has it.
 
 - `json`, `stream`: readers who ask again as soon as they have their answer.
 - `open_streams`: the provider takes 0.5 s to its first token, then speaks for some seconds; readers come evenly
@@ -26,7 +28,7 @@ import httptools
 import uvloop
 from service import cpu, environment, index_sample_book, memory, provider, serving
 
-_HELD = re.compile(rb'"answer": ?"([\d.]+) seconds')
+_HELD = re.compile(rb'"answer": ?"([\d.]+) seconds, sent at (\d+\.\d+)')
 _numbers = count()
 
 
@@ -38,6 +40,8 @@ class Chat:
     first_token: float
     held: float
     """By the provider, of the time to the first token."""
+    relayed: float
+    """From the provider's first token to the reader's."""
 
 
 class _Reader(asyncio.Protocol):
@@ -91,7 +95,8 @@ class _Reader(asyncio.Protocol):
         found = _HELD.search(self._body)
         if found is None:
             raise RuntimeError(f"no answer: {self._body[-500:].decode(errors='replace')}")
-        return Chat(ended - self._asked, (self._first or ended) - self._asked, float(found[1]))
+        first = self._first or ended
+        return Chat(ended - self._asked, first - self._asked, float(found[1]), first - float(found[2]))
 
     def leave(self) -> None:
         """Go away, whether there is an answer or not."""
@@ -172,10 +177,6 @@ def ms(values: Sequence[float], *shares: float) -> dict[str, float]:
     }
 
 
-def added(chats: Sequence[Chat]) -> list[float]:
-    return [chat.first_token - chat.held for chat in chats]
-
-
 async def levels(
     port: int, pid: int, readers: Sequence[int], seconds: float, one: float
 ) -> list[dict[str, Any]]:
@@ -194,7 +195,8 @@ async def levels(
             row[form]["cpu_ms"] = round((cpu(pid) - used) / max(1, len(chats)) * 1000, 1)
             if stream:
                 row["first_token"] = ms([chat.first_token for chat in chats], 50, 95, 99)
-                row["added"] = ms(added(chats), 50, 95, 99)
+                row["added"] = ms([chat.first_token - chat.held for chat in chats], 50, 95, 99)
+                row["relayed"] = ms([chat.relayed for chat in chats], 50, 95, 99)
         rows.append(row)
     return rows
 
@@ -248,15 +250,15 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"provider: {result['provider']}",
         "",
-        "readers  chats/s  CPU ms  json p50/p95/p99 ms  first token p50/p95/p99 ms  added p50/p95 ms",
+        "readers  chats/s  CPU ms  json p50/p95/p99 ms  first token p50/p95/p99 ms  added p50/p95 ms  relayed p50/p95 ms",
     ]
     for row in result["levels"]:
-        total, first, extra = row["json"], row["first_token"], row["added"]
+        total, first, extra, relayed = row["json"], row["first_token"], row["added"], row["relayed"]
         lines.append(
             f"{row['readers']:7}  {total['per_second']:7}  {total['cpu_ms']:6}"
             f"  {total['p50']:5.0f} {total['p95']:6.0f} {total['p99']:6.0f}"
             f"  {first['p50']:12.0f} {first['p95']:6.0f} {first['p99']:6.0f}"
-            f"  {extra['p50']:10.1f} {extra['p95']:6.1f}"
+            f"  {extra['p50']:10.1f} {extra['p95']:6.1f}  {relayed['p50']:11.1f} {relayed['p95']:6.1f}"
         )
     lines += ["", *(f"{name}: {result[name]}" for name in ("open_streams", "burst", "memory"))]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """A model provider of fixed delays, as a process of its own: a call of `search_textbook`, then an answer.
 
 It prints its port. The answer begins with the seconds that the provider itself held the question, both calls
-together, so that whoever reads it can tell that time from everybody else's.
+together, so that whoever reads it can tell that time from everybody else's, and with the time at which they were
+sent (`time.perf_counter`, which is one clock for all processes of a Linux machine).
 """
 
 import argparse
@@ -67,7 +68,8 @@ class _Connection(asyncio.Protocol):
         await asyncio.sleep(self._delays.first)
         held = time.perf_counter() - self._received + held_before
         self._begin()
-        self._say({"role": "assistant", "content": f"{held:.6f} seconds. "})
+        content = f"{held:.6f} seconds, sent at {time.perf_counter():.6f}. "
+        self._say({"role": "assistant", "content": content})
         for number in range(self._delays.tokens):
             await asyncio.sleep(self._delays.gap)
             self._say({"content": _WORDS[number % len(_WORDS)]})

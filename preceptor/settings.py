@@ -321,7 +321,7 @@ class LimitsSettings(_Section):
     """How much is answered; a client is an IPv4 address or an IPv6 /64."""
 
     rate: str = Field(default="20/minute", pattern=r"^([1-9]\d*/(second|minute|hour|day))?$")
-    """Requests of one client, but for pages and health; empty: any number."""
+    """Requests of one client, pages of chapters among them, other pages and health not; empty: any number."""
     client_budget: int = Field(default=300, ge=0)
     """Questions of one client in a day; 0: any number."""
     budget: int = Field(default=5000, ge=0)

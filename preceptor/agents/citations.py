@@ -14,8 +14,8 @@ from typing import NamedTuple
 from preceptor.agents.verbatim import UNDECIDED, Span, Verbatim
 from preceptor.library.passage import KEY, Hit
 
-_WRITTEN = rf"(?:[a-z][0-9][a-z0-9]{{2,4}}|(?i:{KEY}))"
-"""What a model may take for a key, whether or not it can be one."""
+_WRITTEN = rf"(?>(?i:{KEY})(?!\w)|[a-z][0-9][a-z0-9]{{2,4}})"
+"""What a model may take for a key, whether or not it can be one; atomic, so that many in a row are read once."""
 _PART = rf"(?:{_WRITTEN}|\d{{1,3}})"
 _BRACKETED = rf"[\[【]\s*(?:(?:\^|keys?\s*[:=])\s*(?={_WRITTEN}))?{_PART}(?:[\s,;&]+{_PART})*\s*[\]】]"
 _IN_PARENTHESES = rf"\(\s*{_WRITTEN}(?:[\s,;&]+{_WRITTEN})*\s*\)"

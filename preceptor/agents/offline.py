@@ -12,6 +12,7 @@ from preceptor.agents.follow_up import leans, says_little
 from preceptor.agents.local_model import Call, Items, LocalModel
 from preceptor.agents.phrases import language_of, phrases
 from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
+from preceptor.agents.sentences import overlap
 from preceptor.library.passage import Hit
 from preceptor.tools.plugin import Run
 
@@ -22,6 +23,8 @@ Likeness = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 """`Library.likeness`."""
 
 _CHAPTERS = 3
+_SAME = 0.5
+"""Share of a question's words from which a query of another tutor searched for it."""
 
 
 class OfflineModel(LocalModel):
@@ -47,16 +50,19 @@ class OfflineModel(LocalModel):
         joined, language = f"{before} {run.question}", language_of(run.question) or self._language
         question = joined if before and leans(run.question, language) else run.question
         hits = _best_first(run)
-        if (
-            not (hits and hits[0].score)
-            and "search_textbook" in can
-            and question not in called["search_textbook"]
-        ):
-            return Call("search_textbook", json.dumps({"query": question}))
+
+        def search(query: str) -> Call | None:
+            """Unless there is no such tool, or it was asked that already."""
+            wanted = "search_textbook" in can and query not in called["search_textbook"]
+            return Call("search_textbook", json.dumps({"query": query})) if wanted else None
+
+        known = bool(hits and hits[0].score) and self._was_searched(question, called["search_textbook"])
+        if not known and (call := search(question)):
+            return call
         covered, found = await judged(question, hits, self._likeness)
         if covered < THRESHOLD and before and says_little(run.question, language):
-            if "search_textbook" in can and joined not in called["search_textbook"]:
-                return Call("search_textbook", json.dumps({"query": joined}))
+            if call := search(joined):
+                return call
             question = joined
             covered, found = await judged(question, hits, self._likeness)
         if covered < THRESHOLD:
@@ -73,6 +79,12 @@ class OfflineModel(LocalModel):
         if asked and quoted and asked != quoted:
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
         return answer
+
+    def _was_searched(self, question: str, queries: Sequence[str]) -> bool:
+        """Whether a provider that failed has searched for the question, in its own words or in the book's language."""
+        if language_of(question) not in (None, self._language):
+            return bool(queries)
+        return any(overlap(question, query, self._language) >= _SAME for query in queries)
 
     def _refusal(self, question: str, hits: Sequence[Hit], *, searched: bool) -> str:
         say = phrases(question)

@@ -39,6 +39,8 @@ from preceptor.tracing.store import TraceStore
 logger = logging.getLogger(__name__)
 
 _ALSO_RELEVANT = 5
+_OWN_TURNS = 6
+"""Of triage, one, and of the offline tutor: two searches, a section, the answer, and one to spare."""
 
 
 class Watch(Protocol):
@@ -126,10 +128,11 @@ class Preceptor:
             lost = Losses()
             result = self._start(question, run, turns, lost, started)
             try:
-                async for event in _until(deadline, result, seconds):
-                    for out in reply.take(event, reason=lost.reason):
-                        clock.note(out)
-                        yield out
+                async with aclosing(_until(deadline, result, seconds)) as events:
+                    async for event in events:
+                        for out in reply.take(event, reason=lost.reason):
+                            clock.note(out)
+                            yield out
                 for out in reply.finish():
                     clock.note(out)
                     yield out
@@ -143,7 +146,7 @@ class Preceptor:
             try:
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
-                logger.warning("answer not kept trace=%s error=%s", started.trace_id, error)
+                logger.warning("answer not kept, or not yet, trace=%s error=%s", started.trace_id, error)
             self._note(question, answer)
             yield Done(answer)
 
@@ -173,7 +176,9 @@ class Preceptor:
                 items,
                 context=run,
                 hooks=RunLog(),
-                max_turns=self.settings.tutor.max_tool_calls + 2 + len(self.settings.tutor.providers),
+                max_turns=self.settings.tutor.max_tool_calls
+                + len(self.settings.tutor.providers)
+                + _OWN_TURNS,
                 run_config=config,
             )
         )

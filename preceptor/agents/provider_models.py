@@ -1,6 +1,8 @@
 """The providers' models, built from the settings: client, checks, failover and breaker of each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from agents import ModelSettings
 from agents.models.chatcmpl_helpers import ChatCmplHelpers
@@ -35,6 +37,12 @@ class ProviderModels(tuple[ProviderModel, ...]):
     line: Line
     """The same with those that have none."""
 
+    def __new__(cls, entries: Iterable[ProviderModel], line: Line) -> Self:
+        """Put them together; `open_models` makes them."""
+        models = super().__new__(cls, entries)
+        models.line = line
+        return models
+
     def model_name(self, provider: str) -> str:
         """The name of a provider's model; empty when the provider has no key."""
         return next((entry.name for entry in self if entry.provider == provider), "")
@@ -49,11 +57,8 @@ def open_models(settings: Settings) -> ProviderModels:
     """Open a client for each configured provider of `tutor.providers`; the caller closes them."""
     names = settings.tutor.providers
     line = Line({name: _breaker(name, settings) for name in names})
-    models = ProviderModels(
-        _open(name, settings, breaker, line) for name in names if (breaker := line.breakers[name])
-    )
-    models.line = line
-    return models
+    entries = (_open(name, settings, breaker, line) for name in names if (breaker := line.breakers[name]))
+    return ProviderModels(entries, line)
 
 
 def _breaker(name: Provider, settings: Settings) -> Breaker | None:

@@ -29,7 +29,7 @@ class Reply:
     def __init__(self, ledger: Ledger) -> None:
         """Begin the answer of one run, whose tools note what they show in `ledger`."""
         self._ledger = ledger
-        self.provider = provider_of("")
+        self.provider = "triage"
         self._begin()
 
     def _begin(self) -> None:

@@ -5,7 +5,7 @@ cancelled leaves nothing behind. Beside the answer lies what the reader saw of i
 does any see the mark of ours that each session begins with: it tells one without turns from an id that was never
 given.
 
-A session's id is told before anything of it is written, so the first question stands in the session's line like
+A session's id is told before anything of it is written, so the first question stands in the session's queue like
 every other. The store is asked in tasks of their own: whoever waits for it can give up, and what was begun to be
 written is written nevertheless; the session's next question waits for that.
 """
@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
@@ -37,9 +38,9 @@ _OURS = re.compile(r"[A-Za-z0-9_-]{24}")
 _ID_BYTES = 18
 """Of chance in an id, which is 24 characters then."""
 _MARK = "preceptor session"
-_IN_LINE = 4
+_IN_QUEUE = 4
 """Questions of one session at a time: one is answered, the others wait."""
-_LINE_SECONDS = 30.0
+_QUEUE_SECONDS = 30.0
 _READ_SECONDS = 5.0
 _WRITE_SECONDS = 2.0
 """For how long the store is waited for. An answer that is finished is held back by its writing, so that is shorter."""
@@ -115,10 +116,10 @@ class Sessions:
         self.lost = 0
         """Turns that could not be written."""
         self.failing = False
-        """Whether the last one could not."""
+        """Whether what was written last could not be."""
         self._settings = settings
         self._clock = clock
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}
         self._new: set[str] = set()
         """Ids that were given; nothing is written of these sessions yet."""
         self._calls: set[asyncio.Task[Any]] = set()
@@ -132,7 +133,7 @@ class Sessions:
         session_id: str | None,
         *,
         history: Sequence[TResponseInputItem] = (),
-        seconds: float = _LINE_SECONDS,
+        seconds: float = _QUEUE_SECONDS,
     ) -> AsyncGenerator[Turns, None]:
         """Hold a session for one turn; None begins a new one.
 
@@ -149,7 +150,7 @@ class Sessions:
         until = _now() + seconds
         self._purge_at_times()
         if session_id is not None:
-            async with self._in_line(session_id, until):
+            async with self._in_queue(session_id, until) as until:
                 items = _last_turns(await self._items(session_id, until), self._settings.max_turns)
                 cited = [source for item in items for source in _sources(cast("dict[str, Any]", item))]
                 yield Turns(session_id, [_unshown(item) for item in items], cited, self._clock, self._write)
@@ -159,7 +160,7 @@ class Sessions:
         mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
         turns = Turns(session_id, kept, [], self._clock, self._write, unwritten=[*kept, mark])
         self._new.add(session_id)
-        async with self._in_line(session_id, until):
+        async with self._in_queue(session_id, until):
             try:
                 yield turns
             finally:
@@ -191,8 +192,7 @@ class Sessions:
             SessionBusy: Too many questions wait for it already, or waiting took too long.
             SessionsUnavailable: The store failed.
         """
-        until = _now() + _LINE_SECONDS
-        async with self._in_line(session_id, until):
+        async with self._in_queue(session_id, _now() + _QUEUE_SECONDS) as until:
             await self._items(session_id, until)
             await self._answer(self._clear(session_id), until)
 
@@ -213,28 +213,29 @@ class Sessions:
         await self.store.close()
 
     @asynccontextmanager
-    async def _in_line(self, session_id: str, until: float) -> AsyncGenerator[None, None]:
-        """Put the questions of one session in order."""
-        line = self._lines.setdefault(session_id, _Line())
-        if line.asking >= _IN_LINE:
+    async def _in_queue(self, session_id: str, until: float) -> AsyncGenerator[float, None]:
+        """Put the questions of one session in order; gives the time until which the store is waited for."""
+        queue = self._queues.setdefault(session_id, _Queue())
+        if queue.asking >= _IN_QUEUE:
             raise SessionBusy(session_id)
-        line.asking += 1
+        queue.asking += 1
         try:
             try:
                 async with asyncio.timeout(until - _now()):
-                    await line.lock.acquire()
+                    await queue.lock.acquire()
             except TimeoutError:
                 raise SessionBusy(session_id) from None
             try:
+                until = min(until, _now() + _READ_SECONDS)
                 if earlier := self._writes.get(session_id):
                     await self._wait(earlier, until)
-                yield
+                yield until
             finally:
-                line.lock.release()
+                queue.lock.release()
         finally:
-            line.asking -= 1
-            if not line.asking:
-                del self._lines[session_id]
+            queue.asking -= 1
+            if not queue.asking:
+                del self._queues[session_id]
 
     async def _items(self, session_id: str, until: float) -> list[TResponseInputItem]:
         """The last items of a session, without the mark."""
@@ -258,26 +259,26 @@ class Sessions:
     async def _begin(self, turns: Turns) -> None:
         """Write a new session without a turn, so that the reader can go on in it."""
         try:
-            await self._write(turns.session_id, turns.unwritten)
+            await self._write(turns.session_id, turns.unwritten, turns=0)
         except SessionsUnavailable as error:
             logger.warning("a new session was not kept: %s", error)
 
-    async def _write(self, session_id: str, items: list[TResponseInputItem]) -> None:
+    async def _write(self, session_id: str, items: list[TResponseInputItem], *, turns: int = 1) -> None:
         """Write; when nobody waits any more, it is written nevertheless.
 
         Raises:
             SessionsUnavailable: The store failed, or has not written it within two seconds.
         """
         self._writes[session_id] = task = self._call(self._add(session_id, items))
-        task.add_done_callback(lambda done: self._written(session_id, done))
+        task.add_done_callback(lambda done: self._written(session_id, done, turns))
         await self._outcome(task, _now() + _WRITE_SECONDS)
 
-    def _written(self, session_id: str, write: asyncio.Task[None]) -> None:
+    def _written(self, session_id: str, write: asyncio.Task[None], turns: int) -> None:
         self._new.discard(session_id)
         if self._writes.get(session_id) is write:
             del self._writes[session_id]
         self.failing = write.cancelled() or write.exception() is not None
-        self.lost += int(self.failing)
+        self.lost += turns if self.failing else 0
 
     async def _get(self, session_id: str, limit: int) -> list[TResponseInputItem]:
         return await (await self.store.open(session_id)).get_items(limit)
@@ -291,17 +292,12 @@ class Sessions:
     def _purge_at_times(self) -> None:
         if self._clock() >= self._next_purge:
             self._next_purge = self._clock() + _PURGE_SECONDS
-            self._call(self._purge())
-
-    async def _purge(self) -> None:
-        try:
-            await self.store.purge()
-        except self.store.failures as error:
-            logger.warning("sessions that ran out were not removed: %s", type(error).__name__)
+            purge = self._call(self.store.purge())
+            purge.add_done_callback(partial(_log_failure, "sessions that ran out were not removed"))
 
     async def _answer(self, call: Coroutine[Any, Any, T], until: float) -> T:
-        """What the store answers, when it does within some seconds."""
-        return await self._outcome(self._call(call), min(until, _now() + _READ_SECONDS))
+        """What the store answers, when it does in time."""
+        return await self._outcome(self._call(call), until)
 
     def _call(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         # The SDK's sessions do not let go of what they write, even when they are cancelled: only a task of its
@@ -314,10 +310,15 @@ class Sessions:
     def _called(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, whoever waits for it
+            task.exception()  # seen: whoever waits for it raises it, else it is logged
 
     async def _outcome(self, task: asyncio.Task[T], until: float) -> T:
-        await self._wait(task, until)
+        try:
+            await self._wait(task, until)
+        finally:
+            if not task.done():
+                what = f"{self.store.name} failed when nobody waited for it any more"
+                task.add_done_callback(partial(_log_failure, what))
         try:
             return task.result()
         except self.store.failures as error:
@@ -330,7 +331,7 @@ class Sessions:
 
 
 @dataclass(slots=True)
-class _Line:
+class _Queue:
     """Who asks in one session."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -339,6 +340,12 @@ class _Line:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _log_failure(what: str, task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        logger.warning("%s: %s", what, type(error).__name__)
 
 
 def _unshown(item: TResponseInputItem) -> TResponseInputItem:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from preceptor.settings import Settings
 
 _LENGTH = 32
 """Of the digest without the model's."""
+_UNKNOWN = "-" * _LENGTH
 _READ = {".md", ".mdx", ".markdown", *CONVERTED}
 
 
@@ -19,7 +21,8 @@ def digest_of(book: Book, settings: Settings) -> str:
     """Of the book's files, the settings that passages depend on, and the code that makes them.
 
     Returns:
-        32 hexadecimal digits, and `weights_of` the model; nothing when a file cannot be read.
+        32 hexadecimal digits (hyphens when a file cannot be read), and 32 of the model's files where the settings
+        name it by its folder.
     """
     index = settings.index
     decided = (
@@ -42,33 +45,36 @@ def digest_of(book: Book, settings: Settings) -> str:
         ):
             digest.update(f"\n{name!r} {len(content)}\n".encode())
             digest.update(content)
-        return digest.hexdigest() + weights_of(settings)
     except OSError:
-        return ""
+        return _UNKNOWN + _model(settings)
+    return digest.hexdigest() + _model(settings)
 
 
-def weights_of(settings: Settings) -> str:
-    """One hash of the model's files, for a model that the settings name by its folder: its name says little.
+def incomplete(digest: str) -> str:
+    """Of an index that lacks pages: the model's part alone, so that the next run reads them again."""
+    return _UNKNOWN + digest[_LENGTH:]
 
-    Returns:
-        32 hexadecimal digits; nothing for a model that is known by its name.
-    """
+
+def is_unchanged(known: str, digest: str) -> bool:
+    """Whether an index with the digest `known` is what a run with the other one would make."""
+    return known == digest and not known.startswith(_UNKNOWN)
+
+
+def same_model(known: str, digest: str) -> bool:
+    """Whether a run can use vectors of an index with the digest `known`."""
+    return known[_LENGTH:] == digest[_LENGTH:]
+
+
+def _model(settings: Settings) -> str:
+    """One hash of the model's files, for a model that the settings name by its folder: its name says little."""
     folder = settings.embedding.path
     if folder is None:
         return ""
     digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(folder.glob("**/*.onnx*")):
-        with file.open("rb") as content:
+    for file in sorted((*folder.glob("**/*.onnx*"), *folder.glob("**/*.json"))):
+        with suppress(OSError), file.open("rb") as content:  # the model cannot read it either
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
-
-
-def has_weights(digest: str, settings: Settings) -> bool:
-    """Whether an index with this digest was made with the model's files as they are; also when it has no digest."""
-    try:
-        return not digest or digest[_LENGTH:] == weights_of(settings)
-    except OSError:
-        return True
 
 
 def _contents(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, bytes]]:

@@ -199,6 +199,7 @@ def _matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """
     plain = [pattern.removeprefix("./").rstrip("/") for pattern in patterns]
     folders = [f"{glob.escape(pattern)}/**" for pattern in plain if not glob.is_magic(pattern, flags=_GLOBS)]
+    # As micromatch has it, `x/**` matches `x`: `!(old)/**` means the files at the top, too.
     themselves = [pattern.removesuffix("/**") for pattern in plain]
     return glob.compile([*plain, *folders, *themselves], flags=_GLOBS).match
 

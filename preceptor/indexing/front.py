@@ -186,7 +186,10 @@ def _number_text(written: str) -> str:
     """A number of YAML or JSON, as JavaScript's `String` writes it."""
     text = written.lower().lstrip("+")
     base = {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("-")[:2])
-    number = float(int(text, base)) if base else float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    try:
+        number = float(int(text, base)) if base else float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    except OverflowError:  # only of whole numbers: JavaScript has none of that size
+        number = -math.inf if text.startswith("-") else math.inf
     if not math.isfinite(number):
         return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
     if number and not 1e-6 <= abs(number) < 1e21:

@@ -69,6 +69,14 @@ class _Home:
         known = said & {"current", *self.versions}
         return known.pop() if len(known) == 1 else self.versions[0]
 
+    def has_versions_of(self, docs: Path) -> bool:
+        """Whether a folder of pages is one of those that the versions are of: a second docs plug-in's is not."""
+        if not self.versions:
+            return False
+        main = self.folder / "docs"
+        own = (main, self.folder / "versioned_docs")
+        return not main.is_dir() or self.folder.is_relative_to(docs) or any(map(docs.is_relative_to, own))
+
     def version_of(self, docs: Path) -> str:
         """That which a folder of pages holds."""
         versioned = docs.parent == self.folder / "versioned_docs"
@@ -99,9 +107,11 @@ def layout(source: Path, site: SiteSettings) -> Layout:
         has_math = home.has_math
         site = site.model_copy(update={"math": has_math if is_its_own else has_math or None})
     home = home or _Home(root)
-    if site.version or home.versions:
-        docs, site, note = _version(home, docs, site, chosen=docs == source)
-        notes = (*notes, note)
+    if site.version or home.has_versions_of(docs):
+        chosen = docs == source and home.folder in source.parents
+        versioned, site, note = _version(home, docs, site, chosen=chosen)
+        notes = (*notes, note) if versioned == docs else (note,)
+        docs = versioned
     return Layout(root, docs, site, notes)
 
 

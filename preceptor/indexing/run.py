@@ -19,7 +19,7 @@ from typing import Any
 from preceptor.errors import BookEmpty, IndexError_, PageUnreadable, PassagesTooLong
 from preceptor.indexing import formats
 from preceptor.indexing.difference import difference
-from preceptor.indexing.digest import digest_of, has_weights
+from preceptor.indexing.digest import digest_of, incomplete, is_unchanged, same_model
 from preceptor.indexing.discover import CONVERTED, Book, PageFile, discover
 from preceptor.indexing.page import Page
 from preceptor.indexing.parse import read_page
@@ -152,20 +152,22 @@ class Indexing:
         digest = await asyncio.to_thread(digest_of, book, self._settings)
         if known is not None and known.points and known.book != book.id:
             summary.replaced = known.book
-        if known is not None and not await asyncio.to_thread(has_weights, known.digest, self._settings):
+        if known is not None and not same_model(known.digest, digest):
             known, rebuild = None, True
         for file in book.files:
             if file.status != "published":
                 summary.left_out.setdefault(file.reason, []).append(file.source)
         try:
-            if known is not None and digest and known.digest == digest:
+            if known is not None and is_unchanged(known.digest, digest):
                 summary.pages = book.published
                 summary.passages = summary.unchanged = known.points
             else:
                 await engine.verify_writable(summary.collection)
                 with closing(Plan()) as plan:
                     await asyncio.to_thread(self._plan, book, plan, summary)
-                    info = self._info(book, plan, known, digest="" if summary.failed else digest)
+                    info = self._info(
+                        book, plan, known, digest=incomplete(digest) if summary.failed else digest
+                    )
                     await self._bring_up_to_date(engine, plan, info, summary, rebuild=rebuild)
         finally:
             self._stopped.set()

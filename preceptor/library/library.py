@@ -55,6 +55,7 @@ class Library:
             UnknownChapter: No book has such a chapter.
             UnknownBook: No such book is open.
             IndexIncompatible: A book was published anew, made with another embedding model.
+            IndexEmpty: A book was published anew, without a passage.
         """
         if not any(map(str.isalnum, query)):
             raise EmptyQuery

@@ -60,7 +60,9 @@ class Metrics:
         self._provider_failures = Counter(
             "provider_failures", "Tutors that were left, by reason.", ["provider", "reason"], **own
         )
-        self._tokens = Counter("tokens", "Tokens of model calls.", ["provider", "direction"], **own)
+        self._tokens = Counter(
+            "tokens", "Tokens of model calls, by who answered in the end.", ["provider", "direction"], **own
+        )
         self._dropped = Counter("dropped_markers", "Citations that named no shown passage.", **own)
         self.index_passages = Gauge("index_passages", "Passages of a book.", ["book"], **own)
 

@@ -415,7 +415,11 @@ class TraceStore:
 
 
 def _is_busy(error: Exception) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    # The code is an extended one: its last byte says what it is.
+    return (
+        isinstance(error, sqlite3.Error)
+        and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    )
 
 
 @stamina.retry(on=_is_busy, attempts=None, timeout=_PATIENCE, wait_initial=0.02, wait_max=0.5)

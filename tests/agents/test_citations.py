@@ -115,6 +115,13 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("opening", "[(")
+def test_many_keys_in_a_bracket_that_never_closes_are_read_in_no_time(opening: str) -> None:
+    """In exponential time this would outlast the machine."""
+    written = opening + "a2bc " * 200 + "!"
+    assert passed([written]) == (written, [], 0)
+
+
 @pytest.mark.parametrize(("written", "shown", "keys", "unknown"), CASES)
 def test_markers_are_checked_and_renumbered(written: str, shown: str, keys: list[str], unknown: int) -> None:
     text, sources, dropped = passed([written])

@@ -111,6 +111,21 @@ async def test_after_the_last_tool_call_that_is_allowed_the_tutor_answers_from_w
     assert ["tools" in request.body for request in gemini.requests] == [True, True, False]
 
 
+async def test_the_offline_tutor_looks_for_itself_after_all_that_the_others_did(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    elsewhere = [
+        calls(call("search_textbook", {"query": "inverse kinematics of an arm"}, id="g1")),
+        calls(call("list_chapters", {}, id="g2")),
+    ]
+    gemini.will(*elsewhere, fails(503, {}))
+    openai.will(fails(503, {}))
+    async with opened(settings) as preceptor:
+        answer = await preceptor.ask(Question(text="What is quality of service in ROS 2?"))
+    assert (answer.provider, answer.in_book) == ("offline", True)
+    assert "Quality of service" in answer.text
+
+
 async def test_marked_text_as_the_only_context_leaves_out_the_conversation(
     settings: Settings, gemini: Provider
 ) -> None:

@@ -212,6 +212,7 @@ async def test_purging_removes_old_sessions_and_no_other(tmp_path: Path) -> None
     assert left == [(new.session_id,)]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux to count open files")
 async def test_turns_at_the_same_time_share_their_connections(sessions: Sessions, tmp_path: Path) -> None:
     def open_files() -> int:
         links = [descriptor for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
@@ -280,6 +281,13 @@ async def test_what_a_client_brings_along_begins_a_session_and_no_more_of_it_tha
 # A session whose first answer is still being made
 
 
+async def refused_behind_it(sessions: Sessions, session_id: str) -> None:
+    """Ask one question more, which waits in vain: whoever came before it had as much time."""
+    with pytest.raises(SessionBusy):
+        async with sessions.open(session_id, seconds=0.05):
+            pass
+
+
 async def test_a_reader_who_leaves_the_first_answer_can_go_on(url: str) -> None:
     sessions = opened(url)
     ids: list[str] = []
@@ -306,6 +314,7 @@ async def test_a_question_during_the_first_answer_waits_for_it(url: str) -> None
 
         second = asyncio.create_task(ask_on())
         assert await sessions.turns(turns.session_id) == []
+        await refused_behind_it(sessions, turns.session_id)
         assert not second.done()
         await turns.add("What is a node?", "A process [k7qd].")
     assert await second == ["What is a node?", "A process [k7qd]."]
@@ -317,6 +326,7 @@ async def test_deleting_during_the_first_answer_leaves_nothing_of_it(url: str) -
     async with sessions.open(None) as turns:
         deletion = asyncio.create_task(sessions.delete(turns.session_id))
         assert await sessions.turns(turns.session_id) == []
+        await refused_behind_it(sessions, turns.session_id)
         assert not deletion.done()
         await turns.add("What is a node?", "A process [k7qd].")
     await deletion
@@ -327,9 +337,7 @@ async def test_deleting_during_the_first_answer_leaves_nothing_of_it(url: str) -
 
 async def test_nobody_waits_in_line_for_longer_than_the_answer_may_take(sessions: Sessions) -> None:
     async with sessions.open(None) as turns:
-        with pytest.raises(SessionBusy):
-            async with sessions.open(turns.session_id, seconds=0.05):
-                pass
+        await refused_behind_it(sessions, turns.session_id)
 
 
 # A store that fails
@@ -352,6 +360,10 @@ async def test_a_store_that_cannot_be_reached_is_named_and_its_address_is_not(
     with pytest.raises(SessionsUnavailable):
         async with sessions.open(NEVER_GIVEN):
             pass
+    async with sessions.open(None):
+        pass
+    assert sessions.failing
+    assert sessions.lost == 0, "a session without a turn has none to lose"
     async with sessions.open(None) as turns:
         with pytest.raises(SessionsUnavailable):
             await turns.add("question", "answer")
@@ -376,6 +388,26 @@ async def test_a_store_that_never_answers_is_waited_for_as_long_as_the_answer_ma
                 await preceptor.ask(Question(text="Why?", session_id=NEVER_GIVEN))
             assert time.monotonic() - began < 2
             deaf.close()
+
+
+async def test_a_write_that_hangs_holds_up_a_follow_up_no_longer_than_a_read_and_says_why_it_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("preceptor.agents.sessions._WRITE_SECONDS", 0.05)
+    monkeypatch.setattr("preceptor.agents.sessions._READ_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        sessions = opened(f"redis://127.0.0.1:{deaf.getsockname()[1]}/0")
+        async with sessions.open(None) as turns:
+            with pytest.raises(SessionsUnavailable, match="no answer in time"):
+                await turns.add("question", "answer")
+        async with asyncio.timeout(2):
+            with pytest.raises(SessionsUnavailable, match="no answer in time"):
+                async with sessions.open(turns.session_id):
+                    pass
+        assert sessions.lost == 0
+    await sessions.close()
+    assert sessions.lost == 1
+    assert "redis failed when nobody waited for it any more: ConnectionError" in caplog.messages
 
 
 async def test_an_answer_that_cannot_be_kept_reaches_its_reader(
@@ -431,6 +463,18 @@ async def test_old_sessions_that_cannot_be_removed_are_no_readers_concern(
         assert len(again.history) == 2
     await sessions.close()
     assert [line for line in caplog.messages if "not removed: OperationalError" in line]
+
+
+async def test_whatever_stops_their_removal_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(SQLiteStore):
+        async def purge(self) -> None:
+            raise ZeroDivisionError
+
+    sessions = Sessions(SessionSettings(), Broken(tmp_path / "sessions.db", seconds=3600))
+    async with sessions.open(None) as turns:
+        await turns.add("question", "answer")
+    await sessions.close()
+    assert "sessions that ran out were not removed: ZeroDivisionError" in caplog.messages
 
 
 async def test_the_tables_in_postgres_are_looked_at_once(

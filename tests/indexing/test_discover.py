@@ -107,6 +107,54 @@ def test_of_a_site_with_versions_the_one_is_read_that_it_shows_first(
     assert len(book.notes) == 1
 
 
+@pytest.mark.parametrize(
+    ("source", "docs_dir", "links"),
+    [
+        ("site", "community", {"community/b.md": "/community/b"}),
+        ("site/community", "docs", {"b.md": "/community/b"}),
+        (
+            "site",
+            "community_versioned_docs/version-1",
+            {"community_versioned_docs/version-1/c.md": "/community/c"},
+        ),
+        ("site/docs/sub", "docs", {"d.md": "/community/next/d"}),
+    ],
+)
+def test_the_versions_of_a_site_are_not_those_of_its_second_docs_plug_in(
+    tmp_path: Path, source: str, docs_dir: str, links: dict[str, str]
+) -> None:
+    files = dict.fromkeys(
+        [
+            "docs/sub/d.md",
+            "versioned_docs/version-2/a.md",
+            "community/b.md",
+            "community_versioned_docs/version-1/c.md",
+        ],
+        "x",
+    )
+    files |= {"versions.json": '["2"]', "docusaurus.config.js": "module.exports = {}"}
+    book_of(tmp_path / "site", files)
+    book = discover(tmp_path / source, SiteSettings(docs_dir=docs_dir, route_base_path="community"))
+    assert {file.source: read_page(book, file).url for file in book.files} == links
+
+
+@pytest.mark.parametrize("source", [".", "site"])
+def test_of_a_site_without_a_current_version_the_last_one_is_read(tmp_path: Path, source: str) -> None:
+    files = {f"site/versioned_docs/version-{number}/a.md": "x" for number in (1, 2)}
+    files |= {"site/versions.json": '["2", "1"]', "site/docusaurus.config.js": "module.exports = {}"}
+    book_of(tmp_path, files | {"site/blog/b.md": "x"})
+    book = discover(tmp_path / source, SITE)
+    assert [read_page(book, file).url for file in book.files] == ["/docs/a"]
+    [note] = book.notes
+    assert "these are the pages of `2`, at /docs" in note
+
+
+def test_the_docs_of_a_site_with_versions_may_have_another_name(tmp_path: Path) -> None:
+    files = {"content/a.md": "x", "versioned_docs/version-1/a.md": "x", "versions.json": '["1"]'}
+    book = book_of(tmp_path, files, SiteSettings(docs_dir="content"))
+    assert [file.source for file in book.files] == ["versioned_docs/version-1/a.md"]
+
+
 def test_versions_are_known_without_the_configuration(tmp_path: Path) -> None:
     names = ["docs/a.md", "versioned_docs/version-1/a.md"]
     pages = pages_of(tmp_path, dict.fromkeys(names, "x") | {"versions.json": '["1"]'})
@@ -322,6 +370,8 @@ def test_the_script_of_a_page_tells_its_language(
         ("1.5e-7", "1.5e-7"),
         ("0.000001", "0.000001"),
         (".inf", "Infinity"),
+        ("0x" + "f" * 300, "Infinity"),
+        ("-0x" + "f" * 300, "-Infinity"),
         (".nan", "NaN"),
         ("1_000", "1_000"),
         ("12:30", "12:30"),

@@ -280,20 +280,6 @@ async def test_a_stub_that_becomes_a_book_is_measured_again(put: Put, embedded: 
     assert (await info(embedded)).bm25_avg_len > 4 * first
 
 
-@pytest.mark.parametrize("other", ["another splitter", "another book"])
-async def test_the_mean_length_is_measured_again_where_no_vector_is_used_again(
-    put: Put, embedded: Settings, other: str
-) -> None:
-    await run(put({"a.md": "# Robots\n\n" + "A robot tells of its many parts and sensors. " * 40}), embedded)
-    first = (await info(embedded)).bm25_avg_len
-    if other == "another book":
-        await run(put({"a.md": "# Bread\n\nFeed it.\n"}, book="bread"), embedded)
-    else:
-        small = embedded.model_copy(update={"index": embedded.index.model_copy(update={"chunk_size": 64})})
-        await run(put({}), small)
-    assert (await info(embedded)).bm25_avg_len < first / 2
-
-
 async def test_passages_of_another_length_are_measured_again(put: Put, settings: Settings) -> None:
     long = "A passage tells of robot {0} and of its many parts. " * 30
     source = put({"a.md": "# A\n\n" + long})
@@ -314,19 +300,49 @@ async def test_another_book_is_measured_again(put: Put, embedded: Settings) -> N
     assert (await info(embedded)).bm25_avg_len < before / 4
 
 
-async def test_other_weights_of_the_model_make_everything_anew(
-    put: Put, embedded: Settings, tmp_path: Path
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder of one's own with the embedding model's files."""
+    folder = tmp_path / "model"
+    shutil.copytree(shipped("library/models/bge-small-en-v1.5-int8"), folder)
+    return folder
+
+
+def _with_model(settings: Settings, folder: Path) -> Settings:
+    return settings.model_copy(update={"embedding": settings.embedding.model_copy(update={"path": folder})})
+
+
+def _change(model: Path, name: str) -> None:
+    """Other bytes that are read as before."""
+    with (model / name).open(
+        "ab"
+    ) as file:  # a field that no reader of ONNX knows, a space that JSON does not mind
+        file.write(b"\xc2\x3e\x01x" if name.endswith("onnx") else b" ")
+
+
+@pytest.mark.parametrize("name", ["model_optimized.onnx", "tokenizer.json"])
+async def test_other_files_of_the_model_make_everything_anew(
+    put: Put, embedded: Settings, model: Path, name: str
 ) -> None:
-    source, model = put(), tmp_path / "model"
-    shutil.copytree(shipped("library/models/bge-small-en-v1.5-int8"), model)
-    embedding = embedded.embedding.model_copy(update={"path": model})
-    own = embedded.model_copy(update={"embedding": embedding})
+    source, own = put(), _with_model(embedded, model)
     await run(source, own)
     assert counts(await run(source, own)) == {"unchanged": PASSAGES}
-    with (model / "model_optimized.onnx").open("ab") as weights:
-        weights.write(b"\xc2\x3e\x01x")  # a field that no reader of the format knows
+    _change(model, name)
     assert counts(await run(source, own))["embedded"] == PASSAGES
     assert counts(await run(source, own)) == {"unchanged": PASSAGES}
+
+
+async def test_other_files_of_the_model_are_seen_after_a_run_with_a_failed_page(
+    put: Put, settings: Settings, model: Path
+) -> None:
+    source, own = put({**PAGES, "bad.md": b"\xff\xfe\xfa"}), _with_model(settings, model)
+    await run(source, own)
+    assert "embedded" not in counts(await run(source, own)), "a failed page makes nothing anew"
+    _change(model, "model_optimized.onnx")
+    assert counts(await run(source, own))["embedded"] == PASSAGES
+    put({"bad.md": None})
+    assert "embedded" not in counts(await run(source, own))
+    assert "embedded" not in counts(await run(source, own))
 
 
 async def test_a_change_of_docs_beside_the_site_is_seen(put: Put, embedded: Settings, tmp_path: Path) -> None:

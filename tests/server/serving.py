@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,13 @@ class Service:
         with self.written:
             found = self.written.wait_for(lambda: any(words in line for line in self.log), _PATIENCE)
         assert found, "\n".join(self.log)
+
+    def until(self, seen: Callable[[httpx2.Response], bool], path: str) -> httpx2.Response:
+        """Ask for a page until it is as it should be."""
+        end = time.monotonic() + _PATIENCE
+        while not seen(page := httpx2.get(f"{self.url}{path}")):
+            assert time.monotonic() < end, page.text
+        return page
 
     def ended(self) -> int:
         """Its exit code; waits for its end."""

@@ -72,8 +72,7 @@ def test_leaving_while_another_question_of_the_conversation_is_answered_gives_th
         assert next(data for name, data in events if name == "token")["content"] == "Two."
         with socket.create_connection((urlsplit(service.url).hostname, urlsplit(service.url).port)) as reader:
             reader.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
-            while in_flight(service) < 2:
-                pass
+            service.until(lambda page: page.json()["in_flight"] == 2, "/api/v1/metrics")
         service.logged("status=499")
         assert in_flight(service) == 1
         go_on.set()

@@ -113,7 +113,7 @@ def test_a_store_that_stops_costs_the_conversation_and_not_the_answer(
             assert "conversation" in refused.json()["error"]
         answer = service.ask({"content": ROS})
         assert answer.status_code == 200
-        assert any("not kept" in line and answer.json()["trace_id"] in line for line in service.log)
+        service.logged(f"trace={answer.json()['trace_id']} error=The store of conversations")
         with streaming(service) as (_, events):
             assert [name for name, _ in events][-1] == "done"
         assert httpx2.get(f"{service.url}/api/v1/metrics").json()["errors"] == {"SessionsUnavailable": 1}

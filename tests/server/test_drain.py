@@ -20,10 +20,7 @@ def gemini() -> Generator[Provider]:
 
 def until_unhealthy(service: Service) -> httpx2.Response:
     """Ask for the service's health until it says that it is being stopped."""
-    while True:
-        health = httpx2.get(f"{service.url}/api/v1/health")
-        if health.status_code == 503:
-            return health
+    return service.until(lambda page: page.status_code == 503, "/api/v1/health")
 
 
 def test_a_running_answer_ends_while_new_questions_are_refused(

@@ -13,6 +13,7 @@ from preceptor.agents.answer import Answer, FailureNote, Timings, Usage
 from preceptor.errors import NoTutorLeft
 from preceptor.server.metrics import Metrics
 from preceptor.settings import Settings
+from tests.conftest import ROOT
 from tests.sample import sample_settings
 from tests.server.inside import asking
 from tests.standins.provider import Provider, fails, says
@@ -74,6 +75,14 @@ async def test_an_answer_shows_in_both_forms_of_the_metrics(settings: Settings, 
     assert told["dropped_markers"] == 1
     assert told["query_latency_p50_ms"] == pytest.approx(answered["processing_time_ms"], abs=0.1)
     assert told["uptime_seconds"] >= 0
+
+
+async def test_every_number_is_explained_and_no_other(settings: Settings) -> None:
+    async with asking(settings) as client:
+        families = list(text_string_to_metric_families((await client.get("/metrics")).text))
+    served = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    explained = re.findall(r"`(preceptor_\w+)`", (ROOT / "docs/serve.md").read_text(encoding="utf-8"))
+    assert sorted(explained) == sorted(served)
 
 
 async def test_failures_of_a_provider_show_with_their_class_and_the_breaker(
