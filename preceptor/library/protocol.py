@@ -51,8 +51,8 @@ class IndexInfo:
     points: int
     """Passages in it now."""
     digest: str = ""
-    """Of the files and settings that it was made from: with the same ones there is nothing to do. Empty when a
-    page could not be read."""
+    """Of the files and settings that it was made from: with the same ones there is nothing to do. Its first
+    half is hyphens when a page could not be read: there is something to do next time."""
 
 
 @dataclass(frozen=True, slots=True)
