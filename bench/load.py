@@ -250,7 +250,8 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"provider: {result['provider']}",
         "",
-        "readers  chats/s  CPU ms  json p50/p95/p99 ms  first token p50/p95/p99 ms  added p50/p95 ms  relayed p50/p95 ms",
+        "readers  chats/s  CPU ms  json p50/p95/p99 ms  first token p50/p95/p99 ms"
+        "  added p50/p95 ms  relayed p50/p95 ms",
     ]
     for row in result["levels"]:
         total, first, extra, relayed = row["json"], row["first_token"], row["added"], row["relayed"]

@@ -131,7 +131,7 @@ async def _sessions(preceptor: Preceptor) -> Check:
         detail = f"{store}: {error.reason}; no conversation can go on, and new ones are not kept"
         return {"status": "degraded", "detail": detail, **seen}
     if sessions.failing:
-        return {"status": "degraded", "detail": f"{store}: the last turn could not be written", **seen}
+        return {"status": "degraded", "detail": f"{store}: what was said last could not be written", **seen}
     return {"status": "healthy", "detail": f"conversations are kept in {store}", **seen}
 
 
