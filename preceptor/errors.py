@@ -413,7 +413,10 @@ class ProviderFailed(TutorError):
         self.provider = provider
         self.reason = reason
         self.retry_after = retry_after
-        super().__init__(f"The provider `{provider}` gave no answer ({reason}).")
+        super().__init__(
+            f"The provider `{provider}` gave no answer ({reason}). Ask again in a while; "
+            f"`preceptor check` says what can be reached."
+        )
 
 
 class AnswerUnusable(TutorError):

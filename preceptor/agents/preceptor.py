@@ -34,6 +34,7 @@ from preceptor.settings import Settings
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.ledger import Ledger
 from preceptor.tools.plugin import Deps, Run
+from preceptor.tracing.processor import send_nothing
 from preceptor.tracing.store import TraceStore
 
 logger = logging.getLogger(__name__)
@@ -284,6 +285,8 @@ async def open_preceptor(
         EmbeddingError: The embedding model cannot be loaded.
         PluginError: A tool cannot be loaded.
     """
+    if not settings.traces.upload_to_openai:
+        send_nothing()
     async with AsyncExitStack() as stack:
         engine = open_engine(settings)
         stack.push_async_callback(engine.close)

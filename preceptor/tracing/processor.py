@@ -99,11 +99,18 @@ def install(
         if openai_key:
             default_exporter().set_api_key(openai_key)
         processors.append(default_processor())
-    if setup.GLOBAL_TRACE_PROVIDER is None:
-        # Else the SDK makes one, and with it the exporter, whose HTTP client takes 50 ms and is not wanted.
-        set_trace_provider(DefaultTraceProvider())
+    send_nothing()
     set_trace_processors(processors)
     return store
+
+
+def send_nothing() -> None:
+    """Keep the SDK from its own upload, which it begins with where nobody has said otherwise.
+
+    The exporter that it would make has an HTTP client, too, which takes 50 ms.
+    """
+    if setup.GLOBAL_TRACE_PROVIDER is None:
+        set_trace_provider(DefaultTraceProvider())
 
 
 # What is kept of each kind of span, by the names of its attributes. A table and no `isinstance`: the SDK's
