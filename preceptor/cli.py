@@ -10,17 +10,17 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from preceptor import __version__
-from preceptor.errors import IndexError_, PreceptorError
-from preceptor.settings import Settings, load_settings, shipped
+from preceptor.errors import IndexError_, PreceptorError, SettingsError
+from preceptor.settings import Provider, Settings, load_settings, shipped
 
 if TYPE_CHECKING:
     from preceptor.agents.answer import Answer
@@ -42,11 +42,14 @@ app = typer.Typer(
 
 _SAMPLE = {"title": "Physical AI & Humanoid Robotics", "id": "physical-ai", "subject": "robotics with ROS 2"}
 _ERROR_LOG = Path(".preceptor/error.log")
+_SHORTEST_QUESTION = 2
+"""Characters; as over HTTP."""
 
 Env = Annotated[
     str | None,
     typer.Option("--env", help="demo, local or production; default: PRECEPTOR_ENV, else production."),
 ]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Source = Annotated[Path, typer.Option("--source", "-s", help="Folder of the book's Markdown pages.")]
 
@@ -96,9 +99,17 @@ def _options(
         raise typer.Exit
 
 
+def _question(text: str | None) -> str | None:
+    if text is not None and len(text.strip()) < _SHORTEST_QUESTION:
+        raise typer.BadParameter(f"a question has at least {_SHORTEST_QUESTION} characters")
+    return text
+
+
 @app.command()
 def demo(
-    ask: Annotated[str | None, typer.Option(help="Ask this one question, print the answer and end.")] = None,
+    ask: Annotated[
+        str | None, typer.Option(callback=_question, help="Ask this one question, print the answer and end.")
+    ] = None,
     source: Annotated[
         Path | None, typer.Option("--source", "-s", help="Your own book in place of the sample.")
     ] = None,
@@ -113,7 +124,9 @@ def demo(
     """
     book: Mapping[str, Any] = {} if source else {"book": _SAMPLE}
     settings = load_settings("demo", overrides={**book, "server": {"host": host, "port": port}})
-    summary = _index(source or _sample_book(), settings, quiet=not sys.stderr.isatty())
+    if ask is None:
+        _check_address(settings)
+    summary = _index(source or _sample_book(), settings, quiet=False)
     typer.secho(f"Indexed {summary.pages} pages, {summary.passages} passages.", err=True)
     if ask is None:
         typer.secho(
@@ -126,7 +139,7 @@ def demo(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    question: Annotated[str, typer.Argument(callback=_question, help="What you want to know.")],
     chapter: Annotated[str | None, typer.Option(help="Answer only from the chapter with this id.")] = None,
     env: Env = None,
     as_json: AsJson = False,
@@ -161,6 +174,12 @@ def _serve(settings: Settings) -> None:
     from preceptor.server.serve import serve
 
     serve(settings)
+
+
+def _check_address(settings: Settings) -> None:
+    from preceptor.server.serve import check_address
+
+    check_address(settings.server.host, settings.server.port)
 
 
 async def _ask(settings: Settings, question: str, *, chapter: str | None = None) -> "Answer":
@@ -323,10 +342,26 @@ async def _described(engine: "Engine", collection: str) -> dict[str, Any]:
 
 
 def _lines(told: Mapping[str, Any]) -> str:
-    rows = told.get("collections", ())
     lines = [f"{name}: {value}" for name, value in told.items() if name != "collections"]
-    lines += ["  ".join(map(str, row.values())) for row in rows]
-    return "\n".join(lines if rows or "collections" not in told else [*lines, "no collection yet"])
+    if "collections" in told:
+        lines += _table(told["collections"]) or ["no collection yet"]
+    return "\n".join(lines)
+
+
+def _table(collections: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each collection under the names of the columns; one with a problem says that instead."""
+    if not collections:
+        return []
+    rows = [("collection", "book", "title", "passages", "built at")]
+    rows += [tuple(map(str, row.values())) for row in collections]
+    widths = [
+        max(map(len, column))
+        for column in zip(*(row for row in rows if len(row) == len(rows[0])), strict=True)
+    ]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
+    ]
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -369,23 +404,64 @@ def check(env: Env = None, as_json: AsJson = False) -> None:
 
     Spends no tokens.
     """
-    settings = load_settings(env, needs=("index", "tutor"))
-    found = asyncio.run(_findings(settings))
+    found, ways = asyncio.run(_findings(env))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
     else:
         marks = {"ok": "ok  ", "off": "off ", "failed": "FAIL"}
         for finding in found:
             typer.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
-    answers = any(finding.state == "ok" for finding in found[1:])
-    if found[0].state == "failed" or not answers or any(finding.state == "failed" for finding in found):
+    for way in ways:
+        typer.echo(way, err=True)
+    tutors = {"offline tutor", *get_args(Provider)}
+    answers = any(finding.state == "ok" and finding.what in tutors for finding in found)
+    if not answers or any(finding.state == "failed" for finding in found):
         raise typer.Exit(1)
 
 
-async def _findings(settings: Settings) -> "list[Finding]":
-    from preceptor.agents.readiness import findings
+async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
+    """What was found, and the ways without what is missing."""
+    from preceptor.agents.readiness import Finding, findings
 
-    return [finding async for finding in findings(settings)]
+    unset: list[Finding] = []
+    ways: Sequence[str] = ()
+    try:
+        settings = load_settings(env, needs=("index", "tutor"))
+    except SettingsError as error:
+        unset, ways = [Finding("settings", "failed", problem) for problem in error.problems], error.ways
+        try:
+            settings = load_settings(env, needs=("index",))
+        except SettingsError:
+            return unset, ways
+    found: list[Finding] = []
+    try:
+        async for finding in findings(settings):
+            found.append(finding)  # noqa: PERF401 - what was found before an error is told
+        if found[0].state == "ok":
+            found.append(Finding("tools", "ok", ", ".join(await _tools(settings))))
+    except SettingsError as error:
+        unset += [Finding("settings", "failed", problem) for problem in error.problems]
+    except PreceptorError as error:
+        found.append(Finding("tools" if found else "index", "failed", str(error)))
+    return [*unset, *found], ways
+
+
+async def _tools(settings: Settings) -> list[str]:
+    """The names of the tools, loaded as they are for a question."""
+    from preceptor.library import open_engine
+    from preceptor.library.library import open_library
+    from preceptor.tools.discovery import load_tools
+    from preceptor.tools.plugin import Deps
+
+    engine = open_engine(settings)
+    try:
+        library = await open_library(engine, settings)
+        try:
+            return [tool.name for tool in load_tools(Deps(library, settings))]
+        finally:
+            await library.close()
+    finally:
+        await engine.close()
 
 
 @app.command()
@@ -423,6 +499,17 @@ def traces(
         Console().print(run_tree(run))
 
 
+def _writable(file: Path | None) -> Path | None:
+    """Checked before a run of minutes, whose report would be lost."""
+    if file is None:
+        return None
+    if not file.parent.is_dir():
+        raise typer.BadParameter(f"the folder `{file.parent}` does not exist")
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise typer.BadParameter(f"`{file}` cannot be written")
+    return file
+
+
 @app.command()
 def evaluate(
     cases: Annotated[
@@ -432,17 +519,26 @@ def evaluate(
     k: Annotated[
         int | None, typer.Option(help="A section counts as found when it is among the first K.")
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(callback=_writable, help="Write the report as JSON to this file.")
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="OLD NEW", help="Compare two saved reports instead.")
     ] = None,
-    env: Annotated[str, typer.Option("--env", help="demo, local or production.")] = "demo",
+    env: Annotated[
+        str | None,
+        typer.Option(
+            "--env",
+            help="demo, local or production; default: demo for the sample book, else PRECEPTOR_ENV, else production.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the cases of a book: is the right section found and cited, is what is not in the book declined?
 
-    Without options: the sample book and its cases, without any key. Exit code 1 when a threshold of
-    `[evaluation]` is missed, the index is empty, or the newer of two compared reports is worse.
+    Without options: the sample book and its cases, without any key. With --cases: the book that the settings
+    name, as `preceptor ask` asks it. Exit code 1 when a threshold of the settings (`evaluation.found` and
+    others) is missed, the index is empty, or the newer of two compared reports is worse.
     """
     from rich.console import Console
 
@@ -461,17 +557,19 @@ def evaluate(
         return
     sample = {} if cases else {"book": _SAMPLE, "index": {"collection": "demo"}}
     settings = load_settings(
-        env, needs=("index", "tutor"), overrides={**sample, "evaluation": _given({"k": k})}
+        env or (None if cases else "demo"),
+        needs=("index", "tutor"),
+        overrides={**sample, "evaluation": _given({"k": k})},
     )
     if cases is None:
-        _index(_sample_book(), settings, quiet=not sys.stderr.isatty())
+        _index(_sample_book(), settings, quiet=False)
     report = asyncio.run(_evaluate(cases or _sample_book() / "evaluation.yaml", settings))
-    if save is not None:
-        save.write_text(report.to_json(), encoding="utf-8")
     if as_json:
         typer.echo(report.to_json())
     else:
         Console().print(render(report))
+    if save is not None:
+        save.write_text(report.to_json(), encoding="utf-8")
     if not report.passed:
         raise typer.Exit(1)
 
@@ -490,7 +588,14 @@ async def _evaluate(cases: Path, settings: Settings) -> "Report":
                 return preceptor.ask(Question(text=question, chapter=chapter))
 
             limits = settings.evaluation
-            return await run_cases(asked, ask, preceptor.library.search, k=limits.k, thresholds=limits)
+            report = await run_cases(asked, ask, preceptor.library.search, k=limits.k, thresholds=limits)
+            books = await preceptor.library.books()
+    return report.model_copy(
+        update={
+            "book": ", ".join(book.title for book in books),
+            "collection": ", ".join((settings.index.collection, *settings.index.also)),
+        }
+    )
 
 
 @contextmanager

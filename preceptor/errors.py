@@ -52,6 +52,7 @@
     │   └── Stopping
     ├── TraceNotFound
     ├── TracesUnavailable        the file of runs is damaged or locked
+    ├── AddressUnavailable       the service cannot listen where it should
     └── EvaluationError
         ├── CasesInvalid
         ├── ReportInvalid
@@ -71,16 +72,17 @@ class PreceptorError(Exception):
 
 
 class SettingsError(PreceptorError):
-    """One or more settings are missing or wrong."""
+    """One or more settings are missing or wrong; where something is missing, `ways` are those without it."""
 
-    def __init__(self, problems: Sequence[str], *, env: str) -> None:
+    def __init__(self, problems: Sequence[str], *, env: str, ways: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
         self.env = env
-        lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(
-            f"The settings of the `{env}` environment are not complete:\n{lines}\n"
-            "Try Preceptor without any account with `preceptor demo`."
-        )
+        self.ways = tuple(ways)
+        what = "are not complete" if ways else "cannot be used"
+        lines = [f"The settings of the `{env}` environment {what}:", *(f"  - {one}" for one in problems)]
+        if ways:
+            lines += ["Ways without them:", *(f"  - {way}" for way in ways)]
+        super().__init__("\n".join(lines))
 
 
 class BookError(PreceptorError):
@@ -371,8 +373,11 @@ class UnknownChapter(ToolInputError):
     def __init__(self, chapter: str, closest: Sequence[str]) -> None:
         self.chapter = chapter
         self.closest = tuple(closest)
-        hint = f"Closest: {', '.join(f'`{name}`' for name in closest)}." if closest else ""
-        super().__init__(f"No chapter `{chapter}` in this book. {hint} `list_chapters` names them all.")
+        hint = f" Closest: {', '.join(f'`{name}`' for name in closest)}." if closest else ""
+        super().__init__(
+            f"No chapter `{chapter}` in this book.{hint} The tutor's tool `list_chapters` and, over HTTP, "
+            "`GET /api/v1/chapters` name them all."
+        )
 
 
 class UnknownSection(ToolInputError):
@@ -575,6 +580,18 @@ class TracesUnavailable(PreceptorError):
         super().__init__(
             f"The runs in `{path}` cannot be reached: {reason}. If another program holds the file, try again when "
             "it is done; if the file is damaged, move it away, and the next run begins a new one."
+        )
+
+
+class AddressUnavailable(PreceptorError):
+    """The service cannot listen where it should."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        self.host = host
+        self.port = port
+        super().__init__(
+            f"Cannot listen on `{host}`, port {port}: {reason}. Choose others with `--port` and `--host`, or set "
+            "`server.port` and `server.host` in settings.toml."
         )
 
 

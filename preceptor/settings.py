@@ -4,6 +4,7 @@ Later wins: the defaults below, the shipped settings.toml, ./settings.toml, ./.s
 environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXED`).
 """
 
+import json
 import os
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -33,6 +34,7 @@ UNPREFIXED = {
 """The names that the original system used, and where each goes."""
 
 _DEFAULT_ENV = "production"
+_PLACES = ("default", *get_args(Environment))
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _AccessKey = Annotated[SecretStr, Field(min_length=16, max_length=500)]
@@ -51,7 +53,9 @@ class BookSettings(_Section):
     """As readers know it; empty: from the folder's name."""
     subject: str = ""
     """What it teaches, in a few words, for the tutor's instructions."""
-    language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")
+    language: str = Field(
+        default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="a BCP 47 tag", examples=["en"]
+    )
     """BCP 47 tag of the language it is written in; chooses BM25's stemmer and stop words."""
 
 
@@ -80,7 +84,7 @@ class SiteSettings(_Section):
     """Docusaurus' `markdown.anchors.maintainCase`: ids of headings keep their capital letters."""
     math: bool | None = None
     """Whether `$…$` is a formula; unset: as the site's `docusaurus.config` says, else where it looks like one."""
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = Field(default=(), examples=[["drafts/**"]])
     """Further glob patterns of pages to leave out, relative to the docs folder."""
 
     @field_validator("base_url")
@@ -95,8 +99,13 @@ class IndexSettings(_Section):
     backend: Literal["embedded", "cloud"] = "cloud"
     path: Path = Path(".preceptor/index")
     """Folder of the embedded index."""
-    collection: str = Field(default="textbook_content", pattern=r"^[A-Za-z0-9_-]{1,100}$")
-    also: tuple[str, ...] = ()
+    collection: str = Field(
+        default="textbook_content",
+        pattern=r"^[A-Za-z0-9_-]{1,100}$",
+        description="1 to 100 of the letters A to Z and a to z, digits, `_` and `-`",
+        examples=["my_book"],
+    )
+    also: tuple[str, ...] = Field(default=(), examples=[["my_other_book"]])
     """Further collections (books) that a server searches together with the first."""
     chunk_size: int = Field(default=200, ge=32, le=4096)
     """Longest passage, in tokens of the embedding model, its breadcrumb included."""
@@ -149,8 +158,8 @@ class SearchSettings(_Section):
 class TutorSettings(_Section):
     """Who answers, and how."""
 
-    providers: tuple[Provider, ...] = ("gemini", "openai")
-    """In the order in which they are tried; empty: the offline tutor alone."""
+    providers: tuple[Provider, ...] = Field(default=("gemini", "openai"), examples=[["gemini", "openai"]])
+    """In the order in which they are tried; `[]`: the offline tutor alone."""
     offline_fallback: bool = True
     """Whether the offline tutor answers, with quotations, when no provider can."""
     book_only: bool = True
@@ -256,13 +265,13 @@ class ServerSettings(_Section):
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that serve; each has its own models, breakers, metrics and (in memory) limits."""
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = Field(default=(), examples=[["https://book.example"]])
     """Origins (scheme, host and port) whose pages may call the service; `*` for all."""
     cors_credentials: bool = False
     """Whether such pages may send cookies along; Preceptor itself has none."""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = Field(default=(), examples=[["10.0.0.0/8"]])
     """Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
-    reader_keys: tuple[_AccessKey, ...] = ()
+    reader_keys: tuple[_AccessKey, ...] = Field(default=(), examples=[["A-LONG-RANDOM-KEY"]])
     """Keys of which a reader must send one; none: everybody may ask."""
     operator_key: _AccessKey | None = None
     """Key to the metrics; unset: they answer only this machine."""
@@ -320,7 +329,12 @@ class ServerSettings(_Section):
 class LimitsSettings(_Section):
     """How much is answered; a client is an IPv4 address or an IPv6 /64."""
 
-    rate: str = Field(default="20/minute", pattern=r"^([1-9]\d*/(second|minute|hour|day))?$")
+    rate: str = Field(
+        default="20/minute",
+        pattern=r"^([1-9]\d*/(second|minute|hour|day))?$",
+        description="a number for each second, minute, hour or day (or empty)",
+        examples=["20/minute"],
+    )
     """Requests of one client, pages of chapters among them, other pages and health not; empty: any number."""
     client_budget: int = Field(default=300, ge=0)
     """Questions of one client in a day; 0: any number."""
@@ -346,9 +360,9 @@ class LimitsSettings(_Section):
 class ToolsSettings(_Section):
     """Tool plug-ins."""
 
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = Field(default=(), examples=[["tools/glossary.py"]])
     """Further modules (`my_book.tools`) or files (`tools/glossary.py`) that export `tools(deps)`."""
-    disabled: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = Field(default=(), examples=[["list_chapters"]])
     """Names of plug-ins to leave out."""
 
 
@@ -423,21 +437,22 @@ def load_settings(
         SettingsError: Something is missing or wrong; its message lists all of it.
     """
     folder = folder or Path.cwd()
-    found = _read(env, folder)
-    chosen = found.pop("env")
+    options = overrides or {}
+    chosen, found, stray = _read(env, folder)
     if chosen not in get_args(Environment):
         raise SettingsError(
             [f"The environment must be one of {', '.join(get_args(Environment))} (--env or PRECEPTOR_ENV)."],
-            env=str(chosen)[:20],
+            env=chosen[:20],
         )
-    found = _merged(found, overrides or {})
     try:
-        settings = Settings(env=chosen, **found)
+        settings = Settings.model_validate({"env": chosen, **_merged(found, options)})
     except ValidationError as error:
-        raise SettingsError(_explained(error), env=chosen) from None
-    missing = _missing(settings, needs)
+        raise SettingsError([*stray, *_explained(error, options)], env=chosen) from None
+    if stray:
+        raise SettingsError(stray, env=chosen)
+    missing, ways = _missing(settings, needs)
     if missing:
-        raise SettingsError(missing, env=chosen)
+        raise SettingsError(missing, env=chosen, ways=ways)
     return settings
 
 
@@ -453,7 +468,8 @@ def shipped(name: str) -> Path:
     return installed if installed.exists() else package.parent / name
 
 
-def _read(env: str | None, folder: Path) -> dict[str, Any]:
+def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]]:
+    """The environment, its settings by section, and what stands in a file where no setting can stand."""
     # Here and not above: dynaconf takes 0.1 s to import, and most modules only want the classes.
     from dynaconf import Dynaconf
     from dynaconf.vendor.tomllib import TOMLDecodeError  # the one its TOML loader raises
@@ -461,28 +477,47 @@ def _read(env: str | None, folder: Path) -> dict[str, Any]:
     variables = Dynaconf(
         envvar_prefix="PRECEPTOR", load_dotenv=True, dotenv_path=str(folder / ".env"), core_loaders=[]
     )
+    given = _lowered(variables.to_dict())  # dynaconf is lazy: only now .env has been read
     chosen = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
     files = dict.fromkeys([shipped("settings.toml"), folder / "settings.toml", folder / ".secrets.toml"])
     read: list[dict[str, Any]] = []
+    stray: list[str] = []
     for file in files:
         reader = Dynaconf(settings_files=[str(file)], envvar_prefix=None, core_loaders=["TOML"])
         try:
-            read.append(_lowered(reader.to_dict()))
+            content = _lowered(reader.to_dict())
         except TOMLDecodeError as error:
             raise SettingsError([f"`{file.name}` is not valid TOML: {error}"], env=chosen) from None
+        stray += [
+            _misplaced(name, file.name) for name, table in content.items() if not _is_place(name, table)
+        ]
+        read.append({name: table for name, table in content.items() if _is_place(name, table)})
     # dynaconf's own merging appends lists, so that `providers = ["openai"]` would add to the default ones.
     found: dict[str, Any] = {}
     for section in ("default", chosen):
         for content in read:
             found = _merged(found, content.get(section, {}))
-    found = _merged(found, _lowered(variables.to_dict()))
+    found = _merged(found, given)
     for own in ("env", "load_dotenv"):
         found.pop(own, None)
     for name, (section, key) in UNPREFIXED.items():
         value = os.environ.get(name, "").strip()
         if value:
             found.setdefault(section, {})[key] = value
-    return {**found, "env": chosen}
+    return chosen, found, stray
+
+
+def _is_place(name: str, table: object) -> bool:
+    return name in _PLACES and isinstance(table, Mapping)
+
+
+def _misplaced(name: str, file: str) -> str:
+    if name in Settings.model_fields:
+        return f"`[{name}]` in `{file}` stands in no environment. Did you mean `[default.{name}]`?"
+    close = get_close_matches(name, _PLACES, n=1)
+    hint = f" Did you mean `[{close[0]}.…]`?" if close else ""
+    tables = ", ".join(f"`[{place}.…]`" for place in _PLACES)
+    return f"`{name}` in `{file}` is not read: settings stand in {tables}.{hint}"
 
 
 def _lowered(value: Any) -> Any:
@@ -503,8 +538,8 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return {**base, **both}
 
 
-def _explained(error: ValidationError) -> list[str]:
-    """One line for each invalid setting, without its value."""
+def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for each invalid setting, without its value; it is named as the person gave it."""
     lines: list[str] = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         where = [str(part) for part in fault["loc"]]
@@ -514,8 +549,24 @@ def _explained(error: ValidationError) -> list[str]:
             hint = f" Did you mean `{close[0]}`?" if close else ""
             lines.append(f"`{name}` is not a setting.{hint}")
         else:
-            lines.append(f"`{name}` ({_as_variable(where)}): {fault['msg'].removeprefix('Value error, ')}.")
-    return lines
+            given = len(where) > 1 and where[1] in options.get(where[0], {})
+            source = f"--{where[1].replace('_', '-')}" if given else _as_variable(where)
+            lines.append(f"`{name}` ({source}): {_wanted(fault['type'], where) or fault['msg']}.")
+    return [line.replace("Value error, ", "") for line in lines]
+
+
+def _wanted(fault: str, where: list[str]) -> str:
+    """What the setting must be, with an example, where pydantic would speak of Python or show a pattern."""
+    section = Settings.model_fields[where[0]].annotation
+    if fault in ("model_type", "dict_type"):
+        return "must be a table, as in settings.toml"
+    if len(where) < 2 or not (isinstance(section, type) and issubclass(section, BaseModel)):
+        return ""
+    field = section.model_fields[where[1]]
+    example = field.examples[0] if field.examples else ""
+    if fault == "tuple_type":
+        return f"must be a list, such as `{json.dumps(example)}`; `[]` is the empty one"
+    return f"must be {field.description}, such as `{example}`" if fault == "string_pattern_mismatch" else ""
 
 
 def documented_names() -> list[str]:
@@ -535,9 +586,10 @@ def _as_variable(where: list[str]) -> str:
     return "PRECEPTOR_" + "__".join(part.upper() for part in where[:2])
 
 
-def _missing(settings: Settings, needs: Collection[Need]) -> list[str]:
-    """What the caller is about to use and the settings lack, each with the line to add."""
+def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], list[str]]:
+    """What the caller is about to use and the settings lack, each with the line to add; and the ways without."""
     lines: list[str] = []
+    ways: list[str] = []
     if "index" in needs and settings.index.backend == "cloud":
         if not settings.qdrant.endpoint:
             lines.append(
@@ -549,6 +601,8 @@ def _missing(settings: Settings, needs: Collection[Need]) -> list[str]:
                 "QDRANT_API_KEY is missing: the cluster's key (a read-only one is enough to serve). Add "
                 "`QDRANT_API_KEY=YOUR-KEY` to .env."
             )
+        if lines and settings.env == "production":
+            ways.append("Without Qdrant Cloud: `--env local` keeps the index on this machine.")
     if "tutor" in needs and settings.tutor.providers:
         if not any(settings.provider(name).configured for name in settings.tutor.providers):
             wanted = " or ".join(f"{name.upper()}_API_KEY" for name in settings.tutor.providers)
@@ -556,10 +610,18 @@ def _missing(settings: Settings, needs: Collection[Need]) -> list[str]:
                 f"{wanted} is missing: at least one provider must be able to answer. Add "
                 f"`{settings.tutor.providers[0].upper()}_API_KEY=YOUR-KEY` to .env."
             )
+            ways.append(
+                "Without a provider: `PRECEPTOR_TUTOR__PROVIDERS='[]'`, in .env or before the command, leaves the "
+                "offline tutor, which quotes the book."
+            )
         gemini = settings.gemini
         if "gemini" in settings.tutor.providers and gemini.configured and "/openai" not in gemini.base_url:
             lines.append(
                 "GEMINI_BASE_URL must be the OpenAI-compatible address, which ends in `/openai/`. Set "
                 "`GEMINI_BASE_URL=https://generativelanguage.googleapis.com/v1beta/openai/` in .env."
             )
-    return lines
+    if ways:
+        ways.append(
+            "Without any account: `preceptor demo` serves a sample book, `preceptor demo --source BOOK` yours."
+        )
+    return lines, ways

@@ -1,5 +1,6 @@
 """Settings: what a person gets from files, the environment and mistakes."""
 
+import json
 import os
 import re
 import tomllib
@@ -41,8 +42,15 @@ def test_production_is_the_default_and_says_everything_that_is_missing_at_once()
     text = str(caught.value)
     for name in ("QDRANT_CLUSTER_ENDPOINT=", "QDRANT_API_KEY=", "GEMINI_API_KEY="):
         assert name in text
-    assert "preceptor demo" in text
+    assert "are not complete" in text
+    for way in ("`--env local`", "PRECEPTOR_TUTOR__PROVIDERS='[]'", "preceptor demo --source BOOK"):
+        assert way in text
     assert len(caught.value.problems) == 3
+
+
+def test_the_way_without_a_provider_is_one(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PRECEPTOR_TUTOR__PROVIDERS='[]'\n")
+    assert load_settings("local", needs=("index", "tutor")).tutor.providers == ()
 
 
 def test_indexing_asks_for_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,9 +106,22 @@ def test_environment_variable_chooses_the_environment(monkeypatch: pytest.Monkey
     assert load_settings("demo").env == "demo"
 
 
-def test_an_unknown_environment_is_refused() -> None:
-    with pytest.raises(SettingsError, match="demo, local, production"):
+def test_dotenv_chooses_the_environment_unless_the_shell_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("PRECEPTOR_ENV=local\n")
+    assert load_settings().env == "local"
+    monkeypatch.setenv("PRECEPTOR_ENV", "demo")
+    assert load_settings().env == "demo"
+
+
+def test_an_unknown_environment_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="demo, local, production") as caught:
         load_settings("prod")
+    assert "preceptor demo" not in str(caught.value), "it would not mend this"
+    (tmp_path / ".env").write_text("PRECEPTOR_ENV=prod\n")
+    with pytest.raises(SettingsError, match="demo, local, production"):
+        load_settings()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +144,63 @@ def test_mistakes_are_named_together_with_a_guess_and_without_values(monkeypatch
     assert "Did you mean `search.limit`?" in text
     assert "PRECEPTOR_SEARCH__PREFETCH" in text
     assert "QDRANT_CLUSTER_ENDPOINT" in text
+    assert "cannot be used" in text
+    assert "preceptor demo" not in text
     assert SECRET not in text
+
+
+@pytest.mark.parametrize("file", ["settings.toml", ".secrets.toml"])
+def test_what_stands_in_no_environment_is_refused_with_a_guess(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text(
+        f'owner = "{SECRET}"\nlocal = 3\n[book]\ntitle = "Mine"\n[prodution.server]\nport = 1\n'
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings("demo", overrides={"search": {"limit": 0}})
+    text = str(caught.value)
+    assert f"`[book]` in `{file}` stands in no environment. Did you mean `[default.book]`?" in text
+    assert f"`prodution` in `{file}` is not read" in text
+    assert "Did you mean `[production.…]`?" in text
+    assert f"`owner` in `{file}` is not read" in text
+    assert f"`local` in `{file}` is not read" in text
+    assert "(--limit)" in text, "all mistakes at once"
+    assert SECRET not in text
+
+
+def test_a_setting_of_the_wrong_form_is_told_the_right_one_by_an_example() -> None:
+    lists = [name for name in documented_names() if isinstance(_default(name), tuple)]
+    patterns = ["book.language", "index.collection", "limits.rate"]
+    assert "server.cors_origins" in lists
+    for name in [*lists, *patterns]:
+        section, key = name.split(".")
+        with pytest.raises(SettingsError) as caught:
+            load_settings("demo", overrides={section: {key: f"{SECRET} /"}})
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"`{name}` (--{key.replace('_', '-')}): must be ")
+        assert ", such as `" in problem
+        assert "tuple" not in problem
+        assert "pattern" not in problem
+        assert SECRET not in problem
+        example = problem.split("such as `")[1].split("`")[0]
+        if name != "server.reader_keys":
+            value = json.loads(example) if name in lists else example
+            load_settings("demo", overrides={section: {key: value}})
+
+
+def test_an_empty_variable_of_a_list_is_told_the_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRECEPTOR_TUTOR__PROVIDERS", "")
+    monkeypatch.setenv("PRECEPTOR_SERVER", "3")
+    with pytest.raises(SettingsError) as caught:
+        load_settings("demo")
+    assert caught.value.problems == (
+        '`tutor.providers` (PRECEPTOR_TUTOR__PROVIDERS): must be a list, such as `["gemini", "openai"]`; `[]` is the '
+        "empty one.",
+        "`server` (PRECEPTOR_SERVER): must be a table, as in settings.toml.",
+    )
+
+
+def _default(name: str) -> object:
+    section, key = name.split(".")
+    return getattr(getattr(Settings(env="demo"), section), key)
 
 
 def test_broken_toml_is_named_and_explained(tmp_path: Path) -> None:

@@ -66,6 +66,10 @@ class Report(_Model):
     """What came of all cases."""
 
     dataset: str
+    book: str = ""
+    """Title of the book that was asked; empty where the caller did not say."""
+    collection: str = ""
+    """Where it lay."""
     began: datetime
     k: int
     thresholds: dict[str, float]
@@ -145,7 +149,7 @@ def render(report: Report) -> RenderableType:
 
 def _rates(report: Report) -> Table:
     overall = rates(report.cases)
-    shown = Table(title=f"{report.dataset}: {len(report.cases)} cases", box=None, header_style="bold")
+    shown = Table(title=Text(_title(report)), title_style="italic", box=None, header_style="bold")
     shown.add_column("")
     for name in overall:
         shown.add_column(f"found@{report.k}" if name == "found" else name, justify="right")
@@ -155,6 +159,11 @@ def _rates(report: Report) -> Table:
         for value, found in report.by(label).items():
             shown.add_row(f"{title} {value}", *(_cell(found.get(name), None) for name in overall))
     return shown
+
+
+def _title(report: Report) -> str:
+    asked = f", asked of {report.book} in `{report.collection}`" if report.collection else ""
+    return f"{report.dataset}: {len(report.cases)} cases{asked}"
 
 
 def _cell(rate: Rate | None, least: float | None) -> Text:

@@ -1,10 +1,14 @@
 """`preceptor serve`: the application under uvicorn, in one process or in several."""
 
+import asyncio
+import os
+import socket
 import sys
 from typing import Any
 
 import uvicorn
 
+from preceptor.errors import AddressUnavailable
 from preceptor.server.app import create_app
 from preceptor.server.log import log_config
 from preceptor.settings import Settings, hand_down
@@ -22,9 +26,11 @@ def serve(settings: Settings) -> None:
     Several processes read their settings themselves, from the same files and environment.
 
     Raises:
+        AddressUnavailable: Something else listens there, or this machine has no such address.
         SystemExit: With 1, when the service could not start.
     """
     server = settings.server
+    check_address(server.host, server.port)
     options: dict[str, Any] = {
         "host": server.host,
         "port": server.port,
@@ -45,3 +51,24 @@ def serve(settings: Settings) -> None:
             uvicorn.run("preceptor.server:create_app", factory=True, workers=server.workers, **options)
     except SystemExit as end:
         sys.exit(1 if end.code else 0)
+
+
+def check_address(host: str, port: int) -> None:
+    """Find out, before what takes long, whether the service can listen there.
+
+    Raises:
+        AddressUnavailable: It cannot.
+    """
+
+    async def bind() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+        server.close()
+
+    try:
+        asyncio.run(bind())
+    except socket.gaierror as error:
+        raise AddressUnavailable(host, port, f"the host is not known ({error.strerror})") from None
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise AddressUnavailable(host, port, reason) from None

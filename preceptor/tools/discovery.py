@@ -4,13 +4,14 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
 from agents import Tool
 
-from preceptor.errors import PluginError
+from preceptor.errors import PluginError, SettingsError
 from preceptor.tools.plugin import Deps, Plugin
 
 GROUP = "preceptor.tools"
@@ -22,6 +23,7 @@ def load_tools(deps: Deps) -> list[Tool]:
     Raises:
         PluginError: A plug-in cannot be imported, exports no `tools(deps)`, fails, or gives a tool whose name
             another one has.
+        SettingsError: `tools.disabled` names what is no plug-in.
     """
     found: dict[str, Tool] = {}
     for name, plugin in _plugins(deps):
@@ -34,7 +36,12 @@ def load_tools(deps: Deps) -> list[Tool]:
 
 def _plugins(deps: Deps) -> Iterator[tuple[str, Plugin]]:
     disabled = deps.settings.tools.disabled
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    names = [*(point.name for point in points), *deps.settings.tools.plugins]
+    unknown = [_unknown(name, names) for name in disabled if name not in names]
+    if unknown:
+        raise SettingsError(unknown, env=deps.settings.env)
+    for point in points:
         if point.name not in disabled:
             try:
                 plugin = point.load()
@@ -44,6 +51,12 @@ def _plugins(deps: Deps) -> Iterator[tuple[str, Plugin]]:
     for name in deps.settings.tools.plugins:
         if name not in disabled:
             yield name, _imported(name)
+
+
+def _unknown(name: str, names: Sequence[str]) -> str:
+    close = get_close_matches(name, names, n=1)
+    hint = f"Did you mean `{close[0]}`?" if close else f"There is: {', '.join(f'`{one}`' for one in names)}."
+    return f"`tools.disabled` names `{name}`, which is no tool plug-in. {hint}"
 
 
 def _imported(name: str) -> Plugin:

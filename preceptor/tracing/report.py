@@ -30,7 +30,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
             Text(_took(_ms(run))),
             Text(run.provider or (run.agents[-1] if run.agents else "–")),
             Text(str(len(run.tools))),
-            _outcome(run) + Text(line(run.question or "")),
+            Text("\n").join(part for part in (Text(line(run.question or "")), _outcome(run)) if part),
         )
     return shown
 
