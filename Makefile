@@ -12,7 +12,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 $(BIN)/preceptor: pyproject.toml constraints.txt
-	@echo "installing into $(VENV) (once, about a minute) …" >&2
+	@echo "installing into $(VENV), this once …" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -242,6 +243,67 @@ def test_an_unchanged_book_is_told_without_loading_the_model(folder: Path) -> No
     runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
     assert [run.stderr.strip() for run in runs] == ["True", "False"]
     assert "2 unchanged" in runs[1].stdout
+
+
+# Said before it costs time
+
+
+def test_a_question_has_two_characters_as_over_http(cli: Cli) -> None:
+    for words in (("ask", ""), ("ask", " x "), ("demo", "--ask", "")):
+        code, out, err = cli(*words)
+        assert (code, out) == (2, "")
+        assert "a question has at least 2 characters" in err
+
+
+@pytest.mark.parametrize("words", [("serve",), ("serve", "--workers", 2), ("demo",)])
+def test_a_port_that_is_taken_is_one_line_that_names_the_option(
+    cli: Cli, folder: Path, words: tuple[object, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, out, err = cli(*words, "--port", port)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"Error: Cannot listen on `127.0.0.1`, port {port}: address already in use.")
+    assert "`--port`" in err
+    assert not (folder / ".preceptor/index").exists(), "the book was indexed first"
+
+
+def test_an_address_that_is_not_of_this_machine_is_said_so(cli: Cli) -> None:
+    code, _, err = cli("serve", "--host", "192.0.2.1", "--port", 0)  # kept for documentation by RFC 5737
+    assert code == 1
+    assert err.startswith("Error: Cannot listen on `192.0.2.1`")
+    assert "`--host`" in err
+
+
+def test_a_report_that_could_not_be_saved_is_refused_before_the_run(cli: Cli, folder: Path) -> None:
+    for file in ("nowhere/report.json", "."):
+        code, out, err = cli("evaluate", "--save", file)
+        assert (code, out) == (2, "")
+        assert "--save" in err
+    assert not (folder / ".preceptor").exists()
+
+
+def test_cases_are_asked_of_the_book_that_the_settings_name(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "cases.yaml").write_text(
+        'cases: [{inputs: {question: "How many joints has Robot 1?"}, '
+        'expected_output: {in_book: true, sections: ["robot"]}}]'
+    )
+    evaluate = ("evaluate", "--cases", "cases.yaml", "--json")
+    monkeypatch.setenv("PRECEPTOR_ENV", "local")
+    monkeypatch.setenv("PRECEPTOR_TUTOR__PROVIDERS", "[]")
+    source = write_book(folder, pages=2)
+    assert cli("index", "-s", source, "--title", "Robots", "--collection", "mine", "-q")[0] == 0
+    monkeypatch.setenv("PRECEPTOR_INDEX__COLLECTION", "mine")
+    report = json.loads(cli(*evaluate)[1])
+    assert (report["book"], report["collection"]) == ("Robots", "mine")
+    shown = cli("evaluate", "--cases", "cases.yaml")[1]
+    assert "asked of Robots in `mine`" in " ".join(shown.split())
+
+
+def test_the_help_of_evaluate_names_the_thresholds(cli: Cli) -> None:
+    assert "`evaluation.found`" in " ".join(cli("evaluate", "--help")[1].split())
 
 
 # Interrupted, and more than one at once

@@ -37,18 +37,19 @@ def summary(**changes: Any) -> RunSummary:
     return RunSummary(**usual | changes)
 
 
-def test_the_list_fits_a_line_for_each_run_with_what_went_wrong() -> None:
+def test_the_list_has_the_question_of_each_run_and_below_it_what_went_wrong() -> None:
     runs = [
         summary(),
         summary(failover=({"from": "gemini", "reason": "rate_limited"},), provider="openai", rating=-1),
         summary(seconds=None, error="DEADLINE_EXCEEDED", question=None, provider=None),
     ]
 
-    header, good, left, broken = printed(runs_table(runs)).splitlines()
+    header, good, asked, left, broken = printed(runs_table(runs)).splitlines()
     assert header.split() == ["trace", "when", "took", "tutor", "tools", "question"]
     assert "trace_01234567" in good
     assert "1.25 s" in good
     assert "What is [bold]a node[/bold]?" in good
+    assert "What is [bold]a node[/bold]?" in asked
     assert "gemini: rate_limited" in left
     assert "👎" in left
     assert "not ended" in broken
