@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from preceptor import __version__
-from preceptor.errors import IndexError_, PreceptorError, SettingsError
+from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
 from preceptor.settings import Provider, Settings, load_settings, shipped
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ async def _described(engine: "Engine", collection: str) -> dict[str, Any]:
             found = await opened.info()
         finally:
             await opened.close()
-    except IndexError_ as error:
+    except VectorIndexError as error:
         return {"collection": collection, "problem": str(error)}
     return {
         "collection": collection, "book": found.book, "title": found.title, "passages": found.points,

@@ -11,7 +11,7 @@
     │   ├── EmbeddingModelDamaged
     │   ├── PassagesTooLong
     │   └── VectorInvalid
-    ├── IndexError_              the vector index, embedded or in Qdrant Cloud
+    ├── VectorIndexError              the vector index, embedded or in Qdrant Cloud
     │   ├── IndexNotFound
     │   ├── IndexEmpty
     │   ├── IndexIncompatible
@@ -179,11 +179,11 @@ class VectorInvalid(EmbeddingError):
         )
 
 
-class IndexError_(PreceptorError):  # noqa: N801 - `IndexError` is Python's own
+class VectorIndexError(PreceptorError):
     """The vector index cannot be used."""
 
 
-class IndexNotFound(IndexError_):
+class IndexNotFound(VectorIndexError):
     """The collection named in the settings does not exist."""
 
     def __init__(self, collection: str, where: str, found: Collection[str]) -> None:
@@ -194,7 +194,7 @@ class IndexNotFound(IndexError_):
         )
 
 
-class IndexEmpty(IndexError_):
+class IndexEmpty(VectorIndexError):
     """The collection exists and holds no passage."""
 
     def __init__(self, collection: str, where: str) -> None:
@@ -205,7 +205,7 @@ class IndexEmpty(IndexError_):
         )
 
 
-class IndexIncompatible(IndexError_):
+class IndexIncompatible(VectorIndexError):
     """The index was built with another embedding model, dimension or schema."""
 
     def __init__(self, collection: str, what: str, *, found: object, wanted: object, mend: str = "") -> None:
@@ -219,7 +219,7 @@ class IndexIncompatible(IndexError_):
         )
 
 
-class IndexDamaged(IndexError_):
+class IndexDamaged(VectorIndexError):
     """The embedded index's files cannot be opened."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -230,7 +230,7 @@ class IndexDamaged(IndexError_):
         )
 
 
-class IndexFolderUnusable(IndexError_):
+class IndexFolderUnusable(VectorIndexError):
     """The operating system refuses the folder of the embedded index."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -242,7 +242,7 @@ class IndexFolderUnusable(IndexError_):
         )
 
 
-class IndexHasNoPrevious(IndexError_):
+class IndexHasNoPrevious(VectorIndexError):
     """There is no earlier version to go back to."""
 
     def __init__(self, collection: str) -> None:
@@ -253,7 +253,7 @@ class IndexHasNoPrevious(IndexError_):
         )
 
 
-class IndexLocked(IndexError_):
+class IndexLocked(VectorIndexError):
     """Another process is writing this index."""
 
     def __init__(self, collection: str, holder: str) -> None:
@@ -265,7 +265,7 @@ class IndexLocked(IndexError_):
         )
 
 
-class IndexUnreachable(IndexError_):
+class IndexUnreachable(VectorIndexError):
     """Nothing answers at the endpoint, or the way there is broken."""
 
     def __init__(self, where: str, reason: str) -> None:
@@ -276,7 +276,7 @@ class IndexUnreachable(IndexError_):
         )
 
 
-class IndexTimeout(IndexError_):
+class IndexTimeout(VectorIndexError):
     """Qdrant did not answer in time."""
 
     def __init__(self, where: str, seconds: float) -> None:
@@ -288,7 +288,7 @@ class IndexTimeout(IndexError_):
         )
 
 
-class IndexUnauthorized(IndexError_):
+class IndexUnauthorized(VectorIndexError):
     """Qdrant does not know the key (401)."""
 
     def __init__(self, where: str) -> None:
@@ -299,7 +299,7 @@ class IndexUnauthorized(IndexError_):
         )
 
 
-class IndexForbidden(IndexError_):
+class IndexForbidden(VectorIndexError):
     """The key may not do this (403): a read-only key, or one of another collection."""
 
     def __init__(self, where: str, action: str) -> None:
@@ -311,7 +311,7 @@ class IndexForbidden(IndexError_):
         )
 
 
-class IndexRateLimited(IndexError_):
+class IndexRateLimited(VectorIndexError):
     """Qdrant asks for patience (429), and the tries are used up."""
 
     def __init__(self, where: str, retry_after: float | None) -> None:
@@ -321,7 +321,7 @@ class IndexRateLimited(IndexError_):
         super().__init__(f"Qdrant at {where} is limiting requests (429). Try again {wait}.")
 
 
-class IndexSuspended(IndexError_):
+class IndexSuspended(VectorIndexError):
     """The cluster does not answer as Qdrant: a free one sleeps when it is idle (plain 404)."""
 
     def __init__(self, where: str) -> None:
@@ -332,7 +332,7 @@ class IndexSuspended(IndexError_):
         )
 
 
-class IndexFieldNotIndexed(IndexError_):
+class IndexFieldNotIndexed(VectorIndexError):
     """Strict mode refuses a filter on a payload field without an index."""
 
     def __init__(self, collection: str, field: str) -> None:
@@ -344,7 +344,7 @@ class IndexFieldNotIndexed(IndexError_):
         )
 
 
-class IndexAnswerInvalid(IndexError_):
+class IndexAnswerInvalid(VectorIndexError):
     """Something answered that is not Qdrant, or Qdrant answered with an error of its own."""
 
     def __init__(self, where: str, reason: str) -> None:

@@ -11,27 +11,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "preceptor"
 
+_GROUND = {"errors", "text"}
+_LEAVES = _GROUND | {"settings"}
+_RUN = _LEAVES | {"library", "tracing", "providers", "tools", "agents"}
+
 MAY_IMPORT = {
     "errors": set[str](),
-    "settings": {"errors"},
-    "library": {"settings", "errors"},
-    "tracing": {"settings", "errors"},
-    "tools": {"library", "settings", "errors"},
-    "indexing": {"library", "settings", "errors"},
-    "agents": {"tools", "tracing", "library", "settings", "errors"},
-    "evaluation": {"agents", "tools", "library", "settings", "errors"},
-    "server": {"agents", "tools", "tracing", "library", "settings", "errors"},
-    "cli": {
-        "server",
-        "evaluation",
-        "indexing",
-        "agents",
-        "tools",
-        "tracing",
-        "library",
-        "settings",
-        "errors",
-    },
+    "text": set[str](),
+    "settings": _GROUND,
+    "library": _LEAVES,
+    "tracing": _LEAVES,
+    "providers": _LEAVES | {"library", "tracing"},
+    "tools": _LEAVES | {"library", "tracing"},
+    "agents": _RUN - {"agents"},
+    "indexing": _LEAVES | {"library"},
+    "evaluation": _RUN,
+    "server": _RUN,
+    "cli": _RUN | {"indexing", "evaluation", "server"},
 }
 """For each part, the parts that it may import (see docs/architecture.md)."""
 

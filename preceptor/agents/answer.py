@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from preceptor.agents.citations import Mark
 from preceptor.library.passage import Hit, Passage
+from preceptor.providers.failure import FailureNote, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,30 +50,6 @@ class Source:
     """In [0, 1], of the passage to what was searched."""
     support: float | None = None
     """In [0, 1], how well the passage bears the sentences that cite it; None while the answer streams."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailureNote:
-    """A tutor that was left, and why."""
-
-    tutor: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens and requests of all model calls of a run."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    requests: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.requests + other.requests,
-        )
 
 
 @dataclass(frozen=True, slots=True)

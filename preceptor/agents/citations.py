@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from preceptor.agents.verbatim import UNDECIDED, Span, Verbatim
 from preceptor.library.passage import KEY, Hit
+from preceptor.text.verbatim import UNDECIDED, Span, Verbatim
 
 _WRITTEN = rf"(?>(?i:{KEY})(?!\w)|[a-z][0-9][a-z0-9]{{2,4}})"
 """What a model may take for a key, whether or not it can be one; atomic, so that many in a row are read once."""

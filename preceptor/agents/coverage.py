@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 
 from preceptor.agents.quotation import Candidate
-from preceptor.agents.sentences import stems
 from preceptor.library.passage import Hit
+from preceptor.text.sentences import stems
 
 THRESHOLD = 0.5
 """Coverage below which the book is taken not to answer."""

@@ -1,8 +1,8 @@
 """What a tutor is told: the book's own instructions, the same for every provider."""
 
-from preceptor.agents.phrases import language_name
 from preceptor.library.protocol import IndexInfo
 from preceptor.settings import BookSettings
+from preceptor.text.phrases import language_name
 
 _TEXT = """\
 You are the tutor of the textbook "{title}"{subject}. A reader of the book asks you a question.

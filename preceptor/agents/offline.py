@@ -8,12 +8,12 @@ from contextvars import ContextVar
 from agents import Handoff, Tool
 
 from preceptor.agents.coverage import THRESHOLD, coverage
-from preceptor.agents.follow_up import leans, says_little
-from preceptor.agents.local_model import Call, Items, LocalModel
-from preceptor.agents.phrases import language_of, phrases
 from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
-from preceptor.agents.sentences import overlap
 from preceptor.library.passage import Hit
+from preceptor.providers.local_model import Call, Items, LocalModel
+from preceptor.text.follow_up import depends_on_previous, says_little
+from preceptor.text.phrases import language_of, phrases
+from preceptor.text.sentences import overlap
 from preceptor.tools.plugin import Run
 
 current_run: ContextVar[Run] = ContextVar("current_run")
@@ -48,7 +48,7 @@ class OfflineModel(LocalModel):
         can, called = {tool.name for tool in tools}, _called(input)
         before = _question_before(input)
         joined, language = f"{before} {run.question}", language_of(run.question) or self._language
-        question = joined if before and leans(run.question, language) else run.question
+        question = joined if before and depends_on_previous(run.question, language) else run.question
         hits = _best_first(run)
 
         def search(query: str) -> Call | None:

@@ -15,12 +15,10 @@ from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
-from preceptor.agents.answer import Answer, Done, Event, FailureNote, Question, Started, Timings, Usage, hit
+from preceptor.agents.answer import Answer, Done, Event, Question, Started, Timings, hit
 from preceptor.agents.instructions import instructions, instructions_of_selection
-from preceptor.agents.losses import Losses, losses
 from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.agents.prompt import prompt
-from preceptor.agents.provider_models import ProviderModels, open_models
 from preceptor.agents.reply import Reply
 from preceptor.agents.run_log import RunLog
 from preceptor.agents.session_store import open_store
@@ -30,6 +28,8 @@ from preceptor.agents.tutors import Tutors, build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
+from preceptor.providers.failure import FailureNote, Failures, Usage, current_failures
+from preceptor.providers.models import ProviderModels, open_models
 from preceptor.settings import Settings
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.ledger import Ledger
@@ -44,7 +44,7 @@ _OWN_TURNS = 6
 """Of triage, one, and of the offline tutor: two searches, a section, the answer, and one to spare."""
 
 
-class Watch(Protocol):
+class Observer(Protocol):
     """Counts runs, for instance for metrics."""
 
     def answered(self, answer: Answer) -> None:
@@ -69,7 +69,7 @@ class Preceptor:
         tutors_of_selection: Tutors,
         sessions: Sessions,
         traces: TraceStore | None,
-        watch: Watch | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Put the parts together; `open_preceptor` makes them."""
         self.settings = settings
@@ -77,7 +77,7 @@ class Preceptor:
         self.models = models
         self.sessions = sessions
         self.traces = traces
-        self._watch = watch
+        self._observer = observer
         self.tutors = tutors
         self.tutors_of_selection = tutors_of_selection
         """The same without tools: they see the marked text and nothing else."""
@@ -103,7 +103,7 @@ class Preceptor:
             UnknownBook: There is no such book.
             DeadlineExceeded: There was no answer within `tutor.deadline`.
             TutorError: No tutor could answer.
-            IndexError_: The index failed.
+            VectorIndexError: The index failed.
         """
         clock = Stopwatch()
         await self.library.check(chapter=question.chapter, book=question.book)
@@ -116,8 +116,8 @@ class Preceptor:
             try:
                 turns = await stack.enter_async_context(opened)
             except SessionsUnavailable as error:
-                if self._watch is not None:
-                    self._watch.failed(error, (), Usage())
+                if self._observer is not None:
+                    self._observer.failed(error, (), Usage())
                 raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
@@ -126,7 +126,7 @@ class Preceptor:
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
             reply = Reply(run.ledger)
-            lost = Losses()
+            lost = Failures()
             result = self._start(question, run, turns, lost, started)
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
@@ -152,7 +152,7 @@ class Preceptor:
             yield Done(answer)
 
     def _start(
-        self, question: Question, run: Run, turns: Turns, lost: Losses, started: Started
+        self, question: Question, run: Run, turns: Turns, lost: Failures, started: Started
     ) -> RunResultStreaming:
         items: list[TResponseInputItem] = [
             *([] if question.selection_only else turns.history),
@@ -170,7 +170,7 @@ class Preceptor:
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
-        context.run(losses.set, lost)
+        context.run(current_failures.set, lost)
         return context.run(
             lambda: Runner.run_streamed(
                 tutors.triage,
@@ -188,7 +188,7 @@ class Preceptor:
         self,
         started: Started,
         reply: Reply,
-        lost: Losses,
+        lost: Failures,
         result: RunResultStreaming,
         times: tuple[float, Timings],
     ) -> Answer:
@@ -204,7 +204,7 @@ class Preceptor:
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),
             degraded=offline and bool(self.settings.tutor.providers),
-            failures=tuple(lost.failures),
+            failures=tuple(lost.notes),
             unknown_keys=reply.unknown_keys,
             usage=_usage(result, lost),
             seconds=seconds,
@@ -223,8 +223,8 @@ class Preceptor:
             _listed(answer.failures),
             answer.seconds,
         )
-        if self._watch is not None:
-            self._watch.answered(answer)
+        if self._observer is not None:
+            self._observer.answered(answer)
         if self.traces is not None:
             self.traces.annotate(
                 answer.trace_id,
@@ -247,16 +247,14 @@ class Preceptor:
         self,
         started: Started,
         question: Question,
-        lost: Losses,
+        lost: Failures,
         result: RunResultStreaming,
         error: BaseException,
     ) -> None:
         name = type(error).__name__
-        logger.warning(
-            "no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(lost.failures)
-        )
-        if self._watch is not None:
-            self._watch.failed(error, lost.failures, _usage(result, lost))
+        logger.warning("no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(lost.notes))
+        if self._observer is not None:
+            self._observer.failed(error, lost.notes, _usage(result, lost))
         if self.traces is not None:
             self.traces.annotate(
                 started.trace_id,
@@ -264,24 +262,24 @@ class Preceptor:
                 response_id=started.response_id,
                 session_id=started.session_id,
                 error=name,
-                failover=_failover(lost.failures),
+                failover=_failover(lost.notes),
                 usage=asdict(_usage(result, lost)),
             )
 
 
 @asynccontextmanager
 async def open_preceptor(
-    settings: Settings, *, traces: TraceStore | None = None, watch: Watch | None = None
+    settings: Settings, *, traces: TraceStore | None = None, observer: Observer | None = None
 ) -> AsyncGenerator[Preceptor, None]:
     """Open the index, the embedding model, the tools, the providers and the sessions; close them at the end.
 
     Args:
         settings: All of them.
         traces: Where runs are kept.
-        watch: Is told of every run's end.
+        observer: Is told of every run's end.
 
     Raises:
-        IndexError_: The index cannot be served.
+        VectorIndexError: The index cannot be served.
         EmbeddingError: The embedding model cannot be loaded.
         PluginError: A tool cannot be loaded.
     """
@@ -321,7 +319,7 @@ async def open_preceptor(
             tutors_of_selection=tutors_of_selection,
             sessions=sessions,
             traces=traces,
-            watch=watch,
+            observer=observer,
         )
 
 
@@ -340,7 +338,7 @@ def _milliseconds(answer: Answer) -> dict[str, float]:
     return {name: round(value * 1000, 1) for name, value in seconds.items()}
 
 
-def _usage(result: RunResultStreaming, lost: Losses) -> Usage:
+def _usage(result: RunResultStreaming, lost: Failures) -> Usage:
     """All model calls of a run, those that gave no answer included."""
     usage = result.context_wrapper.usage
     return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + lost.spent

@@ -1,8 +1,8 @@
 """What the model reads as the reader's message: the question, and what the reader marked, fenced."""
 
 from preceptor.agents.answer import Question
-from preceptor.agents.phrases import language_of
 from preceptor.library.passage import Hit, Passage, passage_id, passage_key
+from preceptor.text.phrases import language_of
 from preceptor.tools.ledger import Ledger
 
 _SELECTION = """\

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from preceptor.agents.phrases import wants_code
-from preceptor.agents.sentences import Piece, pieces, stems, whole
 from preceptor.library.passage import Hit, Passage
+from preceptor.text.phrases import wants_code
+from preceptor.text.sentences import Piece, pieces, stems, whole
 
 SHORT_LIST = 6
 """Candidates that the embedding model is asked about."""
@@ -254,7 +254,7 @@ def _words(question: str, section: Section, place: int) -> frozenset[int]:
     around = asked & stems(
         f"{piece.label} {section.heading if section.is_beginning(place) else ''}", language
     )
-    if place and (section.pieces[place - 1].opens or piece.leans):
+    if place and (section.pieces[place - 1].opens or piece.depends_on_previous):
         around |= asked & stems(section.pieces[place - 1].text, language)
     if piece.opens and place + 1 < len(section.pieces):
         around |= _best_part(asked, section.pieces[place + 1], language)

@@ -8,11 +8,11 @@ from typing import Literal
 import httpx2
 import openai
 
-from preceptor.agents.failure import classify
-from preceptor.agents.provider_models import ProviderModel, open_models
 from preceptor.errors import PreceptorError
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
+from preceptor.providers.failure import classify
+from preceptor.providers.models import ProviderModel, open_models
 from preceptor.settings import Settings
 
 _PROBE_SECONDS = 8.0

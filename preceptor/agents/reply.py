@@ -14,9 +14,9 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
-from preceptor.agents.line import provider_of
-from preceptor.agents.sentences import nearest
 from preceptor.agents.support import check
+from preceptor.providers.order import provider_of
+from preceptor.text.sentences import nearest
 from preceptor.tools.ledger import Ledger
 
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")

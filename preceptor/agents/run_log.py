@@ -3,9 +3,10 @@
 import logging
 from typing import Any
 
-from agents import Agent, RunContextWrapper, RunHooks, Tool, get_current_trace
+from agents import Agent, RunContextWrapper, RunHooks, Tool
 
 from preceptor.tools.plugin import Run
+from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,3 @@ class RunLog(RunHooks[Run]):
             len(context.context.ledger),
             trace_id(),
         )
-
-
-def trace_id() -> str:
-    """Of the run that is going on."""
-    trace = get_current_trace()
-    return trace.trace_id if trace else "none"

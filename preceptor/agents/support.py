@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] - a compiled module without stubs
 
 from preceptor.agents.citations import Mark
-from preceptor.agents.phrases import language_of
-from preceptor.agents.sentences import overlap, sentences, stems
-from preceptor.library.bm25 import folded
 from preceptor.library.passage import Passage
+from preceptor.text.phrases import language_of
+from preceptor.text.sentences import overlap, sentences, stems
+from preceptor.text.tokens import folded
 
 SUPPORTED = 0.5
 """Support from which a claim counts as supported."""

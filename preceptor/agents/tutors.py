@@ -6,10 +6,10 @@ from typing import Any
 
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
 
-from preceptor.agents.line import NAMES
 from preceptor.agents.offline import OfflineModel
-from preceptor.agents.provider_models import ProviderModel, ProviderModels
 from preceptor.agents.triage import TriageModel
+from preceptor.providers.models import ProviderModel, ProviderModels
+from preceptor.providers.order import NAMES
 from preceptor.tools.plugin import Run
 
 
@@ -49,7 +49,7 @@ def build_tutors(
         tutors[entry.provider] = tutor
         behind = [handoff(tutor, is_enabled=_open(entry)), *behind]
     triage = Agent[Run](
-        name="Triage", model=TriageModel(models.line, retry_after=retry_after), handoffs=list(behind)
+        name="Triage", model=TriageModel(models.order, retry_after=retry_after), handoffs=list(behind)
     )
     return Tutors(triage, tutors)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from preceptor.errors import PageUnreadable
 from preceptor.indexing.discover import Book, PageFile, humanised
 from preceptor.indexing.jsx import Bindings
-from preceptor.indexing.language import language_of
 from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.page import Page
 from preceptor.indexing.site import Place, join
@@ -23,6 +22,7 @@ from preceptor.indexing.source import Source
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Element, Flavour, parse_tree
 from preceptor.settings import SiteSettings
+from preceptor.text.language import language_of
 
 if TYPE_CHECKING:
     from bs4 import Tag

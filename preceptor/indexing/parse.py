@@ -9,13 +9,13 @@ from preceptor.errors import PageUnreadable
 from preceptor.indexing.anchors import anchors
 from preceptor.indexing.discover import Book, PageFile
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
-from preceptor.indexing.language import language_of
 from preceptor.indexing.page import Page, PageSection
 from preceptor.indexing.site import page_url, split_number
 from preceptor.indexing.source import Source
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Flavour, parse_tree
 from preceptor.settings import SiteSettings
+from preceptor.text.language import language_of
 
 _UNWRAPPED = tuple(
     re.compile(rf"(^|\n) *{fence} *mdx-code-block\n(?P<inside>.*?)\n *{fence}(?=\n|\Z)", re.DOTALL)

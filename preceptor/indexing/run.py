@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from preceptor.errors import BookEmpty, IndexError_, PageUnreadable, PassagesTooLong
+from preceptor.errors import BookEmpty, PageUnreadable, PassagesTooLong, VectorIndexError
 from preceptor.indexing import formats
 from preceptor.indexing.difference import difference
 from preceptor.indexing.digest import digest_of, incomplete, is_unchanged, same_model
@@ -140,7 +140,7 @@ class Indexing:
             BookNotFound: There is no such folder.
             BookEmpty: It holds no page to publish, or none that can be read.
             EmbeddingError: The embedding model cannot be loaded, or reads no passage as long as `index.chunk_size`.
-            IndexError_: The index cannot be written; what was written so far is kept for the next run.
+            VectorIndexError: The index cannot be written; what was written so far is kept for the next run.
         """
         began = time.perf_counter()
         await engine.verify_connection()
@@ -258,7 +258,7 @@ class Indexing:
             self._progress("publishing", 0, summary.passages)
             await writer.publish(info, plan.wanted.keys())
             self._progress("publishing", summary.passages, summary.passages)
-        except IndexError_ as error:
+        except VectorIndexError as error:
             if summary.embedded:
                 error.add_note(f"{summary.embedded} passages are embedded and kept: run it again to go on.")
             raise
@@ -293,7 +293,7 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
         Whether it was made: one that is there is left as it is.
 
     Raises:
-        IndexError_: It cannot be made.
+        VectorIndexError: It cannot be made.
     """
     collection = settings.index.collection
     await engine.verify_connection()

@@ -16,10 +16,10 @@ import httpx
 import stamina
 from qdrant_client import AsyncQdrantClient
 
-from preceptor.errors import IndexError_, IndexNotFound, IndexUnreachable
+from preceptor.errors import IndexNotFound, IndexUnreachable, VectorIndexError
 from preceptor.library import cloud_errors
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _WRITERS_PATIENCE = 120.0
@@ -40,7 +40,7 @@ class Connection:
         self.timeout = timeout
         self._attempts = attempts
         if api_key and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            _log.warning("the key goes to %s unencrypted: use https", self.where)
+            logger.warning("the key goes to %s unencrypted: use https", self.where)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the same warning, for loopback as well
@@ -68,7 +68,7 @@ class Connection:
             collection: Its name; empty when it is about the cluster.
 
         Raises:
-            IndexError_: The last try failed.
+            VectorIndexError: The last try failed.
         """
         patience = _WRITERS_PATIENCE
         return await self._ask(action, call, collection=collection, patience=patience, level=logging.INFO)
@@ -103,12 +103,12 @@ class Connection:
             problem = cloud_errors.named(
                 error, where=self.where, action=action, collection=collection, timeout=self.timeout
             )
-            _log.warning("%s %s: %s, %.0f ms", action, collection, type(problem).__name__, _since(started))
+            logger.warning("%s %s: %s, %.0f ms", action, collection, type(problem).__name__, _since(started))
             if isinstance(problem, IndexNotFound):
-                with suppress(IndexError_):  # then it is told without the others' names
+                with suppress(VectorIndexError):  # then it is told without the others' names
                     problem = IndexNotFound(collection, self.where, await self.collections())
             raise problem from error
-        _log.log(level, "%s %s: %.0f ms", action, collection, _since(started))
+        logger.log(level, "%s %s: %.0f ms", action, collection, _since(started))
         return answer
 
     async def _try(self, call: Callable[[], Awaitable[_T]], *, patience: float) -> _T:

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from preceptor.errors import IndexError_, IndexLocked, IndexNotFound
+from preceptor.errors import IndexLocked, IndexNotFound, VectorIndexError
 from preceptor.library.cloud_connection import Connection
 from preceptor.library.cloud_errors import CollectionExists
 from preceptor.library.lock import Holder
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _METADATA = "preceptor_lock"
 _EXPIRES = 600.0
@@ -59,7 +59,7 @@ class CloudLock:
             if not holder.is_dead() and age < _EXPIRES:
                 left = f"{holder} (free in {_EXPIRES - age:.0f} s if that is gone)"
                 raise IndexLocked(self._collection, left)
-            _log.warning("%s: the lock of %s is taken over", self._collection, holder)
+            logger.warning("%s: the lock of %s is taken over", self._collection, holder)
             await self._remove()
         raise IndexLocked(self._collection, "another process")
 
@@ -86,8 +86,8 @@ class CloudLock:
             found = await self._read()
             if found is not None and found[0].token == self._me.token:
                 await self._remove()
-        except IndexError_ as error:  # it must not hide why a run ended
-            _log.warning("%s: the lock stays until it runs out: %s", self._collection, error)
+        except VectorIndexError as error:  # it must not hide why a run ended
+            logger.warning("%s: the lock stays until it runs out: %s", self._collection, error)
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:

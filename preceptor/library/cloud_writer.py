@@ -19,7 +19,7 @@ from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexInfo, SparseVector, Vectors, Written
 from preceptor.library.schema import BM25, DENSE, WRITTEN_FIELDS
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _AT_ONCE = 4
@@ -116,7 +116,7 @@ class CloudWriter:
             if self._next is not None:
                 await self._versions.drop(self._next.name)
         seconds = time.perf_counter() - started
-        _log.info("published %s: %d passages, %.1f s", self._versions.collection, len(wanted), seconds)
+        logger.info("published %s: %d passages, %.1f s", self._versions.collection, len(wanted), seconds)
 
     async def close(self) -> None:
         """Let go of the lock; may be called twice."""
@@ -136,7 +136,7 @@ class CloudWriter:
                 await self._versions.index_payload(version.name)
         await self._tidy()
         self._draft = schema.Draft(await self._written(self._base), await self._written(self._next))
-        _log.info(
+        logger.info(
             "writing %s: %d passages published, %d staged",
             self._versions.collection,
             len(self._draft.published),

@@ -25,7 +25,7 @@ from preceptor.library.protocol import Candidates, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 from preceptor.library.versions import Stamp, Versions, collections
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _KNOWN = 20_000
 """Passages that stay in memory, some kB each."""
@@ -117,7 +117,7 @@ class Embedded:
         versions.stamp()
         with self._lock(versions.collection).held():
             version = versions.swap()
-        _log.info("rolled %s back to %s", versions.collection, version)
+        logger.info("rolled %s back to %s", versions.collection, version)
         return versions.info(version)
 
     def _delete(self, versions: Versions) -> None:
@@ -125,7 +125,7 @@ class Embedded:
             versions.stamp()  # says what there is
         with self._lock(versions.collection).held():
             versions.remove()
-        _log.info("deleted %s", versions.collection)
+        logger.info("deleted %s", versions.collection)
 
 
 class EmbeddedIndex:
@@ -182,7 +182,7 @@ class EmbeddedIndex:
                 continue  # removed while it was opened: two versions were published in that time
             self._close()
             self._shard, self._stamp, self._dimensions = shard, stamp, info.dimensions
-            _log.info(
+            logger.info(
                 "opened %s %s: %d passages, %.0f ms",
                 self.collection,
                 version,
@@ -207,7 +207,7 @@ class EmbeddedIndex:
                 ]
             )
         )
-        _log.debug("searched %s: %.1f ms", self.collection, edge.since(started))
+        logger.debug("searched %s: %.1f ms", self.collection, edge.since(started))
         ranked = [
             schema.best_first(((cast("UUID", one.id), one.score) for one in half), limit=limit)
             for half in (dense, bm25)

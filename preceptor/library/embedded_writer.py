@@ -22,7 +22,7 @@ from preceptor.library.protocol import IndexInfo, Vectors, Written
 from preceptor.library.schema import WRITTEN_FIELDS
 from preceptor.library.versions import Versions, remember, remembered
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class EmbeddedWriter:
@@ -45,7 +45,7 @@ class EmbeddedWriter:
         self._rebuild = rebuild
         self._staging = _left_over(versions.staging, info, rebuild=rebuild)
         self._draft = schema.Draft(published=_written(self._base), staged=_written(self._staging))
-        _log.info(
+        logger.info(
             "writing %s: %d passages published, %d staged",
             versions.collection,
             len(self._draft.published),
@@ -102,7 +102,7 @@ class EmbeddedWriter:
             self._staging = _new_staging(self._versions.staging, self._info, rebuild=self._rebuild)
         edge.upsert(self._staging, [edge.as_point(*both) for both in zip(passages, vectors, strict=True)])
         self._draft.put(passages)
-        _log.debug(
+        logger.debug(
             "put %d passages into %s: %.0f ms", len(passages), self._versions.collection, edge.since(started)
         )
 
@@ -118,7 +118,7 @@ class EmbeddedWriter:
             self._staging.close()
             shutil.rmtree(self._versions.staging)
         self._versions.tidy()
-        _log.info(
+        logger.info(
             "published %s %s: %d passages, %.0f ms",
             self._versions.collection,
             version,
@@ -165,7 +165,7 @@ def _left_over(folder: Path, info: IndexInfo, *, rebuild: bool) -> EdgeShard | N
         try:
             return edge.load(folder / "shard")
         except IndexDamaged as error:
-            _log.warning("what an interrupted run left is lost: %s", error)
+            logger.warning("what an interrupted run left is lost: %s", error)
     return None
 
 

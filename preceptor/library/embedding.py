@@ -88,7 +88,7 @@ class DenseEmbedder:
                 self.model,
                 f"its files give {found} dimensions, but a model of this name has {self.dimensions}",
             )
-        self.reading("warm")
+        self.vocabulary_coverage("warm")
 
     def close(self) -> None:
         """Let the threads go; what has not begun is dropped."""
@@ -142,7 +142,7 @@ class DenseEmbedder:
             self._pool, self._vector, self._before_passage + cleaned(text)
         )
 
-    def reading(self, text: str) -> float:
+    def vocabulary_coverage(self, text: str) -> float:
         """How well the model reads the language of a text: the share of its letters that are in words it knows.
 
         A word in n pieces counts for 1/n, one that is spelled letter by letter or unknown for nothing. The

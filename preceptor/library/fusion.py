@@ -28,7 +28,7 @@ _DECAY = 0.6
 
 
 def fuse(
-    candidates: Candidates, *, tokens: int, points: int, reading: float = 1.0, limit: int | None = None
+    candidates: Candidates, *, tokens: int, points: int, coverage: float = 1.0, limit: int | None = None
 ) -> list[Hit]:
     """The candidates, best first; ties in the order of their ids.
 
@@ -36,7 +36,7 @@ def fuse(
         candidates: What the two halves found.
         tokens: Different BM25 tokens of the question.
         points: Passages in the index.
-        reading: How well the embedding model reads the question's language, in [0, 1].
+        coverage: How well the embedding model reads the question's language, in [0, 1].
         limit: Hits at most; default: all.
 
     Returns:
@@ -57,13 +57,13 @@ def fuse(
     trust = per_token / (per_token + _COVERED)
 
     evidence = {
-        one: _COSINE * reading * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor) / rarest
+        one: _COSINE * coverage * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor) / rarest
         for one in passages
     }
     ranked = sorted(passages, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
-        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / rarest / max(tokens, 1), reading=reading
+        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / rarest / max(tokens, 1), coverage=coverage
     )
     return [
         Hit(
@@ -76,10 +76,10 @@ def fuse(
     ]
 
 
-def _certainty(cosine: float, per_token: float, *, reading: float) -> float:
+def _certainty(cosine: float, per_token: float, *, coverage: float) -> float:
     """Log-odds that the best hit has to do with the question."""
     start, slope = _SPELLED_COSINE
-    cosine = reading * cosine + (1 - reading) * (start + slope * per_token)
+    cosine = coverage * cosine + (1 - coverage) * (start + slope * per_token)
     return _RELEVANCE_OF_COSINE * cosine + _RELEVANCE_PER_TOKEN * per_token - _IRRELEVANCE
 
 

@@ -11,10 +11,10 @@ from operator import attrgetter
 from preceptor.errors import (
     EmptyQuery,
     IndexEmpty,
-    IndexError_,
     IndexIncompatible,
     UnknownBook,
     UnknownChapter,
+    VectorIndexError,
 )
 from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import DenseEmbedder, Vector, cleaned
@@ -26,7 +26,7 @@ from preceptor.settings import SearchSettings, Settings
 _OUTLINE_SECONDS = 30.0
 """How long an outline is remembered: it changes when the book is published again."""
 _READABLE = 0.5
-"""Of `DenseEmbedder.reading`, from which a cosine says something by itself."""
+"""Of `DenseEmbedder.vocabulary_coverage`, from which a cosine says something by itself."""
 
 
 class Library:
@@ -64,12 +64,12 @@ class Library:
         else:
             within = [(one, found.id) for one, found in await self._holders(chapter, book)]
         dense = await self._embedder.question(query)
-        reading = self._embedder.reading(query)
+        coverage = self._embedder.vocabulary_coverage(query)
         limit = limit or self._settings.limit
         prefetch = self._settings.prefetch
         found = await asyncio.gather(
             *(
-                one.search(query, dense, reading, chapter=there, prefetch=prefetch, limit=limit)
+                one.search(query, dense, coverage, chapter=there, prefetch=prefetch, limit=limit)
                 for one, there in within
             )
         )
@@ -118,7 +118,7 @@ class Library:
         """What every open index says of itself, asked anew.
 
         Raises:
-            IndexError_: One does not answer, is empty, or was built anew in another way.
+            VectorIndexError: One does not answer, is empty, or was built anew in another way.
         """
         books = await asyncio.gather(*(one.index.info() for one in self._books))
         for one, info in zip(self._books, books, strict=True):
@@ -135,7 +135,7 @@ class Library:
         Returns:
             A cosine for each text; nothing at all where the model cannot read the question's script.
         """
-        if self._embedder.reading(question) < _READABLE:
+        if self._embedder.vocabulary_coverage(question) < _READABLE:
             return []
         asked, *vectors = await asyncio.gather(
             self._embedder.question(question), *map(self._embedder.text, texts)
@@ -184,17 +184,17 @@ class _Book:
         self._info: tuple[float, IndexInfo] | None = None
 
     async def search(
-        self, query: str, dense: Vector, reading: float, *, chapter: str | None, prefetch: int, limit: int
+        self, query: str, dense: Vector, coverage: float, *, chapter: str | None, prefetch: int, limit: int
     ) -> list[Hit]:
         info = await self.info()
         try:
             _check(info, self.index, self._embedder)
-        except IndexError_:
+        except VectorIndexError:
             self._info = None  # the next search may find it mended
             raise
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
         found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)
-        hits = fuse(found, tokens=len(bm25.indices), points=info.points, reading=reading, limit=limit)
+        hits = fuse(found, tokens=len(bm25.indices), points=info.points, coverage=coverage, limit=limit)
         return [replace(hit, passage=self._named(hit.passage)) for hit in hits] if self._place else hits
 
     async def passages(self, chapter: str) -> Sequence[Passage]:

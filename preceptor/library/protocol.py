@@ -66,7 +66,7 @@ class Candidates:
 
 
 class Index(Protocol):
-    """One collection, open for reading. Every method may raise an `IndexError_`.
+    """One collection, open for reading. Every method may raise an `VectorIndexError`.
 
     An embedded index that was published again while it is open shows the new passages by itself.
     """

@@ -1,7 +1,7 @@
 """When the service is told to stop: first let the running answers end, then stop.
 
 uvicorn closes its socket as soon as it gets a signal, so that new questions would meet a closed door. Here the
-signal first closes the places alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
+signal first closes the slots alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
 that a load balancer turns away. Only when the last answer has ended does uvicorn learn of the signal. A second
 signal cuts the answers, a third one reaches uvicorn at once. Other servers than uvicorn stop in their own way.
 
@@ -21,7 +21,7 @@ from typing import Any
 
 import uvicorn
 
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ECHO_SECONDS = 3.0
@@ -29,11 +29,11 @@ _ECHO_SECONDS = 3.0
 
 
 @contextmanager
-def drained_before_exit(places: Places, seconds: float) -> Generator[None]:
+def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
     """While this is open, a signal to stop waits for the running answers.
 
     Args:
-        places: Where they run.
+        slots: Where they run.
         seconds: How long it waits at most.
     """
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -55,12 +55,12 @@ def drained_before_exit(places: Places, seconds: float) -> Generator[None]:
         if told == 1:
             loop.call_soon_threadsafe(drain, lambda: tell(number, frame))
         elif told == 2:
-            loop.call_soon_threadsafe(places.cut)
+            loop.call_soon_threadsafe(slots.cut)
         else:
             tell(number, frame)
 
     def drain(then: Callable[[], None]) -> None:
-        task = loop.create_task(places.stop(seconds))
+        task = loop.create_task(slots.stop(seconds))
         task.add_done_callback(lambda _: then())
         draining.add(task)
 

@@ -32,14 +32,14 @@ TABLE: Mapping[type[errors.PreceptorError], tuple[int, str]] = {
     errors.RequestRefused: (503, "SERVICE_UNAVAILABLE"),
     errors.DeadlineExceeded: (504, "DEADLINE_EXCEEDED"),
     errors.TutorError: (503, "SERVICE_UNAVAILABLE"),
-    errors.IndexError_: (503, "SERVICE_UNAVAILABLE"),
+    errors.VectorIndexError: (503, "SERVICE_UNAVAILABLE"),
     errors.EmbeddingError: (503, "SERVICE_UNAVAILABLE"),
     errors.TracesUnavailable: (503, "SERVICE_UNAVAILABLE"),
 }
 """Status and code by the nearest class in the error's ancestry; any other error is a 500."""
 
 _READERS_TEXT: Mapping[type[errors.PreceptorError], str] = {
-    errors.IndexError_: "The book's index cannot be reached right now. Try again in a moment.",
+    errors.VectorIndexError: "The book's index cannot be reached right now. Try again in a moment.",
     errors.EmbeddingError: "The book cannot be searched right now. Try again in a moment.",
     errors.TutorError: "No tutor can answer right now. Try again in a moment.",
     errors.SessionsUnavailable: (

@@ -19,7 +19,7 @@ from preceptor.agents.readiness import probe
 from preceptor.errors import PreceptorError, SessionsUnavailable
 from preceptor.server.contract import HealthResponse
 from preceptor.server.openapi import Operation, operation
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 
 _STORE_SECONDS = 2.0
 _PROBE_SECONDS = 30.0
@@ -68,10 +68,10 @@ async def health(request: Request) -> Response:
 class Health:
     """What is known of the parts."""
 
-    def __init__(self, preceptor: Preceptor, places: Places) -> None:
+    def __init__(self, preceptor: Preceptor, slots: Slots) -> None:
         """Look at these."""
         self._preceptor = preceptor
-        self._places = places
+        self._slots = slots
         self._index = _Remembered(lambda: _index(preceptor), seconds=_STORE_SECONDS)
         self._sessions = _Remembered(lambda: _sessions(preceptor), seconds=_STORE_SECONDS)
         self._probes = _Remembered(lambda: _probes(preceptor), seconds=_PROBE_SECONDS)
@@ -86,7 +86,7 @@ class Health:
             "embeddings": _embeddings(self._preceptor),
             "sessions": sessions,
         }
-        if self._places.stopping:
+        if self._slots.stopping:
             checks["server"] = {"status": "unhealthy", "detail": "it is being stopped and takes no questions"}
         return checks
 

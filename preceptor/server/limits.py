@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.errors import BudgetSpent, RateLimited, SettingsError
 from preceptor.server.access import client_of
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 from preceptor.settings import LimitsSettings
 
 if TYPE_CHECKING:
@@ -141,14 +141,14 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        places: Places = scope["state"]["places"]
+        slots: Slots = scope["state"]["slots"]
         # Before it takes a place: whoever sends slowly keeps nobody else out.
         unread: list[Message] = [{"type": "http.request", "body": await self._body(scope, receive)}]
 
         async def replayed() -> Message:
             return unread.pop() if unread else await receive()
 
-        async with places.take():
+        async with slots.take():
             await self._app(scope, replayed, send)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:

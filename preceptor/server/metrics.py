@@ -19,12 +19,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor import __version__
-from preceptor.agents.answer import Answer, FailureNote, Usage
+from preceptor.agents.answer import Answer
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import PreceptorError
+from preceptor.providers.failure import FailureNote, Usage
 from preceptor.server.contract import MetricsResponse
 from preceptor.server.openapi import Operation, operation
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
 _REMEMBERED = 1000
@@ -92,9 +93,9 @@ class Metrics:
         for note in failures:
             self._provider_failures.labels(note.tutor, note.reason).inc()
 
-    def watch(self, preceptor: Preceptor, places: Places) -> None:
-        """Show the state of the breakers and of the places whenever the numbers are read."""
-        self.registry.register(_States(preceptor, places))
+    def watch(self, preceptor: Preceptor, slots: Slots) -> None:
+        """Show the state of the breakers and of the slots whenever the numbers are read."""
+        self.registry.register(_States(preceptor, slots))
 
     def summary(self) -> dict[str, Any]:
         """The contract's JSON.
@@ -144,9 +145,9 @@ class Metrics:
 class _States(Collector):
     """What is read when it is asked for, not counted."""
 
-    def __init__(self, preceptor: Preceptor, places: Places) -> None:
+    def __init__(self, preceptor: Preceptor, slots: Slots) -> None:
         self._preceptor = preceptor
-        self._places = places
+        self._slots = slots
 
     def collect(self) -> Iterable[Metric]:
         """The gauges."""
@@ -158,7 +159,7 @@ class _States(Collector):
                 breakers.add_metric([entry.provider, state], float(entry.breaker.state == state))
         yield breakers
         yield GaugeMetricFamily(
-            "preceptor_answers_in_flight", "Answers that are being made.", value=self._places.taken
+            "preceptor_answers_in_flight", "Answers that are being made.", value=self._slots.taken
         )
         yield CounterMetricFamily(
             "preceptor_lost_turns", "Turns that no session keeps.", value=self._preceptor.sessions.lost

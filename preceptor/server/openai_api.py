@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor.agents.answer import Answer, Done, Event, NewSource, Restart, Source, Started, Token
-from preceptor.agents.phrases import phrases
 from preceptor.agents.preceptor import Preceptor
 from preceptor.server.faults import fault
 from preceptor.server.openai_contract import (
@@ -34,6 +33,7 @@ from preceptor.server.openai_contract import (
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body, while_connected
 from preceptor.server.run import EventStream, RunningAnswer
+from preceptor.text.phrases import phrases
 
 _IN_A_LINK = str.maketrans({" ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E"})
 

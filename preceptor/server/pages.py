@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
-from preceptor.errors import IndexError_
+from preceptor.errors import VectorIndexError
 
 _HERE = Path(__file__).parent
 
@@ -65,7 +65,7 @@ async def chat_page(request: Request) -> Response:
     try:
         info = await preceptor.library.info()
         title, language = title or info.title, info.language
-    except IndexError_:
+    except VectorIndexError:
         pass  # the page still opens, and says what is wrong when it is asked something
     page = Template((_HERE / "templates" / "chat.html").read_text(encoding="utf-8"))
     return HTMLResponse(

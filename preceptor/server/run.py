@@ -11,8 +11,8 @@ from preceptor.agents.answer import Answer, Done, Event, Question, Started
 from preceptor.agents.preceptor import Preceptor
 from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
-from preceptor.server.places import Places
 from preceptor.server.request import while_connected
+from preceptor.server.slots import Slots
 
 _PING_SECONDS = 15
 
@@ -20,10 +20,10 @@ _PING_SECONDS = 15
 class RunningAnswer:
     """The events of one run; whoever begins it closes it. `begin` makes it."""
 
-    def __init__(self, started: Started, events: AsyncGenerator[Event, None], places: Places) -> None:
+    def __init__(self, started: Started, events: AsyncGenerator[Event, None], slots: Slots) -> None:
         self.started = started
         self._events = events
-        self._places = places
+        self._slots = slots
 
     @classmethod
     async def begin(cls, request: Request, question: Question) -> Self:
@@ -40,15 +40,15 @@ class RunningAnswer:
     @classmethod
     async def _begun(cls, request: Request, question: Question) -> Self:
         preceptor: Preceptor = request.state.preceptor
-        places: Places = request.state.places
+        slots: Slots = request.state.slots
         limits: Limits = request.state.limits
         await limits.spend(client_of(request.scope))
         events = preceptor.stream(question)
-        with places.cut_in_the_end():
+        with slots.cut_in_the_end():
             started = await anext(events)
         assert isinstance(started, Started)
         request.state.trace_id = started.trace_id
-        return cls(started, events, places)
+        return cls(started, events, slots)
 
     def __aiter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class RunningAnswer:
         Raises:
             Stopping: The service stops, and can wait no longer.
         """
-        with self._places.cut_in_the_end():
+        with self._slots.cut_in_the_end():
             return await anext(self._events)
 
     async def answer(self) -> Answer:

@@ -202,3 +202,12 @@ def _span(record: SpanRecord, children: tuple[Span, ...]) -> Span:
         error=record["error"],
         children=children,
     )
+
+
+def trace_id() -> str:
+    """The trace id of the current run, or `none`."""
+    # Not above: the rest of this module is read by the command line, which starts without the SDK.
+    from agents import get_current_trace
+
+    trace = get_current_trace()
+    return trace.trace_id if trace else "none"

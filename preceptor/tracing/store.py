@@ -35,7 +35,7 @@ from preceptor.tracing.run import (
     tree,
 )
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _VERSION = 1
 _SCHEMA = f"""
@@ -220,7 +220,7 @@ class TraceStore:
         try:
             self._jobs.put(None, timeout=timeout)
         except queue.Full:
-            _logger.warning("%d runs were not written in time and are lost.", self._jobs.qsize())
+            logger.warning("%d runs were not written in time and are lost.", self._jobs.qsize())
             return
         thread.join(timeout)
 
@@ -390,7 +390,7 @@ class TraceStore:
         self.dropped += count
         if count and reason != self._complaint:  # once for each cause, not for each run
             self._complaint = reason
-            _logger.warning("A run was not kept in %s: %s (%d lost so far).", self.path, reason, self.dropped)
+            logger.warning("A run was not kept in %s: %s (%d lost so far).", self.path, reason, self.dropped)
 
     def _prune(self, connection: sqlite3.Connection, written: int) -> None:
         self._unpruned += written

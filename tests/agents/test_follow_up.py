@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.agents.follow_up import leans, says_little
+from preceptor.text.follow_up import depends_on_previous, says_little
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from preceptor.agents.follow_up import leans, says_little
     ],
 )
 def test_a_question_that_points_to_the_one_before_it_leans(language: str, question: str) -> None:
-    assert leans(question, language)
+    assert depends_on_previous(question, language)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_question_that_points_to_the_one_before_it_leans(language: str, questi
     ],
 )
 def test_a_question_that_says_what_it_is_about_stands_alone(question: str) -> None:
-    assert not leans(question, "en")
+    assert not depends_on_previous(question, "en")
 
 
 def test_a_question_of_a_word_or_two_says_little() -> None:

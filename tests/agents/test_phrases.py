@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from preceptor.agents.phrases import Phrases, language_of, phrases, wants_code
+from preceptor.text.phrases import Phrases, language_of, phrases, wants_code
 
 QUESTIONS = {
     "en": [

@@ -9,8 +9,8 @@ from agents.items import ToolCallItem
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, StreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
-from preceptor.agents.local_model import Call, call_item
 from preceptor.agents.reply import Reply
+from preceptor.providers.local_model import Call, call_item
 from preceptor.tools.ledger import Ledger
 
 TUTOR = Agent[Any](name="Gemini tutor")

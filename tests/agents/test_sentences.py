@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.agents.sentences import nearest, pieces, sentences, whole
+from preceptor.text.sentences import nearest, pieces, sentences, whole
 
 PAGE = """The costmap is a grid. It couples nothing.
 

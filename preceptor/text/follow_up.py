@@ -6,7 +6,7 @@ the question and joins it to what was said, or one that points there.
 
 import re
 
-from preceptor.agents.sentences import stems
+from preceptor.text.sentences import stems
 
 _JOINS = {
     "en": "and but so or then also",
@@ -57,7 +57,7 @@ _PAIRS = 3
 _SAYS_LITTLE = 3
 
 
-def leans(question: str, language: str) -> bool:
+def depends_on_previous(question: str, language: str) -> bool:
     """Whether a question points to the one before it.
 
     Args:

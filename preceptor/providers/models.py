@@ -10,11 +10,11 @@ from httpx2 import Timeout
 from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 
-from preceptor.agents.breaker import Breaker
-from preceptor.agents.checked_chat import CheckedChat
-from preceptor.agents.failover import Failover
-from preceptor.agents.gemini import GeminiChat
-from preceptor.agents.line import Line
+from preceptor.providers.breaker import Breaker
+from preceptor.providers.checked_chat import CheckedChat
+from preceptor.providers.failover import Failover
+from preceptor.providers.gemini import GeminiChat
+from preceptor.providers.order import FallbackOrder
 from preceptor.settings import Provider, ProviderSettings, Settings
 
 
@@ -34,13 +34,13 @@ class ProviderModel:
 class ProviderModels(tuple[ProviderModel, ...]):
     """The providers that have a key, in the order in which they are tried."""
 
-    line: Line
+    order: FallbackOrder
     """The same with those that have none."""
 
-    def __new__(cls, entries: Iterable[ProviderModel], line: Line) -> Self:
+    def __new__(cls, entries: Iterable[ProviderModel], order: FallbackOrder) -> Self:
         """Put them together; `open_models` makes them."""
         models = super().__new__(cls, entries)
-        models.line = line
+        models.order = order
         return models
 
     def model_name(self, provider: str) -> str:
@@ -56,9 +56,9 @@ class ProviderModels(tuple[ProviderModel, ...]):
 def open_models(settings: Settings) -> ProviderModels:
     """Open a client for each configured provider of `tutor.providers`; the caller closes them."""
     names = settings.tutor.providers
-    line = Line({name: _breaker(name, settings) for name in names})
-    entries = (_open(name, settings, breaker, line) for name in names if (breaker := line.breakers[name]))
-    return ProviderModels(entries, line)
+    order = FallbackOrder({name: _breaker(name, settings) for name in names})
+    entries = (_open(name, settings, breaker, order) for name in names if (breaker := order.breakers[name]))
+    return ProviderModels(entries, order)
 
 
 def _breaker(name: Provider, settings: Settings) -> Breaker | None:
@@ -67,7 +67,7 @@ def _breaker(name: Provider, settings: Settings) -> Breaker | None:
     return Breaker(name, failures=settings.breaker.failures, cool_down=settings.breaker.cool_down)
 
 
-def _open(name: Provider, all_settings: Settings, breaker: Breaker, line: Line) -> ProviderModel:
+def _open(name: Provider, all_settings: Settings, breaker: Breaker, order: FallbackOrder) -> ProviderModel:
     settings = all_settings.provider(name)
     client = AsyncOpenAI(
         api_key=settings.key,
@@ -82,7 +82,7 @@ def _open(name: Provider, all_settings: Settings, breaker: Breaker, line: Line) 
         inner,
         provider=name,
         breaker=breaker,
-        line=line,
+        order=order,
         attempts=settings.attempts,
         within=settings.first_token,
         most_calls=all_settings.tutor.max_tool_calls,

@@ -9,7 +9,7 @@ from agents.items import TResponseInputItem
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from openai.types.chat.chat_completion_message_function_tool_call import ChatCompletionMessageFunctionToolCall
 
-from preceptor.agents.checked_chat import CheckedChat, Mender
+from preceptor.providers.checked_chat import CheckedChat, Normaliser
 
 _PREFIXES = ("default_api.", "default_api:")
 
@@ -17,7 +17,7 @@ _PREFIXES = ("default_api.", "default_api:")
 class GeminiChat(CheckedChat):
     """A checked model whose tool calls are first put into OpenAI's form."""
 
-    def mender(self, input: str | list[TResponseInputItem]) -> Mender:
+    def normaliser(self, input: str | list[TResponseInputItem]) -> Normaliser:
         """Puts one answer's tool calls right."""
         return ToolCalls(input)
 

@@ -21,8 +21,9 @@
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, cast
@@ -193,3 +194,60 @@ def _retry_delay(detail: Mapping[str, Any]) -> float | None:
             except ValueError:
                 continue
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureNote:
+    """A tutor that was left, and why."""
+
+    tutor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and requests of all model calls of a run."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    requests: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.requests + other.requests,
+        )
+
+
+_NOT_ASKED = ("not_configured", "breaker_open")
+
+
+@dataclass(slots=True)
+class Failures:
+    """Failures and wasted usage of one run; its models append to it."""
+
+    notes: list[FailureNote] = field(default_factory=list[FailureNote])
+    spent: Usage = field(default_factory=Usage)
+    """Requests that gave no answer, and their tokens, as far as the provider said them."""
+
+    @property
+    def reason(self) -> str:
+        """Why the tutor that was asked last was left."""
+        asked = (note.reason for note in reversed(self.notes) if note.reason not in _NOT_ASKED)
+        return next(asked, "")
+
+    def tried(self, errors: Iterable[Exception]) -> None:
+        """Count tries of one call that failed."""
+        for error in errors:
+            told = error if isinstance(error, AnswerUnusable) else None
+            self.spent += Usage(
+                input_tokens=told.input_tokens if told else 0,
+                output_tokens=told.output_tokens if told else 0,
+                requests=int(classify(error).reason != "breaker_open"),
+            )
+
+
+current_failures: ContextVar[Failures] = ContextVar("failures")
+"""The current run's failures, set before the run starts; unset where a model is called without a run."""

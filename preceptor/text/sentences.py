@@ -13,8 +13,8 @@ from typing import Literal
 
 from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] - a compiled module without stubs
 
-from preceptor.agents.phrases import SMALL
-from preceptor.library.bm25 import Bm25
+from preceptor.text.phrases import SMALL
+from preceptor.text.tokens import tokens
 
 Kind = Literal["sentence", "list", "table", "code", "formula"]
 
@@ -86,7 +86,7 @@ class Piece:
     """Of a list its items, of a table its rows, each as a line of text with the column names."""
     opens: bool = False
     """Whether a sentence needs the block behind it."""
-    leans: bool = False
+    depends_on_previous: bool = False
     """Whether a sentence needs the one before it."""
     defines: str = ""
     """The thing of which a sentence says what it is: "A node" of "A node is a process."."""
@@ -122,7 +122,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
     start, end = place, place + 1
     if run[place].kind != "sentence" and place and run[place - 1].opens:
         start -= 1  # the sentence that announces the block
-    while run[start].leans:
+    while run[start].depends_on_previous:
         if start == 0 or run[start - 1].kind != "sentence" or place - start == 2:
             return None
         start -= 1
@@ -138,7 +138,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
 @lru_cache(maxsize=8192)
 def stems(text: str, language: str) -> frozenset[int]:
     """The words of a text, stemmed and without those that every text has, as BM25 counts them."""
-    return frozenset(_bm25(language).question(text).indices) - _small(language)
+    return tokens(text, language) - _small(language)
 
 
 def overlap(claim: str, sentence: str, language: str) -> float:
@@ -159,12 +159,7 @@ def nearest(claim: str, text: str, language: str) -> str:
 @lru_cache(maxsize=64)
 def _small(language: str) -> frozenset[int]:
     """The small words of a language of which BM25 drops none."""
-    return frozenset(_bm25(language).question(" ".join(SMALL.get(language.split("-")[0], ()))).indices)
-
-
-@lru_cache(maxsize=64)
-def _bm25(language: str) -> Bm25:
-    return Bm25(language, 1.0)
+    return tokens(" ".join(SMALL.get(language.split("-")[0], ())), language)
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
@@ -223,7 +218,7 @@ def _sentences(text: str, label: str, language: str) -> Iterator[Piece]:
             sentence,
             label,
             opens=not _ENDS.search(sentence) or _announces(sentence, language),
-            leans=_leans(sentence, language, first=number == 0),
+            depends_on_previous=_depends_on_previous(sentence, language, first=number == 0),
             defines=_defines(sentence, language),
         )
 
@@ -237,7 +232,7 @@ def _announces(sentence: str, language: str) -> bool:
     )
 
 
-def _leans(sentence: str, language: str, *, first: bool) -> bool:
+def _depends_on_previous(sentence: str, language: str, *, first: bool) -> bool:
     language = language.split("-")[0]
     if sentence.startswith(_LEANING_UNSPACED.get(language, ())):
         return True

@@ -1,4 +1,4 @@
-"""Places: how many answers one process makes at a time, and how they end when the service is to stop."""
+"""Slots: how many answers one process makes at a time, and how they end when the service is to stop."""
 
 import asyncio
 import logging
@@ -15,11 +15,11 @@ _CUT_SECONDS = 2.0
 """For an answer that was cut to say so to its reader."""
 
 
-class Places:
+class Slots:
     """Bounds the answers that are made at a time; when the service is to stop, lets them run out."""
 
     def __init__(self, settings: LimitsSettings) -> None:
-        """Open as many places as the settings say."""
+        """Open as many slots as the settings say."""
         self._settings = settings
         self._free = asyncio.Semaphore(settings.concurrent)
         self._waiting = 0

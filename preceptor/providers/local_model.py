@@ -32,7 +32,7 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from preceptor.agents.history import without_handoffs
+from preceptor.providers.history import without_handoffs
 
 Items = Sequence[TResponseInputItem]
 

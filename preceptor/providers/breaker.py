@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Literal
 
-from preceptor.agents.failure import Failure, FailureClass, classify
 from preceptor.errors import AnswerUnusable
+from preceptor.providers.failure import Failure, FailureClass, classify
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,10 @@
-"""The line of tutors: who stands in it, in which order, and why one of them is passed over."""
+"""The fallback order: which tutors there are, in which order they are asked, and why one of them is passed over."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from preceptor.agents.answer import FailureNote
-from preceptor.agents.breaker import Breaker
+from preceptor.providers.breaker import Breaker
+from preceptor.providers.failure import FailureNote
 
 NAMES: Mapping[str, str] = {"gemini": "Gemini tutor", "openai": "OpenAI tutor", "offline": "Offline tutor"}
 """Names of the tutors' agents by provider."""
@@ -16,7 +16,7 @@ def provider_of(agent: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FallbackOrder:
     """The providers of `tutor.providers` in their order, each with its breaker; None: it has no key.
 
     The offline tutor stands behind all of them.
@@ -31,13 +31,13 @@ class Line:
             behind: The provider that was asked last; None: nobody was asked yet.
             for_: The agent that is asked now; None: there is none.
         """
-        line = list(self.breakers)
-        first = line.index(behind) + 1 if behind in line else 0
+        order = list(self.breakers)
+        first = order.index(behind) + 1 if behind in order else 0
         chosen = provider_of(for_) if for_ else None
-        last = line.index(chosen) if chosen in line else len(line)
+        last = order.index(chosen) if chosen in order else len(order)
         return [
             FailureNote(name, "not_configured" if self.breakers[name] is None else "breaker_open")
-            for name in line[first:last]
+            for name in order[first:last]
         ]
 
     @property

@@ -28,15 +28,13 @@ from agents.items import TResponseOutputItem, TResponseStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from preceptor.agents.answer import FailureNote
-from preceptor.agents.breaker import Breaker
-from preceptor.agents.failure import PATIENCE, classify
-from preceptor.agents.history import calls_for_question, without_handoffs
-from preceptor.agents.line import Line
-from preceptor.agents.local_model import Call, call_item, events
-from preceptor.agents.losses import Losses, losses
-from preceptor.agents.run_log import trace_id
 from preceptor.errors import ProviderFailed
+from preceptor.providers.breaker import Breaker
+from preceptor.providers.failure import PATIENCE, FailureNote, Failures, classify, current_failures
+from preceptor.providers.history import calls_for_question, without_handoffs
+from preceptor.providers.local_model import Call, call_item, events
+from preceptor.providers.order import FallbackOrder
+from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +53,7 @@ class Failover(Model):
         *,
         provider: str,
         breaker: Breaker,
-        line: Line,
+        order: FallbackOrder,
         attempts: int,
         within: float,
         most_calls: int,
@@ -66,7 +64,7 @@ class Failover(Model):
             inner: The provider's model.
             provider: Its name, in notes, spans and the log.
             breaker: The provider's breaker, shared by everything that calls it.
-            line: Says why a tutor behind this one is passed over.
+            order: Says why a tutor behind this one is passed over.
             attempts: Tries of one call, as long as nothing of the answer was shown.
             within: Seconds after which no further try is made.
             most_calls: Tool calls for one question; then the model must answer from what it has.
@@ -74,7 +72,7 @@ class Failover(Model):
         self.provider = provider
         self.breaker = breaker
         self._inner = inner
-        self._line = line
+        self._order = order
         self._most_calls = most_calls
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=attempts, timeout=within, wait_initial=_BACKOFF, wait_jitter=_JITTER, wait_max=PATIENCE
@@ -113,7 +111,7 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        lost, failed = losses.get(Losses()), list[Exception]()
+        lost, failed = current_failures.get(Failures()), list[Exception]()
         try:
             with self.breaker.guard():
                 return await self._retrying(partial(self._try_again, failed), call)
@@ -156,7 +154,7 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        lost, failed = losses.get(Losses()), list[Exception]()
+        lost, failed = current_failures.get(Failures()), list[Exception]()
         after_text = False
         try:
             with self.breaker.guard():
@@ -195,7 +193,7 @@ class Failover(Model):
     def _hand_over(
         self,
         error: Exception,
-        lost: Losses,
+        lost: Failures,
         handoffs: Sequence[Handoff],
         tracing: ModelTracing,
         *,
@@ -203,11 +201,11 @@ class Failover(Model):
     ) -> TResponseOutputItem:
         failure = classify(error)
         to = handoffs[0] if handoffs else None
-        passed_over = self._line.passed_over(behind=self.provider, for_=to and to.agent_name)
-        lost.failures += [FailureNote(self.provider, failure.reason), *passed_over]
+        passed_over = self._order.passed_over(behind=self.provider, for_=to and to.agent_name)
+        lost.notes += [FailureNote(self.provider, failure.reason), *passed_over]
         self._tell(error, failure.reason, to.agent_name if to else None, tracing, after_text=after_text)
         if to is None:
-            waits = [wait for wait in (failure.retry_after, self._line.retry_after) if wait]
+            waits = [wait for wait in (failure.retry_after, self._order.retry_after) if wait]
             raise ProviderFailed(
                 self.provider, failure.reason, retry_after=min(waits, default=None)
             ) from error

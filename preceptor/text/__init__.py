@@ -1,0 +1,1 @@
+"""Words: languages, sentences, phrases and tokens. Nothing here knows of books."""

@@ -1,0 +1,129 @@
+"""Tokens: the words of a text, stemmed and without stop words, as the index's BM25 counts them.
+
+The engine's own embedder stems and drops stop words where it knows the language. What it leaves out is done here:
+one form for letters that are written in several ways (Arabic, Persian and Urdu keyboards, digits, full width), and
+two-character tokens for scripts that put no spaces between words.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from qdrant_edge import Bm25 as EdgeBm25
+from qdrant_edge import Bm25Config, DisabledStemmer, StopwordsSet, TokenizerType
+
+LANGUAGES = {
+    "ar": "arabic",
+    "az": "azerbaijani",
+    "ca": "catalan",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "eu": "basque",
+    "fi": "finnish",
+    "fr": "french",
+    "hu": "hungarian",
+    "id": "indonesian",
+    "it": "italian",
+    "kk": "kazakh",
+    "nb": "norwegian",
+    "nl": "dutch",
+    "nn": "norwegian",
+    "no": "norwegian",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sl": "slovene",
+    "sv": "swedish",
+    "tg": "tajik",
+    "tr": "turkish",
+}
+"""Those whose stop words the engine knows, most with a stemmer, by the first part of their tags."""
+
+_is_other_script = re.compile(
+    "am|be|bg|bn|fa|gu|he|hi|hy|ja|ka|km|kn|ko|lo|mk|ml|mr|my|ne|pa|ps|sd|si|sr|ta|te|th|ug|uk|ur|yi|zh"
+).fullmatch
+"""Languages without a stemmer that are not in Latin letters: a Latin word among them is taken as English."""
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\uac00-\ud7af]+"  # Korean has spaces, but its words carry their particles
+)
+
+
+class _Forms(dict[int, str]):
+    """The one form of a character, by code point; a table for `str.translate` that fills itself."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        digit = unicodedata.decimal(character, None)
+        if digit is not None:
+            form = str(digit)
+        elif unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+            form = ""  # vowel signs, viramas, tone marks; joiners, direction marks, soft hyphens
+        else:
+            form = character
+        self[code] = form
+        return form
+
+
+_FORMS = _Forms(
+    str.maketrans(
+        {
+            **dict.fromkeys("أإآٱ", "ا"),
+            **dict.fromkeys("یىېےۓئ", "ي"),
+            **dict.fromkeys("ہھۀۂۃە", "ه"),
+            "ک": "ك",
+            "ؤ": "و",
+            "ۆ": "و",
+            "\u0640": "",  # the stroke that stretches a word
+            "\u200c": " ",  # what Persian writes between a word and its ending
+        }
+    )
+)
+"""Arabic letters as the Arabic stemmer knows them; Persian, Urdu and other keyboards have their own."""
+
+
+def embedder(language: str, *, avg_len: float, b: float | None = None, k: float | None = None) -> EdgeBm25:
+    """The engine's BM25 embedder for a language, by its BCP 47 tag; `b` and `k` are BM25's parameters."""
+    primary = language.split("-")[0].lower()
+    name = LANGUAGES.get(primary) or ("english" if _is_other_script(primary) else None)
+    return EdgeBm25(
+        Bm25Config(
+            k=k,
+            b=b,
+            avg_len=avg_len,
+            tokenizer=TokenizerType.Word,
+            language=name,
+            ascii_folding=True,
+            stemmer=None if name else DisabledStemmer(),
+            stopwords=None if name else StopwordsSet(),
+        )
+    )
+
+
+def tokens(text: str, language: str) -> frozenset[int]:
+    """The ids of a text's tokens, each once."""
+    return frozenset(_of_questions(language).embed_query(folded(text)).indices)
+
+
+@lru_cache(maxsize=64)
+def _of_questions(language: str) -> EdgeBm25:
+    return embedder(language, avg_len=1.0)
+
+
+def folded(text: str) -> str:
+    """`text` with one form for what is written in several, and unspaced scripts in pairs of characters."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    if text.isascii():
+        return text
+    return _UNSPACED.sub(_pairs, unicodedata.normalize("NFKC", text).translate(_FORMS))
+
+
+def _pairs(run: re.Match[str]) -> str:
+    characters = run.group()
+    pairs = [characters[i : i + 2] for i in range(len(characters) - 1)] or [characters]
+    return f" {' '.join(pairs)} "
