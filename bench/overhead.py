@@ -60,7 +60,7 @@ def bare_sdk(search: Tool) -> Callable[[str], Awaitable[Any]]:
     """The same three calls with the SDK alone."""
     tutor = Agent[Run](name="Tutor", model=FreeProvider(), tools=[search])
     triage = Agent[Run](
-        name="Triage", model=TriageModel(FallbackOrder({}), retry_after=1), handoffs=[handoff(tutor)]
+        name="Triage", model=TriageModel(FallbackOrder({}, {}), retry_after=1), handoffs=[handoff(tutor)]
     )
 
     async def ask(question: str) -> None:

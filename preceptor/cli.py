@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from preceptor import __version__
 from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
-from preceptor.settings import Provider, Settings, load_settings, shipped
+from preceptor.settings import Settings, load_settings, shipped
 
 if TYPE_CHECKING:
     from preceptor.agents.answer import Answer
@@ -413,8 +413,7 @@ def check(env: Env = None, as_json: AsJson = False) -> None:
             typer.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
     for way in ways:
         typer.echo(way, err=True)
-    tutors = {"offline tutor", *get_args(Provider)}
-    answers = any(finding.state == "ok" and finding.what in tutors for finding in found)
+    answers = any(finding.state == "ok" and finding.is_tutor for finding in found)
     if not answers or any(finding.state == "failed" for finding in found):
         raise typer.Exit(1)
 
@@ -602,7 +601,7 @@ async def _evaluate(cases: Path, settings: Settings) -> "Report":
 def _traces(settings: Settings) -> "Generator[TraceStore, None, None]":
     from preceptor.tracing.processor import install
 
-    store = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
+    store = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
     try:
         yield store
     finally:

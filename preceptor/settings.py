@@ -6,37 +6,48 @@ environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXE
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from preceptor.errors import SettingsError
 
 Environment = Literal["demo", "local", "production"]
-Provider = Literal["gemini", "openai"]
+ProviderKind = Literal["openai", "gemini"]
 Need = Literal["index", "tutor"]
 
 UNPREFIXED = {
     "QDRANT_CLUSTER_ENDPOINT": ("qdrant", "endpoint"),
     "QDRANT_API_KEY": ("qdrant", "api_key"),
-    "GEMINI_BASE_URL": ("gemini", "base_url"),
-    "GEMINI_API_KEY": ("gemini", "api_key"),
-    "MODEL_NAME": ("gemini", "model"),
-    "OPENAI_API_KEY": ("openai", "api_key"),
-    "OPENAI_MODEL": ("openai", "model"),
+    "GEMINI_BASE_URL": ("providers", "gemini", "base_url"),
+    "GEMINI_API_KEY": ("providers", "gemini", "api_key"),
+    "MODEL_NAME": ("providers", "gemini", "model"),
+    "OPENAI_API_KEY": ("providers", "openai", "api_key"),
+    "OPENAI_MODEL": ("providers", "openai", "model"),
     "EMBEDDING_MODEL": ("embedding", "model"),
 }
-"""The names that the original system used, and where each goes."""
+"""The names that the original system used, and where each goes. Beside them, the key of any provider may stand in
+`NAME_API_KEY`."""
 
 _DEFAULT_ENV = "production"
 _PLACES = ("default", *get_args(Environment))
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
+_ProviderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _AccessKey = Annotated[SecretStr, Field(min_length=16, max_length=500)]
 
 
@@ -158,8 +169,8 @@ class SearchSettings(_Section):
 class TutorSettings(_Section):
     """Who answers, and how."""
 
-    providers: tuple[Provider, ...] = Field(default=("gemini", "openai"), examples=[["gemini", "openai"]])
-    """In the order in which they are tried; `[]`: the offline tutor alone."""
+    providers: tuple[str, ...] = Field(default=("gemini", "openai"), examples=[["gemini", "openai"]])
+    """Names of rows of `providers`, in the order in which they are tried; `[]`: the offline tutor alone."""
     offline_fallback: bool = True
     """Whether the offline tutor answers, with quotations, when no provider can."""
     book_only: bool = True
@@ -173,10 +184,17 @@ class TutorSettings(_Section):
 
 
 class ProviderSettings(_Section):
-    """One model provider behind an OpenAI-compatible endpoint."""
+    """One model provider behind an OpenAI-compatible endpoint: a row of the table `providers`."""
 
+    kind: ProviderKind = "openai"
+    """Whose manners its endpoint has: OpenAI's, or those of Gemini's compatible endpoint, whose tool calls are
+    put right first."""
+    label: str = ""
+    """Its name as people read it; empty: the row's name."""
     base_url: str = ""
     api_key: SecretStr | None = None
+    needs_key: bool = True
+    """False: it is asked without a key, as a server on this machine may be."""
     model: str = ""
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=16)
@@ -196,22 +214,32 @@ class ProviderSettings(_Section):
 
     @property
     def configured(self) -> bool:
-        """Whether there is a key to try."""
-        return bool(self.key)
+        """Whether it can be asked: there is a key, or none is needed."""
+        return bool(self.key) or not self.needs_key
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("must be a URL such as `https://api.openai.com/v1`")
+        return value
 
 
-class GeminiSettings(ProviderSettings):
-    """Gemini, through its OpenAI-compatible endpoint."""
-
-    base_url: str = "https://generativelanguage.googleapis.com/v1beta/openai/"
-    model: str = "gemini-2.5-flash"
-
-
-class OpenAISettings(ProviderSettings):
-    """OpenAI, the fallback."""
-
-    base_url: str = "https://api.openai.com/v1"
-    model: str = "gpt-4.1-mini"
+_OWN_ROWS: Mapping[str, Mapping[str, Any]] = {
+    "gemini": {
+        "kind": "gemini",
+        "label": "Gemini",
+        "base_url": "https://generativelanguage.googleapis.com/v1beta/openai/",
+        "model": "gemini-2.5-flash",
+    },
+    "openai": {
+        "kind": "openai",
+        "label": "OpenAI",
+        "base_url": "https://api.openai.com/v1",
+        "model": "gpt-4.1-mini",
+    },
+}
+"""The rows of the table `providers` that are always there; settings change single values of them."""
 
 
 class BreakerSettings(_Section):
@@ -387,8 +415,7 @@ class Settings(_Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
     tutor: TutorSettings = TutorSettings()
-    gemini: GeminiSettings = GeminiSettings()
-    openai: OpenAISettings = OpenAISettings()
+    providers: Mapping[_ProviderName, ProviderSettings] = Field(default_factory=dict, validate_default=True)
     breaker: BreakerSettings = BreakerSettings()
     session: SessionSettings = SessionSettings()
     traces: TracesSettings = TracesSettings()
@@ -397,16 +424,47 @@ class Settings(_Section):
     tools: ToolsSettings = ToolsSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
-    def provider(self, name: Provider) -> ProviderSettings:
-        """The settings of one provider."""
-        return self.gemini if name == "gemini" else self.openai
+    @model_validator(mode="before")
+    @classmethod
+    def _old_sections(cls, data: Any) -> Any:
+        return _with_rows(data)
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _own_rows(cls, value: Any) -> Any:
+        return _merged(_OWN_ROWS, value) if isinstance(value, Mapping) else value
+
+    @field_validator("providers")
+    @classmethod
+    def _can_be_asked(cls, value: Mapping[str, ProviderSettings]) -> Mapping[str, ProviderSettings]:
+        reserved = {"offline", "triage"} & value.keys()
+        if reserved:
+            raise ValueError(
+                f"a provider cannot be named `{reserved.pop()}`: that is a tutor of Preceptor's own"
+            )
+        lacking = [name for name, row in value.items() if not row.base_url or not row.model]
+        if lacking:
+            raise ValueError(f"`{lacking[0]}` needs a `base_url` and a `model`")
+        labels = [(row.label or name).lower() for name, row in value.items()]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two rows have the same `label`")
+        return value
+
+    @model_validator(mode="after")
+    def _asks_known_providers(self) -> "Settings":
+        unknown = [name for name in self.tutor.providers if name not in self.providers]
+        if unknown:
+            raise ValueError(
+                f"`tutor.providers` names `{unknown[0]}`, and `providers` has no such row (it has "
+                f"{', '.join(self.providers)}). Add `[default.providers.{unknown[0]}]` with `base_url` and `model`"
+            )
+        return self
 
     def secrets(self) -> list[str]:
         """The values that may stand in no log, trace or answer."""
         keys = (
             self.qdrant.api_key,
-            self.gemini.api_key,
-            self.openai.api_key,
+            *(row.api_key for row in self.providers.values()),
             self.server.operator_key,
             *self.server.reader_keys,
         )
@@ -437,7 +495,7 @@ def load_settings(
         SettingsError: Something is missing or wrong; its message lists all of it.
     """
     folder = folder or Path.cwd()
-    options = overrides or {}
+    options: Mapping[str, Mapping[str, Any]] = _with_rows(overrides or {})
     chosen, found, stray = _read(env, folder)
     if chosen not in get_args(Environment):
         raise SettingsError(
@@ -485,7 +543,7 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     for file in files:
         reader = Dynaconf(settings_files=[str(file)], envvar_prefix=None, core_loaders=["TOML"])
         try:
-            content = _lowered(reader.to_dict())
+            content = {name: _with_rows(table) for name, table in _lowered(reader.to_dict()).items()}
         except TOMLDecodeError as error:
             raise SettingsError([f"`{file.name}` is not valid TOML: {error}"], env=chosen) from None
         stray += [
@@ -497,14 +555,34 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     for section in ("default", chosen):
         for content in read:
             found = _merged(found, content.get(section, {}))
-    found = _merged(found, given)
+    found = _merged(found, _with_rows(given))
     for own in ("env", "load_dotenv"):
         found.pop(own, None)
-    for name, (section, key) in UNPREFIXED.items():
-        value = os.environ.get(name, "").strip()
-        if value:
-            found.setdefault(section, {})[key] = value
+    for name, place in _unprefixed(found).items():
+        if value := os.environ.get(name, "").strip():
+            found = _merged(found, _nested(place, value))
     return chosen, found, stray
+
+
+def _unprefixed(found: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The environment's names without prefix, and where each goes; each provider's key has one."""
+    rows = found.get("providers")
+    names = [str(name) for name in rows] if isinstance(rows, Mapping) else []
+    keys = {f"{name.upper()}_API_KEY": ("providers", name, "api_key") for name in names}
+    return {**keys, **UNPREFIXED}
+
+
+def _nested(place: Sequence[str], value: object) -> dict[str, Any]:
+    return {place[0]: _nested(place[1:], value) if len(place) > 1 else value}
+
+
+def _with_rows(sections: Any) -> Any:
+    """The sections with `[gemini]` and `[openai]`, where they stand by themselves, as rows of `providers`."""
+    if not isinstance(sections, Mapping):
+        return sections
+    rows = {name: sections[name] for name in _OWN_ROWS if name in sections}
+    rest = {name: section for name, section in sections.items() if name not in rows}
+    return _merged(rest, {"providers": rows}) if rows else rest
 
 
 def _is_place(name: str, table: object) -> bool:
@@ -542,14 +620,16 @@ def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]])
     """One line for each invalid setting, without its value; it is named as the person gave it."""
     lines: list[str] = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        where = [str(part) for part in fault["loc"]]
+        where = [str(part) for part in fault["loc"] if part != "[key]"]
         name = ".".join(where)
-        if fault["type"] == "extra_forbidden":
+        if not where:
+            lines.append(f"{fault['msg']}.")
+        elif fault["type"] == "extra_forbidden":
             close = get_close_matches(name, documented_names(), n=1)
             hint = f" Did you mean `{close[0]}`?" if close else ""
             lines.append(f"`{name}` is not a setting.{hint}")
         else:
-            given = len(where) > 1 and where[1] in options.get(where[0], {})
+            given = len(where) == 2 and where[1] in options.get(where[0], {})
             source = f"--{where[1].replace('_', '-')}" if given else _as_variable(where)
             lines.append(f"`{name}` ({source}): {_wanted(fault['type'], where) or fault['msg']}.")
     return [line.replace("Value error, ", "") for line in lines]
@@ -557,9 +637,13 @@ def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]])
 
 def _wanted(fault: str, where: list[str]) -> str:
     """What the setting must be, with an example, where pydantic would speak of Python or show a pattern."""
-    section = Settings.model_fields[where[0]].annotation
-    if fault in ("model_type", "dict_type"):
+    if fault in ("model_type", "dict_type", "mapping_type"):
         return "must be a table, as in settings.toml"
+    section = Settings.model_fields[where[0]].annotation
+    if where[0] == "providers":
+        if fault == "string_pattern_mismatch" and len(where) == 2:
+            return "the name of a provider is made of the letters a to z, digits and `_`"
+        section, where = ProviderSettings, where[1:]
     if len(where) < 2 or not (isinstance(section, type) and issubclass(section, BaseModel)):
         return ""
     field = section.model_fields[where[1]]
@@ -570,20 +654,20 @@ def _wanted(fault: str, where: list[str]) -> str:
 
 
 def documented_names() -> list[str]:
-    """Every setting as `section.name`."""
+    """Every setting as `section.name`, those of a provider as `providers.ROW.name`."""
     return [
         f"{section}.{name}"
         for section, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         for name in field.annotation.model_fields
-    ]
+    ] + [f"providers.{row}.{name}" for row in _OWN_ROWS for name in ProviderSettings.model_fields]
 
 
 def _as_variable(where: list[str]) -> str:
     for name, place in UNPREFIXED.items():
-        if list(place) == where[:2]:
+        if list(place) == where:
             return name
-    return "PRECEPTOR_" + "__".join(part.upper() for part in where[:2])
+    return "PRECEPTOR_" + "__".join(part.upper() for part in where)
 
 
 def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], list[str]]:
@@ -604,7 +688,7 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
         if lines and settings.env == "production":
             ways.append("Without Qdrant Cloud: `--env local` keeps the index on this machine.")
     if "tutor" in needs and settings.tutor.providers:
-        if not any(settings.provider(name).configured for name in settings.tutor.providers):
+        if not any(settings.providers[name].configured for name in settings.tutor.providers):
             wanted = " or ".join(f"{name.upper()}_API_KEY" for name in settings.tutor.providers)
             lines.append(
                 f"{wanted} is missing: at least one provider must be able to answer. Add "
@@ -614,7 +698,7 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
                 "Without a provider: `PRECEPTOR_TUTOR__PROVIDERS='[]'`, in .env or before the command, leaves the "
                 "offline tutor, which quotes the book."
             )
-        gemini = settings.gemini
+        gemini = settings.providers["gemini"]
         if "gemini" in settings.tutor.providers and gemini.configured and "/openai" not in gemini.base_url:
             lines.append(
                 "GEMINI_BASE_URL must be the OpenAI-compatible address, which ends in `/openai/`. Set "

@@ -125,7 +125,7 @@ class Preceptor:
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
-            reply = Reply(run.ledger)
+            reply = Reply(run.ledger, self.models.order.provider_of)
             lost = Failures()
             result = self._start(question, run, turns, lost, started)
             try:

@@ -25,6 +25,8 @@ class Finding:
     what: str
     state: Literal["ok", "off", "failed"]
     detail: str
+    is_tutor: bool = False
+    """Whether it answers questions when its state is `ok`."""
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -35,17 +37,27 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
         for name in settings.tutor.providers:
             entry = next((entry for entry in models if entry.provider == name), None)
             if entry is None:
-                yield Finding(name, "off", f"no key; add {name.upper()}_API_KEY=YOUR-KEY to .env to use it")
+                yield Finding(
+                    name,
+                    "off",
+                    f"no key; add {name.upper()}_API_KEY=YOUR-KEY to .env to use it",
+                    is_tutor=True,
+                )
             else:
                 yield await _provider(entry)
     finally:
         await models.close()
     if not settings.tutor.providers:
-        yield Finding("offline tutor", "ok", "answers every question with quotations, as the settings say")
+        yield Finding(
+            "offline tutor",
+            "ok",
+            "answers every question with quotations, as the settings say",
+            is_tutor=True,
+        )
     elif settings.tutor.offline_fallback:
-        yield Finding("offline tutor", "ok", "stands in when no provider can answer")
+        yield _offline("ok", "stands in when no provider can answer")
     else:
-        yield Finding("offline tutor", "off", "`tutor.offline_fallback` is false")
+        yield _offline("off", "`tutor.offline_fallback` is false")
 
 
 async def probe(entry: ProviderModel) -> str | None:
@@ -62,6 +74,10 @@ async def probe(entry: ProviderModel) -> str | None:
     except (openai.OpenAIError, httpx2.HTTPError) as error:
         return classify(error).reason
     return None
+
+
+def _offline(state: Literal["ok", "off"], detail: str) -> Finding:
+    return Finding("offline tutor", state, detail, is_tutor=True)
 
 
 async def _index(settings: Settings) -> Finding:
@@ -85,4 +101,5 @@ async def _index(settings: Settings) -> Finding:
 async def _provider(entry: ProviderModel) -> Finding:
     where = f"{entry.name} at {entry.client.base_url}"
     reason = await probe(entry)
-    return Finding(entry.provider, "failed" if reason else "ok", f"{where}: {reason}" if reason else where)
+    detail = f"{where}: {reason}" if reason else where
+    return Finding(entry.provider, "failed" if reason else "ok", detail, is_tutor=True)

@@ -1,7 +1,7 @@
 """One answer while it is made: the SDK's stream in, the reader's events out."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from agents.items import ToolCallItem
@@ -15,7 +15,6 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.support import check
-from preceptor.providers.order import provider_of
 from preceptor.text.sentences import nearest
 from preceptor.tools.ledger import Ledger
 
@@ -26,9 +25,15 @@ _READING = frozenset({"get_chapter", "list_chapters"})
 class Reply:
     """Collects the answer of one run."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Begin the answer of one run, whose tools note what they show in `ledger`."""
+    def __init__(self, ledger: Ledger, provider_of: Callable[[str], str]) -> None:
+        """Begin the answer of one run.
+
+        Args:
+            ledger: Where the run's tools note what they show.
+            provider_of: Gives the provider behind the agent with a name.
+        """
         self._ledger = ledger
+        self._provider_of = provider_of
         self.provider = "triage"
         self._begin()
 
@@ -89,7 +94,7 @@ class Reply:
             if isinstance(event.data, ResponseTextDeltaEvent):
                 yield from self._say(event.data.delta)
         elif isinstance(event, AgentUpdatedStreamEvent):
-            self.provider = provider_of(event.new_agent.name)
+            self.provider = self._provider_of(event.new_agent.name)
             if self._raw:
                 self._begin()
                 yield Restart(reason, self.provider)

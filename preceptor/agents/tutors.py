@@ -9,7 +9,6 @@ from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool
 from preceptor.agents.offline import OfflineModel
 from preceptor.agents.triage import TriageModel
 from preceptor.providers.models import ProviderModel, ProviderModels
-from preceptor.providers.order import NAMES
 from preceptor.tools.plugin import Run
 
 
@@ -41,36 +40,28 @@ def build_tutors(
     # From the last tutor to the first: each one's hand-offs are those behind it.
     tutors: dict[str, Agent[Run]] = {}
     behind: list[Handoff[Run, Agent[Run]]] = []
+
+    def add(provider: str, model: Model, settings: ModelSettings) -> Agent[Run]:
+        tutors[provider] = Agent[Run](
+            name=models.order.agent_name(provider),
+            handoff_description=f"Answers the reader's question with {provider}.",
+            instructions=instructions,
+            model=model,
+            model_settings=settings,
+            tools=list(tools),
+            handoffs=list(behind),
+        )
+        return tutors[provider]
+
     if offline:
-        tutors["offline"] = _tutor("offline", offline, ModelSettings(), instructions, tools, [])
-        behind.append(handoff(tutors["offline"]))
+        behind.append(handoff(add("offline", offline, ModelSettings())))
     for entry in reversed(models):
-        tutor = _tutor(entry.provider, entry.model, entry.settings, instructions, tools, behind)
-        tutors[entry.provider] = tutor
-        behind = [handoff(tutor, is_enabled=_open(entry)), *behind]
+        tutor = add(entry.provider, entry.model, entry.settings)
+        behind.insert(0, handoff(tutor, is_enabled=_open(entry)))
     triage = Agent[Run](
         name="Triage", model=TriageModel(models.order, retry_after=retry_after), handoffs=list(behind)
     )
     return Tutors(triage, tutors)
-
-
-def _tutor(
-    provider: str,
-    model: Model,
-    settings: ModelSettings,
-    instructions: str,
-    tools: Sequence[Tool],
-    behind: Sequence[Handoff[Run, Agent[Run]]],
-) -> Agent[Run]:
-    return Agent[Run](
-        name=NAMES[provider],
-        handoff_description=f"Answers the reader's question with {provider}.",
-        instructions=instructions,
-        model=model,
-        model_settings=settings,
-        tools=list(tools),
-        handoffs=list(behind),
-    )
 
 
 def _open(entry: ProviderModel) -> Callable[[RunContextWrapper[Any], Any], bool]:

@@ -6,14 +6,6 @@ from dataclasses import dataclass
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.failure import FailureNote
 
-NAMES: Mapping[str, str] = {"gemini": "Gemini tutor", "openai": "OpenAI tutor", "offline": "Offline tutor"}
-"""Names of the tutors' agents by provider."""
-
-
-def provider_of(agent: str) -> str:
-    """The provider behind the agent with this name; `triage` for the triage agent."""
-    return next((provider for provider, name in NAMES.items() if name == agent), "triage")
-
 
 @dataclass(frozen=True, slots=True)
 class FallbackOrder:
@@ -23,6 +15,17 @@ class FallbackOrder:
     """
 
     breakers: Mapping[str, Breaker | None]
+    labels: Mapping[str, str]
+    """Names of the providers as people read them."""
+
+    def agent_name(self, provider: str) -> str:
+        """The name of a provider's tutor among the agents of a run: `Gemini tutor`."""
+        return f"{self.labels.get(provider) or provider.capitalize()} tutor"
+
+    def provider_of(self, agent: str) -> str:
+        """The provider behind the agent with this name; `triage` for the triage agent."""
+        named = (provider for provider in (*self.breakers, "offline") if self.agent_name(provider) == agent)
+        return next(named, "triage")
 
     def passed_over(self, *, behind: str | None, for_: str | None) -> list[FailureNote]:
         """The tutors that were not asked, each with the reason.
@@ -33,7 +36,7 @@ class FallbackOrder:
         """
         order = list(self.breakers)
         first = order.index(behind) + 1 if behind in order else 0
-        chosen = provider_of(for_) if for_ else None
+        chosen = self.provider_of(for_) if for_ else None
         last = order.index(chosen) if chosen in order else len(order)
         return [
             FailureNote(name, "not_configured" if self.breakers[name] is None else "breaker_open")

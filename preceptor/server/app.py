@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         async with AsyncExitStack() as stack:
             limits = Limits(settings.limits, env=settings.env)
             stack.push_async_callback(limits.close)
-            traces = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
+            traces = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
             stack.callback(traces.close)
             preceptor = await stack.enter_async_context(
                 open_preceptor(settings, traces=traces, observer=counts)

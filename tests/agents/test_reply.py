@@ -31,7 +31,7 @@ def calls(tool: str) -> StreamEvent:
 
 
 def test_what_is_said_before_a_tool_call_stands_apart_from_what_is_said_after_it() -> None:
-    reply = Reply(Ledger())
+    reply = Reply(Ledger(), str)
     events = [
         *says("Let me ", "look."),
         calls("search_textbook"),
@@ -46,7 +46,7 @@ def test_what_is_said_before_a_tool_call_stands_apart_from_what_is_said_after_it
 
 
 def test_an_answer_that_begins_with_a_tool_call_begins_with_its_first_word() -> None:
-    reply = Reply(Ledger())
+    reply = Reply(Ledger(), str)
     for event in [calls("search_textbook"), *says("A node ", "is it.")]:
         list(reply.take(event, reason=""))
     list(reply.finish())

@@ -172,7 +172,7 @@ async def test_hand_offs_tool_calls_and_failures_are_logged_with_the_trace_id(
 ) -> None:
     gemini.will(calls(call("search_textbook", {"query": "node"})), fails(503, {}))
     openai.will(says("A node."))
-    with caplog.at_level(logging.INFO, "preceptor.agents"):
+    with caplog.at_level(logging.INFO, "preceptor"):
         async with opened(settings) as preceptor:
             answer = await preceptor.ask(ASKED)
     told = [line for line in caplog.messages if answer.trace_id in line]

@@ -15,7 +15,6 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.tutors import build_tutors
 from preceptor.providers.failure import Failures, current_failures
 from preceptor.providers.models import ProviderModels, open_models
-from preceptor.providers.order import provider_of
 from preceptor.settings import Settings
 
 
@@ -64,11 +63,11 @@ class Outcome:
     requests: int
 
     @classmethod
-    def of(cls, result: RunResultBase, lost: Failures, shown: list[str]) -> "Outcome":
+    def of(cls, result: RunResultBase, lost: Failures, shown: list[str], tutor: str) -> "Outcome":
         usage = result.context_wrapper.usage
         return cls(
             answer=result.final_output,
-            tutor=provider_of(result.last_agent.name),
+            tutor=tutor,
             shown=shown,
             failures=[(note.tutor, note.reason) for note in lost.notes],
             items=result.to_input_list(),
@@ -107,14 +106,17 @@ class Desk:
         except BaseException:
             result.cancel()
             raise
-        return Outcome.of(result, lost, [text for text in shown if text])
+        return Outcome.of(result, lost, [text for text in shown if text], self._tutor(result))
 
     async def ask_whole(self, question: str) -> Outcome:
         """Answer a question without streaming."""
         lost = Failures()
         current_failures.set(lost)
         result = await Runner.run(self.triage, question)
-        return Outcome.of(result, lost, [result.final_output])
+        return Outcome.of(result, lost, [result.final_output], self._tutor(result))
+
+    def _tutor(self, result: RunResultBase) -> str:
+        return self.models.order.provider_of(result.last_agent.name)
 
 
 @asynccontextmanager
