@@ -293,8 +293,7 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
     from preceptor.indexing.run import prepare
     from preceptor.library import open_engine
 
-    engine = open_engine(settings)
-    try:
+    async with open_engine(settings) as engine:
         await engine.verify_connection()
         match task:
             case "list":
@@ -321,8 +320,6 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
                     return {"collection": collection, "where": opened.where, **asdict(await opened.info())}
                 finally:
                     await opened.close()
-    finally:
-        await engine.close()
 
 
 async def _described(engine: "Engine", collection: str) -> dict[str, Any]:
@@ -374,11 +371,8 @@ def _index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = Fal
     from preceptor.library import open_engine
 
     async def into_engine(told: "Progress") -> "Summary":
-        engine = open_engine(settings)
-        try:
+        async with open_engine(settings) as engine:
             return await Indexing(source, settings, progress=told).into(engine, rebuild=rebuild)
-        finally:
-            await engine.close()
 
     with progress(quiet=quiet) as told:
         return asyncio.run(into_engine(told))
@@ -436,31 +430,9 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
     try:
         async for finding in findings(settings):
             found.append(finding)  # noqa: PERF401 - what was found before an error is told
-        if found[0].state == "ok":
-            found.append(Finding("tools", "ok", ", ".join(await _tools(settings))))
     except SettingsError as error:
         unset += [Finding("settings", "failed", problem) for problem in error.problems]
-    except PreceptorError as error:
-        found.append(Finding("tools" if found else "index", "failed", str(error)))
     return [*unset, *found], ways
-
-
-async def _tools(settings: Settings) -> list[str]:
-    """The names of the tools, loaded as they are for a question."""
-    from preceptor.library import open_engine
-    from preceptor.library.library import open_library
-    from preceptor.tools.discovery import load_tools
-    from preceptor.tools.plugin import Deps
-
-    engine = open_engine(settings)
-    try:
-        library = await open_library(engine, settings)
-        try:
-            return [tool.name for tool in load_tools(Deps(library, settings))]
-        finally:
-            await library.close()
-    finally:
-        await engine.close()
 
 
 @app.command()

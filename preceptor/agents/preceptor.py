@@ -286,10 +286,8 @@ async def open_preceptor(
     if not settings.traces.upload_to_openai:
         send_nothing()
     async with AsyncExitStack() as stack:
-        engine = open_engine(settings)
-        stack.push_async_callback(engine.close)
-        library = await open_library(engine, settings)
-        stack.push_async_callback(library.close)
+        engine = await stack.enter_async_context(open_engine(settings))
+        library = await stack.enter_async_context(await open_library(engine, settings))
         sessions = Sessions(settings.session, open_store(settings))
         stack.push_async_callback(sessions.close)
         models = open_models(settings)

@@ -8,12 +8,14 @@ from typing import Literal
 import httpx2
 import openai
 
-from preceptor.errors import PreceptorError
+from preceptor.errors import PreceptorError, SettingsError
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
 from preceptor.providers.failure import classify
 from preceptor.providers.models import ProviderModel, open_models
 from preceptor.settings import Settings
+from preceptor.tools.discovery import load_tools
+from preceptor.tools.plugin import Deps
 
 _PROBE_SECONDS = 8.0
 
@@ -30,8 +32,9 @@ class Finding:
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at the index with its embedding model, then at each provider; spends no tokens."""
-    yield await _index(settings)
+    """Look at the index with its embedding model, the tools, then at each provider; spends no tokens."""
+    async for finding in _library(settings):
+        yield finding
     models = open_models(settings)
     try:
         for name in settings.tutor.providers:
@@ -80,22 +83,24 @@ def _offline(state: Literal["ok", "off"], detail: str) -> Finding:
     return Finding("offline tutor", state, detail, is_tutor=True)
 
 
-async def _index(settings: Settings) -> Finding:
+async def _library(settings: Settings) -> AsyncIterator[Finding]:
+    """The index with its embedding model, then the tools, which are loaded as they are for a question."""
     what = f"index ({settings.index.backend})"
-    engine = open_engine(settings)
     try:
-        await engine.verify_connection()
-        library = await open_library(engine, settings)
-        try:
-            books = await library.books()
-        finally:
-            await library.close()
+        async with open_engine(settings) as engine:
+            await engine.verify_connection()
+            async with await open_library(engine, settings) as library:
+                books = await library.books()
+                held = "; ".join(f"{info.title}, {info.points} passages" for info in books)
+                yield Finding(what, "ok", f"{engine.where}: {held}; {settings.embedding.model} is loaded")
+                what = "tools"
+                yield Finding(
+                    what, "ok", ", ".join(tool.name for tool in load_tools(Deps(library, settings)))
+                )
+    except SettingsError:
+        raise  # its lines are told one by one
     except PreceptorError as error:
-        return Finding(what, "failed", str(error))
-    finally:
-        await engine.close()
-    held = "; ".join(f"{info.title}, {info.points} passages" for info in books)
-    return Finding(what, "ok", f"{engine.where}: {held}; {settings.embedding.model} is loaded")
+        yield Finding(what, "failed", str(error))
 
 
 async def _provider(entry: ProviderModel) -> Finding:

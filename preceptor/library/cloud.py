@@ -17,7 +17,7 @@ from preceptor.library.cloud_lock import CloudLock
 from preceptor.library.cloud_versions import CloudVersions
 from preceptor.library.cloud_writer import CloudWriter
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, IndexInfo, Vectors
+from preceptor.library.protocol import Candidates, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 
 _PASSAGES = 1000
@@ -26,7 +26,7 @@ _SECTIONS = 10_000
 """Points with their headings alone in one answer, so that an outline is of one version."""
 
 
-class QdrantCloud:
+class QdrantCloud(Engine):
     """The collections in one cluster. Used in one event loop, and closed in it."""
 
     def __init__(

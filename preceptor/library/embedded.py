@@ -21,7 +21,7 @@ from preceptor.library import edge, schema
 from preceptor.library.embedded_writer import EmbeddedWriter
 from preceptor.library.lock import FolderLock
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, IndexInfo, Vectors
+from preceptor.library.protocol import Candidates, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 from preceptor.library.versions import Stamp, Versions, collections
 
@@ -31,7 +31,7 @@ _KNOWN = 20_000
 """Passages that stay in memory, some kB each."""
 
 
-class Embedded:
+class Embedded(Engine):
     """The collections in one folder."""
 
     def __init__(self, path: Path) -> None:

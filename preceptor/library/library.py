@@ -7,6 +7,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 from operator import attrgetter
+from typing import Self
 
 from preceptor.errors import (
     EmptyQuery,
@@ -30,7 +31,7 @@ _READABLE = 0.5
 
 
 class Library:
-    """One or more books, open for reading. `open_library` makes it."""
+    """One or more books, open for reading. `open_library` makes it; as a context manager it is closed."""
 
     def __init__(
         self, indexes: Sequence[Index], embedder: DenseEmbedder, *, settings: SearchSettings
@@ -38,6 +39,12 @@ class Library:
         self._books = [_Book(index, embedder, place=place) for place, index in enumerate(indexes)]
         self._embedder = embedder
         self._settings = settings
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def search(
         self, query: str, *, chapter: str | None = None, book: str | None = None, limit: int | None = None

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from preceptor.library.passage import Chapter, Passage
 
@@ -155,9 +155,15 @@ class IndexWriter(Protocol):
 
 
 class Engine(Protocol):
-    """Where collections live: `Embedded` (a folder) or `QdrantCloud` (a cluster)."""
+    """Where collections live: `Embedded` (a folder) or `QdrantCloud` (a cluster). As a context manager it is closed."""
 
     where: str
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def verify_connection(self) -> None:
         """Return when it answers and the key is good; raise the named error else."""
