@@ -300,7 +300,7 @@ def test_a_third_provider_is_a_row_whose_failures_key_and_health_are_like_any_ot
             "anthropic": "open",
             "local": "closed",
         }
-        assert "Claude tutor hands over to Local tutor" in caplog.text
+        assert "to: Local tutor" in caplog.text
         kept = (tmp_path / "traces.db").read_bytes()
         assert secret not in json.dumps([body, health]) + caplog.text
         assert secret.encode() not in kept
