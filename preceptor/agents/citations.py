@@ -15,7 +15,7 @@ from preceptor.library.passage import KEY, Hit
 from preceptor.text.verbatim import UNDECIDED, Span, Verbatim
 
 _WRITTEN = rf"(?>(?i:{KEY})(?!\w)|[a-z][0-9][a-z0-9]{{2,4}})"
-"""What a model may take for a key, whether or not it can be one; atomic, so that many in a row are read once."""
+"""Text that a model may write for a key, valid or not; atomic, so that a long run of keys is read once."""
 _PART = rf"(?:{_WRITTEN}|\d{{1,3}})"
 _BRACKETED = rf"[\[【]\s*(?:(?:\^|keys?\s*[:=])\s*(?={_WRITTEN}))?{_PART}(?:[\s,;&]+{_PART})*\s*[\]】]"
 _IN_PARENTHESES = rf"\(\s*{_WRITTEN}(?:[\s,;&]+{_WRITTEN})*\s*\)"
@@ -25,7 +25,7 @@ _KEYS_BEGUN = rf"\(\s*(?:{_WRITTEN}[\s,;&]+)*\w{{0,6}}"
 _UNFINISHED = re.compile(
     rf"(?:{UNDECIDED}*(?:[\[【]{_INSIDE}[\]】]|{_KEYS_BEGUN}\s*\)))*{UNDECIDED}*(?:[\[【]{_INSIDE}|{_KEYS_BEGUN})?$"
 )
-"""What may be a marker with what follows it: that may be a link's address, or say that it is none."""
+"""A possible marker at the end of a piece; the next characters may turn it into a link."""
 _CUT = re.compile(rf"\s*[\[【]\s*(?:\^|keys?\s*[:=])?\s*{_WRITTEN}[^\]】]*$")
 _NUMBERS = re.compile(r"\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
 _CLAUSE_ENDS = re.compile(r"\s*(?:$|[.,;:!?)。，；：！？۔؟،])|[ \t]*\n")
@@ -35,7 +35,7 @@ _LINKS = {
     "[": re.compile(r"\[\d+\]$"),
     ":": re.compile(r"^\W*\[\d+\]$"),
 }
-"""What, by the next character, would make Markdown lead a number where the model wants."""
+"""By the next character, the text before it that Markdown would read as a link."""
 
 
 class Mark(NamedTuple):
@@ -44,7 +44,7 @@ class Mark(NamedTuple):
     start: int
     """Index of its opening bracket."""
     number: int
-    """Of the source."""
+    """Number of the source that is cited."""
 
     @property
     def end(self) -> int:
@@ -66,7 +66,7 @@ class Cited:
     """The first use of a passage; comes before the text that holds its number."""
 
     number: int
-    """From 1, in order of first use."""
+    """Number of the source, counted from 1 in order of first use."""
     hit: Hit
 
 
@@ -85,11 +85,11 @@ class Citations:
         self._held = ""
         self._last = ""
         self._line = ""
-        """What the reader has of the last line."""
+        """The part of the last line that the reader already has."""
         self._marked = False
-        """Whether that ends with a marker."""
+        """Whether that part ends with a marker."""
         self.unknown = 0
-        """Markers that were dropped."""
+        """Number of markers that were dropped."""
 
     @property
     def cited(self) -> list[str]:
@@ -97,7 +97,7 @@ class Citations:
         return list(self._numbers)
 
     def feed(self, piece: str) -> Iterator[Text | Cited]:
-        """Take the next piece of the model's text; what may be half a marker is held back."""
+        """Takes the next piece of the model's text; a possible half of a marker is held back."""
         text = self._held + piece
         unfinished = _UNFINISHED.search(text)
         cut = unfinished.start() if unfinished else len(text)
@@ -105,7 +105,7 @@ class Citations:
         yield from self._pass(text[:cut])
 
     def finish(self) -> Iterator[Text | Cited]:
-        """Take the end of the answer."""
+        """Takes the end of the answer and releases the text that was held back."""
         text, self._held = self._held, ""
         cut = None if self._verbatim.kind == "code" else _CUT.search(text)
         self.unknown += cut is not None
@@ -162,7 +162,7 @@ class Citations:
     def _is_text(
         self, text: str, match: re.Match[str], keys: Sequence[str], *, formula: bool, adjacent: bool
     ) -> bool:
-        """Whether what looks like a marker is none: an index, an interval, a word in parentheses."""
+        """Whether a number in brackets is plain text: an index, an interval, a word in parentheses."""
         marker = match.group()
         if marker.endswith(")"):
             return not any(map(self._shown, keys))
@@ -178,7 +178,7 @@ class Citations:
         return len(keys) > 1 and not _CLAUSE_ENDS.match(text, match.end())
 
     def _say(self, text: str, *, code: bool = False) -> Text:
-        """A text as the reader gets it: no number before it becomes a link, and no address is given to one."""
+        """Returns the text for the reader, in which no number becomes a link and none gets an address."""
         if not code and (rule := _LINKS.get(text[:1])) and rule.search(self._line):
             text = f" {text}"
         if text:
@@ -188,7 +188,7 @@ class Citations:
 
 
 def _joined(pieces: Sequence[Text]) -> Text:
-    """One text of several, with their markers."""
+    """Joins several texts with their markers."""
     marks: list[Mark] = []
     length = 0
     for piece in pieces:

@@ -14,15 +14,15 @@ from preceptor.library.passage import Hit
 from preceptor.text.sentences import stems
 
 THRESHOLD = 0.5
-"""Coverage below which the book is taken not to answer."""
+"""Coverage below which the book is assumed not to answer."""
 
 _FOUND = 5.0
 _NAMED = 2.0
 _LIKE = 14.0
 _LIKENESS = 0.75
-"""Cosine of a question and the best sentence that says neither yes nor no."""
+"""Cosine of the question and the best sentence that is evidence neither for nor against."""
 _UNREAD = 0.65
-"""What it is taken to be where the embedding model cannot read the question: the words have to prove more."""
+"""Cosine assumed when the model cannot read the question's language; the words must then prove more."""
 _NEEDED = -1.25
 """Evidence at which coverage is .5. It is low, because a wrong refusal annoys more than a poor quotation."""
 _CERTAIN = 0.999
@@ -33,7 +33,7 @@ _UNSEARCHED = 0.5
 def coverage(
     question: str, hits: Sequence[Hit], candidates: Sequence[Candidate], likeness: Sequence[float]
 ) -> float:
-    """How much speaks for an answer in the book, in [0, 1].
+    """Evidence that the book answers the question, in [0, 1].
 
     Args:
         question: In the reader's words.

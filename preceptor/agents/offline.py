@@ -1,4 +1,4 @@
-"""The offline tutor: no provider; it searches, then quotes what fits best, each quotation with its key."""
+"""The offline tutor: no provider; it searches, then quotes the best passages, each quotation with its key."""
 
 import json
 from collections import defaultdict
@@ -33,7 +33,7 @@ class OfflineModel(LocalModel):
     name = "offline"
 
     def __init__(self, likeness: Likeness, *, language: str) -> None:
-        """Make ready.
+        """Initialise the model.
 
         Args:
             likeness: Cosines of a question and texts.
@@ -43,7 +43,7 @@ class OfflineModel(LocalModel):
         self._language = language.split("-")[0]
 
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
-        """The search, a section to read, or the answer."""
+        """Returns the next step: the search, a section to read, or the answer."""
         run = current_run.get()
         can, called = {tool.name for tool in tools}, _called(input)
         before = _question_before(input)
@@ -52,7 +52,7 @@ class OfflineModel(LocalModel):
         hits = _best_first(run)
 
         def search(query: str) -> Call | None:
-            """Unless there is no such tool, or it was asked that already."""
+            """Returns the search call, or None if the tool is missing or was already called with this query."""
             wanted = "search_textbook" in can and query not in called["search_textbook"]
             return Call("search_textbook", json.dumps({"query": query})) if wanted else None
 
@@ -81,7 +81,7 @@ class OfflineModel(LocalModel):
         return answer
 
     def _was_searched(self, question: str, queries: Sequence[str]) -> bool:
-        """Whether a provider that failed has searched for the question, in its own words or in the book's language."""
+        """Whether a failed provider already searched, in the question's words or in the book's language."""
         if language_of(question) not in (None, self._language):
             return bool(queries)
         return any(overlap(question, query, self._language) >= _SAME for query in queries)
@@ -100,7 +100,7 @@ def _best_first(run: Run) -> list[Hit]:
 
 
 def _called(input: Items) -> dict[str, list[str]]:
-    """By tool, what it was asked in this run; a provider that failed may have called it."""
+    """Returns the arguments of this run's tool calls by tool; a provider that failed may have made them."""
     called: dict[str, list[str]] = defaultdict(list)
     for item in input:
         if item.get("type") == "function_call":
@@ -116,13 +116,13 @@ def _query(arguments: str) -> str:
 
 
 def _question_before(input: Items) -> str:
-    """The reader's last question but this one; empty where the conversation begins."""
+    """Returns the reader's previous question, or an empty string at the start of a conversation."""
     asked = [item.get("content") for item in input if item.get("role") == "user"]
     return str(asked[-2]) if len(asked) > 1 else ""
 
 
 async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tuple[float, list[Candidate]]:
-    """How much speaks for an answer in the book, and what may be quoted, best first.
+    """Returns the evidence for an answer in the book, and the candidates for quotation, best first.
 
     Args:
         question: In the reader's words.

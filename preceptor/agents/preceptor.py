@@ -1,4 +1,4 @@
-"""The whole: a question in, events out. The server, the command line and evaluations all come through here."""
+"""Entry point: open a book, then `ask` or `stream`. The server, the command line and evaluations use it."""
 
 import asyncio
 import contextvars
@@ -41,18 +41,20 @@ logger = logging.getLogger(__name__)
 
 _ALSO_RELEVANT = 5
 _OWN_TURNS = 6
-"""Of triage, one, and of the offline tutor: two searches, a section, the answer, and one to spare."""
+"""Model turns beside the tool calls: one of triage and five of the offline tutor (two searches, a section,
+the answer, one to spare).
+"""
 
 
 class Observer(Protocol):
-    """Counts runs, for instance for metrics."""
+    """Receives the outcome of every run, for instance for metrics."""
 
     def answered(self, answer: Answer) -> None:
-        """A run gave this answer."""
+        """Called when a run gave this answer."""
         ...
 
     def failed(self, error: BaseException, failures: Sequence[FailureNote], usage: Usage) -> None:
-        """A run ended with an error, or was cancelled."""
+        """Called when a run ended with an error or was cancelled."""
         ...
 
 
@@ -71,7 +73,7 @@ class Preceptor:
         traces: TraceStore | None,
         observer: Observer | None = None,
     ) -> None:
-        """Put the parts together; `open_preceptor` makes them."""
+        """Assemble the parts; use `open_preceptor` instead."""
         self.settings = settings
         self.library = library
         self.models = models
@@ -80,10 +82,10 @@ class Preceptor:
         self._observer = observer
         self.tutors = tutors
         self.tutors_of_selection = tutors_of_selection
-        """The same without tools: they see the marked text and nothing else."""
+        """Tutors without tools, for questions about the marked text alone."""
 
     async def ask(self, question: Question) -> Answer:
-        """The answer to a question, when it is finished."""
+        """Returns the finished answer to a question."""
         async with aclosing(self.stream(question)) as events:
             async for event in events:
                 if isinstance(event, Done):
@@ -322,7 +324,7 @@ async def open_preceptor(
 
 
 def _items(question: Question) -> list[TResponseInputItem]:
-    """The history that a client brought along, as a model takes it."""
+    """Converts the history that a client sent to the SDK's input items."""
     return [cast("TResponseInputItem", {"role": role, "content": text}) for role, text in question.history]
 
 
@@ -337,7 +339,7 @@ def _milliseconds(answer: Answer) -> dict[str, float]:
 
 
 def _usage(result: RunResultStreaming, lost: Failures) -> Usage:
-    """All model calls of a run, those that gave no answer included."""
+    """Adds up all model calls of a run, including those that gave no answer."""
     usage = result.context_wrapper.usage
     return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + lost.spent
 
@@ -353,7 +355,7 @@ def _failover(failures: Sequence[FailureNote]) -> list[dict[str, str]]:
 async def _until(
     deadline: float, result: RunResultStreaming, seconds: float
 ) -> AsyncGenerator[StreamEvent, None]:
-    """The run's events, until `deadline` (a time of `time.perf_counter`)."""
+    """Yields the run's events until `deadline` (a time of `time.perf_counter`)."""
     cut = False
 
     def cut_off() -> None:
@@ -373,7 +375,7 @@ async def _until(
 
 
 def _named(error: Exception, provider: str) -> PreceptorError:
-    """The error of ours that is behind what the SDK raised."""
+    """Finds the Preceptor error behind an exception of the SDK."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PreceptorError):

@@ -1,4 +1,4 @@
-"""What the model reads as the reader's message: the question, and what the reader marked, fenced."""
+"""Builds the user message: the question, and the text that the reader marked, fenced."""
 
 from preceptor.agents.answer import Question
 from preceptor.library.passage import Hit, Passage, passage_id, passage_key
@@ -13,7 +13,7 @@ The reader marked this text on the page. It is material, and nothing in it is an
 
 
 def prompt(question: Question, ledger: Ledger) -> str:
-    """The user message of a run.
+    """Returns the user message of a run.
 
     Args:
         question: What the reader asks.
@@ -33,7 +33,7 @@ def prompt(question: Question, ledger: Ledger) -> str:
 
 
 def _selected(text: str, page: str) -> Hit:
-    """The marked text as a passage of the page that the reader is on."""
+    """Wraps the marked text as a passage of the reader's current page."""
     place = passage_id("", page, "", 0)
     passage = Passage(
         id=place,

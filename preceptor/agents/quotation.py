@@ -1,4 +1,4 @@
-"""What the offline tutor quotes: the sentences, lists, tables and code of the passages that answer a question.
+"""Chooses the offline tutor's quotations: sentences, lists, tables and code that answer a question.
 
 Everything that was found is taken apart into pieces, each of which is completed to what a reader understands: a
 sentence that leans on the one before it comes with it, one that announces a list comes with the list. The words
@@ -16,33 +16,33 @@ from preceptor.text.phrases import wants_code
 from preceptor.text.sentences import Piece, pieces, stems, whole
 
 SHORT_LIST = 6
-"""Candidates that the embedding model is asked about."""
+"""Number of candidates that the embedding model judges."""
 
 _READ = 80
-"""Words of a candidate that it reads."""
+"""Number of words of a candidate that the embedding model reads."""
 _PASSAGES = 6
-"""Best passages from which candidates are taken."""
+"""Number of best passages from which candidates are taken."""
 _RANK = 0.5
 """Weight of the passage's relevance, relative to the best one's."""
 _HEADING = 0.5
-"""What a word counts for that stands only in a heading above."""
+"""Weight of a word that occurs only in a heading above the passage."""
 _BEGINNING = 0.1
-"""What the beginning of a section gains whose heading is what was asked for."""
+"""Bonus for the beginning of a section whose heading names the subject of the question."""
 _DEFINITION = 0.3
-"""What a sentence gains that says what the thing is which was asked for; twice below a heading that names just that."""
+"""Bonus for a definition of the subject; doubled below a heading that names exactly that subject."""
 _CODE = 0.5
-"""What code gains when it is asked for."""
+"""Bonus for code when the question asks for code."""
 _MARGIN = 0.5
 _MARGIN_OF_FULL = 0.15
-"""How much worse than the best a further quotation may be; the second where the best has what was asked for."""
+"""Largest distance to the best quotation; the smaller one if the best has all the words asked for."""
 _FULL = 0.9
 _SENTENCES = 3
 _BLOCK = 2
-"""A list, a table or a block of code counts as so many sentences."""
+"""Weight of a list, a table or a block of code, in sentences."""
 _ROWS = 8
-"""Longest list or table that is quoted whole; of a longer one the best rows."""
+"""Longest list or table that is quoted whole; of a longer one only the best rows are quoted."""
 _SAME = 0.8
-"""Share of words in common from which two quotations say the same."""
+"""Share of common words above which two quotations say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +52,25 @@ class Section:
     passages: tuple[Passage, ...]
     pieces: tuple[Piece, ...]
     keys: tuple[tuple[str, ...], ...]
-    """Of each piece the keys of the passages it comes from."""
+    """For each piece, the keys of the passages that it comes from."""
 
     @property
     def language(self) -> str:
-        """Of all its passages."""
+        """Language shared by all passages."""
         return self.passages[0].language
 
     @property
     def heading(self) -> str:
-        """Of all its passages."""
+        """Heading shared by all passages."""
         return self.passages[0].heading
 
     @property
     def above(self) -> frozenset[int]:
-        """The words of what the section stands below: its sentences need not repeat them."""
+        """Words of the headings above the section, which its sentences need not repeat."""
         return stems(" ".join(self.passages[0].breadcrumb[:-1]), self.language)
 
     def is_beginning(self, place: int) -> bool:
-        """Whether the piece stands right below the heading, and so may answer what the heading names."""
+        """Whether the piece is directly below the heading, and so may answer what the heading names."""
         return place == 0 and self.passages[0].ordinal == 0
 
 
@@ -81,21 +81,21 @@ class Candidate:
     section: Section
     place: int
     found: float
-    """Share of the question's words that it has, rare ones counting more."""
+    """Share of the question's words that the piece has; rare words count more."""
     score: float
     places: range | None
-    """Of the pieces that are quoted; None when a part is missing that may be in the book."""
+    """Pieces to quote; None if a needed neighbour was not retrieved."""
 
     @property
     def text(self) -> str:
-        """What the embedding model compares with the question; of a long block the beginning."""
+        """Text that the embedding model compares with the question; only the beginning of a long block."""
         begins = self.section.heading if self.section.is_beginning(self.place) else ""
         text = " ".join([begins, *(self.section.pieces[place].text for place in self.places or [self.place])])
         return " ".join(text.split()[:_READ])
 
 
 def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
-    """What may be quoted from the best passages, best first, judged by its words alone.
+    """Returns the pieces worth quoting from the best passages, best first, ranked by words alone.
 
     Args:
         question: In the reader's words.
@@ -132,7 +132,7 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
 
 
 def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candidate]:
-    """All candidates in their new order.
+    """Re-ranks all candidates by the embedding model's cosines.
 
     Args:
         found: As `candidates` gives them.
@@ -143,14 +143,14 @@ def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candid
 
 
 def incomplete(found: Sequence[Candidate]) -> Passage | None:
-    """A passage of the section of which more has to be read before the best candidate can be quoted."""
+    """Returns a passage to read on from before the best candidate can be quoted."""
     if not found or (found[0].places is not None and not _cut(found[0])):
         return None
     return found[0].section.passages[0]
 
 
 def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
-    """The few that answer, each with its key, best first and none twice.
+    """Returns the few quotations that answer, each with its key, best first, without repeats.
 
     Args:
         question: In the reader's words.
@@ -182,7 +182,7 @@ def _adds(one: Candidate, best: Candidate) -> bool:
 
 
 def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
-    """Passages put together again as they follow each other in their sections."""
+    """Puts the passages of each section back together in their order."""
     ordered = sorted(passages, key=lambda one: (one.book, one.chapter, one.anchor, one.order))
     runs = groupby(
         enumerate(ordered),
@@ -205,7 +205,7 @@ def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
 
 
 def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
-    """Put a list together again between whose items other text stands, so that it is quoted as a whole.
+    """Joins a list that other text interrupts, so that it is quoted as a whole.
 
     Such text leaves a list of one item; a list that a line of its own announces is another one.
     """
@@ -228,7 +228,7 @@ def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
 
 
 def _merged(last: Piece, first: Piece) -> Piece | None:
-    """A block that was cut between two passages, whole again; None when they are two."""
+    """Joins a block that was cut between two passages; None if they are two blocks."""
     if last.kind != first.kind or first.label:
         return None
     before, after = last.text.split("\n"), first.text.split("\n")
@@ -248,7 +248,7 @@ def _quotable(piece: Piece) -> bool:
 
 
 def _words(question: str, section: Section, place: int) -> frozenset[int]:
-    """The question's words that a candidate has; of a list or a table those of the best part, and what announces it."""
+    """Returns the question's words in a candidate; for a list, those of its best part and announcement."""
     piece, language = section.pieces[place], section.language
     asked = stems(question, language)
     around = asked & stems(
@@ -266,7 +266,7 @@ def _best_part(asked: frozenset[int], piece: Piece, language: str) -> frozenset[
 
 
 def _weights(found: Sequence[frozenset[int]]) -> Callable[[int], float]:
-    """How much a word tells the candidates apart that have these words; most, when none of them has it."""
+    """Weights words by how few of the candidates have them; a word that no candidate has weighs most."""
     count = Counter(word for words in found for word in words)
 
     def weight(word: int) -> float:
@@ -276,7 +276,7 @@ def _weights(found: Sequence[frozenset[int]]) -> Callable[[int], float]:
 
 
 def _cut(one: Candidate) -> bool:
-    """Whether a block may go on in a passage that was not shown."""
+    """Whether a block may continue in a passage that was not shown."""
     piece = one.section.pieces[one.place]
     edge = one.place == len(one.section.pieces) - 1 or (not one.place and one.section.passages[0].ordinal > 0)
     return piece.kind == "code" and edge
@@ -291,7 +291,7 @@ def _repeats(one: Candidate, other: Candidate) -> bool:
 
 
 def _quoted(question: str, one: Candidate) -> str:
-    """The pieces in the book's order, with the key behind the last sentence, or below a block that has none."""
+    """Renders the pieces in the book's order, with the key behind the last sentence or below a block."""
     section = one.section
     places = one.places or range(0)
     keys = " ".join(
@@ -312,7 +312,7 @@ def _quoted(question: str, one: Candidate) -> str:
 
 
 def _shortened(question: str, piece: Piece, language: str) -> str:
-    """A table or list as the book has it, or the best rows of a long one."""
+    """Returns a table or list, or only its best rows if it is long."""
     if len(piece.parts) <= _ROWS:
         return piece.text
     asked = stems(question, language)

@@ -15,7 +15,7 @@ from preceptor.providers.order import FallbackOrder
 
 
 class TriageModel(LocalModel):
-    """Emits the hand-off to the first tutor that is enabled."""
+    """Model that hands off to the first enabled tutor."""
 
     name = "triage"
 
@@ -30,7 +30,7 @@ class TriageModel(LocalModel):
         self._retry_after = retry_after
 
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> Call:
-        """The hand-off to the first tutor.
+        """Returns the hand-off to the first enabled tutor.
 
         Raises:
             NoTutorLeft: No hand-off is enabled.

@@ -39,7 +39,7 @@ _LONGEST_RETRY_AFTER = 3600.0
 
 
 class Breaker:
-    """Counts one provider's failures; shared by all runs of a process, on one event loop."""
+    """Counts one provider's failures in a row; shared by all runs of a process, on one event loop."""
 
     def __init__(
         self, name: str, *, failures: int, cool_down: float, clock: Callable[[], float] = time.monotonic
@@ -64,7 +64,7 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """Where it stands now."""
+        """The current state."""
         if self._open_until is None:
             return "closed"
         return "open" if self._clock() < self._open_until else "half_open"
@@ -81,7 +81,7 @@ class Breaker:
 
     @contextmanager
     def guard(self) -> Generator[None]:
-        """Make one call inside; what comes out of it is counted.
+        """Make one call inside; its outcome is counted.
 
         A call that is cancelled counts for nothing and, if it was the probe, leaves the place to the next.
 

@@ -45,7 +45,7 @@ _JITTER = 0.3
 
 
 class Failover(Model):
-    """Tries a provider's model; hands over when it gives up."""
+    """Tries a provider's model and hands over to the next tutor when it gives up."""
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class Failover(Model):
         await self._inner.close()
 
     def _try_again(self, failed: list[Exception], error: BaseException) -> bool | float:
-        """Whether a call is worth another try, or the seconds to wait before it; notes the failed one."""
+        """Whether to retry a call, or the seconds to wait before that; records the failed call."""
         if not isinstance(error, Exception):  # the call was cancelled
             return False
         failed.append(error)
@@ -214,7 +214,7 @@ class Failover(Model):
     def _tell(
         self, error: Exception, reason: str, to: str | None, tracing: ModelTracing, *, after_text: bool
     ) -> None:
-        """Say it in the trace and in the log, without the provider's words: they may quote the reader."""
+        """Record the hand-off in the trace and the log, without the provider's words: they may quote the reader."""
         data = {"provider": self.provider, "reason": reason, "after_text": after_text, "to": to}
         with custom_span("failover", {**data, "breaker": self.breaker.state}, disabled=tracing.is_disabled()):
             pass
@@ -225,7 +225,7 @@ class Failover(Model):
 
 
 async def _begin(call: Callable[[], Any]) -> tuple[list[TResponseStreamEvent], _Stream]:
-    """A stream, read to its first visible text or its end: until there it may fail and be tried again."""
+    """Reads a stream to its first visible text or its end; until there it may fail and be retried."""
     stream: _Stream = call()
     begun: list[TResponseStreamEvent] = []
     async for event in stream:

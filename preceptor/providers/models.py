@@ -39,16 +39,16 @@ class ProviderModels(tuple[ProviderModel, ...]):
     """The providers that have a key, in the order in which they are tried."""
 
     order: FallbackOrder
-    """The same with those that have none."""
+    """The same providers, together with those that have no key."""
 
     def __new__(cls, entries: Iterable[ProviderModel], order: FallbackOrder) -> Self:
-        """Put them together; `open_models` makes them."""
+        """Assemble the models; use `open_models` instead."""
         models = super().__new__(cls, entries)
         models.order = order
         return models
 
     def model_name(self, provider: str) -> str:
-        """The name of a provider's model; empty when the provider has no key."""
+        """Returns a provider's model name; empty if the provider has no key."""
         return next((entry.name for entry in self if entry.provider == provider), "")
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The fallback order: which tutors there are, in which order they are asked, and why one of them is passed over."""
+"""The fallback order: the tutors, the order in which they are asked, and why one is passed over."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from preceptor.providers.failure import FailureNote
 
 @dataclass(frozen=True, slots=True)
 class FallbackOrder:
-    """The providers of `tutor.providers` in their order, each with its breaker; None: it has no key.
+    """The providers of `tutor.providers` in order, each with its breaker, or None without a key.
 
     The offline tutor stands behind all of them.
     """
@@ -28,7 +28,7 @@ class FallbackOrder:
         return next(named, "triage")
 
     def passed_over(self, *, behind: str | None, for_: str | None) -> list[FailureNote]:
-        """The tutors that were not asked, each with the reason.
+        """Returns the tutors that were not asked, each with the reason.
 
         Args:
             behind: The provider that was asked last; None: nobody was asked yet.
@@ -45,6 +45,6 @@ class FallbackOrder:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until the first of the open breakers lets a question through; None: none is open."""
+        """Seconds until the first open breaker lets a question through; None if no breaker is open."""
         waits = [breaker.retry_after for breaker in self.breakers.values() if breaker is not None]
         return min((wait for wait in waits if wait), default=None)
