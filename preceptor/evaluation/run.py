@@ -57,7 +57,7 @@ async def evaluate(
     concurrency: int = 4,
     finished: Callable[[], object] = lambda: None,
 ) -> Report:
-    """Run every case and judge it. A case that raises is recorded with its traceback and counts as failed.
+    """Runs every case and judges it.
 
     Args:
         cases: From `load_cases`.

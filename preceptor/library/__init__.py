@@ -11,7 +11,7 @@ from preceptor.settings import Settings
 
 
 def open_engine(settings: Settings) -> Engine:
-    """The engine that `index.backend` names; nothing is opened or asked yet.
+    """Returns the engine that `index.backend` names, without opening or connecting anything.
 
     Raises:
         SettingsError: The key of Qdrant Cloud is none.

@@ -1,4 +1,4 @@
-"""Who is writing a collection in Qdrant Cloud.
+"""A lock that lets one process at a time write a collection in Qdrant Cloud.
 
 The cluster has no locks, but of two requests to make a collection of one name it grants one. So the lock is
 an empty collection, `NAME__lock`, whose metadata names the holder. A holder that died cannot remove it: on
@@ -64,7 +64,7 @@ class CloudLock:
         raise IndexLocked(self._collection, "another process")
 
     async def keep(self, *, surely: bool = False) -> None:
-        """Give a sign of life, when one is due; `surely`: and make certain that the lock is still ours.
+        """Renew the lock if it is due; with `surely`, also verify that it is still held.
 
         Raises:
             IndexLocked: It went to another writer.
@@ -78,7 +78,7 @@ class CloudLock:
         await self._connection.write("keep", update, collection=self._name)
 
     async def release(self) -> None:
-        """Let others write; may be called twice."""
+        """Release the lock; may be called twice."""
         if not self._held:
             return
         self._held = False
@@ -99,7 +99,7 @@ class CloudLock:
             await self.release()
 
     async def _make(self) -> bool:
-        """Whether the lock is ours: it is granted to one of many."""
+        """Whether this process created the lock's collection; only one of several gets it."""
         create = partial(self._client.create_collection, self._name, vectors_config={}, metadata=self._sign())
         try:
             await self._connection.write("create the collection", create, collection=self._name)
@@ -108,7 +108,7 @@ class CloudLock:
         return True
 
     async def _read(self) -> tuple[Holder, float] | None:
-        """The holder, and the seconds since its last sign of life; None when nobody holds it."""
+        """Returns the holder and the age of its last sign of life in seconds; None if the lock is free."""
         get = partial(self._client.get_collection, self._name)
         try:
             found = await self._connection.read("describe", get, collection=self._name)
