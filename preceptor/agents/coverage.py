@@ -36,9 +36,9 @@ def coverage(
     """Evidence that the book answers the question, in [0, 1].
 
     Args:
-        question: In the reader's words.
-        hits: What was found, best first.
-        candidates: What may be quoted from them.
+        question: The reader's question.
+        hits: Hits of the search, best first.
+        candidates: Candidates for quotation from these hits.
         likeness: Cosines of the question and the best candidates; empty where the embedding model cannot read it.
     """
     if not hits:

@@ -125,9 +125,9 @@ async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tupl
     """Returns the evidence for an answer in the book, and the candidates for quotation, best first.
 
     Args:
-        question: In the reader's words.
-        hits: What was found, best first.
-        likeness: Asks the embedding model.
+        question: The reader's question.
+        hits: Hits of the search, best first.
+        likeness: Computes cosines with the embedding model.
     """
     found = candidates(question, hits)
     cosines = await likeness(question, [one.text for one in found[:SHORT_LIST]])

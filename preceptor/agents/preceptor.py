@@ -123,7 +123,7 @@ class Preceptor:
                 raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
-            # Where the marked text is the only context, what was said before is none.
+            # The marked text is the only context then; earlier turns would be another one.
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
@@ -276,9 +276,9 @@ async def open_preceptor(
     """Open the index, the embedding model, the tools, the providers and the sessions; close them at the end.
 
     Args:
-        settings: All of them.
-        traces: Where runs are kept.
-        observer: Is told of every run's end.
+        settings: All settings.
+        traces: Store of the runs.
+        observer: Receives the outcome of every run.
 
     Raises:
         VectorIndexError: The index cannot be served.

@@ -16,8 +16,8 @@ def prompt(question: Question, ledger: Ledger) -> str:
     """Returns the user message of a run.
 
     Args:
-        question: What the reader asks.
-        ledger: Where the marked text is noted when it alone may be cited.
+        question: The reader's question.
+        ledger: Records the marked text if only that may be cited.
     """
     parts: list[str] = []
     if question.selection and question.selection_only:

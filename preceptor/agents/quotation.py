@@ -98,7 +98,7 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
     """Returns the pieces worth quoting from the best passages, best first, ranked by words alone.
 
     Args:
-        question: In the reader's words.
+        question: The reader's question.
         hits: Everything that was shown, best first.
     """
     best = {hit.passage.key: hit.score for hit in hits[:_PASSAGES]}
@@ -135,7 +135,7 @@ def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candid
     """Re-ranks all candidates by the embedding model's cosines.
 
     Args:
-        found: As `candidates` gives them.
+        found: Result of `candidates`.
         likeness: Cosines of the question and the first of them; empty where the model cannot read it.
     """
     judged = [replace(one, score=one.score + like) for one, like in zip(found, likeness, strict=False)]
@@ -153,7 +153,7 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
     """Returns the few quotations that answer, each with its key, best first, without repeats.
 
     Args:
-        question: In the reader's words.
+        question: The reader's question.
         found: Best first.
     """
     chosen: list[Candidate] = []

@@ -80,8 +80,8 @@ class Turns:
         """Write a finished turn.
 
         Args:
-            question: As the reader asked it.
-            answer: As the tutor wrote it, with keys.
+            question: The reader's question, unchanged.
+            answer: The tutor's text, with keys.
             shown: The answer that the reader got.
 
         Raises:
@@ -109,7 +109,7 @@ class Sessions:
 
         Args:
             settings: How many turns are brought along, and how long a session lives.
-            store: Where the turns are; closed with this object.
+            store: Store of the turns; closed with this object.
             clock: Seconds since 1970.
         """
         self.store = store
@@ -138,9 +138,9 @@ class Sessions:
         """Hold a session for one turn; None begins a new one.
 
         Args:
-            session_id: Of the session, or None.
+            session_id: Id of an existing session, or None.
             history: Questions and answers that a new session begins with.
-            seconds: For how long to wait for the questions that came before, and for the store.
+            seconds: Longest wait for earlier questions and for the store.
 
         Raises:
             SessionNotFound: There is no session with this id, or it has run out.

@@ -93,9 +93,9 @@ def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> 
     """Compare every claim of an answer with the passages it cites.
 
     Args:
-        text: As the reader sees it.
+        text: The answer as the reader sees it.
         marks: The markers in it, with their places in `text`.
-        passages: By the numbers of the markers; one that is missing is not judged.
+        passages: Passages by marker number; a missing one is not judged.
     """
     judged: list[float] = []
     by_source: dict[int, list[float]] = {}

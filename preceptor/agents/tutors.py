@@ -33,7 +33,7 @@ def build_tutors(
     Args:
         models: One for each provider that has a key, in the order in which they are tried.
         instructions: The tutors' system prompt.
-        tools: What the tutors may call.
+        tools: Tools of the tutors.
         offline: The last in the fallback order, if there is one.
         retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
     """

@@ -14,7 +14,7 @@ def open_engine(settings: Settings) -> Engine:
     """Returns the engine that `index.backend` names, without opening or connecting anything.
 
     Raises:
-        SettingsError: The key of Qdrant Cloud is none.
+        SettingsError: The key of Qdrant Cloud has an impossible form.
         IndexUnreachable: Its endpoint is not an address.
     """
     # Each engine is imported where it is used: the client of Qdrant Cloud takes a second.

@@ -63,7 +63,7 @@ class Connection:
         """Run a mutating request; it is retried, so it must be idempotent.
 
         Args:
-            action: What it is, for the log and for messages such as "the key may not …".
+            action: Name of the action, for the log and for messages such as "the key may not …".
             call: A method of `client`, bound to its arguments.
             collection: Its name; empty when it is about the cluster.
 

@@ -54,7 +54,7 @@ _bad_header = re.compile(r"Retry-After header value is not a valid integer: (.+)
 
 
 def pause(error: Exception, *, patience: float) -> bool | float:
-    """Retry hook: False stops, True uses default back-off, a float waits so many seconds.
+    """Retry hook: False stops, True uses default back-off, a float is the seconds to wait.
 
     Args:
         error: One of `RAISED`.
@@ -74,9 +74,9 @@ def named(error: Exception, *, where: str, action: str, collection: str, timeout
     Args:
         error: One of `RAISED`.
         where: The address, without a key.
-        action: What the client was to do, as in "the key may not …".
+        action: The attempted action, as in "the key may not …".
         collection: Its name; empty when it was about the cluster.
-        timeout: Of one request, in seconds.
+        timeout: Timeout of one request, in seconds.
     """
     if _is_limited(error):
         return IndexRateLimited(where, _retry_after(error))

@@ -71,7 +71,7 @@ class CloudVersions:
         """Returns the published version; a reader's key is enough.
 
         Raises:
-            IndexNotFound: There is none.
+            IndexNotFound: There is no such collection.
             IndexIncompatible: It was not made by Preceptor.
         """
         return await self.described(self.collection)
@@ -96,7 +96,7 @@ class CloudVersions:
         """Returns the description in a collection's metadata.
 
         Raises:
-            IndexNotFound: There is none of this name.
+            IndexNotFound: There is no collection of this name.
             IndexIncompatible: It was not made by Preceptor, or not as a version of this collection.
         """
         found = await self._connection.read(
@@ -183,6 +183,6 @@ def _foreign(name: str, found: models.CollectionInfo) -> IndexIncompatible:
         "another program's layout,",
         found=layout,
         wanted=f"a version of its own with `{DENSE}` and `{BM25}`",
-        mend="It is left as it is: index under another name with `PRECEPTOR_INDEX__COLLECTION=NAME preceptor "
+        remedy="It is left as it is: index under another name with `PRECEPTOR_INDEX__COLLECTION=NAME preceptor "
         f"index --source BOOK`, or remove it first with `preceptor index --delete {name}`.",
     )

@@ -99,8 +99,8 @@ def create(folder: Path, *, dimensions: int, log: bool) -> EdgeShard:
     """Creates an empty shard.
 
     Args:
-        folder: Where its files will be.
-        dimensions: Of the dense vectors.
+        folder: Folder for its files.
+        dimensions: Length of the dense vectors.
         log: Whether it has a write-ahead log: then every update outlives the process, and only one process
             can open it.
     """

@@ -33,7 +33,7 @@ def fuse(
     """Returns the candidates, best first; ties in the order of their ids.
 
     Args:
-        candidates: What the two halves found.
+        candidates: Candidates of the two halves.
         tokens: Different BM25 tokens of the question.
         points: Passages in the index.
         coverage: How well the embedding model reads the question's language, in [0, 1].

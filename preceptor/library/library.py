@@ -52,7 +52,7 @@ class Library:
         """Returns the best passages for a question, best first.
 
         Args:
-            query: In the reader's words, in any language.
+            query: The reader's question, in any language.
             chapter: Only in the chapter with this id, of every book that has one; `book:chapter` is that of one.
             book: Only in the book with this id.
             limit: Passages at most; default: `search.limit`.
@@ -61,8 +61,8 @@ class Library:
             EmptyQuery: It holds no letter and no digit.
             UnknownChapter: No book has such a chapter.
             UnknownBook: No such book is open.
-            IndexIncompatible: A book was published anew, made with another embedding model.
-            IndexEmpty: A book was published anew, without a passage.
+            IndexIncompatible: A book was published again with another embedding model.
+            IndexEmpty: A book was published again without a passage.
         """
         if not any(map(str.isalnum, query)):
             raise EmptyQuery
@@ -99,7 +99,7 @@ class Library:
 
         Args:
             chapter: Its id; where several books have it, that of the first, and `book:chapter` that of another.
-            book: Of the book with this id.
+            book: Only from the book with this id.
 
         Raises:
             UnknownChapter: There is no such chapter (in that book).
@@ -125,7 +125,7 @@ class Library:
         """Returns the descriptions of all open indexes, read again.
 
         Raises:
-            VectorIndexError: One does not answer, is empty, or was built anew in another way.
+            VectorIndexError: One does not answer, is empty, or was rebuilt with other settings.
         """
         books = await asyncio.gather(*(one.index.info() for one in self._books))
         for one, info in zip(self._books, books, strict=True):
@@ -197,7 +197,7 @@ class _Book:
         try:
             _check(info, self.index, self._embedder)
         except VectorIndexError:
-            self._info = None  # the next search may find it mended
+            self._info = None  # the next search may find it repaired
             raise
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
         found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)

@@ -157,7 +157,7 @@ def key_beside(key: str, place: int) -> str:
 
     Args:
         key: Unique in its book.
-        place: Of the book among them, from 0.
+        place: Position of the book among them, from 0.
     """
     return key if place == 0 else (key + _MARKS[(place - 1) % len(_MARKS)] + _FILLER)[:6]
 

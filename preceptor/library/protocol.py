@@ -84,7 +84,7 @@ class Index(Protocol):
         """Returns the nearest passages by either vector, in one request.
 
         Args:
-            vectors: Of the question.
+            vectors: Vectors of the question.
             chapter: Only passages of the chapter with this id.
             limit: Passages from each half.
         """
@@ -145,8 +145,8 @@ class IndexWriter(Protocol):
         When they are the published ones already, no new version is made.
 
         Args:
-            info: As it was given to `Engine.write`; `points` is counted here.
-            ids: Of passages that `written` told or `put` stored.
+            info: The description given to `Engine.write`; `points` is counted here.
+            ids: Ids of passages that `written` returned or `put` stored.
         """
         ...
 
@@ -192,11 +192,11 @@ class Engine(Protocol):
         ...
 
     async def write(self, collection: str, info: IndexInfo, *, rebuild: bool = False) -> IndexWriter:
-        """Open a collection for writing; make it if there is none, with its payload indexes first.
+        """Open a collection for writing; create it if necessary, with its payload indexes first.
 
         Args:
             collection: Its name; readers find it under this name.
-            info: What will be written. Where model, dimensions, schema, chunk size, overlap, language
+            info: Description of the new version. Where model, dimensions, schema, chunk size, overlap, language
                 (which chooses BM25's stemmer) or `bm25_avg_len` differ from what is there, nothing of it is
                 used again. The new version takes its place with `publish`; the old one stays for `rollback`.
             rebuild: Use nothing of what is there in any case.
@@ -210,7 +210,7 @@ class Engine(Protocol):
         """Publish the version before the last one; a second call returns to the newer one.
 
         Raises:
-            IndexHasNoPrevious: There is none.
+            IndexHasNoPrevious: There is no previous version.
             IndexLocked: Another process is writing it.
         """
         ...

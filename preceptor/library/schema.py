@@ -158,7 +158,7 @@ def check_passages(passages: Sequence[Passage], vectors: Sequence[Vectors], *, d
     """Refuse vectors that an engine would refuse or silently store.
 
     Raises:
-        VectorInvalid: Of the wrong length; see `_check`.
+        VectorInvalid: A vector has the wrong length; see `_check`.
         ValueError: There is not one for each passage.
     """
     for passage, both in zip(passages, vectors, strict=True):
@@ -210,7 +210,7 @@ def from_metadata(collection: str, metadata: Mapping[str, Any]) -> IndexInfo:
 
     Raises:
         IndexIncompatible: It is of another schema.
-        KeyError, TypeError, ValueError: It is none.
+        KeyError, TypeError, ValueError: The metadata is not a description.
     """
     if metadata["schema_version"] != SCHEMA_VERSION:
         raise IndexIncompatible(

@@ -129,7 +129,7 @@ class Versions:
         """Publishes the previous version; returns its name.
 
         Raises:
-            IndexHasNoPrevious: There is none.
+            IndexHasNoPrevious: There is no previous version.
         """
         found = self.published()
         if found.previous is None:

@@ -4,8 +4,8 @@
                                    ▲                          │
                                    └──────probe failed────────┘
 
-Only failures that speak of the provider's health count. A key or a model name that is wrong does not mend
-itself within a cool-down: it opens the breaker at once and for longer. A rate limit with a Retry-After opens
+Only failures that speak of the provider's health count. A key or a model name that is wrong does not get
+better within a cool-down: it opens the breaker at once and for longer. A rate limit with a Retry-After opens
 it for that long. A question that a filter refused, or a bad answer to it, says nothing about the next one.
 """
 

@@ -31,8 +31,8 @@ class FallbackOrder:
         """Returns the tutors that were not asked, each with the reason.
 
         Args:
-            behind: The provider that was asked last; None: nobody was asked yet.
-            for_: The agent that is asked now; None: there is none.
+            behind: The provider that was asked last; None if no provider was asked yet.
+            for_: The agent that is asked now, if any.
         """
         order = list(self.breakers)
         first = order.index(behind) + 1 if behind in order else 0

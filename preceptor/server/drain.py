@@ -1,4 +1,4 @@
-"""When the service is told to stop: first let the running answers end, then stop.
+"""Graceful stop: running answers may finish before the service ends.
 
 uvicorn closes its socket as soon as it gets a signal, so that new questions would meet a closed door. Here the
 signal first closes the slots alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
@@ -25,15 +25,15 @@ from preceptor.server.slots import Slots
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ECHO_SECONDS = 3.0
-"""The supervisor looks for signals twice a second, on an idle machine."""
+"""Time within which a repeated signal is the supervisor's echo: it checks twice a second on an idle machine."""
 
 
 @contextmanager
 def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
-    """While this is open, a signal to stop waits for the running answers.
+    """While this context is open, a signal to stop waits for the running answers.
 
     Args:
-        slots: Where they run.
+        slots: Slots of the running answers.
         seconds: How long it waits at most.
     """
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}

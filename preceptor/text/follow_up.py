@@ -61,7 +61,7 @@ def depends_on_previous(question: str, language: str) -> bool:
     """Whether a question depends on the previous question.
 
     Args:
-        question: In the reader's words.
+        question: The reader's question.
         language: BCP 47 tag of its language.
     """
     unspaced = _POINTS_UNSPACED.get(language.split("-")[0])

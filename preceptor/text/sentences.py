@@ -117,7 +117,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
 
     Args:
         run: Pieces that follow each other.
-        place: Of the piece, from 0.
+        place: Position of the piece, from 0.
     """
     start, end = place, place + 1
     if run[place].kind != "sentence" and place and run[place - 1].opens:

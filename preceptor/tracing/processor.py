@@ -88,7 +88,7 @@ def install(
     Args:
         settings: `[traces]`.
         redact: Secrets in plain text, which must not reach the file.
-        openai_key: For the SDK's own upload, which happens only with `upload_to_openai`.
+        openai_key: Key for the SDK's own upload, which happens only with `upload_to_openai`.
 
     Returns:
         The open store; whoever installs it closes it.

@@ -129,7 +129,7 @@ class TraceStore:
 
         Args:
             path: The file; it and its folder are made when they are needed.
-            keep_runs: Runs older than the newest so many are removed, now and then.
+            keep_runs: Number of newest runs to keep; older ones are removed from time to time.
             keep_days: Runs older than this are removed, too.
             include_text: Whether readers' text, the book's text and the tools' arguments are kept.
             redact: Secrets in plain text, which are taken out of everything.
@@ -232,7 +232,7 @@ class TraceStore:
         """Returns the newest runs, newest first.
 
         Args:
-            limit: At most so many.
+            limit: Largest number of runs.
             session_id: Only those of one conversation.
             troubled: Only those with an error, a tutor that was left, or a reader who was not content.
 
@@ -340,7 +340,7 @@ class TraceStore:
             self._prune(connection, len(rows))
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError, TracesUnavailable) as error:
-            # Opened again for the next write: the file may have been mended or replaced by then.
+            # Opened again for the next write: the file may have been repaired or replaced by then.
             if connection is not None:
                 connection.close()
             self._lost(str(error), len(rows))
