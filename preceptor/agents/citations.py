@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from preceptor.library.passage import KEY, Hit
-from preceptor.text.verbatim import UNDECIDED, Span, Verbatim
+from preceptor.text.verbatim import UNDECIDED, TextSpan, Verbatim
 
 _WRITTEN = rf"(?>(?i:{KEY})(?!\w)|[a-z][0-9][a-z0-9]{{2,4}})"
 """Text that a model may write for a key, valid or not; atomic, so that a long run of keys is read once."""
@@ -129,7 +129,7 @@ class Citations:
         if (checked := _joined(out)).text:
             yield checked
 
-    def _checked(self, text: str, part: Span) -> Iterator[Text | Cited]:
+    def _checked(self, text: str, part: TextSpan) -> Iterator[Text | Cited]:
         place = part.start
         for match in _MARKER.finditer(text, part.start, part.end):
             marker = match.group()

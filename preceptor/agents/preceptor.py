@@ -133,7 +133,7 @@ class Preceptor:
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
                     async for event in events:
-                        for out in reply.take(event, reason=lost.reason):
+                        for out in reply.take(event, reason=failures.reason):
                             clock.note(out)
                             yield out
                 for out in reply.finish():
@@ -141,11 +141,11 @@ class Preceptor:
                     yield out
             except BaseException as error:
                 result.cancel()
-                self._note_failure(started, question, lost, result, error)
+                self._note_failure(started, question, failures, result, error)
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
-            answer = self._answer(started, reply, lost, result, clock.stop())
+            answer = self._answer(started, reply, failures, result, clock.stop())
             try:
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
@@ -154,7 +154,7 @@ class Preceptor:
             yield Done(answer)
 
     def _start(
-        self, question: Question, run: Run, turns: Turns, lost: Failures, started: Started
+        self, question: Question, run: Run, turns: Turns, failures: Failures, started: Started
     ) -> RunResultStreaming:
         items: list[TResponseInputItem] = [
             *([] if question.selection_only else turns.history),
@@ -172,7 +172,7 @@ class Preceptor:
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
-        context.run(current_failures.set, lost)
+        context.run(current_failures.set, failures)
         return context.run(
             lambda: Runner.run_streamed(
                 tutors.triage,
@@ -190,7 +190,7 @@ class Preceptor:
         self,
         started: Started,
         reply: Reply,
-        lost: Failures,
+        failures: Failures,
         result: RunResultStreaming,
         times: tuple[float, Timings],
     ) -> Answer:
@@ -206,9 +206,9 @@ class Preceptor:
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),
             degraded=offline and bool(self.settings.tutor.providers),
-            failures=tuple(lost.notes),
+            failures=tuple(failures.notes),
             unknown_keys=reply.unknown_keys,
-            usage=_usage(result, lost),
+            usage=_usage(result, failures),
             seconds=seconds,
             timings=timings,
             session_id=started.session_id,
@@ -249,14 +249,16 @@ class Preceptor:
         self,
         started: Started,
         question: Question,
-        lost: Failures,
+        failures: Failures,
         result: RunResultStreaming,
         error: BaseException,
     ) -> None:
         name = type(error).__name__
-        logger.warning("no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(lost.notes))
+        logger.warning(
+            "no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(failures.notes)
+        )
         if self._observer is not None:
-            self._observer.failed(error, lost.notes, _usage(result, lost))
+            self._observer.failed(error, failures.notes, _usage(result, failures))
         if self.traces is not None:
             self.traces.annotate(
                 started.trace_id,
@@ -264,8 +266,8 @@ class Preceptor:
                 response_id=started.response_id,
                 session_id=started.session_id,
                 error=name,
-                failover=_failover(lost.notes),
-                usage=asdict(_usage(result, lost)),
+                failover=_failover(failures.notes),
+                usage=asdict(_usage(result, failures)),
             )
 
 
@@ -338,10 +340,10 @@ def _milliseconds(answer: Answer) -> dict[str, float]:
     return {name: round(value * 1000, 1) for name, value in seconds.items()}
 
 
-def _usage(result: RunResultStreaming, lost: Failures) -> Usage:
+def _usage(result: RunResultStreaming, failures: Failures) -> Usage:
     """Adds up all model calls of a run, including those that gave no answer."""
     usage = result.context_wrapper.usage
-    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + lost.spent
+    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + failures.spent
 
 
 def _listed(failures: Sequence[FailureNote]) -> str:

@@ -46,7 +46,7 @@ _SAME = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SectionPieces:
     """Passages of one section that follow each other, as pieces."""
 
     passages: tuple[Passage, ...]
@@ -78,7 +78,7 @@ class Section:
 class Candidate:
     """A piece that may be quoted, and how well it fits the question."""
 
-    section: Section
+    section: SectionPieces
     place: int
     found: float
     """Share of the question's words that the piece has; rare words count more."""
@@ -181,7 +181,7 @@ def _adds(one: Candidate, best: Candidate) -> bool:
     return one.score >= best.score - margin
 
 
-def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
+def _sections(passages: Sequence[Passage]) -> Iterator[SectionPieces]:
     """Puts the passages of each section back together in their order."""
     ordered = sorted(passages, key=lambda one: (one.book, one.chapter, one.anchor, one.order))
     runs = groupby(
@@ -201,7 +201,7 @@ def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
                     joined.append(piece)
                     keys.append((passage.key,))
         _join_interrupted(joined, keys)
-        yield Section(together, tuple(joined), tuple(keys))
+        yield SectionPieces(together, tuple(joined), tuple(keys))
 
 
 def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
@@ -247,7 +247,7 @@ def _quotable(piece: Piece) -> bool:
     return piece.kind != "formula" and not piece.text.startswith("```mermaid")
 
 
-def _words(question: str, section: Section, place: int) -> frozenset[int]:
+def _words(question: str, section: SectionPieces, place: int) -> frozenset[int]:
     """Returns the question's words in a candidate; for a list, those of its best part and announcement."""
     piece, language = section.pieces[place], section.language
     asked = stems(question, language)

@@ -13,9 +13,9 @@ from preceptor.errors import CasesInvalid
 if TYPE_CHECKING:
     from pydantic_evals import Dataset
 
-Cases: TypeAlias = "Dataset[Question, Expected, Labels]"
+Cases: TypeAlias = "Dataset[CaseInput, Expected, Labels]"
 
-Section = Annotated[str, Field(pattern=r"^[^#\s]+(#[^#\s]*)?$")]
+SectionId = Annotated[str, Field(pattern=r"^[^#\s]+(#[^#\s]*)?$")]
 """`chapter#anchor`, `chapter#` for the text above the first heading, or `chapter` for any of its sections."""
 
 
@@ -23,7 +23,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Question(_Model):
+class CaseInput(_Model):
     """Input of a case."""
 
     question: str = Field(min_length=1)
@@ -36,7 +36,7 @@ class Expected(_Model):
 
     in_book: bool
     """Whether the book answers the question; if not, a good answer declines."""
-    sections: tuple[Section, ...] = ()
+    sections: tuple[SectionId, ...] = ()
     """Sections that answer it, each of them sufficient; `chapter#anchor`."""
 
     @model_validator(mode="after")
@@ -68,7 +68,7 @@ def load_cases(path: Path) -> Cases:
 
     data = _read(path)
     try:
-        cases = Dataset[Question, Expected, Labels].from_dict(data, default_name=path.stem)
+        cases = Dataset[CaseInput, Expected, Labels].from_dict(data, default_name=path.stem)
     except ValidationError as error:
         raise CasesInvalid(path, [_explained(fault, data) for fault in error.errors()]) from None
     except ExceptionGroup as group:  # evaluators that the author added and pydantic-evals does not know

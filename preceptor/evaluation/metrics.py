@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
 
-from preceptor.evaluation.dataset import Expected, Labels, Question
+from preceptor.evaluation.dataset import CaseInput, Expected, Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +22,10 @@ class Outcome:
 
 
 @dataclass
-class Grounding(Evaluator[Question, Any, Labels]):
+class Grounding(Evaluator[CaseInput, Any, Labels]):
     """Evaluator for pydantic-evals that calls `judge`."""
 
-    def evaluate(self, ctx: EvaluatorContext[Question, Any, Labels]) -> dict[str, bool]:
+    def evaluate(self, ctx: EvaluatorContext[CaseInput, Any, Labels]) -> dict[str, bool]:
         """Returns the assertions that apply to the case."""
         return judge(cast(Expected, ctx.expected_output), ctx.output)
 

@@ -18,7 +18,7 @@ from preceptor.indexing.jsx import Bindings
 from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.page import Page
 from preceptor.indexing.site import Place, join
-from preceptor.indexing.source import Source
+from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Element, Flavour, parse_tree
 from preceptor.settings import SiteSettings
@@ -136,7 +136,7 @@ def _notebook(path: Path) -> tuple[str, Outline]:
 
 def _written(page: Element, title: str) -> tuple[str, Outline]:
     """Renders title and text of a page with the writer of Markdown pages."""
-    source = Source(page, Bindings(), {}, _jupyter_anchor, lambda name: None)
+    source = PageSource(page, Bindings(), {}, _jupyter_anchor, lambda name: None)
     writer = Writer(source, _PLAIN)
     outline = writer.write()
     return title or writer.title, outline

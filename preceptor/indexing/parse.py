@@ -11,7 +11,7 @@ from preceptor.indexing.discover import Book, PageFile
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
 from preceptor.indexing.page import Page, PageSection
 from preceptor.indexing.site import page_url, split_number
-from preceptor.indexing.source import Source
+from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Flavour, parse_tree
 from preceptor.settings import SiteSettings
@@ -74,14 +74,14 @@ def _below_title(section: PageSection, title: str) -> PageSection:
     )
 
 
-def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> Source:
+def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> PageSource:
     site = book.site
     if site.preset == "docusaurus":
         for fenced in _UNWRAPPED:
             body = fenced.sub(r"\1\g<inside>", body)
     tree, bindings = parse_tree(body, _flavour(site, path, front))
     load = partial(_partial, book, path.parent, (*above, path))
-    return Source(tree, bindings, front.values, anchors(site), load)
+    return PageSource(tree, bindings, front.values, anchors(site), load)
 
 
 def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
@@ -95,7 +95,7 @@ def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
     )
 
 
-def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> Source | None:
+def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> PageSource | None:
     """Returns the Markdown file that a page imports; None if it is outside the book or imports itself."""
     path = (book.root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
     if (

@@ -47,7 +47,7 @@ _GROWTH = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class PageFailure:
     """A page that could not be read."""
 
     source: str
@@ -70,7 +70,7 @@ class Summary:
     removed: int = 0
     embedded: int = 0
     """Number of passages whose vectors had to be computed."""
-    failed: list[Failure] = field(default_factory=list[Failure])
+    failed: list[PageFailure] = field(default_factory=list[PageFailure])
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Pages that are not published, by the reason."""
     notes: tuple[str, ...] = ()
@@ -215,7 +215,7 @@ class Indexing:
                 return
             if page.status == "failed":
                 logger.warning("The page `%s` is left out: %s", page.source, page.reason)
-                summary.failed.append(Failure(page.source, page.reason))
+                summary.failed.append(PageFailure(page.source, page.reason))
             else:
                 summary.pages += 1
             for passage in made:

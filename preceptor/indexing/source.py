@@ -18,7 +18,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PageSource:
     """A file's tree and the definitions to which its expressions and components refer."""
 
     tree: Element
@@ -26,12 +26,12 @@ class Source:
     front: Mapping[str, Any]
     anchors: Anchors
     """Gives the ids of this file's headings: a partial counts its own repeats."""
-    load: "Callable[[str], Source | None]"
+    load: "Callable[[str], PageSource | None]"
     """Reads the Markdown file that an import names, relative to this file."""
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     """Properties passed to a partial."""
 
-    def partial(self, component: str) -> "Source | None":
+    def partial(self, component: str) -> "PageSource | None":
         """Returns the Markdown file that this component is; None for another kind of component."""
         path = self.bindings.imports.get(component, "")
         return self.load(path) if path.endswith((".md", ".mdx")) else None

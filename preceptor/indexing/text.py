@@ -13,7 +13,7 @@ from preceptor.indexing.directive import ADMONITIONS
 from preceptor.indexing.jsx import Expression
 from preceptor.indexing.light import LINE_BREAK, fenced_code, inline_code, table, tidy, with_emoji
 from preceptor.indexing.outline import Heading, Outline
-from preceptor.indexing.source import Source, slug_text, title_heading, verbatim
+from preceptor.indexing.source import PageSource, slug_text, title_heading, verbatim
 from preceptor.indexing.tree import HEADINGS, Element
 from preceptor.settings import SiteSettings
 
@@ -48,7 +48,7 @@ class _Item:
 class Writer:
     """Writes the visible text of one page."""
 
-    def __init__(self, source: Source, site: SiteSettings, outline: Outline | None = None) -> None:
+    def __init__(self, source: PageSource, site: SiteSettings, outline: Outline | None = None) -> None:
         """Prepare to write.
 
         Args:
@@ -313,7 +313,7 @@ class Writer:
             self._line.append("" if element.children else element.text(*_TITLES))
             self._children(element.children)
 
-    def _partial(self, partial: Source, element: Element) -> None:
+    def _partial(self, partial: PageSource, element: Element) -> None:
         self._end_line()
         given = {name: element.text(name) for name in element.attributes}
         outer, self._source = self._source, replace(partial, properties=given)

@@ -23,12 +23,12 @@ from preceptor.server.openai_contract import (
     Completion,
     CompletionEvent,
     CompletionRequest,
+    CompletionUsage,
     Delta,
     ModelBody,
     ModelsResponse,
     OpenAIErrorBody,
     UrlCitation,
-    Usage,
 )
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body, while_connected
@@ -208,6 +208,6 @@ def _head(started: Started, asked: CompletionRequest) -> dict[str, Any]:
     }
 
 
-def _usage(answer: Answer) -> Usage:
+def _usage(answer: Answer) -> CompletionUsage:
     read, written = answer.usage.input_tokens, answer.usage.output_tokens
-    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+    return CompletionUsage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)

@@ -177,7 +177,7 @@ class Annotation(BaseModel):
     url_citation: UrlCitation
 
 
-class Usage(BaseModel):
+class CompletionUsage(BaseModel):
     """Tokens of all model calls of the run."""
 
     prompt_tokens: int
@@ -216,7 +216,7 @@ class Completion(_Head):
 
     object: Literal["chat.completion"]
     choices: Sequence[Choice]
-    usage: Usage
+    usage: CompletionUsage
 
 
 class Delta(BaseModel):
@@ -242,7 +242,7 @@ class Chunk(_Head):
 
     object: Literal["chat.completion.chunk"]
     choices: Sequence[ChunkChoice]
-    usage: Usage | None = None
+    usage: CompletionUsage | None = None
 
 
 class OpenAIError(BaseModel):

@@ -23,7 +23,7 @@ _INDENT = 4
 """Indentation that makes a line after a blank one code, unless a list continues."""
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """Part of a piece."""
 
     kind: Kind
@@ -55,9 +55,9 @@ class Verbatim:
             return "code"
         return "formula" if self._formula else "prose"
 
-    def split(self, piece: str) -> Iterator[Span]:
+    def split(self, piece: str) -> Iterator[TextSpan]:
         """Returns the spans of the next piece in order; only the last may end with an `UNDECIDED` character."""
-        last = Span("prose", 0, 0)
+        last = TextSpan("prose", 0, 0)
         for line in _LINE.finditer(piece):
             for part in self._parts(line.group(), line.start()):
                 if part.kind == last.kind:
@@ -67,7 +67,7 @@ class Verbatim:
                     last = part
         yield last
 
-    def _parts(self, text: str, offset: int) -> Iterator[Span]:
+    def _parts(self, text: str, offset: int) -> Iterator[TextSpan]:
         """Yields the spans of a line or part of a line."""
         if not self._line:
             self._begin_line(text)
@@ -79,9 +79,9 @@ class Verbatim:
             if self.kind != before:
                 begins = self.kind == "code" or before == "prose"
                 cut = token.start() if begins else token.end()
-                yield Span(before, offset + place, offset + cut)
+                yield TextSpan(before, offset + place, offset + cut)
                 place = cut
-        yield Span(self.kind, offset + place, offset + len(text))
+        yield TextSpan(self.kind, offset + place, offset + len(text))
         if text.endswith("\n"):
             self._end_line()
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from preceptor.tracing.run import Run, RunSummary, Span, Tokens, span_tokens
+from preceptor.tracing.run import RecordedRun, RunSummary, Span, Tokens, span_tokens
 
 _LINE = 100
 """Number of characters shown of an input or output."""
@@ -35,7 +35,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
     return shown
 
 
-def run_tree(run: Run) -> Tree:
+def run_tree(run: RecordedRun) -> Tree:
     """Renders one run: its facts, then its steps with durations, tokens, errors, inputs and outputs."""
     known = run.summary
     title = Text(known.trace_id, style="bold cyan")

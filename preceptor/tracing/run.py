@@ -113,7 +113,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RecordedRun:
     """A run with all its spans."""
 
     summary: RunSummary

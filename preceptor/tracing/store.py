@@ -26,7 +26,7 @@ from preceptor.tracing.redaction import Redactor
 from preceptor.tracing.run import (
     READERS_TEXT,
     Facts,
-    Run,
+    RecordedRun,
     RunRecord,
     RunSummary,
     SpanRecord,
@@ -248,7 +248,7 @@ class TraceStore:
             rows = connection.execute(f"{query} ORDER BY started DESC LIMIT ?2", (session_id, limit))
             return [_summary(row) for row in rows]
 
-    def run(self, trace_id: str) -> Run:
+    def run(self, trace_id: str) -> RecordedRun:
         """Returns one run with its spans.
 
         Args:
@@ -268,7 +268,7 @@ class TraceStore:
         if len(rows) != 1:
             raise TraceNotFound(trace_id, self.path, matches=len(rows))
         spans: list[SpanRecord] = json.loads(rows[0]["spans"] or "[]")
-        return Run(summary=_summary(rows[0]), facts=json.loads(rows[0]["facts"]), spans=tree(spans))
+        return RecordedRun(summary=_summary(rows[0]), facts=json.loads(rows[0]["facts"]), spans=tree(spans))
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection | None]:
