@@ -14,22 +14,33 @@ from typing import NamedTuple
 from preceptor.library.passage import KEY, Hit
 from preceptor.text.verbatim import UNDECIDED, TextSpan, Verbatim
 
+# Keys in the form that `KEY` allows, in either case, and near misses of it (`k1ab`): a model that copies a
+# key wrongly must not leave it in the text.
 _WRITTEN = rf"(?>(?i:{KEY})(?!\w)|[a-z][0-9][a-z0-9]{{2,4}})"
 """Text that a model may write for a key, valid or not; atomic, so that a long run of keys is read once."""
 _PART = rf"(?:{_WRITTEN}|\d{{1,3}})"
+# Models also write 【k7qd】, [^k7qd], [key: k7qd] and several keys in one pair of brackets.
 _BRACKETED = rf"[\[【]\s*(?:(?:\^|keys?\s*[:=])\s*(?={_WRITTEN}))?{_PART}(?:[\s,;&]+{_PART})*\s*[\]】]"
+# Only keys in parentheses: a number there is a year or a count far more often than a citation.
 _IN_PARENTHESES = rf"\(\s*{_WRITTEN}(?:[\s,;&]+{_WRITTEN})*\s*\)"
 _MARKER = re.compile(rf"[ \t]*(?:{_BRACKETED}|{_IN_PARENTHESES})")
 _INSIDE = r"[\w\s,;&^:=]{0,80}"
 _KEYS_BEGUN = rf"\(\s*(?:{_WRITTEN}[\s,;&]+)*\w{{0,6}}"
+# Held back: complete markers too, because the next character decides whether one is a citation or the text of
+# a Markdown link, and a begun one of up to 80 characters, so that a lone bracket does not hold back the rest
+# of the answer.
 _UNFINISHED = re.compile(
     rf"(?:{UNDECIDED}*(?:[\[【]{_INSIDE}[\]】]|{_KEYS_BEGUN}\s*\)))*{UNDECIDED}*(?:[\[【]{_INSIDE}|{_KEYS_BEGUN})?$"
 )
 """A possible marker at the end of a piece; the next characters may turn it into a link."""
+# An answer that a token limit cuts inside a marker ends without it.
 _CUT = re.compile(rf"\s*[\[【]\s*(?:\^|keys?\s*[:=])?\s*{_WRITTEN}[^\]】]*$")
 _NUMBERS = re.compile(r"\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
+# A list of numbers cites only where a clause ends: `[2, 3]` inside one is more likely an interval.
 _CLAUSE_ENDS = re.compile(r"\s*(?:$|[.,;:!?)。，；：！？۔؟،])|[ \t]*\n")
 _PARTS = re.compile(_PART)
+# `[1](`, `[1][` and a line's first `[1]:` are links to Markdown. A space between keeps our number from
+# getting an address that the model chose.
 _LINKS = {
     "(": re.compile(r"\[[\d\s,;]+\]$"),
     "[": re.compile(r"\[\d+\]$"),
@@ -125,6 +136,7 @@ class Citations:
                     yield piece
                 else:
                     out.append(piece)
+        # The character before the next piece: `a[0]` is an index even if the pieces part at the bracket.
         self._last = text[-1:] or self._last
         if (checked := _joined(out)).text:
             yield checked
@@ -134,6 +146,7 @@ class Citations:
         for match in _MARKER.finditer(text, part.start, part.end):
             marker = match.group()
             keys = [key.lower() for key in _PARTS.findall(marker)]
+            # In `[1][2]` the second marker follows a `]`, like an index does, and is a citation nevertheless.
             adjacent = self._marked and match.start() == place
             if self._is_text(text, match, keys, formula=part.kind == "formula", adjacent=adjacent):
                 yield self._say(text[place : match.end()])
@@ -151,6 +164,7 @@ class Citations:
                     self._numbers[key] = len(self._numbers) + 1
                     yield Cited(self._numbers[key], hit)
                 numbers.append(self._numbers[key])
+            # A marker may repeat a key, and a dropped key takes the space before it along.
             if numbers:
                 yield self._say(marker[: len(marker) - len(marker.lstrip())])
                 for number in dict.fromkeys(numbers):
@@ -173,6 +187,7 @@ class Citations:
         if formula or (is_index and not adjacent):
             return True
         numbers = [0, *map(int, keys)]
+        # Citations ascend from 1. `[0]`, `[3, 1]` and `【2】` are the text's own.
         if any(one >= other for one, other in pairwise(numbers)) or not _NUMBERS.match(marker.strip()):
             return True
         return len(keys) > 1 and not _CLAUSE_ENDS.match(text, match.end())

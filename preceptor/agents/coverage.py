@@ -45,6 +45,7 @@ def coverage(
         return 0.0
     best, passage = hits[0], hits[0].passage
     searched = best.dense is not None or best.bm25 is not None
+    # Log-odds of 0 and 1 are infinite, and one part must not overrule the others.
     score = min(max(best.score, 1e-9), _CERTAIN) if searched else _UNSEARCHED
     asked = stems(question, passage.language)
     names = stems(

@@ -48,6 +48,7 @@ class OfflineModel(LocalModel):
         can, called = {tool.name for tool in tools}, _called(input)
         before = _question_before(input)
         joined, language = f"{before} {run.question}", language_of(run.question) or self._language
+        # Without a model nobody can rewrite a follow-up, so that the previous question is searched along.
         question = joined if before and depends_on_previous(run.question, language) else run.question
         hits = _best_first(run)
 
@@ -56,10 +57,14 @@ class OfflineModel(LocalModel):
             wanted = "search_textbook" in can and query not in called["search_textbook"]
             return Call("search_textbook", json.dumps({"query": query})) if wanted else None
 
+        # A provider that failed after its search has left hits. Searching again would cost the reader time
+        # and change nothing. (Passages of a chapter have a score of 0: no search found them.)
         known = bool(hits and hits[0].score) and self._was_searched(question, called["search_textbook"])
         if not known and (call := search(question)):
             return call
         covered, found = await judged(question, hits, self._likeness)
+        # A short question ('Why useful?') is first taken by itself: it may change the subject. Only if the
+        # book does not cover it is the previous one added.
         if covered < THRESHOLD and before and says_little(run.question, language):
             if call := search(joined):
                 return call
@@ -67,6 +72,7 @@ class OfflineModel(LocalModel):
             covered, found = await judged(question, hits, self._likeness)
         if covered < THRESHOLD:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
+        # At most one section is read: every call is a turn of the run, and readers wait.
         section = incomplete(found)
         if section and "get_chapter" in can and not called["get_chapter"]:
             return Call(
@@ -75,6 +81,7 @@ class OfflineModel(LocalModel):
         answer = "\n\n".join(quotations(question, found))
         if not answer:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
+        # Quotations stay in the book's language; the sentence before them explains that in the reader's.
         asked, quoted = language_of(run.question), hits[0].passage.language.split("-")[0]
         if asked and quoted and asked != quoted:
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
@@ -82,6 +89,7 @@ class OfflineModel(LocalModel):
 
     def _was_searched(self, question: str, queries: Sequence[str]) -> bool:
         """Whether a failed provider already searched, in the question's words or in the book's language."""
+        # A provider translates its query, so that words cannot be compared: any search counts.
         if language_of(question) not in (None, self._language):
             return bool(queries)
         return any(overlap(question, query, self._language) >= _SAME for query in queries)

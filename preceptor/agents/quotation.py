@@ -111,6 +111,8 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
     ]
     words = [_words(question, section, place) for section, place, _ in found]
     above = [stems(question, section.language) & section.above for section, _, _ in found]
+    # Words of headings count for the weights as well: in a module on ROS 2 `ROS` is above every candidate and
+    # tells nothing (decision 0008).
     weights = _weights([own | others for own, others in zip(words, above, strict=True)])
     for_code = wants_code(question)
     scored: list[Candidate] = []
@@ -119,12 +121,17 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         heading = stems(section.heading, section.language)
         named, defined = asked & heading, stems(section.pieces[place].defines, section.language)
         has = sum(map(weights, own)) + _HEADING * sum(map(weights, (named | others) - own))
+        # A share of the question instead of a sum, so that one threshold fits short and long questions.
         share = has / sum(map(weights, asked)) if asked else 0.0
         score = share + _RANK * rank
         if named and section.is_beginning(place):
             score += _BEGINNING * len(named) / len(asked)
+        # `A topic is …` answers `What is a topic?`; words that headings supply need not be defined again.
+        # Brought the right first sentence from one to six of six such questions (decision 0008).
         if defined and asked - others <= defined <= asked:
             score += _DEFINITION * (1 + (heading == defined))
+        # Code shares many words with its section without explaining anything, unless it is what was asked
+        # for.
         if section.pieces[place].kind == "code":
             score += _CODE if for_code else -_CODE
         scored.append(Candidate(section, place, share, score, whole(section.pieces, place)))
@@ -162,10 +169,12 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
         if one.places is None:
             continue
         if chosen and (
+            # The best one is quoted in any case: refusing has been decided before, by coverage.
             _cut(one) or not _adds(one, chosen[0]) or any(_repeats(one, other) for other in chosen)
         ):
             continue
         length = sum(1 if one.section.pieces[place].kind == "sentence" else _BLOCK for place in one.places)
+        # A long first quotation may exceed the room; later ones must fit, since readers skim.
         if chosen and length > room:
             continue
         chosen.append(one)
@@ -184,6 +193,7 @@ def _adds(one: Candidate, best: Candidate) -> bool:
 def _sections(passages: Sequence[Passage]) -> Iterator[SectionPieces]:
     """Puts the passages of each section back together in their order."""
     ordered = sorted(passages, key=lambda one: (one.book, one.chapter, one.anchor, one.order))
+    # Order minus index is constant as long as passages follow each other without a gap.
     runs = groupby(
         enumerate(ordered),
         key=lambda pair: (pair[1].book, pair[1].chapter, pair[1].anchor, pair[1].order - pair[0]),
@@ -232,6 +242,7 @@ def _merged(last: Piece, first: Piece) -> Piece | None:
     if last.kind != first.kind or first.label:
         return None
     before, after = last.text.split("\n"), first.text.split("\n")
+    # The splitter repeats the fence of code and the header of a table in each part; it is dropped again.
     if last.kind == "code" and before[0] == after[0]:
         return replace(last, text="\n".join([*before[:-1], *after[1:]]))
     if last.kind == "table" and before[:2] == after[:2]:
@@ -243,6 +254,7 @@ def _merged(last: Piece, first: Piece) -> Piece | None:
 
 def _quotable(piece: Piece) -> bool:
     if piece.kind == "sentence":
+        # A question of the book matches the reader's best of all, and answers nothing.
         return not piece.text.endswith(("?", "؟", "？"))
     return piece.kind != "formula" and not piece.text.startswith("```mermaid")
 
@@ -315,6 +327,7 @@ def _shortened(question: str, piece: Piece, language: str) -> str:
     """Returns a table or list, or only its best rows if it is long."""
     if len(piece.parts) <= _ROWS:
         return piece.text
+    # Only the rows closest to the question, and in the book's order, so that the table still reads.
     asked = stems(question, language)
     lines = piece.text.split("\n")
     head = lines[: len(lines) - len(piece.parts)] if piece.kind == "table" else []

@@ -133,6 +133,7 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     wanted = stems(claim, language)
     if not wanted:
         return None
+    # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
     if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
         return 1.0
     has = frozenset[int]().union(*(stems(one.embedded_text, language) for one in passages))
@@ -150,6 +151,7 @@ def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
     """
     found: list[Claim] = []
     for paragraph in _paragraphs(text, marks):
+        # Backwards first: a citation at the end of a paragraph covers the sentences before it.
         found += _rested(_rested(paragraph[::-1])[::-1])
     cited = tuple(dict.fromkeys(number for claim in found for number in claim.sources))
     return [replace(claim, sources=claim.sources or cited) for claim in found if claim.text] if cited else []
@@ -218,6 +220,8 @@ def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
     figures, counts = _numbers(claim)
     there = "\n".join(one.embedded_text for one in passages)
     other_figures, other_counts = _numbers(there)
+    # A figure that occurs nowhere is wrong. A count in words may sum up a list of the book, so that it is
+    # wrong only if the nearest sentence counts as well.
     if figures - other_figures - other_counts:
         return True
     if not counts - other_figures - other_counts:
@@ -240,9 +244,11 @@ def _is_turned_around(claim: str, text: str, language: str) -> bool:
     there = list(_clauses(text, language))
     for words, negated in _clauses(claim, language):
         shared = [len(words & others) for others, _ in there]
+        # Without half of the words in common, the clauses speak of different things.
         if len(words) < 2 or 2 * max(shared, default=0) < len(words):
             continue
         like = [one for one, count in zip(there, shared, strict=True) if count == max(shared)]
+        # Of equally similar clauses the shortest says the least besides.
         _, otherwise = min(like, key=lambda one: len(one[0]))
         if otherwise != negated:
             return True

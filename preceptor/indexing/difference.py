@@ -30,6 +30,8 @@ def difference(there: Mapping[str, Written], wanted: Mapping[str, Written]) -> D
     """Compares stored passages with wanted ones, both by id."""
     to_write = frozenset(point for point, passage in wanted.items() if there.get(point) != passage)
     to_leave = [point for point in there if point not in wanted or point in to_write]
+    # By text and not by id: a renamed chapter changes every id, and its vectors can be kept all the same. A
+    # multiset, because the same text may occur several times.
     moved = _texts(to_write, wanted) & _texts(to_leave, there)
     new, lost = _without(moved, to_write, wanted), _without(moved, to_leave, there)
     changed = len(new & lost)

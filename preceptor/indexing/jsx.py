@@ -8,15 +8,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# Whether a slash begins a regular expression depends on the token before it, which a scanner without a
+# grammar does not have. The preceding character is a good stand-in: after an operator, an opening bracket or
+# `return` an operand follows. Quantifiers are possessive, so that an unclosed literal fails in linear time.
 _REGEX = (
     r"(?:(?<=[=(,:\[!&|?;{])|(?<==>)|(?<=\breturn))[ \t]*(?:\n[ \t]*)?"
     r"/(?![*/>])(?:\\[^\n]|\[(?:\\[^\n]|[^\]\\\n])*+\]|[^/\\\[\n])++/[a-z]*"
 )
 """A regular expression literal; in other places a slash divides, or belongs to a comment or a tag."""
+# Everything inside which a bracket does not count, and the brackets of `{…}`. `//` after a colon is the
+# middle of an address in text, not a comment.
 _CODE = re.compile(
     rf"""{_REGEX}|[{{}}`]|'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|/\*|(?<![:\\])//[^\n]*""", re.DOTALL
 )
+# A template literal has rules of its own: only `${` returns to code.
 _TEMPLATE = re.compile(r"\\.|`|\$\{", re.DOTALL)
+# Imports and exports also nest in `()` and `[]`, and end at a blank line outside of them.
 _BRACKETS = re.compile(_CODE.pattern + r"|[()\[\]]|\n[ \t]*(?=\n|\Z)", re.DOTALL)
 _TAG_NAME = re.compile(r"[A-Za-z_$][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)*")
 _SPACE = re.compile(r"\s*")
@@ -26,6 +33,7 @@ _STRING = re.compile(r"""\s*(?P<quote>['"`])(?P<text>(?:\\.|(?!(?P=quote))[^\\])
 _NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*")
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "", "b": "", "f": "", "v": "", "0": "", "\n": ""}
+# Atomic: alternatives that overlap in white space would backtrack exponentially.
 _COMMENTS = re.compile(r"(?>\s+|/\*.*?\*/|//[^\n]*)*+", re.DOTALL)
 
 _ESM = re.compile(
@@ -176,6 +184,7 @@ class Scanner:
                 if depth <= 0:
                     break
         else:
+            # A bracket that never closes would swallow the page, so that the first blank line ends the code.
             self._left -= len(text) - start
             closed = depth <= 0 and not in_template
             return len(text) if closed or first_blank < 0 else first_blank
@@ -201,6 +210,7 @@ class Scanner:
             if text.startswith("/>", at, end):
                 self._left -= at - start
                 return Tag(name[0] if name else "", closing, True, attributes), at + 2
+            # A fragment has no attributes, and a name must be followed by a space: `a <b, c` is text.
             if not name or (at == before and attributes == {} and text[at] != "{"):
                 return None
             after = self._attribute(text, at, end, attributes)
@@ -255,6 +265,7 @@ def bindings(code: str) -> Bindings:
     for match in _IMPORT.finditer(code):
         what = match["what"]
         names.update(_NAME.findall(what))
+        # `import A from` and `import {default as A} from` name the same thing.
         for default in (_NAME.match(what), _DEFAULT.search(what)):
             if default:
                 imports[default[default.lastgroup or 0]] = match["path"]

@@ -98,16 +98,21 @@ def layout(source: Path, site: SiteSettings) -> Layout:
     if site.preset != "docusaurus":
         return Layout(source, docs, site)
     home = _home(source)
+    # Without a configuration the folder above `docs` is taken for the site: people copy `docs` alone.
     root = home.folder if home else source if docs != source else source.parent
+    # A repository with the site in a subfolder (`website/`) is given as a whole.
     if docs == source and home and home.folder.parent == source:
         docs = _below(home.folder, site.docs_dir) or docs
     notes = _notes(source, docs, home, site)
     if site.math is None and home:
+        # The configuration of a site whose docs lie elsewhere may speak of another plug-in: its yes is
+        # believed, its no is not.
         is_its_own = docs.parent in (home.folder, home.folder / "versioned_docs") or home.folder == source
         has_math = home.has_math
         site = site.model_copy(update={"math": has_math if is_its_own else has_math or None})
     home = home or _Home(root)
     if site.version or home.has_versions_of(docs):
+        # Whoever names the folder of a version means that version, even if the site shows another first.
         chosen = docs == source and home.folder in source.parents
         versioned, site, note = _version(home, docs, site, chosen=chosen)
         notes = (*notes, note) if versioned == docs else (note,)
@@ -139,6 +144,8 @@ def _version(home: _Home, docs: Path, site: SiteSettings, *, chosen: bool) -> tu
         docs = home.docs_of(version)
         if not docs.is_dir():
             raise BookNotFound(docs)
+    # Docusaurus serves the last version without a prefix and `current` below `next`, unless there is only
+    # one.
     part = "" if version == last else "next" if version == "current" else version
     path = join(site.route_base_path, part).rstrip("/") or "/"
     note = f"the site has versions: these are the pages of `{version}`, at {join(site.base_url, path)}"

@@ -130,6 +130,7 @@ def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[s
 
 def _texts(section: PageSection, measure: _Measure, room: int, overlap: int) -> Iterator[str]:
     """Yields the section's passages: pieces of its blocks, combined as long as they fit."""
+    # Room for the overlap is kept free from the start, since a piece is never cut twice.
     pieces = list(_pieces(section.blocks, measure, room - overlap))
     text, size = "", 0
     for piece, tokens in zip(pieces, measure.all(pieces), strict=True):
@@ -147,6 +148,7 @@ def _pieces(blocks: Sequence[Block], measure: _Measure, room: int) -> Iterator[s
     """Yields pieces that each fit; a line that introduces a block stays with its first piece."""
     lead, lead_size = "", 0
     for block, size in zip(blocks, measure.all([block.text for block in blocks]), strict=True):
+        # A lead that takes half of the room is text like any other.
         if block.lead and lead_size + size <= room // 2:
             lead, lead_size = f"{lead}\n{block.text}" if lead else block.text, lead_size + size
             continue

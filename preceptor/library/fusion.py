@@ -13,11 +13,14 @@ import math
 from preceptor.library.passage import Hit
 from preceptor.library.protocol import Candidates
 
+# These constants belong to the shipped model: one that was trained with another temperature needs another
+# weight (decision 0004).
 _COSINE = 8.0
 """Log-odds for one unit of cosine."""
 _COVERED = 0.3
 """BM25 score per token of the question at which a match has half its weight."""
 
+# Fitted on ClapNQ (decision 0004).
 _RELEVANCE_OF_COSINE = 14.0
 _RELEVANCE_PER_TOKEN = 3.0
 _IRRELEVANCE = 11.0
@@ -54,6 +57,7 @@ def fuse(
     bm25_floor = min(bm25.values()) if bm25 and len(bm25) >= len(dense) else 0.0
     rarest = math.log(max(points, 1) + 1)  # about the IDF of a token that a single passage has
     per_token = max(bm25.values(), default=0.0) / rarest / max(tokens, 1)
+    # A match of one frequent word out of ten says little, however high it ranks among its like.
     trust = per_token / (per_token + _COVERED)
 
     evidence = {
@@ -79,6 +83,8 @@ def fuse(
 def _certainty(cosine: float, per_token: float, *, coverage: float) -> float:
     """Log-odds that the best hit is relevant to the question."""
     start, slope = _SPELLED_COSINE
+    # Where the tokenizer has to spell, high cosines mean nothing; the one that BM25 predicts takes their
+    # place, so that the score keeps its scale.
     cosine = coverage * cosine + (1 - coverage) * (start + slope * per_token)
     return _RELEVANCE_OF_COSINE * cosine + _RELEVANCE_PER_TOKEN * per_token - _IRRELEVANCE
 

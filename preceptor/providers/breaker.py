@@ -113,9 +113,11 @@ class Breaker:
 
     def _failed(self, failure: Failure, *, probe: bool) -> None:
         self.last_failure = failure.reason
+        # Calls that began before it opened and fail now must not prolong the cool-down; only the probe does.
         if failure.reason not in _ILL | _LASTING or (self._open_until is not None and not probe):
             return
         self._in_a_row += 1
+        # The provider itself says that the next call will fail as well.
         told = failure.reason in _LASTING or failure.retry_after is not None
         if probe or told or self._in_a_row >= self._failures:
             seconds = self._seconds(failure)

@@ -111,15 +111,15 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        lost, failed = current_failures.get(Failures()), list[Exception]()
+        failures, failed = current_failures.get(Failures()), list[Exception]()
         try:
             with self.breaker.guard():
                 return await self._retrying(partial(self._try_again, failed), call)
         except Exception as error:  # noqa: BLE001 - providers raise anything
-            item = self._hand_over(error, lost, handoffs, tracing, after_text=False)
+            item = self._hand_over(error, failures, handoffs, tracing, after_text=False)
             return ModelResponse(output=[item], usage=Usage(), response_id=None)
         finally:
-            lost.tried(failed)
+            failures.tried(failed)
 
     async def stream_response(
         self,
@@ -154,14 +154,14 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        lost, failed = current_failures.get(Failures()), list[Exception]()
+        failures, failed = current_failures.get(Failures()), list[Exception]()
         after_text = False
         try:
             with self.breaker.guard():
                 try:
                     begun, rest = await self._retrying(partial(self._try_again, failed), _begin, call)
                 finally:
-                    lost.tried(failed)
+                    failures.tried(failed)
                 async with aclosing(rest):
                     for event in begun:
                         after_text = after_text or _is_text(event)
@@ -170,8 +170,8 @@ class Failover(Model):
                         yield event
         except Exception as error:  # noqa: BLE001 - providers raise anything
             if error not in failed:
-                lost.tried([error])
-            item = self._hand_over(error, lost, handoffs, tracing, after_text=after_text)
+                failures.tried([error])
+            item = self._hand_over(error, failures, handoffs, tracing, after_text=after_text)
             for event in events(item, model=self.provider):
                 yield event
 
@@ -193,7 +193,7 @@ class Failover(Model):
     def _hand_over(
         self,
         error: Exception,
-        lost: Failures,
+        failures: Failures,
         handoffs: Sequence[Handoff],
         tracing: ModelTracing,
         *,
@@ -202,7 +202,7 @@ class Failover(Model):
         failure = classify(error)
         to = handoffs[0] if handoffs else None
         passed_over = self._order.passed_over(behind=self.provider, for_=to and to.agent_name)
-        lost.notes += [FailureNote(self.provider, failure.reason), *passed_over]
+        failures.notes += [FailureNote(self.provider, failure.reason), *passed_over]
         self._tell(error, failure.reason, to.agent_name if to else None, tracing, after_text=after_text)
         if to is None:
             waits = [wait for wait in (failure.retry_after, self._order.retry_after) if wait]
@@ -228,6 +228,7 @@ async def _begin(call: Callable[[], Any]) -> tuple[list[TResponseStreamEvent], _
     """Reads a stream to its first visible text or its end; until there it may fail and be retried."""
     stream: _Stream = call()
     begun: list[TResponseStreamEvent] = []
+    # After visible text a retry would show the reader two beginnings, so that only this part is repeated.
     async for event in stream:
         begun.append(event)
         if _is_text(event):

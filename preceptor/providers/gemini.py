@@ -33,9 +33,11 @@ class _Call:
 
     def continued_by(self, name: str, wire_id: str | None) -> bool:
         """Whether a piece with this name and id belongs to this call, rather than beginning the next."""
+        # A piece without a name carries arguments, or only a thought signature.
         if not name or not self.name:
             return True
         same = name == self.name and (not wire_id or wire_id == self.wire_id)
+        # Arguments that are complete JSON take no more pieces: the same tool is called again.
         return same and not _is_json(self.arguments)
 
 

@@ -40,6 +40,7 @@ class Slots:
         """
         await self._wait()
         try:
+            # The service may have begun to stop while this question waited.
             if self.stopping:
                 raise Stopping
             self.taken += 1
@@ -57,6 +58,7 @@ class Slots:
         if self.stopping:
             raise Stopping
         seconds = self._settings.queue_seconds
+        # Refused at once instead of after `queue_seconds`: a reader who cannot be served soon should know.
         if self._free.locked() and self._waiting >= self._settings.queue:
             raise Overloaded(retry_after=seconds)
         self._waiting += 1
@@ -85,6 +87,7 @@ class Slots:
         except asyncio.CancelledError:
             if not self._over:
                 raise
+            # The cancellation was ours and ends here: the client still gets an error with a reason.
             task.uncancel()
             raise Stopping from None
         finally:

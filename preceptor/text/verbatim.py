@@ -77,6 +77,7 @@ class Verbatim:
             before = self.kind
             self._take(token.group(), before=text[token.end() : token.end() + 1])
             if self.kind != before:
+                # Delimiters belong to the code or formula: what is left alone must include them.
                 begins = self.kind == "code" or before == "prose"
                 cut = token.start() if begins else token.end()
                 yield TextSpan(before, offset + place, offset + cut)
@@ -90,6 +91,7 @@ class Verbatim:
         indent = len(text[: len(text) - len(bare)].expandtabs(_INDENT))
         if self._fence.startswith("~") and bare.startswith(self._fence):
             self._fence, self._whole = "", True
+        # A blank line ends the paragraph, and with it an unclosed span or formula.
         elif not bare.strip():
             self._ticks = self._formula = ""
         elif self.kind != "code" and (tildes := _TILDES.match(bare)):
@@ -112,6 +114,7 @@ class Verbatim:
         elif self._formula:
             if run == self._formula:
                 self._formula = ""
+        # A formula does not begin with a space: `5 $ or 6 $` are prices.
         elif run != "$" or before.strip():
             self._formula = _CLOSES.get(run, "")
 
