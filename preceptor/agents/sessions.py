@@ -155,6 +155,7 @@ class Sessions:
                 cited = [source for item in items for source in _sources(cast("dict[str, Any]", item))]
                 yield Turns(session_id, [_unshown(item) for item in items], cited, self._clock, self._write)
             return
+        # Whoever knows the id may read the conversation, so that it must not be guessable.
         session_id = secrets.token_urlsafe(_ID_BYTES)
         kept = _last_turns(list(history), self._settings.max_turns)
         mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
@@ -174,6 +175,7 @@ class Sessions:
             SessionNotFound: There is no session with this id, or it has run out.
             SessionsUnavailable: The store failed.
         """
+        # Its id was told to the reader before anything was written; the store does not know it yet.
         if session_id in self._new:
             return []
         found = await self._items(session_id, _now() + _READ_SECONDS)
@@ -226,7 +228,9 @@ class Sessions:
             except TimeoutError:
                 raise SessionBusy(session_id) from None
             try:
+                # The store has a time of its own, within what the queue has left of the whole.
                 until = min(until, _now() + _READ_SECONDS)
+                # A follow-up must see the turn before it, even if nobody waited for its writing.
                 if earlier := self._writes.get(session_id):
                     await self._wait(earlier, until)
                 yield until
@@ -239,6 +243,7 @@ class Sessions:
 
     async def _items(self, session_id: str, until: float) -> list[TResponseInputItem]:
         """Returns the last items of a session, without the initial marker."""
+        # Preceptor never gave such an id, so that the store need not be asked.
         if not _OURS.fullmatch(session_id):
             raise SessionNotFound(session_id)
         # Two for each turn, and the mark.

@@ -212,6 +212,7 @@ def _look(path: Path, below: str, docs: Path, site: SiteSettings, excluded: Call
     try:
         if path.suffix not in CONVERTED:
             front, body = split_front_matter(read_text(path, source), source)
+            # The order in which Docusaurus takes a label for the sidebar.
             title = front.sidebar_label or front.title or content_title(body) or ""
     except PageUnreadable as error:  # it is reported when the page is read
         logger.debug("%s", error)
@@ -257,6 +258,7 @@ def _in_order(found: Iterable[_Found], docs: Path, site: SiteSettings) -> Iterat
     for page, labels in walked:
         chapter = _unique_chapter(page, site, chapters)
         yield PageFile(page.path, page.place, page.status, page.reason, chapter, labels, position)
+        # Drafts take no number, so that publishing one moves only the pages after it.
         position += page.status == "published"
 
 
@@ -281,6 +283,7 @@ def _walk(
 
 def _linked_page(folder: _Folder, site: SiteSettings, *, root: bool) -> _Found | None:
     """Returns the page that a folder's label opens: the one that its category names, or its index."""
+    # The index at the top is an ordinary page of the sidebar there, at its own position.
     if root and site.preset == "docusaurus":
         return None
     if "link" in folder.category:

@@ -24,6 +24,7 @@ def mdx_plugin(md: MarkdownIt) -> None:
     Tokens: `mdx_tag` and `mdx_expression`, whose meta has `tag` (a `Tag`) or `expression` (an `Expression`). The code
     of imports and exports is appended to the list `esm` of the environment.
     """
+    # MDX has no indented code, since components are indented; its own rules replace those for HTML.
     md.disable(["code", "html_block", "html_inline", "lheading", "paragraph"])
     md.block.ruler.before("fence", "mdx_comment", _comment_block, _ENDS)
     md.block.ruler.before("fence", "mdx_flow", _flow, _ENDS)
@@ -59,6 +60,7 @@ def _leading_parts(state: StateBlock, line: int, end_line: int) -> tuple[list[Ta
     parts: list[Tag | Expression] = []
     while state.src[at : at + 1] in ("<", "{"):
         part = _part(state, at, state.eMarks[end_line - 1])
+        # `{a} {b}` on one line is a paragraph to MDX, `<A>{b}` is not.
         if part is None or (parts and isinstance(parts[-1], Expression) and isinstance(part[0], Expression)):
             break
         parts.append(part[0])
@@ -124,6 +126,7 @@ def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bo
     state.line = line + 1
     after = state.skipSpaces(close + 3)
     if after < state.eMarks[line]:
+        # The rules only know whole lines: for a moment this one begins behind the comment.
         marks = state.bMarks[line], state.tShift[line], state.sCount[line]
         state.bMarks[line], state.tShift[line], state.sCount[line] = after, 0, state.blkIndent
         any(rule(state, line, end_line, False) for rule in state.md.block.ruler.getRules(""))
@@ -156,6 +159,7 @@ def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> boo
 
 def _list(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Parses a list at any indentation: the library's rule treats four spaces as indented code."""
+    # With -1 the library's rule skips its check for indented code.
     outer, state.listIndent = state.listIndent, -1
     found = list_block(state, start_line, end_line, silent)
     state.listIndent = outer

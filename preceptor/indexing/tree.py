@@ -116,6 +116,7 @@ def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool)
     """Wraps the library's rule, which lacks a silent mode: a formula may interrupt a paragraph."""
     if silent:
         line = state.src[state.bMarks[start_line] + state.tShift[start_line] : state.eMarks[start_line]]
+        # Only a fence on a line of its own: `$$x$$` inside a paragraph belongs to it.
         return line.startswith("$$") and "$" not in line[2:]
     return _library_math_block(state, start_line, end_line, silent)
 
@@ -127,6 +128,7 @@ def _likely_math(state: StateInline, silent: bool) -> bool:
         return False
     formula, after = state.src[start : state.pos], state.src[state.pos : state.pos + 1]
     state.pos = start
+    # `from $5 to $10`: a digit after each dollar.
     if _NO_FORMULA.search(formula) or (formula[1].isdigit() and after.isdigit()):
         return False
     return _library_math_inline(state, silent)
@@ -213,6 +215,8 @@ class _Builder:
 
     def _close(self, name: str) -> None:
         for depth in range(len(self._open) - 1, 0, -1):
+            # An end tag cannot close an element outside of its Markdown block: `</div>` in a list item ends
+            # nothing around the list.
             if self._open[depth].markdown:
                 return
             if self._open[depth].name == name:
@@ -225,6 +229,7 @@ class _Builder:
                 self._tag(replace(part, name=part.name.lower()), block=part.name.lower() in _BLOCKS)
             else:
                 self._append(html.unescape(part))
+        # A block of HTML separates the text around it, even if its tags are all closed.
         if token.block:
             self._append(Element("#end", block=True))
 

@@ -45,6 +45,7 @@ class CloudLock:
             IndexLocked: Another writer has it.
             IndexForbidden: The key may not write.
         """
+        # A second round, for a lock that was released or taken over in between; after that somebody else won.
         for _ in range(2):
             self._held = await self._make()
             if self._held:
@@ -56,6 +57,7 @@ class CloudLock:
             if holder.token == self._me.token:
                 self._held = True  # made by a try whose answer was lost
                 return
+            # On this host a dead process is seen at once; of another host only its silence is known.
             if not holder.is_dead() and age < _EXPIRES:
                 left = f"{holder} (free in {_EXPIRES - age:.0f} s if that is gone)"
                 raise IndexLocked(self._collection, left)
@@ -83,6 +85,7 @@ class CloudLock:
             return
         self._held = False
         try:
+            # It may have run out and be another writer's by now.
             found = await self._read()
             if found is not None and found[0].token == self._me.token:
                 await self._remove()

@@ -61,6 +61,7 @@ class Versions:
             raise IndexNotFound(
                 self.collection, str(self.folder.parent), collections(self.folder.parent)
             ) from None
+        # The inode as well: two versions may be published within one tick of the file system's clock.
         return found.st_mtime_ns, found.st_ino
 
     def published(self) -> Published:
@@ -110,6 +111,7 @@ class Versions:
         unfinished = shard.parent
         _write_json(unfinished / "index.json", {"info": schema.as_metadata(info), "digest": _digest(shard)})
         version = unfinished.with_suffix("")
+        # Renaming is atomic: whatever has a version's final name is complete.
         unfinished.rename(version)
         _sync(self.folder)
         previous = None

@@ -37,6 +37,7 @@ def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
         seconds: How long it waits at most.
     """
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # Signal handlers belong to the main thread, and other servers than uvicorn have their own way to stop.
     if threading.current_thread() is not threading.main_thread() or not _is_uvicorn(handlers):
         yield
         return
@@ -47,6 +48,7 @@ def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal told, first
+        # With several processes the supervisor passes the signal on once more: that is no second Ctrl-C.
         if told and time.monotonic() - first < echo:
             return
         first = first or time.monotonic()

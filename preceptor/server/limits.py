@@ -96,6 +96,7 @@ class Limits:
         """Counts one question; returns the seconds to wait if that was too many."""
         if limit is None:
             return None
+        # Without the pause every question would wait for Redis' timeout while it is down.
         resting = self._failed_at is not None and self._clock() - self._failed_at < _REDIS_REST
         if self._redis is None or resting:
             return await _hit(strategy(self._memory), limit, *who)
@@ -105,6 +106,7 @@ class Limits:
             if self._failed_at is None:
                 logger.warning("limits.storage does not answer: each process counts by itself until it does")
             self._failed_at = self._clock()
+            # Counting by process is less strict, but neither refuses everybody nor lets everybody through.
             return await _hit(strategy(self._memory), limit, *who)
         if self._failed_at is not None:
             logger.info("limits.storage answers again")

@@ -25,6 +25,8 @@ _RULE = re.compile(r"\s*\|[\s:|-]+\|?\s*$")
 _ENDS = re.compile(r"[.!?…。！？।۔؟](?:[\"'”’»)\]*_`]|\[\^[^\]]*\])*$")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 
+# Lists of words and no model: the tutor quotes without a provider, and a wrong guess costs one sentence more
+# or less.
 _LEANING = {
     "en": "it its this that these those they them their he she his her such both neither so but and or however "
     "therefore thus hence then also instead otherwise moreover furthermore",
@@ -57,6 +59,8 @@ _COPULAS = {
     "id": "adalah|ialah|merupakan|berarti",
 }
 """Verbs between a term and its definition, in languages whose verb comes second."""
+# The term comes first and may carry an aside: `A node, in ROS 2, is …`, `A node (process) is …`. A comma or
+# full stop before the verb ends it, so that a subordinate clause is not taken for a definition.
 _DEFINITIONS = {
     language: re.compile(rf"([^.:;,()!?]{{1,80}}?)(?:,[^.:;]{{1,80}},| \([^)]{{1,80}}\))? (?:{copulas}) ")
     for language, copulas in _COPULAS.items()
@@ -123,6 +127,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
     if run[place].kind != "sentence" and place and run[place - 1].opens:
         start -= 1  # the sentence that announces the block
     while run[start].depends_on_previous:
+        # Two sentences back is the limit: a longer chain quotes the whole passage.
         if start == 0 or run[start - 1].kind != "sentence" or place - start == 2:
             return None
         start -= 1
@@ -135,6 +140,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
     return range(start, end)
 
 
+# Cached, because the offline tutor compares each sentence with the question many times.
 @lru_cache(maxsize=8192)
 def stems(text: str, language: str) -> frozenset[int]:
     """Returns the stemmed words of a text without stop words, as BM25 counts them."""

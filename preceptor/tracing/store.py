@@ -334,6 +334,8 @@ class TraceStore:
         try:
             if connection is None:
                 connection = _open(self.path)
+            # Immediate: a transaction that begins as a reader fails without waiting if another process
+            # writes.
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_WRITE, rows)
             results = [task.work(connection) for task in tasks]
@@ -373,6 +375,7 @@ class TraceStore:
         known = {"metadata": run.metadata if run else None} | dict(facts)
         kept = {name: known[name] for name in known if self.include_text or name not in READERS_TEXT}
         spans = self._json(run.spans) if run else None
+        # Only texts are cut; the steps and their times stay complete.
         if spans is not None and len(spans) > _LONGEST_RUN:
             spans = self._json(_shortened(json.loads(spans)))
         return (
