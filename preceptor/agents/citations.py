@@ -1,8 +1,8 @@
 """Citations: every marker of an answer is checked while the answer passes by.
 
-A tutor writes `[k7qd]`, the key of a passage it was shown. The reader sees `[1]`, with a link. A key that was
-never shown is dropped and counted, and so is a number in brackets that would look like a checked citation.
-Code is left alone, and so are the numbers of formulas, of an index and of an interval.
+A tutor writes `[k7qd]`, the key of a passage it was shown. The reader sees `[1]`, with a link. Keys that were
+never shown are dropped and counted, as are numbers in brackets that would look like checked citations. Code
+is left unchanged, and so are numbers in formulas, indices and intervals.
 """
 
 import re

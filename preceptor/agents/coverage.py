@@ -1,9 +1,9 @@
 """Whether the book covers a question, judged from what a search found.
 
-The score of the best passage says how near it is, but not whether it answers. Three things correct it: how many of
-the question's words a single sentence has, rare ones counting more; how like the question the embedding model
-finds a sentence; and, against it, how many of the words only name the chapter, which brings all of its passages
-near. How the weights were chosen is in decision 0008.
+The score of the best passage shows how near it is, but not whether it answers. Three corrections are added:
+the share of the question's words in a single sentence, weighted by rarity; the embedding model's similarity
+of question and sentence; and, with a negative sign, the share of words that only name the chapter, since they
+bring all of its passages near. Decision 0008 explains the weights.
 """
 
 import math

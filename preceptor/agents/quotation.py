@@ -1,8 +1,8 @@
 """Chooses the offline tutor's quotations: sentences, lists, tables and code that answer a question.
 
-Everything that was found is taken apart into pieces, each of which is completed to what a reader understands: a
-sentence that leans on the one before it comes with it, one that announces a list comes with the list. The words
-they share with the question choose a few of them, and the embedding model has a say among these few.
+Passages are split into pieces, and each piece is completed until a reader understands it: a sentence that
+depends on the previous one comes with it, a sentence that announces a list comes with the list. The words
+shared with the question select a few pieces, which the embedding model then ranks.
 """
 
 import math
@@ -217,7 +217,7 @@ def _sections(passages: Sequence[Passage]) -> Iterator[SectionPieces]:
 def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
     """Joins a list that other text interrupts, so that it is quoted as a whole.
 
-    Such text leaves a list of one item; a list that a line of its own announces is another one.
+    One of the two lists has a single item then; a list with an introductory line of its own is another list.
     """
     begun: int | None = None
     place = 0

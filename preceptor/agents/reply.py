@@ -65,7 +65,7 @@ class Reply:
     def checked(self) -> tuple[float | None, list[Source]]:
         """Share of the answer's claims that are supported, and the sources, each with its support.
 
-        What an earlier answer cited is not judged: no more than a sentence of it is at hand.
+        Sources from earlier answers are not judged: only one sentence of them is known.
         """
         shown = {hit.passage.key: hit.passage for hit in self._ledger}
         passages = {one.number: shown[one.key] for one in self.sources if one.key in shown}

@@ -83,8 +83,8 @@ class SQLiteStore:
     async def open(self, session_id: str) -> Session:
         """Returns the session with this id.
 
-        All are copies of one, so that they share its connections (one for each thread) and its lock: each made
-        anew would open its own, and look at the tables first.
+        All sessions are copies of one, which share its connections (one for each thread) and its lock: a new
+        object would open its own connections and inspect the tables first.
         """
         async with self._opening:
             if self._first is None:

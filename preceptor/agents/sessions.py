@@ -1,13 +1,13 @@
 """Sessions: the turns of a reader's conversation, kept by the SDK's own session classes.
 
 A turn is written when it is finished, as the question and the answer with its keys; a turn that failed or was
-cancelled leaves nothing behind. Beside the answer lies what the reader saw of it, which no model sees. Neither
-does any see the mark of ours that each session begins with: it tells one without turns from an id that was never
-given.
+cancelled leaves nothing behind. The answer as the reader saw it is stored beside it and never shown to a
+model. The same holds for the marker at the beginning of each session, which distinguishes a session without
+turns from an unknown id.
 
-A session's id is told before anything of it is written, so the first question stands in the session's queue like
-every other. The store is asked in tasks of their own: whoever waits for it can give up, and what was begun to be
-written is written nevertheless; the session's next question waits for that.
+A session's id is sent to the reader before anything is written, so the first question takes its turn in the
+session's queue like every other. Calls of the store run in tasks of their own: a caller may give up, but a
+write that has begun is completed, and the session's next question waits for it.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """Judges how well cited passages support an answer: a light check without a provider.
 
-A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. It is supported when
-the passages it cites have its words, its numbers, and a negation where it has one. That finds the claim that is about
-something else, the wrong number and the turned-around statement; it does not find a claim that says the opposite in the
-passage's own words, and it cannot judge one in another language than the passage's. How it was calibrated is in
-decision 0008.
+A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. A claim is
+supported if the cited passages contain its words, its numbers, and its negations. This detects claims about
+another subject, wrong numbers and negated statements; it does not detect a claim that says the opposite in
+the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
+describes the calibration.
 """
 
 import math
@@ -146,8 +146,8 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
 def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
     """Returns the claims of an answer in order; empty if it cites nothing.
 
-    A sentence without a marker rests on what the next one in its paragraph or list cites, else the one before,
-    else on everything that is cited.
+    A sentence without a marker takes the sources of the next one in its paragraph or list, otherwise those of
+    the previous one, otherwise all sources.
     """
     found: list[Claim] = []
     for paragraph in _paragraphs(text, marks):

@@ -1,7 +1,8 @@
 """Triage: hands a question to the first tutor that can take it.
 
-Its model makes no request. Which hand-offs there are is decided by each hand-off's `is_enabled` (the provider is
-configured, its breaker lets a question through), so that the trace shows the choice; the model takes the first.
+Its model makes no request. Each hand-off's `is_enabled` tells whether it is available (the provider is
+configured and its breaker lets a question through), so that the trace shows the choice; the model takes the
+first one.
 """
 
 from collections.abc import Sequence

@@ -11,8 +11,8 @@ from preceptor.library.protocol import Written
 class Difference:
     """The passages to write, and the counts of a comparison.
 
-    `unchanged + moved + changed + added` are the passages of the book, `unchanged + moved + changed + removed`
-    those that the index had.
+    The book has `unchanged + moved + changed + added` passages, the old index had `unchanged + moved +
+    changed + removed`.
     """
 
     to_write: frozenset[str]

@@ -195,7 +195,7 @@ def _holds_translations(folder: Path) -> bool:
 def _matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Returns a function that tests whether one of the patterns matches a path below the docs folder.
 
-    They are read as Docusaurus reads them; a folder's name stands for all that is in it.
+    Patterns have Docusaurus' meaning; a folder's name matches everything in it.
     """
     plain = [pattern.removeprefix("./").rstrip("/") for pattern in patterns]
     folders = [f"{glob.escape(pattern)}/**" for pattern in plain if not glob.is_magic(pattern, flags=_GLOBS)]

@@ -1,7 +1,7 @@
 """Reads pages in PDF, HTML and Jupyter notebooks. The extra `formats` installs the libraries.
 
-A PDF has a section for each of its pages, whose link opens that page (`slides.pdf#page=3`). HTML keeps the ids of
-its headings; a notebook has the ids that Jupyter gives them, and its code without what it printed.
+A PDF has a section for each of its pages, whose link opens that page (`slides.pdf#page=3`). HTML keeps the
+ids of its headings; a notebook has Jupyter's heading ids, and its code without the output.
 """
 
 import logging

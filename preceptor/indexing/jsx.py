@@ -1,6 +1,6 @@
 """Scans JavaScript inside MDX only to separate it from text: tags, `{expressions}`, imports, exports.
 
-Nothing is evaluated. Brackets and quotes are matched, strings are read, the rest is only skipped over.
+Nothing is evaluated. Brackets and quotes are matched, strings are read, all other code is skipped.
 """
 
 import html

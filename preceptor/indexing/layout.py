@@ -1,6 +1,6 @@
 """Locates the pages of a book's folder, and reads settings from the files of a Docusaurus site.
 
-Nothing of the site is run: its configuration is code, of which a few words are looked for.
+The site's configuration is code and is never run; a few settings are found in it by pattern.
 """
 
 import json

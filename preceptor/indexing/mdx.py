@@ -1,6 +1,6 @@
 """MDX for markdown-it: tags, `{expressions}`, imports and exports, as Docusaurus parses them.
 
-A page that MDX would refuse is still read: what is no tag or expression stays text.
+A page that MDX would refuse is still read: invalid tags and expressions stay text.
 """
 
 import re

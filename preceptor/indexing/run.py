@@ -1,8 +1,8 @@
 """One indexing run: checks, reads, compares, embeds, writes, publishes and reports.
 
-Reading comes first and keeps of the book only what tells which passages changed; the passages themselves wait
-on disk. Then they are embedded and written batch by batch, so that memory does not grow with the book, and an
-interrupted run loses no more than the batches that were under way.
+The run reads the whole book first and keeps only hashes in memory; the passages wait on disk. Then it embeds
+and writes them batch by batch, so that memory does not grow with the book, and an interrupted run loses only
+the batches in flight.
 """
 
 import asyncio

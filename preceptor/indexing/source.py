@@ -39,7 +39,7 @@ class PageSource:
     def value(self, expression: Expression, *, alone: bool) -> str:
         """Returns the visible value of an expression: a string, an exported constant, a property; else empty.
 
-        Braces around what is no code stay as they are: MDX would refuse the page, and other generators show them.
+        Braces around anything but code are kept: MDX would refuse the page, and other generators show them.
 
         Args:
             expression: The expression in braces.

@@ -1,7 +1,8 @@
 """Cuts a page into passages: by section first, then by tokens of the embedding model.
 
-Blocks stay whole where they fit. A table that is too long is cut between rows, and each part has the header row; a
-code block is cut between lines, and each part has its fences; prose is cut where it hurts least.
+Blocks stay whole if they fit. A long table is cut between rows, and each part repeats the header row; a long
+code block is cut between lines, and each part has fences of its own; prose is cut at the largest possible
+boundary.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """Extracts the visible text of a page: its headings with their ids, and its text, section by section.
 
-Links, emphasis and components are gone, what they hold is there; code has its fence with language and title, tables
-have their pipes, formulas their TeX, images their alternative text.
+Links, emphasis and components are replaced by their content; code keeps its fence with language and title,
+tables keep their pipes, formulas their TeX, images their alternative text.
 """
 
 import re

@@ -1,6 +1,6 @@
 """A page as a tree: one kind of element for Markdown's tokens, MDX's tags and HTML's tags.
 
-Tags need not be balanced: what is left open ends with the Markdown block around it, and a stray end tag is ignored.
+Tags need not be balanced: an open tag ends with the Markdown block around it, and a stray end tag is ignored.
 """
 
 import html

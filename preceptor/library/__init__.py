@@ -1,8 +1,8 @@
 """The library: the book's passages, their vectors, and the index that holds them.
 
-`open_engine` gives the engine that the settings name: `cloud` (`library.cloud`) or `embedded`
-(`library.embedded`). There is no other, and no way from one to the other that nobody asked for. What an
-index is, whichever engine holds it, is in `library.protocol`; how it is stored, in docs/index-schema.md.
+`open_engine` opens the engine that the settings name: `cloud` (`library.cloud`) or `embedded`
+(`library.embedded`); one never silently replaces the other. `library.protocol` defines the interface of every
+index, docs/index-schema.md its stored form.
 """
 
 from preceptor.errors import SettingsError

@@ -1,7 +1,7 @@
 """The engine of production: Qdrant Cloud over HTTPS, one alias for each collection.
 
-Reading makes, changes and deletes nothing, so a server runs with a read-only key. How the versions behind an
-alias are kept is told in `cloud_versions`.
+Readers create, change and delete nothing, so a server runs with a read-only key. `cloud_versions` describes
+the versions behind an alias.
 """
 
 from collections.abc import Sequence

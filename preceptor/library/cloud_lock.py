@@ -1,8 +1,9 @@
 """A lock that lets one process at a time write a collection in Qdrant Cloud.
 
-The cluster has no locks, but of two requests to make a collection of one name it grants one. So the lock is
-an empty collection, `NAME__lock`, whose metadata names the holder. A holder that died cannot remove it: on
-the same host that is seen at once, from another host after ten minutes without a sign of life.
+The cluster has no locks, but it grants only one of several requests to create a collection of one name. So
+the lock is an empty collection, `NAME__lock`, whose metadata names the holder. A holder that died cannot
+remove it: on the same host its death is visible at once, from another host it counts as dead after ten
+minutes without a sign of life.
 """
 
 import logging

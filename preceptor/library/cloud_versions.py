@@ -1,7 +1,8 @@
 """The versions of one collection in Qdrant Cloud, and the published one among them.
 
-Readers know an alias. It leads to a real collection, `NAME__v0001` and so on, whose metadata holds, under
-`preceptor`, what `Version.note` lists. One request moves the alias: readers see the old version or the new.
+Readers use an alias. It leads to a real collection, `NAME__v0001` and so on, whose metadata holds the fields
+of `Version.note` under `preceptor`. One request moves the alias, so readers see either the old version or the
+new one.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """The embedded engine: Qdrant Edge in this process, one folder for each collection.
 
-Readers open published versions, which have no write-ahead log, take no lock and never change; so any number
-of processes read while one writes. A search takes some milliseconds of the interpreter, so one thread is
-enough for all of them; a writer belongs into a process of its own.
+Readers open published versions, which have no write-ahead log, take no lock and never change, so any number
+of processes can read while one writes. A search holds the interpreter for some milliseconds, so one thread
+serves all searches; a writer should run in a process of its own.
 """
 
 import logging

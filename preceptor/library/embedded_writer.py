@@ -1,7 +1,7 @@
 """Writing an embedded collection: new passages are staged, then a new version is built beside the old one.
 
-What is staged lies in a shard with a write-ahead log, so what `put` acknowledged outlives `kill -9`. (After a
-power cut some of it may have to be made again; what is published is synced to the disk.)
+Staged passages lie in a shard with a write-ahead log, so passages that `put` acknowledged outlive `kill -9`.
+(After a power cut some of them may have to be made again; published versions are synced to the disk.)
 """
 
 import logging
@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 class EmbeddedWriter:
     """Writes a collection; see `IndexWriter`.
 
-    One thread, so that a writer that is closed while it works lets go of the lock only when the work is done.
+    It is created on its own thread, which does all its work, so that a writer closed in the middle of an
+    operation releases the lock only when the operation has ended.
     """
 
     def __init__(

@@ -145,9 +145,9 @@ class DenseEmbedder:
     def vocabulary_coverage(self, text: str) -> float:
         """Share of a text's letters in words that the tokenizer keeps whole: how well the model reads it.
 
-        A word in n pieces counts for 1/n, one that is spelled letter by letter or unknown for nothing. The
-        vectors of such text say little, and say it with high cosines. English is at about .95, Spanish at .6,
-        other scripts near 0. Of models that are not English ones this is not known: 1.
+        A word in n pieces counts 1/n; an unknown word, or one spelled letter by letter, counts 0. Vectors of
+        such text carry little information, but have high cosines. English is at about .95, Spanish at .6,
+        other scripts near 0. For models of other languages the result is always 1.
         """
         if not _is_english(self.model):
             return 1.0

@@ -1,7 +1,7 @@
 """A passage: the piece of one section of the book that is embedded, retrieved and cited.
 
-A passage's id is a function of its place (book, chapter, anchor, ordinal), its key a short form of that id
-which a model can write as `[k7qd]`.
+A passage's id is a function of its place (book, chapter, anchor, ordinal); its key is a short form of the id
+that a model can write as `[k7qd]`.
 """
 
 import hashlib
@@ -151,9 +151,9 @@ def passage_key(point_id: str, taken: Collection[str]) -> str:
 def key_beside(key: str, place: int) -> str:
     """Returns a key for a passage that is unique among several open books.
 
-    The first book's keys stay as they are. The others', of 4 or 5 characters, are brought to 6 by a mark of the
-    book, and the filler, which is no mark, after it. (Keys of 6, of which a book of 10,000 passages has none as a
-    rule, have no room for it.)
+    The first book's keys stay unchanged. Keys of other books, with 4 or 5 characters, are extended to 6 by a
+    character for the book and a filler that never stands for a book. (Keys of 6, which a book of 10,000
+    passages has only in rare cases, have no room for it.)
 
     Args:
         key: Unique in its book.

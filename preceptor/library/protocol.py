@@ -142,7 +142,7 @@ class IndexWriter(Protocol):
     async def publish(self, info: IndexInfo, ids: Collection[str]) -> None:
         """Make the index hold exactly the passages with these ids, and let readers see it.
 
-        When they are the published ones already, no new version is made.
+        If these passages are already published, no new version is made.
 
         Args:
             info: The description given to `Engine.write`; `points` is counted here.

@@ -103,7 +103,7 @@ def written(payload: Mapping[str, Any]) -> Written:
 def best_first(found: Iterable[tuple[_Id, float]], *, limit: int) -> list[tuple[_Id, float]]:
     """Returns the best `limit` of (id, score), ties by id.
 
-    Scores are equal to five decimals: with other hardware the last bits of the same sum are others.
+    Scores that agree to five decimals count as equal: the last bits of a sum depend on the hardware.
     """
     return sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:limit]
 

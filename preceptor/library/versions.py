@@ -197,7 +197,8 @@ def _digest(folder: Path) -> str:
 def _files(folder: Path) -> Iterator[Path]:
     """Yields all files except those that the engine is still writing.
 
-    Opening a shard, it replaces a file by an equal one, and who is killed in that moment leaves the new one behind.
+    When it opens a shard, the engine replaces a file by an equal one; a process killed at that moment leaves
+    the new file behind.
     """
     for below, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(_UNDER_WAY)]

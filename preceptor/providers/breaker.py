@@ -83,7 +83,7 @@ class Breaker:
     def guard(self) -> Generator[None]:
         """Make one call inside; its outcome is counted.
 
-        A call that is cancelled counts for nothing and, if it was the probe, leaves the place to the next.
+        A cancelled call does not count; if it was the probe, the next call becomes the probe.
 
         Raises:
             AnswerUnusable: The call is not let through (`breaker_open`).

@@ -1,8 +1,8 @@
 """A provider's chat model whose answers are whole, or fail with a named reason.
 
-The SDK takes a stream that merely ends, an empty answer or half a tool call for an answer. This model looks
-at each answer while it passes and raises `AnswerUnusable` where it must not; it also keeps the time. Both
-happen inside the call's generation span, which therefore shows why a call failed.
+The SDK accepts a stream that merely ends, an empty answer or half a tool call as an answer. This model checks
+each answer while it arrives and raises `AnswerUnusable` if it is incomplete; it also enforces the timeouts.
+Both happen inside the call's generation span, which therefore shows why a call failed.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Failover: a provider's model that, when it cannot answer, hands the question on to the next tutor.
 
-The hand-off is an ordinary one of the SDK, made here instead of by the model. So the run goes on in the same
-trace, with the same conversation, and what the tools returned is kept. These hand-offs are the only ones:
-they are hidden from the provider's model, and from the history that a model sees.
+The hand-off is an ordinary one of the SDK, made by this code instead of by the model. So the run continues in
+the same trace, with the same conversation and the tools' results. No other hand-offs exist: they are hidden
+from the provider's model and from the history that a model sees.
 """
 
 import logging

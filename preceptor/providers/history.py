@@ -12,7 +12,7 @@ _HANDOFF = "transfer_to_"
 def without_handoffs(input: str | list[TResponseInputItem]) -> list[TResponseInputItem]:
     """The items of a call's input, without the hand-offs' calls and outputs.
 
-    Gemini 3 refuses a call that does not bear its own thought signature.
+    Gemini 3 refuses a call that lacks its own thought signature.
     """
     if isinstance(input, str):
         return [{"role": "user", "content": input}]

@@ -11,7 +11,7 @@ from preceptor.providers.failure import FailureNote
 class FallbackOrder:
     """The providers of `tutor.providers` in order, each with its breaker, or None without a key.
 
-    The offline tutor stands behind all of them.
+    The offline tutor comes after all of them.
     """
 
     breakers: Mapping[str, Breaker | None]

@@ -1,6 +1,6 @@
 """The HTTP contract: the models of requests and responses.
 
-Existing widgets name the same things differently; their names are aliases here and nowhere else.
+Existing widgets use other names for the same things; these names are aliases here and nowhere else.
 """
 
 from collections.abc import Sequence

@@ -109,7 +109,7 @@ def respond(status: int, body: ErrorBody, retry_after: float | None = None, *, p
 class Faults:
     """ASGI middleware at the edge: turns an unexpected error into a 500 with an id, at startup into a message.
 
-    It stands inside CORS and the other headers, so that a page of another origin can read the 500 as well.
+    It is inside CORS and the security headers, so that a page of another origin can read the 500 as well.
     """
 
     def __init__(self, app: ASGIApp) -> None:

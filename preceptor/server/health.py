@@ -1,7 +1,6 @@
 """Health: `/livez` for the process, `/api/v1/health` for everything that answers depend on.
 
-What costs a request elsewhere is asked again only after some seconds, however often health is asked for, and
-by one request at a time.
+Checks that cost a request elsewhere are cached for some seconds and run one at a time.
 """
 
 import asyncio
@@ -50,7 +49,8 @@ async def livez(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """Index, providers, embedding model and sessions; 503 when questions cannot be answered.
 
-    With `?probe=1` each provider is asked whether it knows the key and the model, which spends no tokens.
+    With `?probe=1` each provider is asked whether it accepts the key and knows the model, which spends no
+    tokens.
     """
     state: Health = request.state.health
     checks = await state.checks(probe=request.query_params.get("probe", "") not in ("", "0", "false"))

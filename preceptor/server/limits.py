@@ -1,7 +1,7 @@
 """Limits: a rate and a daily budget for each client, and a budget for all clients.
 
-`RateLimit` and `Admission` are ASGI middleware of the routes that they guard; what they count with is opened by
-the lifespan. With `memory://`, and while Redis does not answer, each process counts by itself.
+`RateLimit` and `Admission` are ASGI middleware of the routes that they guard; the lifespan opens their
+storage. With `memory://`, and while Redis does not answer, each process counts by itself.
 """
 
 import asyncio

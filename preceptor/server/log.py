@@ -1,7 +1,7 @@
 """The log: one line for each request, as text or JSON, without readers' text and without secrets.
 
-A client appears as a short mark that is the same for all its requests until the service is restarted, and
-that nobody can turn back into an address.
+A client appears as a short mark that stays the same until the service is restarted and cannot be turned back
+into an address.
 """
 
 import hashlib

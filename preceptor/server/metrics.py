@@ -100,8 +100,8 @@ class Metrics:
     def summary(self) -> dict[str, Any]:
         """Returns the contract's JSON.
 
-        `error_rate` is the share of questions since the start that got an error; those whose readers went away
-        are no part of it.
+        `error_rate` is the share of questions since the start that ended with an error; questions of
+        disconnected readers are not counted.
         """
         read = self.registry.get_sample_value
         answered, by_error = self._sums("answers", "provider"), self._sums("answer_errors", "error")

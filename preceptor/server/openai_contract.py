@@ -1,7 +1,7 @@
 """Models of OpenAI's chat completions, as far as clients of Preceptor need them.
 
-Fields that choose how a model writes (`temperature`, `max_tokens`, `tools`, …) are taken and have no effect: the
-tutors, their tools and their settings are the service's.
+Fields that control generation (`temperature`, `max_tokens`, `tools`, …) are accepted and have no effect: the
+service has its own tutors, tools and settings.
 """
 
 import re

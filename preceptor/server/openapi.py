@@ -1,7 +1,7 @@
 """The HTTP contract as OpenAPI, generated from the routes and from the models that validate the bodies.
 
-An endpoint says with `@operation(…)` what it takes and gives; the path and the method are those of its route.
-`/openapi.json` is the document, `make openapi` writes the copy in docs/.
+An endpoint declares its input and output with `@operation(…)`; its route gives the path and the method.
+`/openapi.json` serves the document, `make openapi` writes the copy in docs/.
 """
 
 import re

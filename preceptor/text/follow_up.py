@@ -1,7 +1,7 @@
 """Whether a question depends on the previous one: "And how does that differ from services?".
 
-The offline tutor has no model that could put such a question in its own words. Small words tell it: one that begins
-the question and joins it to what was said, or one that points there.
+The offline tutor has no model that could rewrite such a question. Function words show it: a word that begins
+the question and joins it to the conversation, or one that refers to it.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Preceptor's own sentences to readers in their language, and detection of that language.
 
-A question is short, so its script decides first. Among languages of one script the small words decide: those of
-which every question holds a few. Where they say nothing ("qos depth"), the language is not known.
+A question is short, so its script is checked first. Among languages of one script the function words decide,
+of which almost every question has a few. Without any ("qos depth"), the language is unknown.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Splits a passage's text into pieces that can be quoted, and measures how much two texts share.
 
-A piece is a sentence, a list, a table, a block of code or a formula. A sentence is not always enough by itself:
-"It couples the two sides least." leans on the sentence before it, "There are three layers:" opens the list behind
-it. `whole` gives the run of pieces that a reader understands.
+A piece is a sentence, a list, a table, a block of code or a formula. A sentence is not always enough by
+itself: "It couples the two sides least." depends on the sentence before it, "There are three layers:" opens
+the list behind it. `whole` returns the run of pieces that a reader understands.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Tokens for BM25: the words of a text, stemmed and without stop words.
 
-The engine's own embedder stems and drops stop words where it knows the language. What it leaves out is done here:
-one form for letters that are written in several ways (Arabic, Persian and Urdu keyboards, digits, full width), and
-two-character tokens for scripts that put no spaces between words.
+The engine's own embedder stems and drops stop words of the languages it knows. This module adds one form for
+letters that are written in several ways (Arabic, Persian and Urdu keyboards, digits, full width), and
+two-character tokens for scripts without spaces between words.
 """
 
 import re

@@ -1,8 +1,8 @@
 """The plug-in contract: one function `tools(deps)` that binds tools to the open library.
 
-A tool's first parameter is `context: ToolContext[Run]`: through it the tool knows what the reader narrowed
-the question to, and shows passages. Whatever a tool shows with `context.context.ledger.show(hits)` may be
-cited; nothing else may.
+A tool's first parameter is `context: ToolContext[Run]`, which holds the reader's limits on the question and
+receives passages. An answer may cite only passages that a tool showed with
+`context.context.ledger.show(hits)`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """Receives runs from the SDK and hands them to the store; the SDK's own upload is off unless asked for.
 
-The SDK calls a processor on the event loop, so that all it does there is remember each span object. What the
-spans hold is read when the run has ended, on the store's thread.
+The SDK calls a processor on the event loop, so this one only remembers each span object. The spans are read
+when the run has ended, on the store's thread.
 """
 
 import time
@@ -107,7 +107,7 @@ def install(
 def send_nothing() -> None:
     """Prevent the SDK's own upload, which is on by default.
 
-    The exporter that it would make has an HTTP client, too, which takes 50 ms.
+    The default exporter also opens an HTTP client, which takes 50 ms.
     """
     if setup.GLOBAL_TRACE_PROVIDER is None:
         set_trace_provider(DefaultTraceProvider())
