@@ -188,8 +188,7 @@ class ProviderSettings(_Section):
     """One model provider behind an OpenAI-compatible endpoint: a row of the table `providers`."""
 
     kind: ProviderKind = "openai"
-    """Whose manners its endpoint has: OpenAI's, or those of Gemini's compatible endpoint, whose tool calls are
-    put right first."""
+    """Dialect of the endpoint: OpenAI's, or that of Gemini's compatible endpoint, whose tool calls are corrected."""
     label: str = ""
     """Its name as people read it; empty: the row's name."""
     base_url: str = ""
@@ -638,7 +637,7 @@ def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]])
 
 
 def _wanted(fault: str, where: list[str]) -> str:
-    """What the setting must be, with an example, where pydantic would speak of Python or show a pattern."""
+    """Returns the allowed values with an example, where pydantic would mention Python types or a pattern."""
     if fault in ("model_type", "dict_type", "mapping_type"):
         return "must be a table, as in settings.toml"
     section = Settings.model_fields[where[0]].annotation
@@ -656,7 +655,7 @@ def _wanted(fault: str, where: list[str]) -> str:
 
 
 def documented_names() -> list[str]:
-    """Every setting as `section.name`, those of a provider as `providers.ROW.name`."""
+    """Returns every setting as `section.name`, those of a provider as `providers.ROW.name`."""
     return [
         f"{section}.{name}"
         for section, field in Settings.model_fields.items()

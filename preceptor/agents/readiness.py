@@ -32,7 +32,7 @@ class Finding:
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at the index with its embedding model, the tools, then at each provider; spends no tokens."""
+    """Checks the index and its embedding model, the tools, then each provider; spends no tokens."""
     async for finding in _library(settings):
         yield finding
     models = open_models(settings)

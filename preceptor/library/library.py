@@ -31,7 +31,7 @@ _READABLE = 0.5
 
 
 class Library:
-    """One or more books, open for reading. `open_library` makes it; as a context manager it is closed."""
+    """One or more books, open for reading. Use `open_library` to create it; leaving the context closes it."""
 
     def __init__(
         self, indexes: Sequence[Index], embedder: DenseEmbedder, *, settings: SearchSettings

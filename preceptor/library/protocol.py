@@ -156,7 +156,7 @@ class IndexWriter(Protocol):
 
 
 class Engine(Protocol):
-    """Where collections live: `Embedded` (a folder) or `QdrantCloud` (a cluster). As a context manager it is closed."""
+    """Opens and manages collections in a folder (`Embedded`) or a cluster (`QdrantCloud`); closes as a context."""
 
     where: str
 

@@ -19,7 +19,7 @@ from preceptor.settings import ProviderKind, ProviderSettings, Settings
 
 _KINDS: Mapping[ProviderKind, type[CheckedChat]] = {"openai": CheckedChat, "gemini": GeminiChat}
 _NO_KEY = "none"
-"""What a provider is sent that needs no key: the client refuses to send nothing."""
+"""Placeholder key for a provider that needs no key: the client refuses an empty one."""
 
 
 @dataclass(frozen=True, slots=True)

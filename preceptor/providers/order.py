@@ -19,11 +19,11 @@ class FallbackOrder:
     """Names of the providers as people read them."""
 
     def agent_name(self, provider: str) -> str:
-        """The name of a provider's tutor among the agents of a run: `Gemini tutor`."""
+        """Returns the name of a provider's tutor among the agents of a run: `Gemini tutor`."""
         return f"{self.labels.get(provider) or provider.capitalize()} tutor"
 
     def provider_of(self, agent: str) -> str:
-        """The provider behind the agent with this name; `triage` for the triage agent."""
+        """Returns the provider behind the agent with this name; `triage` for the triage agent."""
         named = (provider for provider in (*self.breakers, "offline") if self.agent_name(provider) == agent)
         return next(named, "triage")
 
