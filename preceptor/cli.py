@@ -413,7 +413,7 @@ def check(env: Env = None, as_json: AsJson = False) -> None:
 
 
 async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
-    """What was found, and the ways without what is missing."""
+    """Returns the findings, and alternatives to whatever is missing."""
     from preceptor.agents.readiness import Finding, findings
 
     unset: list[Finding] = []

@@ -81,7 +81,7 @@ class SettingsError(PreceptorError):
         what = "are not complete" if ways else "cannot be used"
         lines = [f"The settings of the `{env}` environment {what}:", *(f"  - {one}" for one in problems)]
         if ways:
-            lines += ["Ways without them:", *(f"  - {way}" for way in ways)]
+            lines += ["Alternatives:", *(f"  - {way}" for way in ways)]
         super().__init__("\n".join(lines))
 
 
@@ -208,14 +208,16 @@ class IndexEmpty(VectorIndexError):
 class IndexIncompatible(VectorIndexError):
     """The index was built with another embedding model, dimension or schema."""
 
-    def __init__(self, collection: str, what: str, *, found: object, wanted: object, mend: str = "") -> None:
+    def __init__(
+        self, collection: str, what: str, *, found: object, wanted: object, remedy: str = ""
+    ) -> None:
         self.collection = collection
-        mend = mend or (
+        remedy = remedy or (
             "Build it again with `preceptor index --source BOOK --rebuild`, or restore the setting."
         )
         super().__init__(
             f"The collection `{collection}` was built with {what} {found}, but this Preceptor is set to "
-            f"{wanted}. {mend}"
+            f"{wanted}. {remedy}"
         )
 
 
@@ -237,7 +239,7 @@ class IndexFolderUnusable(VectorIndexError):
         self.path = path
         super().__init__(
             f"The folder `{path}` of the embedded index cannot be used: {reason}. Whoever runs Preceptor "
-            "needs to read and write there (the engine opens its files for writing even to search): mend "
+            "needs to read and write there (the engine opens its files for writing even to search): fix "
             "that, or set `index.path`."
         )
 
@@ -266,7 +268,7 @@ class IndexLocked(VectorIndexError):
 
 
 class IndexUnreachable(VectorIndexError):
-    """Nothing answers at the endpoint, or the way there is broken."""
+    """Nothing answers at the endpoint, or the connection to it fails."""
 
     def __init__(self, where: str, reason: str) -> None:
         self.where = where
@@ -403,7 +405,7 @@ class PluginError(PreceptorError):
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
         super().__init__(
-            f"The tool plug-in `{name}` cannot be loaded: {reason}. Mend it, or take it out of `tools.plugins`."
+            f"The tool plug-in `{name}` cannot be loaded: {reason}. Fix it, or take it out of `tools.plugins`."
         )
 
 
@@ -505,7 +507,7 @@ class RequestInvalid(RequestRefused):
 
 
 class KeyMissing(RequestRefused):
-    """The service asks for a key, and the request bears none that it knows."""
+    """The service requires a key, and the request carries no valid one."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -515,7 +517,7 @@ class KeyMissing(RequestRefused):
 
 
 class OperatorsOnly(RequestRefused):
-    """Without an operator key, a page of the operator's answers only this machine."""
+    """Without an operator key, the operator's pages answer only this machine."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -542,7 +544,7 @@ class BudgetSpent(RequestRefused):
 
 
 class Overloaded(RequestRefused):
-    """As many answers as may be are being made, and no place came free in time."""
+    """All slots are taken, and none became free in time."""
 
     def __init__(self, *, retry_after: float) -> None:
         self.retry_after = retry_after
@@ -552,7 +554,7 @@ class Overloaded(RequestRefused):
 
 
 class Stopping(RequestRefused):
-    """The service is about to stop: it begins no answer, and in the end cuts those that run."""
+    """The service is stopping: it accepts no question, and finally cancels running answers."""
 
     retry_after = 5.0
 
@@ -600,7 +602,7 @@ class EvaluationError(PreceptorError):
 
 
 class CasesInvalid(EvaluationError):
-    """The file of cases is missing or does not hold what it should."""
+    """The file of cases is missing or invalid."""
 
     def __init__(self, path: Path, problems: Sequence[str]) -> None:
         self.path = path

@@ -56,14 +56,14 @@ class _Section(BaseModel):
 
 
 class BookSettings(_Section):
-    """What the book is. Where these are empty, the index says it (it was written when the book was indexed)."""
+    """Description of the book. Empty values are read from the index, which recorded them when it was built."""
 
     id: str = ""
     """Short name, unique among the books; empty: from the folder's name."""
     title: str = ""
-    """As readers know it; empty: from the folder's name."""
+    """Title for readers; empty: derived from the folder's name."""
     subject: str = ""
-    """What it teaches, in a few words, for the tutor's instructions."""
+    """Subject of the book in a few words, for the tutors' instructions."""
     language: str = Field(
         default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="a BCP 47 tag", examples=["en"]
     )
@@ -71,7 +71,7 @@ class BookSettings(_Section):
 
 
 class SiteSettings(_Section):
-    """How the published site makes its links."""
+    """Link format of the published site."""
 
     preset: Literal["docusaurus", "plain", "mdbook", "mkdocs"] = "docusaurus"
     url: str = ""
@@ -79,10 +79,11 @@ class SiteSettings(_Section):
     base_url: str = "/"
     """Docusaurus' `baseUrl`."""
     docs_dir: str = "docs"
-    """The folder of pages, as seen from the source; where there is none, the source itself."""
+    """Folder of pages, relative to the source; if it does not exist, the source itself."""
     version: str = Field(default="", coerce_numbers_to_str=True)
-    """Of a versioned Docusaurus site, the one to index: a name of `versions.json`, or `current` for `docs_dir`; empty:
-    the one that the site shows first."""
+    """Version of a versioned Docusaurus site to index: a name of `versions.json`, or `current` for
+    `docs_dir`; empty: the one that the site shows first.
+    """
     route_base_path: str = "docs"
     """Docusaurus' `routeBasePath` of the docs plug-in."""
     trailing_slash: bool | None = None
@@ -90,7 +91,7 @@ class SiteSettings(_Section):
     number_prefixes: bool = True
     """Docusaurus' `numberPrefixParser`: `01-intro.md` is the page `intro`."""
     markdown: Literal["mdx", "md", "detect"] = "mdx"
-    """Docusaurus' `markdown.format`: pages are MDX, CommonMark with HTML, or that which their suffix says."""
+    """Docusaurus' `markdown.format`: pages are MDX, CommonMark with HTML, or chosen by their suffix."""
     maintain_case: bool = False
     """Docusaurus' `markdown.anchors.maintainCase`: ids of headings keep their capital letters."""
     math: bool | None = None
@@ -105,7 +106,7 @@ class SiteSettings(_Section):
 
 
 class IndexSettings(_Section):
-    """Where the index is, and how passages are made."""
+    """Location of the index, and how passages are made."""
 
     backend: Literal["embedded", "cloud"] = "cloud"
     path: Path = Path(".preceptor/index")
@@ -167,7 +168,7 @@ class SearchSettings(_Section):
 
 
 class TutorSettings(_Section):
-    """Who answers, and how."""
+    """Providers, limits and behaviour of the tutors."""
 
     providers: tuple[str, ...] = Field(default=("gemini", "openai"), examples=[["gemini", "openai"]])
     """Names of rows of `providers`, in the order in which they are tried; `[]`: the offline tutor alone."""
@@ -176,9 +177,9 @@ class TutorSettings(_Section):
     book_only: bool = True
     """Whether questions that the book does not cover are declined."""
     deadline: _Seconds = 30.0
-    """For a whole answer, in seconds."""
+    """Longest time for a whole answer, in seconds."""
     max_tool_calls: int = Field(default=8, ge=1, le=50)
-    """For one question; then the tutor answers from what it has."""
+    """Largest number of tool calls for one question; then the tutor answers from the results so far."""
     chapter_tokens: int = Field(default=3000, ge=200, le=100_000)
     """Longest part of a chapter that `get_chapter` gives at once, in tokens."""
 
@@ -187,8 +188,7 @@ class ProviderSettings(_Section):
     """One model provider behind an OpenAI-compatible endpoint: a row of the table `providers`."""
 
     kind: ProviderKind = "openai"
-    """Whose manners its endpoint has: OpenAI's, or those of Gemini's compatible endpoint, whose tool calls are
-    put right first."""
+    """Dialect of the endpoint: OpenAI's, or that of Gemini's compatible endpoint, whose tool calls are corrected."""
     label: str = ""
     """Its name as people read it; empty: the row's name."""
     base_url: str = ""
@@ -201,15 +201,15 @@ class ProviderSettings(_Section):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     parallel_tool_calls: bool | None = None
     timeout: _Seconds = 20.0
-    """For one call, in seconds."""
+    """Longest time for one call, in seconds."""
     first_token: _Seconds = 10.0
-    """Until the first token of a call, and longest silence after it, in seconds."""
+    """Longest wait for the first token of a call, and longest silence after it, in seconds."""
     attempts: int = Field(default=2, ge=1, le=5)
-    """Tries of one call, before anything was shown to the reader."""
+    """Number of attempts of one call, before anything was shown to the reader."""
 
     @property
     def key(self) -> str:
-        """The key in plain text; empty when there is none."""
+        """Key in plain text; empty if there is none."""
         return self.api_key.get_secret_value().strip() if self.api_key else ""
 
     @property
@@ -243,7 +243,7 @@ _OWN_ROWS: Mapping[str, Mapping[str, Any]] = {
 
 
 class BreakerSettings(_Section):
-    """When a failing provider is left alone."""
+    """When a failing provider is no longer asked."""
 
     failures: int = Field(default=3, ge=1, le=100)
     """Failures in a row that open the breaker."""
@@ -252,13 +252,14 @@ class BreakerSettings(_Section):
 
 
 class SessionSettings(_Section):
-    """What is remembered of a conversation."""
+    """Storage of conversations."""
 
     url: SecretStr = SecretStr("sqlite:///.preceptor/sessions.db")
     """`sqlite:///FILE`, `redis://…` or `postgresql+asyncpg://…`."""
     max_turns: int = Field(default=20, ge=1, le=1000)
-    """Length of a session: the last questions, with their answers, that a follow-up brings along and that can be
-    read. Older ones are not read any more; they go with the session."""
+    """Length of a session: the last questions, with their answers, that a follow-up brings along and that can
+    be read. Older ones stay unread until the session is deleted.
+    """
     ttl_hours: float = Field(default=24.0 * 7, gt=0)
     """Hours after its last turn at which a session is forgotten."""
 
@@ -275,7 +276,7 @@ class SessionSettings(_Section):
 
 
 class TracesSettings(_Section):
-    """What is kept of every run."""
+    """Recording of runs."""
 
     path: Path = Path(".preceptor/traces.db")
     keep_runs: int = Field(default=5000, ge=1)
@@ -296,23 +297,23 @@ class ServerSettings(_Section):
     cors_origins: tuple[str, ...] = Field(default=(), examples=[["https://book.example"]])
     """Origins (scheme, host and port) whose pages may call the service; `*` for all."""
     cors_credentials: bool = False
-    """Whether such pages may send cookies along; Preceptor itself has none."""
+    """Whether such pages may send cookies along; Preceptor itself sets no cookies."""
     trusted_proxies: tuple[str, ...] = Field(default=(), examples=[["10.0.0.0/8"]])
     """Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     reader_keys: tuple[_AccessKey, ...] = Field(default=(), examples=[["A-LONG-RANDOM-KEY"]])
-    """Keys of which a reader must send one; none: everybody may ask."""
+    """Keys of which a reader must send one; empty: everybody may ask."""
     operator_key: _AccessKey | None = None
     """Key to the metrics; unset: they answer only this machine."""
     drain_seconds: _Seconds = 35.0
-    """How long running answers may go on after the service was told to stop."""
+    """Longest time that running answers may continue after the service was told to stop."""
     log_format: Literal["plain", "json"] = "plain"
     """Lines of the log as text with `key=value`, or each as a JSON object."""
     aliases: dict[str, str] = Field(default_factory=dict)
-    """Further paths that existing front ends call, each with the path of ours that it means."""
+    """Extra paths that existing front ends call, each with Preceptor's path behind it."""
     max_body: int = Field(default=65536, ge=1024)
-    """Bytes of a request."""
+    """Largest size of a request, in bytes."""
     max_question: int = Field(default=4000, ge=2, le=100_000)
-    """Characters of a question."""
+    """Longest question, in characters."""
 
     @field_validator("cors_origins")
     @classmethod
@@ -355,7 +356,7 @@ class ServerSettings(_Section):
 
 
 class LimitsSettings(_Section):
-    """How much is answered; a client is an IPv4 address or an IPv6 /64."""
+    """Limits on requests and questions; a client is an IPv4 address or an IPv6 /64."""
 
     rate: str = Field(
         default="20/minute",
@@ -369,13 +370,13 @@ class LimitsSettings(_Section):
     budget: int = Field(default=5000, ge=0)
     """Questions of all clients together in a day; 0: any number."""
     storage: SecretStr = SecretStr("memory://")
-    """Where it is counted: `memory://` (each process for itself) or `redis://…` (all together)."""
+    """Storage of the counts: `memory://` (each process for itself) or `redis://…` (all together)."""
     concurrent: int = Field(default=200, ge=1)
-    """Answers that one process makes at a time."""
+    """Largest number of answers that one process makes at a time."""
     queue: int = Field(default=50, ge=0)
-    """Questions that may wait for a place."""
+    """Largest number of questions that wait for a slot."""
     queue_seconds: _Seconds = 5.0
-    """How long one waits at most."""
+    """Longest wait for a slot, in seconds."""
 
     @field_validator("storage")
     @classmethod
@@ -461,7 +462,7 @@ class Settings(_Section):
         return self
 
     def secrets(self) -> list[str]:
-        """The values that may stand in no log, trace or answer."""
+        """Returns the secret values, which must not appear in logs, traces or answers."""
         keys = (
             self.qdrant.api_key,
             *(row.api_key for row in self.providers.values()),
@@ -483,13 +484,13 @@ def load_settings(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     folder: Path | None = None,
 ) -> Settings:
-    """Read, merge and check every setting.
+    """Reads, merges and validates every setting.
 
     Args:
         env: `demo`, `local` or `production`; default: PRECEPTOR_ENV, else `production`.
-        needs: What the caller is about to use; what that lacks is part of the one error.
+        needs: Features that the caller is about to use; their missing settings are part of the one error.
         overrides: Values by section that win over all others (options of the command line).
-        folder: Where settings.toml, .secrets.toml and .env are looked for; default: the working folder.
+        folder: Folder of settings.toml, .secrets.toml and .env; default: the working folder.
 
     Raises:
         SettingsError: Something is missing or wrong; its message lists all of it.
@@ -515,19 +516,19 @@ def load_settings(
 
 
 def hand_down(env: Environment) -> None:
-    """Let processes that are started from this one read the settings of the same environment."""
+    """Lets child processes read the settings of the same environment."""
     os.environ["PRECEPTOR_ENV"] = env
 
 
 def shipped(name: str) -> Path:
-    """Where a file or folder that comes with Preceptor is: in the installed package or the source tree."""
+    """Returns the path of a file or folder shipped with Preceptor, in the installed package or the source tree."""
     package = Path(__file__).parent
     installed = package / name
     return installed if installed.exists() else package.parent / name
 
 
 def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]]:
-    """The environment, its settings by section, and what stands in a file where no setting can stand."""
+    """Returns the environment, its settings by section, and entries in files at places without a setting."""
     # Here and not above: dynaconf takes 0.1 s to import, and most modules only want the classes.
     from dynaconf import Dynaconf
     from dynaconf.vendor.tomllib import TOMLDecodeError  # the one its TOML loader raises
@@ -599,14 +600,14 @@ def _misplaced(name: str, file: str) -> str:
 
 
 def _lowered(value: Any) -> Any:
-    """Names in lower case at every depth: `PRECEPTOR_SEARCH__LIMIT` sets `search.limit`."""
+    """Converts names to lower case at every depth: `PRECEPTOR_SEARCH__LIMIT` sets `search.limit`."""
     if isinstance(value, Mapping):
         return {str(key).lower(): _lowered(inner) for key, inner in value.items()}
     return [_lowered(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` wins; tables are merged, lists replaced."""
+    """Merges settings; `over` wins, tables are merged, lists replaced."""
     both = {
         key: _merged(base[key], value)
         if isinstance(base.get(key), Mapping) and isinstance(value, Mapping)
@@ -617,7 +618,7 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One line for each invalid setting, without its value; it is named as the person gave it."""
+    """Returns one line for each invalid setting, without its value; it is named as the person gave it."""
     lines: list[str] = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         where = [str(part) for part in fault["loc"] if part != "[key]"]
@@ -636,7 +637,7 @@ def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]])
 
 
 def _wanted(fault: str, where: list[str]) -> str:
-    """What the setting must be, with an example, where pydantic would speak of Python or show a pattern."""
+    """Returns the allowed values with an example, where pydantic would mention Python types or a pattern."""
     if fault in ("model_type", "dict_type", "mapping_type"):
         return "must be a table, as in settings.toml"
     section = Settings.model_fields[where[0]].annotation
@@ -654,7 +655,7 @@ def _wanted(fault: str, where: list[str]) -> str:
 
 
 def documented_names() -> list[str]:
-    """Every setting as `section.name`, those of a provider as `providers.ROW.name`."""
+    """Returns every setting as `section.name`, those of a provider as `providers.ROW.name`."""
     return [
         f"{section}.{name}"
         for section, field in Settings.model_fields.items()
@@ -671,7 +672,7 @@ def _as_variable(where: list[str]) -> str:
 
 
 def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], list[str]]:
-    """What the caller is about to use and the settings lack, each with the line to add; and the ways without."""
+    """Lists the settings that the caller needs and that are missing, each with the line to add; and alternatives."""
     lines: list[str] = []
     ways: list[str] = []
     if "index" in needs and settings.index.backend == "cloud":

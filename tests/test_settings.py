@@ -120,7 +120,7 @@ def test_dotenv_chooses_the_environment_unless_the_shell_does(
 def test_an_unknown_environment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="demo, local, production") as caught:
         load_settings("prod")
-    assert "preceptor demo" not in str(caught.value), "it would not mend this"
+    assert "preceptor demo" not in str(caught.value), "it would not fix this"
     (tmp_path / ".env").write_text("PRECEPTOR_ENV=prod\n")
     with pytest.raises(SettingsError, match="demo, local, production"):
         load_settings()

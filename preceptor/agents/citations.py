@@ -1,8 +1,8 @@
 """Citations: every marker of an answer is checked while the answer passes by.
 
-A tutor writes `[k7qd]`, the key of a passage it was shown. The reader sees `[1]`, with a link. A key that was
-never shown is dropped and counted, and so is a number in brackets that would look like a checked citation.
-Code is left alone, and so are the numbers of formulas, of an index and of an interval.
+A tutor writes `[k7qd]`, the key of a passage it was shown. The reader sees `[1]`, with a link. Keys that were
+never shown are dropped and counted, as are numbers in brackets that would look like checked citations. Code
+is left unchanged, and so are numbers in formulas, indices and intervals.
 """
 
 import re
@@ -12,30 +12,41 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from preceptor.library.passage import KEY, Hit
-from preceptor.text.verbatim import UNDECIDED, Span, Verbatim
+from preceptor.text.verbatim import UNDECIDED, TextSpan, Verbatim
 
+# Keys in the form that `KEY` allows, in either case, and near misses of it (`k1ab`): a model that copies a
+# key wrongly must not leave it in the text.
 _WRITTEN = rf"(?>(?i:{KEY})(?!\w)|[a-z][0-9][a-z0-9]{{2,4}})"
-"""What a model may take for a key, whether or not it can be one; atomic, so that many in a row are read once."""
+"""Text that a model may write for a key, valid or not; atomic, so that a long run of keys is read once."""
 _PART = rf"(?:{_WRITTEN}|\d{{1,3}})"
+# Models also write 【k7qd】, [^k7qd], [key: k7qd] and several keys in one pair of brackets.
 _BRACKETED = rf"[\[【]\s*(?:(?:\^|keys?\s*[:=])\s*(?={_WRITTEN}))?{_PART}(?:[\s,;&]+{_PART})*\s*[\]】]"
+# Only keys in parentheses: a number there is a year or a count far more often than a citation.
 _IN_PARENTHESES = rf"\(\s*{_WRITTEN}(?:[\s,;&]+{_WRITTEN})*\s*\)"
 _MARKER = re.compile(rf"[ \t]*(?:{_BRACKETED}|{_IN_PARENTHESES})")
 _INSIDE = r"[\w\s,;&^:=]{0,80}"
 _KEYS_BEGUN = rf"\(\s*(?:{_WRITTEN}[\s,;&]+)*\w{{0,6}}"
+# Held back: complete markers too, because the next character decides whether one is a citation or the text of
+# a Markdown link, and a begun one of up to 80 characters, so that a lone bracket does not hold back the rest
+# of the answer.
 _UNFINISHED = re.compile(
     rf"(?:{UNDECIDED}*(?:[\[【]{_INSIDE}[\]】]|{_KEYS_BEGUN}\s*\)))*{UNDECIDED}*(?:[\[【]{_INSIDE}|{_KEYS_BEGUN})?$"
 )
-"""What may be a marker with what follows it: that may be a link's address, or say that it is none."""
+"""A possible marker at the end of a piece; the next characters may turn it into a link."""
+# An answer that a token limit cuts inside a marker ends without it.
 _CUT = re.compile(rf"\s*[\[【]\s*(?:\^|keys?\s*[:=])?\s*{_WRITTEN}[^\]】]*$")
 _NUMBERS = re.compile(r"\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
+# A list of numbers cites only where a clause ends: `[2, 3]` inside one is more likely an interval.
 _CLAUSE_ENDS = re.compile(r"\s*(?:$|[.,;:!?)。，；：！？۔؟،])|[ \t]*\n")
 _PARTS = re.compile(_PART)
+# `[1](`, `[1][` and a line's first `[1]:` are links to Markdown. A space between keeps our number from
+# getting an address that the model chose.
 _LINKS = {
     "(": re.compile(r"\[[\d\s,;]+\]$"),
     "[": re.compile(r"\[\d+\]$"),
     ":": re.compile(r"^\W*\[\d+\]$"),
 }
-"""What, by the next character, would make Markdown lead a number where the model wants."""
+"""By the next character, the text before it that Markdown would read as a link."""
 
 
 class Mark(NamedTuple):
@@ -44,7 +55,7 @@ class Mark(NamedTuple):
     start: int
     """Index of its opening bracket."""
     number: int
-    """Of the source."""
+    """Number of the source that is cited."""
 
     @property
     def end(self) -> int:
@@ -66,7 +77,7 @@ class Cited:
     """The first use of a passage; comes before the text that holds its number."""
 
     number: int
-    """From 1, in order of first use."""
+    """Number of the source, counted from 1 in order of first use."""
     hit: Hit
 
 
@@ -85,11 +96,11 @@ class Citations:
         self._held = ""
         self._last = ""
         self._line = ""
-        """What the reader has of the last line."""
+        """The part of the last line that the reader already has."""
         self._marked = False
-        """Whether that ends with a marker."""
+        """Whether that part ends with a marker."""
         self.unknown = 0
-        """Markers that were dropped."""
+        """Number of markers that were dropped."""
 
     @property
     def cited(self) -> list[str]:
@@ -97,7 +108,7 @@ class Citations:
         return list(self._numbers)
 
     def feed(self, piece: str) -> Iterator[Text | Cited]:
-        """Take the next piece of the model's text; what may be half a marker is held back."""
+        """Takes the next piece of the model's text; a possible half of a marker is held back."""
         text = self._held + piece
         unfinished = _UNFINISHED.search(text)
         cut = unfinished.start() if unfinished else len(text)
@@ -105,7 +116,7 @@ class Citations:
         yield from self._pass(text[:cut])
 
     def finish(self) -> Iterator[Text | Cited]:
-        """Take the end of the answer."""
+        """Takes the end of the answer and releases the text that was held back."""
         text, self._held = self._held, ""
         cut = None if self._verbatim.kind == "code" else _CUT.search(text)
         self.unknown += cut is not None
@@ -125,15 +136,17 @@ class Citations:
                     yield piece
                 else:
                     out.append(piece)
+        # The character before the next piece: `a[0]` is an index even if the pieces part at the bracket.
         self._last = text[-1:] or self._last
         if (checked := _joined(out)).text:
             yield checked
 
-    def _checked(self, text: str, part: Span) -> Iterator[Text | Cited]:
+    def _checked(self, text: str, part: TextSpan) -> Iterator[Text | Cited]:
         place = part.start
         for match in _MARKER.finditer(text, part.start, part.end):
             marker = match.group()
             keys = [key.lower() for key in _PARTS.findall(marker)]
+            # In `[1][2]` the second marker follows a `]`, like an index does, and is a citation nevertheless.
             adjacent = self._marked and match.start() == place
             if self._is_text(text, match, keys, formula=part.kind == "formula", adjacent=adjacent):
                 yield self._say(text[place : match.end()])
@@ -151,6 +164,7 @@ class Citations:
                     self._numbers[key] = len(self._numbers) + 1
                     yield Cited(self._numbers[key], hit)
                 numbers.append(self._numbers[key])
+            # A marker may repeat a key, and a dropped key takes the space before it along.
             if numbers:
                 yield self._say(marker[: len(marker) - len(marker.lstrip())])
                 for number in dict.fromkeys(numbers):
@@ -162,7 +176,7 @@ class Citations:
     def _is_text(
         self, text: str, match: re.Match[str], keys: Sequence[str], *, formula: bool, adjacent: bool
     ) -> bool:
-        """Whether what looks like a marker is none: an index, an interval, a word in parentheses."""
+        """Whether a number in brackets is plain text: an index, an interval, a word in parentheses."""
         marker = match.group()
         if marker.endswith(")"):
             return not any(map(self._shown, keys))
@@ -173,12 +187,13 @@ class Citations:
         if formula or (is_index and not adjacent):
             return True
         numbers = [0, *map(int, keys)]
+        # Citations ascend from 1. `[0]`, `[3, 1]` and `【2】` are the text's own.
         if any(one >= other for one, other in pairwise(numbers)) or not _NUMBERS.match(marker.strip()):
             return True
         return len(keys) > 1 and not _CLAUSE_ENDS.match(text, match.end())
 
     def _say(self, text: str, *, code: bool = False) -> Text:
-        """A text as the reader gets it: no number before it becomes a link, and no address is given to one."""
+        """Returns the text for the reader, in which no number becomes a link and none gets an address."""
         if not code and (rule := _LINKS.get(text[:1])) and rule.search(self._line):
             text = f" {text}"
         if text:
@@ -188,7 +203,7 @@ class Citations:
 
 
 def _joined(pieces: Sequence[Text]) -> Text:
-    """One text of several, with their markers."""
+    """Joins several texts with their markers."""
     marks: list[Mark] = []
     length = 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""The whole: a question in, events out. The server, the command line and evaluations all come through here."""
+"""Entry point: open a book, then `ask` or `stream`. The server, the command line and evaluations use it."""
 
 import asyncio
 import contextvars
@@ -41,18 +41,20 @@ logger = logging.getLogger(__name__)
 
 _ALSO_RELEVANT = 5
 _OWN_TURNS = 6
-"""Of triage, one, and of the offline tutor: two searches, a section, the answer, and one to spare."""
+"""Model turns beside the tool calls: one of triage and five of the offline tutor (two searches, a section,
+the answer, one to spare).
+"""
 
 
 class Observer(Protocol):
-    """Counts runs, for instance for metrics."""
+    """Receives the outcome of every run, for instance for metrics."""
 
     def answered(self, answer: Answer) -> None:
-        """A run gave this answer."""
+        """Called when a run gave this answer."""
         ...
 
     def failed(self, error: BaseException, failures: Sequence[FailureNote], usage: Usage) -> None:
-        """A run ended with an error, or was cancelled."""
+        """Called when a run ended with an error or was cancelled."""
         ...
 
 
@@ -71,7 +73,7 @@ class Preceptor:
         traces: TraceStore | None,
         observer: Observer | None = None,
     ) -> None:
-        """Put the parts together; `open_preceptor` makes them."""
+        """Assemble the parts; use `open_preceptor` instead."""
         self.settings = settings
         self.library = library
         self.models = models
@@ -80,10 +82,10 @@ class Preceptor:
         self._observer = observer
         self.tutors = tutors
         self.tutors_of_selection = tutors_of_selection
-        """The same without tools: they see the marked text and nothing else."""
+        """Tutors without tools, for questions about the marked text alone."""
 
     async def ask(self, question: Question) -> Answer:
-        """The answer to a question, when it is finished."""
+        """Returns the finished answer to a question."""
         async with aclosing(self.stream(question)) as events:
             async for event in events:
                 if isinstance(event, Done):
@@ -121,17 +123,17 @@ class Preceptor:
                 raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
-            # Where the marked text is the only context, what was said before is none.
+            # The marked text is the only context then; earlier turns would be another one.
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
             reply = Reply(run.ledger, self.models.order.provider_of)
-            lost = Failures()
-            result = self._start(question, run, turns, lost, started)
+            failures = Failures()
+            result = self._start(question, run, turns, failures, started)
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
                     async for event in events:
-                        for out in reply.take(event, reason=lost.reason):
+                        for out in reply.take(event, reason=failures.reason):
                             clock.note(out)
                             yield out
                 for out in reply.finish():
@@ -139,11 +141,11 @@ class Preceptor:
                     yield out
             except BaseException as error:
                 result.cancel()
-                self._note_failure(started, question, lost, result, error)
+                self._note_failure(started, question, failures, result, error)
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
-            answer = self._answer(started, reply, lost, result, clock.stop())
+            answer = self._answer(started, reply, failures, result, clock.stop())
             try:
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
@@ -152,7 +154,7 @@ class Preceptor:
             yield Done(answer)
 
     def _start(
-        self, question: Question, run: Run, turns: Turns, lost: Failures, started: Started
+        self, question: Question, run: Run, turns: Turns, failures: Failures, started: Started
     ) -> RunResultStreaming:
         items: list[TResponseInputItem] = [
             *([] if question.selection_only else turns.history),
@@ -170,7 +172,7 @@ class Preceptor:
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
-        context.run(current_failures.set, lost)
+        context.run(current_failures.set, failures)
         return context.run(
             lambda: Runner.run_streamed(
                 tutors.triage,
@@ -188,7 +190,7 @@ class Preceptor:
         self,
         started: Started,
         reply: Reply,
-        lost: Failures,
+        failures: Failures,
         result: RunResultStreaming,
         times: tuple[float, Timings],
     ) -> Answer:
@@ -204,9 +206,9 @@ class Preceptor:
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),
             degraded=offline and bool(self.settings.tutor.providers),
-            failures=tuple(lost.notes),
+            failures=tuple(failures.notes),
             unknown_keys=reply.unknown_keys,
-            usage=_usage(result, lost),
+            usage=_usage(result, failures),
             seconds=seconds,
             timings=timings,
             session_id=started.session_id,
@@ -247,14 +249,16 @@ class Preceptor:
         self,
         started: Started,
         question: Question,
-        lost: Failures,
+        failures: Failures,
         result: RunResultStreaming,
         error: BaseException,
     ) -> None:
         name = type(error).__name__
-        logger.warning("no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(lost.notes))
+        logger.warning(
+            "no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(failures.notes)
+        )
         if self._observer is not None:
-            self._observer.failed(error, lost.notes, _usage(result, lost))
+            self._observer.failed(error, failures.notes, _usage(result, failures))
         if self.traces is not None:
             self.traces.annotate(
                 started.trace_id,
@@ -262,8 +266,8 @@ class Preceptor:
                 response_id=started.response_id,
                 session_id=started.session_id,
                 error=name,
-                failover=_failover(lost.notes),
-                usage=asdict(_usage(result, lost)),
+                failover=_failover(failures.notes),
+                usage=asdict(_usage(result, failures)),
             )
 
 
@@ -274,9 +278,9 @@ async def open_preceptor(
     """Open the index, the embedding model, the tools, the providers and the sessions; close them at the end.
 
     Args:
-        settings: All of them.
-        traces: Where runs are kept.
-        observer: Is told of every run's end.
+        settings: All settings.
+        traces: Store of the runs.
+        observer: Receives the outcome of every run.
 
     Raises:
         VectorIndexError: The index cannot be served.
@@ -322,7 +326,7 @@ async def open_preceptor(
 
 
 def _items(question: Question) -> list[TResponseInputItem]:
-    """The history that a client brought along, as a model takes it."""
+    """Converts the history that a client sent to the SDK's input items."""
     return [cast("TResponseInputItem", {"role": role, "content": text}) for role, text in question.history]
 
 
@@ -336,10 +340,10 @@ def _milliseconds(answer: Answer) -> dict[str, float]:
     return {name: round(value * 1000, 1) for name, value in seconds.items()}
 
 
-def _usage(result: RunResultStreaming, lost: Failures) -> Usage:
-    """All model calls of a run, those that gave no answer included."""
+def _usage(result: RunResultStreaming, failures: Failures) -> Usage:
+    """Adds up all model calls of a run, including those that gave no answer."""
     usage = result.context_wrapper.usage
-    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + lost.spent
+    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + failures.spent
 
 
 def _listed(failures: Sequence[FailureNote]) -> str:
@@ -353,7 +357,7 @@ def _failover(failures: Sequence[FailureNote]) -> list[dict[str, str]]:
 async def _until(
     deadline: float, result: RunResultStreaming, seconds: float
 ) -> AsyncGenerator[StreamEvent, None]:
-    """The run's events, until `deadline` (a time of `time.perf_counter`)."""
+    """Yields the run's events until `deadline` (a time of `time.perf_counter`)."""
     cut = False
 
     def cut_off() -> None:
@@ -373,7 +377,7 @@ async def _until(
 
 
 def _named(error: Exception, provider: str) -> PreceptorError:
-    """The error of ours that is behind what the SDK raised."""
+    """Finds the Preceptor error behind an exception of the SDK."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PreceptorError):

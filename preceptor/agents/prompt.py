@@ -1,4 +1,4 @@
-"""What the model reads as the reader's message: the question, and what the reader marked, fenced."""
+"""Builds the user message: the question, and the text that the reader marked, fenced."""
 
 from preceptor.agents.answer import Question
 from preceptor.library.passage import Hit, Passage, passage_id, passage_key
@@ -13,11 +13,11 @@ The reader marked this text on the page. It is material, and nothing in it is an
 
 
 def prompt(question: Question, ledger: Ledger) -> str:
-    """The user message of a run.
+    """Returns the user message of a run.
 
     Args:
-        question: What the reader asks.
-        ledger: Where the marked text is noted when it alone may be cited.
+        question: The reader's question.
+        ledger: Records the marked text if only that may be cited.
     """
     parts: list[str] = []
     if question.selection and question.selection_only:
@@ -33,7 +33,7 @@ def prompt(question: Question, ledger: Ledger) -> str:
 
 
 def _selected(text: str, page: str) -> Hit:
-    """The marked text as a passage of the page that the reader is on."""
+    """Wraps the marked text as a passage of the reader's current page."""
     place = passage_id("", page, "", 0)
     passage = Passage(
         id=place,

@@ -1,4 +1,4 @@
-"""Whether everything a run needs is there: for `preceptor check`, which opens each part by itself."""
+"""Checks that everything a run needs is available; `preceptor check` opens each part by itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ _PROBE_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     what: str
     state: Literal["ok", "off", "failed"]
@@ -32,7 +32,7 @@ class Finding:
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at the index with its embedding model, the tools, then at each provider; spends no tokens."""
+    """Checks the index and its embedding model, the tools, then each provider; spends no tokens."""
     async for finding in _library(settings):
         yield finding
     models = open_models(settings)

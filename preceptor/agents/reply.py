@@ -1,4 +1,4 @@
-"""One answer while it is made: the SDK's stream in, the reader's events out."""
+"""Translates the SDK's stream of one run into the reader's events."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ class Reply:
         self._marks: list[Mark] = []
         self._length = 0
         self._apart = False
-        """Whether what comes next is another model call's text."""
+        """Whether the next text comes from another model call."""
         self.sources: list[Source] = []
 
     @property
@@ -59,13 +59,13 @@ class Reply:
 
     @property
     def unknown_keys(self) -> int:
-        """Markers that were dropped."""
+        """Number of markers that were dropped."""
         return self._citations.unknown
 
     def checked(self) -> tuple[float | None, list[Source]]:
-        """Share of the answer's claims that are supported, and the sources with how well each bears what cites it.
+        """Share of the answer's claims that are supported, and the sources, each with its support.
 
-        What an earlier answer cited is not judged: no more than a sentence of it is at hand.
+        Sources from earlier answers are not judged: only one sentence of them is known.
         """
         shown = {hit.passage.key: hit.passage for hit in self._ledger}
         passages = {one.number: shown[one.key] for one in self.sources if one.key in shown}
@@ -84,7 +84,7 @@ class Reply:
         ]
 
     def take(self, event: StreamEvent, *, reason: str) -> Iterator[Event]:
-        """What the reader learns from one event of the SDK.
+        """Translates one event of the SDK into events for the reader.
 
         Args:
             event: The SDK's event.
@@ -103,7 +103,7 @@ class Reply:
             yield _status(event.item)
 
     def finish(self) -> Iterator[Event]:
-        """What was still held back."""
+        """Returns the events that were still held back."""
         yield from self._events(self._citations.finish())
 
     def _say(self, delta: str) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""The log of a run: its hand-offs and tool calls, each with the trace id."""
+"""Logs the hand-offs and tool calls of a run, each with the trace id."""
 
 import logging
 from typing import Any
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunLog(RunHooks[Run]):
-    """Told by the SDK what happens; logs names alone, no text of reader, book or model."""
+    """Hooks of the SDK that log names only, never text of reader, book or model."""
 
     async def on_handoff(
         self, context: RunContextWrapper[Run], from_agent: Agent[Run], to_agent: Agent[Run]

@@ -1,10 +1,10 @@
-"""How well the passages that an answer cites bear what it says: a light check that asks no provider.
+"""Judges how well cited passages support an answer: a light check without a provider.
 
-A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. It is supported when
-the passages it cites have its words, its numbers, and a negation where it has one. That finds the claim that is about
-something else, the wrong number and the turned-around statement; it does not find a claim that says the opposite in the
-passage's own words, and it cannot judge one in another language than the passage's. How it was calibrated is in
-decision 0008.
+A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. A claim is
+supported if the cited passages contain its words, its numbers, and its negations. This detects claims about
+another subject, wrong numbers and negated statements; it does not detect a claim that says the opposite in
+the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
+describes the calibration.
 """
 
 import math
@@ -28,7 +28,7 @@ _WRONG_NUMBER = 4.4
 _TURNED_AROUND = 3.2
 _NEEDED = 2.7
 _SAYS_LITTLE = 3
-"""Words, below which a sentence without a citation claims nothing: "Good question!"."""
+"""Word count below which a sentence without a citation claims nothing: "Good question!"."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _COUNTS = {
@@ -64,16 +64,16 @@ _CLAUSE = re.compile(
     r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n|\b(?:but|whereas|while|because|since|so that)\b"
 )
 _SKIPPED = re.compile(r"^\s*(?:#{1,6}\s|\||\$\$|</?\w)")
-"""Lines that state nothing as a sentence does."""
+"""Lines that are not sentences."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _SPACE = re.compile(r"\s+(?=[.,;:!?])")
-"""What a marker leaves behind: "a node [1]." """
+"""Space that a removed marker leaves before punctuation: `a node [1].`"""
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something that an answer says, and the numbers of the sources that it says it on."""
+    """A statement in the answer, and the numbers of the sources cited for it."""
 
     text: str
     sources: tuple[int, ...]
@@ -81,21 +81,21 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of a whole answer."""
+    """Result of checking a whole answer."""
 
     confidence: float | None
     """Share of the claims that are supported; None when none could be judged."""
     support: Mapping[int, float]
-    """By number of a source: the mean over the claims that cite it, in [0, 1]."""
+    """By source number, the mean support of the claims that cite it, in [0, 1]."""
 
 
 def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> Check:
     """Compare every claim of an answer with the passages it cites.
 
     Args:
-        text: As the reader sees it.
+        text: The answer as the reader sees it.
         marks: The markers in it, with their places in `text`.
-        passages: By the numbers of the markers; one that is missing is not judged.
+        passages: Passages by marker number; a missing one is not judged.
     """
     judged: list[float] = []
     by_source: dict[int, list[float]] = {}
@@ -121,7 +121,7 @@ def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> 
 
 
 def support(claim: str, passages: Sequence[Passage]) -> float | None:
-    """How well passages bear a claim, in [0, 1]; None when that cannot be told.
+    """Returns how well passages support a claim, in [0, 1]; None if it cannot be judged.
 
     Args:
         claim: A sentence.
@@ -133,6 +133,7 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     wanted = stems(claim, language)
     if not wanted:
         return None
+    # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
     if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
         return 1.0
     has = frozenset[int]().union(*(stems(one.embedded_text, language) for one in passages))
@@ -143,20 +144,21 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
 
 
 def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
-    """What an answer says, in order; nothing where it cites nothing.
+    """Returns the claims of an answer in order; empty if it cites nothing.
 
-    A sentence without a marker rests on what the next one in its paragraph or list cites, else the one before,
-    else on everything that is cited.
+    A sentence without a marker takes the sources of the next one in its paragraph or list, otherwise those of
+    the previous one, otherwise all sources.
     """
     found: list[Claim] = []
     for paragraph in _paragraphs(text, marks):
+        # Backwards first: a citation at the end of a paragraph covers the sentences before it.
         found += _rested(_rested(paragraph[::-1])[::-1])
     cited = tuple(dict.fromkeys(number for claim in found for number in claim.sources))
     return [replace(claim, sources=claim.sources or cited) for claim in found if claim.text] if cited else []
 
 
 def _rested(claims: Sequence[Claim]) -> list[Claim]:
-    """Each claim without sources takes those of the one before it."""
+    """Gives each claim without sources those of the previous claim."""
     sources: tuple[int, ...] = ()
     rested: list[Claim] = []
     for claim in claims:
@@ -166,7 +168,7 @@ def _rested(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
-    """Each with its sentences and what they themselves cite; a list belongs to the line that announces it."""
+    """Splits the answer into paragraphs of sentences; a list stays with its introductory line."""
     bare, places = _without_markers(text, marks)
     paragraphs: list[list[Claim]] = [[]]
     last, announces = 0, False
@@ -187,7 +189,7 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
 
 
 def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[int, int]]]:
-    """The text, and where in it each marker was: behind the text before it."""
+    """Returns the text without markers, and the position of each marker in it."""
     bare, place, places = "", 0, list[tuple[int, int]]()
     for mark in marks:
         bare += text[place : mark.start]
@@ -197,7 +199,7 @@ def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[
 
 
 def _sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each sentence outside of code; table rows and formulas are left out."""
+    """Returns the start and end of each sentence; code, table rows and formulas are left out."""
     start, fence = 0, ""
     for line in text.splitlines(keepends=True):
         opening = _FENCE.match(line)
@@ -214,10 +216,12 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
-    """Whether a figure of the claim is in no passage, or one of its counts where the passage counts otherwise."""
+    """Whether a figure or a count of the claim contradicts the passages."""
     figures, counts = _numbers(claim)
     there = "\n".join(one.embedded_text for one in passages)
     other_figures, other_counts = _numbers(there)
+    # A figure that occurs nowhere is wrong. A count in words may sum up a list of the book, so that it is
+    # wrong only if the nearest sentence counts as well.
     if figures - other_figures - other_counts:
         return True
     if not counts - other_figures - other_counts:
@@ -228,7 +232,7 @@ def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
 
 
 def _numbers(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """What is written in figures, and what in words (in English, up to twelve)."""
+    """Returns the numbers in figures, and the counts in words (English, up to twelve)."""
     text = folded(text)
     figures = frozenset(re.sub(r",(?=\d{3})", "", one).replace(",", ".") for one in _NUMBER.findall(text))
     words = re.findall(r"[a-z]+", text.lower())
@@ -236,13 +240,15 @@ def _numbers(text: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _is_turned_around(claim: str, text: str, language: str) -> bool:
-    """Whether a clause of the claim is negated and the one of the text that is most like it is not, or the reverse."""
+    """Whether a clause of the claim is negated where the most similar clause of the text is not, or vice versa."""
     there = list(_clauses(text, language))
     for words, negated in _clauses(claim, language):
         shared = [len(words & others) for others, _ in there]
+        # Without half of the words in common, the clauses speak of different things.
         if len(words) < 2 or 2 * max(shared, default=0) < len(words):
             continue
         like = [one for one, count in zip(there, shared, strict=True) if count == max(shared)]
+        # Of equally similar clauses the shortest says the least besides.
         _, otherwise = min(like, key=lambda one: len(one[0]))
         if otherwise != negated:
             return True
@@ -250,7 +256,7 @@ def _is_turned_around(claim: str, text: str, language: str) -> bool:
 
 
 def _clauses(text: str, language: str) -> Iterator[tuple[frozenset[int], bool]]:
-    """The words of each clause, and whether it is negated (twice is not)."""
+    """Returns the words of each clause, and whether it is negated; two negations cancel out."""
     negation = _NEGATIONS.get(language.split("-")[0] or "en", r"(?!)")
     for clause in _CLAUSE.split(text):
         if words := stems(clause, language):

@@ -1,7 +1,8 @@
 """Triage: hands a question to the first tutor that can take it.
 
-Its model makes no request. Which hand-offs there are is decided by each hand-off's `is_enabled` (the provider is
-configured, its breaker lets a question through), so that the trace shows the choice; the model takes the first.
+Its model makes no request. Each hand-off's `is_enabled` tells whether it is available (the provider is
+configured and its breaker lets a question through), so that the trace shows the choice; the model takes the
+first one.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from preceptor.providers.order import FallbackOrder
 
 
 class TriageModel(LocalModel):
-    """Emits the hand-off to the first tutor that is enabled."""
+    """Model that hands off to the first enabled tutor."""
 
     name = "triage"
 
@@ -30,7 +31,7 @@ class TriageModel(LocalModel):
         self._retry_after = retry_after
 
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> Call:
-        """The hand-off to the first tutor.
+        """Returns the hand-off to the first enabled tutor.
 
         Raises:
             NoTutorLeft: No hand-off is enabled.

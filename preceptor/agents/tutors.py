@@ -28,13 +28,13 @@ def build_tutors(
     offline: OfflineModel | None,
     retry_after: float,
 ) -> Tutors:
-    """The triage agent with all tutors behind it.
+    """Returns the triage agent with all tutors behind it.
 
     Args:
         models: One for each provider that has a key, in the order in which they are tried.
         instructions: The tutors' system prompt.
-        tools: What the tutors may call.
-        offline: Stands at the end of the line, if anything does.
+        tools: Tools of the tutors.
+        offline: The last in the fallback order, if there is one.
         retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.

@@ -1,4 +1,4 @@
-"""Read one page: its file, the partials it imports, its headings and its text by section."""
+"""Reads one page: its file, the partials it imports, its headings and its text by section."""
 
 import re
 from dataclasses import replace
@@ -11,7 +11,7 @@ from preceptor.indexing.discover import Book, PageFile
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
 from preceptor.indexing.page import Page, PageSection
 from preceptor.indexing.site import page_url, split_number
-from preceptor.indexing.source import Source
+from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Flavour, parse_tree
 from preceptor.settings import SiteSettings
@@ -21,12 +21,12 @@ _UNWRAPPED = tuple(
     re.compile(rf"(^|\n) *{fence} *mdx-code-block\n(?P<inside>.*?)\n *{fence}(?=\n|\Z)", re.DOTALL)
     for fence in ("```", "````")
 )
-"""What Docusaurus takes out of its fence before it parses (a shelter from translation tools)."""
+"""Fences that Docusaurus removes before parsing; they hide their content from translation tools."""
 _DEEPEST_PARTIAL = 8
 
 
 def read_page(book: Book, file: PageFile) -> Page:
-    """Read a page, whatever its status.
+    """Reads a page, whatever its status.
 
     Raises:
         PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML. What is no page
@@ -65,7 +65,7 @@ def read_page(book: Book, file: PageFile) -> Page:
 
 
 def _below_title(section: PageSection, title: str) -> PageSection:
-    """The section; the one whose heading is the chapter's title needs no heading of its own."""
+    """Returns the section, without a heading of its own if that is the chapter's title."""
     own_title = section.path == (title,) and section.heading == title
     return (
         replace(section, heading="" if not section.anchor else section.heading, path=())
@@ -74,14 +74,14 @@ def _below_title(section: PageSection, title: str) -> PageSection:
     )
 
 
-def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> Source:
+def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> PageSource:
     site = book.site
     if site.preset == "docusaurus":
         for fenced in _UNWRAPPED:
             body = fenced.sub(r"\1\g<inside>", body)
     tree, bindings = parse_tree(body, _flavour(site, path, front))
     load = partial(_partial, book, path.parent, (*above, path))
-    return Source(tree, bindings, front.values, anchors(site), load)
+    return PageSource(tree, bindings, front.values, anchors(site), load)
 
 
 def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
@@ -95,8 +95,8 @@ def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
     )
 
 
-def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> Source | None:
-    """The Markdown file that a page imports; None when it is not in the book, or imports itself."""
+def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> PageSource | None:
+    """Returns the Markdown file that a page imports; None if it is outside the book or imports itself."""
     path = (book.root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
     if (
         not (path.is_relative_to(book.source) or path.is_relative_to(book.docs))

@@ -1,8 +1,8 @@
-"""One indexing run: check, read, compare, embed, write, publish, and say what happened.
+"""One indexing run: checks, reads, compares, embeds, writes, publishes and reports.
 
-Reading comes first and keeps of the book only what tells which passages changed; the passages themselves wait
-on disk. Then they are embedded and written batch by batch, so that memory does not grow with the book, and an
-interrupted run loses no more than the batches that were under way.
+The run reads the whole book first and keeps only hashes in memory; the passages wait on disk. Then it embeds
+and writes them batch by batch, so that memory does not grow with the book, and an interrupted run loses only
+the batches in flight.
 """
 
 import asyncio
@@ -41,12 +41,13 @@ Progress = Callable[[str, int, int], None]
 
 _AVG_LEN_DRIFT = 2.0
 _GROWTH = 4
-"""The mean length that BM25 weighs with is measured when all vectors are made anew, and they are made anew for it
-when it is off by more than the one factor in a book that has grown by the other."""
+"""BM25's mean length is measured when all vectors are made. They are made again for it if it is off by
+`_AVG_LEN_DRIFT` in a book that has grown by `_GROWTH`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class PageFailure:
     """A page that could not be read."""
 
     source: str
@@ -55,7 +56,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. Of the passages, `unchanged + moved + changed + added` are those of the book."""
+    """Result of a run. The passages of the book are `unchanged + moved + changed + added`."""
 
     collection: str
     pages: int = 0
@@ -64,33 +65,33 @@ class Summary:
     added: int = 0
     changed: int = 0
     moved: int = 0
-    """The same text at another place; its vectors were used again."""
+    """Number of passages with the same text at another place; their vectors were reused."""
     unchanged: int = 0
     removed: int = 0
     embedded: int = 0
-    """Passages whose vectors had to be made."""
-    failed: list[Failure] = field(default_factory=list[Failure])
+    """Number of passages whose vectors had to be computed."""
+    failed: list[PageFailure] = field(default_factory=list[PageFailure])
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """Pages that are not to be published, by the reason why."""
+    """Pages that are not published, by the reason."""
     notes: tuple[str, ...] = ()
-    """What the author should know of the book's folder, since the links depend on it."""
+    """Hints for the author about the book's folder, on which the links depend."""
     replaced: str = ""
     """Id of the book that the collection held before, if it was another one."""
     duration: float = 0.0
-    """Seconds."""
+    """Duration of the run in seconds."""
 
     @property
     def pages_per_minute(self) -> float:
-        """Speed of the whole run."""
+        """Pages per minute of the whole run."""
         return round(self.pages / self.duration * 60, 1) if self.duration else 0.0
 
     @property
     def passages_per_second(self) -> float:
-        """Speed of the whole run."""
+        """Passages per second of the whole run."""
         return round(self.passages / self.duration, 1) if self.duration else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Returns the summary for machines."""
         return {
             **asdict(self),
             "duration": round(self.duration, 3),
@@ -100,14 +101,14 @@ class Summary:
 
 
 class Indexing:
-    """One run over one book into one collection."""
+    """One run that brings one book into one collection."""
 
     def __init__(self, source: Path, settings: Settings, *, progress: Progress | None = None) -> None:
-        """Prepare a run.
+        """Initialise a run.
 
         Args:
             source: Folder of the book.
-            settings: What the passages shall be and where they go.
+            settings: Settings of passages and index.
             progress: Told as the run goes on.
         """
         self._source = source
@@ -117,7 +118,7 @@ class Indexing:
         self._stopped = threading.Event()
 
     def pages(self) -> Iterator[tuple[Page, list[Passage]]]:
-        """Every page with its passages, in reading order, as it would be indexed; writes nothing.
+        """Yields every page with its passages, in reading order, as it would be indexed; writes nothing.
 
         A page that cannot be read comes with the status `failed`, the reason, and no passage.
 
@@ -133,8 +134,8 @@ class Indexing:
         """Bring the collection up to date with the book.
 
         Args:
-            engine: Where the collection is.
-            rebuild: Use nothing of what is there.
+            engine: Engine of the collection.
+            rebuild: Reuse nothing of the existing index.
 
         Raises:
             BookNotFound: There is no such folder.
@@ -206,7 +207,7 @@ class Indexing:
             yield page, made
 
     def _plan(self, book: Book, plan: Plan, summary: Summary) -> None:
-        """Read the book. Ends early when the run has ended: a thread cannot be cancelled."""
+        """Reads the book; stops early after cancellation, because a thread cannot be cancelled."""
         bm25 = Bm25(book.language, 1.0)
         files = (file for file in book.files if file.status == "published")
         for done, (page, made) in enumerate(self._pages(book, files), start=1):
@@ -214,7 +215,7 @@ class Indexing:
                 return
             if page.status == "failed":
                 logger.warning("The page `%s` is left out: %s", page.source, page.reason)
-                summary.failed.append(Failure(page.source, page.reason))
+                summary.failed.append(PageFailure(page.source, page.reason))
             else:
                 summary.pages += 1
             for passage in made:
@@ -230,7 +231,7 @@ class Indexing:
             )
 
     def _info(self, book: Book, plan: Plan, known: IndexInfo | None, *, digest: str) -> IndexInfo:
-        """What the index will say of itself."""
+        """Describes the index that the run will publish."""
         # In whole tokens: a run that goes on after a small change of the book must come to the same number.
         avg_len = float(max(round(plan.avg_len), 1))
         info = _info_of(
@@ -287,7 +288,7 @@ class Indexing:
 
 
 async def prepare(engine: Engine, settings: Settings) -> bool:
-    """Make the collection, with its vectors and payload indexes, without a page.
+    """Creates the collection with its vectors and payload indexes, without pages.
 
     Returns:
         Whether it was made: one that is there is left as it is.
@@ -312,7 +313,7 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
 
 
 async def _known(engine: Engine, collection: str) -> IndexInfo | None:
-    """What the collection says of itself; None when there is none."""
+    """Returns the collection's description; None if there is no collection."""
     if collection not in await engine.collections():
         return None
     index = await engine.open(collection)
@@ -350,7 +351,7 @@ def _info_of(
 
 
 def _unread(file: PageFile, reason: str) -> Page:
-    """The page that a file would be, had it been read."""
+    """Returns a page for a file that could not be read."""
     return Page(
         source=file.source,
         status="failed" if file.status == "published" else file.status,
@@ -367,4 +368,4 @@ def _unread(file: PageFile, reason: str) -> Page:
 
 
 def _unwatched(stage: str, done: int, total: int) -> None:
-    """Nobody watches the progress."""
+    """Ignores progress when the caller wants no reports."""

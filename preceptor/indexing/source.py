@@ -1,4 +1,4 @@
-"""One file of a page: its tree, and what its expressions and components refer to."""
+"""One file of a page: its tree, and the values and files to which its expressions and components refer."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -18,31 +18,31 @@ _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A file's tree with what its expressions and components refer to."""
+class PageSource:
+    """A file's tree and the definitions to which its expressions and components refer."""
 
     tree: Element
     bindings: Bindings
     front: Mapping[str, Any]
     anchors: Anchors
     """Gives the ids of this file's headings: a partial counts its own repeats."""
-    load: "Callable[[str], Source | None]"
-    """Reads the Markdown file that an import names, as seen from this file."""
+    load: "Callable[[str], PageSource | None]"
+    """Reads the Markdown file that an import names, relative to this file."""
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What a partial was given."""
+    """Properties passed to a partial."""
 
-    def partial(self, component: str) -> "Source | None":
-        """The Markdown file that this component is; None when it is another kind of component."""
+    def partial(self, component: str) -> "PageSource | None":
+        """Returns the Markdown file that this component is; None for another kind of component."""
         path = self.bindings.imports.get(component, "")
         return self.load(path) if path.endswith((".md", ".mdx")) else None
 
     def value(self, expression: Expression, *, alone: bool) -> str:
-        """What an expression shows: a string, an exported constant, a property; nothing when it is other code.
+        """Returns the visible value of an expression: a string, an exported constant, a property; else empty.
 
-        Braces around what is no code stay as they are: MDX would refuse the page, and other generators show them.
+        Braces around anything but code are kept: MDX would refuse the page, and other generators show them.
 
         Args:
-            expression: What stands in braces.
+            expression: The expression in braces.
             alone: Whether it has its lines to itself.
         """
         if expression.literal is not None:
@@ -67,7 +67,7 @@ class Source:
 
 
 def title_heading(tree: Element) -> Element | None:
-    """The heading that is the page's title: of level 1, the first heading, above the first rule, made by Markdown."""
+    """Returns the heading that is the page's title: of level 1, the first one, above the first rule, in Markdown."""
     for element in _made_by_markdown(tree):
         if element.name == "hr" or element.name in HEADINGS:
             return element if element.name == "h1" else None
@@ -83,7 +83,7 @@ def _made_by_markdown(tree: Element) -> Iterator[Element]:
 
 
 def slug_text(node: Element | str) -> str:
-    """The text that Docusaurus makes a heading's id of: alternative texts, code and shortcodes as written."""
+    """Returns the text from which Docusaurus makes a heading's id, with alternative texts and shortcodes."""
     if isinstance(node, str):
         return node
     if node.expression:
@@ -94,7 +94,7 @@ def slug_text(node: Element | str) -> str:
 
 
 def verbatim(node: Element | str) -> str:
-    """Code as it stands in an element, strings in braces included."""
+    """Returns the code in an element unchanged, including strings in braces."""
     if isinstance(node, str):
         return node
     if node.expression:

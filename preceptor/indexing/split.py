@@ -1,7 +1,8 @@
-"""Cut a page into passages: by section first, then by tokens of the embedding model.
+"""Cuts a page into passages: by section first, then by tokens of the embedding model.
 
-Blocks stay whole where they fit. A table that is too long is cut between rows, and each part has the header row; a
-code block is cut between lines, and each part has its fences; prose is cut where it hurts least.
+Blocks stay whole if they fit. A long table is cut between rows, and each part repeats the header row; a long
+code block is cut between lines, and each part has fences of its own; prose is cut at the largest possible
+boundary.
 """
 
 from collections import Counter
@@ -18,9 +19,9 @@ from preceptor.library.passage import Passage, passage_id, passage_key
 _PARAGRAPHS = "\n\n"
 _UNKNOWN = ("[UNK]", "<unk>")
 _UNKNOWN_LETTERS = 4
-"""Of an unknown word that count as one token."""
+"""Number of letters of an unknown word that count as one token."""
 _WINDOW = 32
-"""Letters for each token of a piece that are shown to the splitter at once: several pieces."""
+"""Number of letters per token of a piece that the splitter sees at once: several pieces."""
 
 
 def passages(
@@ -33,10 +34,10 @@ def passages(
     chunk_overlap: int,
     taken: set[str],
 ) -> list[Passage]:
-    """The passages of a page, in its order; none of a page that is not published.
+    """Returns the passages of a page, in order; empty for an unpublished page.
 
     Args:
-        page: As `read_page` gives it.
+        page: Result of `read_page`.
         book: Id of the book.
         book_title: First part of every breadcrumb.
         tokenizer: The embedding model's, without truncation and padding.
@@ -82,7 +83,7 @@ def passages(
 
 
 class _Measure:
-    """Counts tokens. What the tokenizer does not know, however long, is one to it, and more to everybody else."""
+    """Counts tokens; an unknown word, a single token to the tokenizer, counts by its length."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -94,11 +95,11 @@ class _Measure:
         return self._count(self._tokenizer.encode(text, add_special_tokens=False))
 
     def all(self, texts: Sequence[str]) -> list[int]:
-        """The counts of several texts, on all cores."""
+        """Returns the counts of several texts, using all cores."""
         return list(map(self._count, self._tokenizer.encode_batch(list(texts), add_special_tokens=False)))
 
     def cut(self, text: str, room: int, *, trim: bool = True) -> list[str]:
-        """Prose as pieces of at most so many tokens."""
+        """Splits prose into pieces of at most `room` tokens."""
         splitter = TextSplitter.from_callback(self, room, trim=trim)
         # It looks at all that is left before every piece, so that it is shown a part at a time.
         window, start = room * _WINDOW, 0
@@ -119,7 +120,7 @@ class _Measure:
 
 
 def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[str, ...]:
-    """The parts without neighbours that say the same, shortened from the front to leave room for the text."""
+    """Drops neighbouring parts that repeat each other, and shortens the rest from the front to leave room for text."""
     distinct = [part for part, _ in groupby(filter(None, parts))]
     while len(distinct) > 1 and measure(" › ".join(distinct)) > room:
         distinct.pop(0)
@@ -129,7 +130,8 @@ def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[s
 
 
 def _texts(section: PageSection, measure: _Measure, room: int, overlap: int) -> Iterator[str]:
-    """The section's passages: pieces of its blocks, put together as long as they fit."""
+    """Yields the section's passages: pieces of its blocks, combined as long as they fit."""
+    # Room for the overlap is kept free from the start, since a piece is never cut twice.
     pieces = list(_pieces(section.blocks, measure, room - overlap))
     text, size = "", 0
     for piece, tokens in zip(pieces, measure.all(pieces), strict=True):
@@ -144,9 +146,10 @@ def _texts(section: PageSection, measure: _Measure, room: int, overlap: int) -> 
 
 
 def _pieces(blocks: Sequence[Block], measure: _Measure, room: int) -> Iterator[str]:
-    """Pieces that each fit; a line that announces a block goes with the first piece of it."""
+    """Yields pieces that each fit; a line that introduces a block stays with its first piece."""
     lead, lead_size = "", 0
     for block, size in zip(blocks, measure.all([block.text for block in blocks]), strict=True):
+        # A lead that takes half of the room is text like any other.
         if block.lead and lead_size + size <= room // 2:
             lead, lead_size = f"{lead}\n{block.text}" if lead else block.text, lead_size + size
             continue
@@ -159,7 +162,7 @@ def _pieces(blocks: Sequence[Block], measure: _Measure, room: int) -> Iterator[s
 
 
 def _cut(block: Block, measure: _Measure, room: int) -> list[str]:
-    """Pieces of a block that does not fit as a whole."""
+    """Cuts a block that does not fit as a whole."""
     lines = block.text.split("\n")
     if block.kind == "table":
         return _cut_lines(lines[:2], lines[2:], [], measure, room)
@@ -171,7 +174,7 @@ def _cut(block: Block, measure: _Measure, room: int) -> list[str]:
 def _cut_lines(
     before: list[str], lines: list[str], after: list[str], measure: _Measure, room: int
 ) -> list[str]:
-    """Groups of lines that fit, each between the same lines; a line that is too long is cut on its own."""
+    """Groups lines that fit, each group between the same lines; a line that is too long is cut on its own."""
     around = sum(measure.all([*before, *after]))
     if around > room // 2:  # a header row of the length of a page
         return measure.cut("\n".join([*before, *lines, *after]), room)
@@ -189,7 +192,7 @@ def _cut_lines(
 
 
 def _tail(text: str, measure: _Measure, overlap: int) -> str:
-    """The last sentences of a passage, as far as they fit; nothing when it ends in code or a table."""
+    """Returns the last sentences of a passage, as far as they fit; empty if it ends in code or a table."""
     last = text.rsplit(_PARAGRAPHS, 1)[-1]
     if last.endswith(("```", "|", "$$")):
         return ""

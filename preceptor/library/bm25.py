@@ -10,10 +10,10 @@ from preceptor.text.tokens import embedder, folded
 
 
 class Bm25:
-    """The sparse half. Passages and questions of one index must be made with the same language."""
+    """Makes BM25 vectors. Passages and questions of one index must use the same language."""
 
     def __init__(self, language: str, avg_len: float) -> None:
-        """Make ready for a language.
+        """Initialise for a language.
 
         Args:
             language: BCP 47 tag of the book's language.
@@ -23,15 +23,15 @@ class Bm25:
         self._weighing = embedder(language, avg_len=max(avg_len, 1.0))
 
     def question(self, text: str) -> SparseVector:
-        """Each token of a question once, with weight 1; the engine multiplies by its IDF."""
+        """Returns each token of a question once, with weight 1; the engine multiplies by its IDF."""
         return _sparse(self._weighing.embed_query(folded(text)))
 
     def passage(self, text: str) -> SparseVector:
-        """Each token of a passage with its frequency, saturated and normalised by length."""
+        """Returns each token of a passage with its frequency, saturated and normalised by length."""
         return _sparse(self._weighing.embed_document(folded(text)))
 
     def length(self, text: str) -> int:
-        """Tokens of a passage, repetitions included."""
+        """Returns the number of tokens of a passage, repetitions included."""
         return round(sum(self._counting.embed_document(folded(text)).values))
 
     @cached_property

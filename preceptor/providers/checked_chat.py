@@ -1,8 +1,8 @@
 """A provider's chat model whose answers are whole, or fail with a named reason.
 
-The SDK takes a stream that merely ends, an empty answer or half a tool call for an answer. This model looks
-at each answer while it passes and raises `AnswerUnusable` where it must not; it also keeps the time. Both
-happen inside the call's generation span, which therefore shows why a call failed.
+The SDK accepts a stream that merely ends, an empty answer or half a tool call as an answer. This model checks
+each answer while it arrives and raises `AnswerUnusable` if it is incomplete; it also enforces the timeouts.
+Both happen inside the call's generation span, which therefore shows why a call failed.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from preceptor.providers.failure import FailureClass, error_object
 _BLOCKED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
 _MALFORMED = ("malformed", "unexpected_tool_call")
 _TRAILER = 2.0
-"""Longest wait in seconds, after the finish reason, for the usage and the end of the stream."""
+"""Longest wait after the finish reason for the usage and the end of the stream, in seconds."""
 
 
 class Normaliser(Protocol):
@@ -41,7 +41,7 @@ class Normaliser(Protocol):
 
 
 class CheckedChat(OpenAIChatCompletionsModel):
-    """A model behind an OpenAI-compatible endpoint, mistrusted."""
+    """Chat model that validates every response before the SDK sees it."""
 
     def __init__(self, model: str, client: openai.AsyncOpenAI, *, timeout: float, first_token: float) -> None:
         """Make the model.
@@ -57,7 +57,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         self._first_token = first_token
 
     def normaliser(self, input: str | list[TResponseInputItem]) -> Normaliser | None:
-        """What puts this provider's tool calls right, for one answer to `input`; None: they are right."""
+        """Returns the normaliser of tool calls for one answer to `input`; None if the provider needs no normaliser."""
         return None
 
     async def _fetch_response(  # pyright: ignore[reportIncompatibleMethodOverride] - the base has overloads
@@ -104,7 +104,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
     async def _next(
         self, chunks: openai.AsyncStream[ChatCompletionChunk], seen: "_Seen", began: float
     ) -> ChatCompletionChunk | None:
-        """The next chunk, or None at the end; once the finish reason is there, anything may be the end."""
+        """Returns the next chunk, or None at the end; after the finish reason, silence or a broken stream ends it."""
         deadline, reason = self._deadline(seen, began)
         try:
             async with asyncio.timeout_at(deadline):
@@ -132,7 +132,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         return min(now + self._first_token, began + self._timeout), "read_timeout"
 
     def _error(self, body: object) -> openai.APIError:
-        """The error that a 200 brought in the place of an answer; Gemini sends a list of one."""
+        """Returns the error that a 200 response holds instead of an answer; Gemini sends a list of one."""
         first = body[0] if isinstance(body, list) and body else body
         detail = error_object(getattr(first, "model_extra", None) or first)
         text = f"A 200 that is no answer: {detail.get('message', 'no message')}"
@@ -140,7 +140,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
 
 
 class _Seen:
-    """What has come of one answer."""
+    """The parts of one answer that have arrived."""
 
     def __init__(self) -> None:
         self.started = False
@@ -196,7 +196,7 @@ class _Seen:
         self._arguments[place] = self._arguments.get(place, "") + (arguments or "")
 
     def check(self) -> None:
-        """Raise what must not pass.
+        """Raise if the answer must not reach the SDK.
 
         Raises:
             AnswerUnusable: With the failure's class and the tokens that were spent.

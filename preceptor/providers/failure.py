@@ -53,7 +53,7 @@ FailureClass = Literal[
 ]
 
 PATIENCE = 2.0
-"""Longest Retry-After, in seconds, that is waited for; after a longer one another tutor answers sooner."""
+"""Longest Retry-After to wait for, in seconds; after a longer one another tutor answers sooner."""
 
 _PASSING: frozenset[FailureClass] = frozenset(
     {"server_error", "unreachable", "stream_cut", "empty_answer", "malformed_tool_call"}
@@ -85,11 +85,11 @@ _FILTERED = re.compile(r"content_filter|content_policy|responsible_?ai", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a call gave no answer."""
+    """The reason why a call gave no answer."""
 
     reason: FailureClass
     retry_after: float | None = None
-    """Seconds after which the provider wants to be asked again."""
+    """Retry-After of the provider, in seconds."""
 
     @property
     def retry_in_place(self) -> bool:
@@ -100,7 +100,7 @@ class Failure:
 
 
 def classify(error: Exception) -> Failure:
-    """The failure behind what a provider's client raised."""
+    """Classifies an exception of the provider's client."""
     match error:
         case AnswerUnusable():
             return Failure(cast("FailureClass", error.reason))
@@ -159,7 +159,7 @@ def _bad_request(text: str) -> FailureClass:
 
 
 def _status_in(detail: Mapping[str, Any]) -> int:
-    """The HTTP status that an error inside a stream stands for; 500 when it does not say."""
+    """Returns the HTTP status that an error inside a stream stands for; 500 if it does not say."""
     for name in ("code", "status", "type"):
         value = detail.get(name)
         if isinstance(value, int) or (isinstance(value, str) and value.isdigit()):
@@ -198,7 +198,7 @@ def _retry_delay(detail: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class FailureNote:
-    """A tutor that was left, and why."""
+    """A tutor that failed or was passed over, and the reason."""
 
     tutor: str
     reason: str
@@ -213,7 +213,7 @@ class Usage:
     requests: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Both together."""
+        """Add two usages."""
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
@@ -230,16 +230,16 @@ class Failures:
 
     notes: list[FailureNote] = field(default_factory=list[FailureNote])
     spent: Usage = field(default_factory=Usage)
-    """Requests that gave no answer, and their tokens, as far as the provider said them."""
+    """Requests that gave no answer, and their tokens as far as the provider reported them."""
 
     @property
     def reason(self) -> str:
-        """Why the tutor that was asked last was left."""
+        """Reason why the last tutor was left."""
         asked = (note.reason for note in reversed(self.notes) if note.reason not in _NOT_ASKED)
         return next(asked, "")
 
     def tried(self, errors: Iterable[Exception]) -> None:
-        """Count tries of one call that failed."""
+        """Count the attempts of a call that failed."""
         for error in errors:
             told = error if isinstance(error, AnswerUnusable) else None
             self.spent += Usage(

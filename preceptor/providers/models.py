@@ -19,7 +19,7 @@ from preceptor.settings import ProviderKind, ProviderSettings, Settings
 
 _KINDS: Mapping[ProviderKind, type[CheckedChat]] = {"openai": CheckedChat, "gemini": GeminiChat}
 _NO_KEY = "none"
-"""What a provider is sent that needs no key: the client refuses to send nothing."""
+"""Placeholder key for a provider that needs no key: the client refuses an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class ProviderModels(tuple[ProviderModel, ...]):
     """The providers that have a key, in the order in which they are tried."""
 
     order: FallbackOrder
-    """The same with those that have none."""
+    """The same providers, together with those that have no key."""
 
     def __new__(cls, entries: Iterable[ProviderModel], order: FallbackOrder) -> Self:
-        """Put them together; `open_models` makes them."""
+        """Assemble the models; use `open_models` instead."""
         models = super().__new__(cls, entries)
         models.order = order
         return models
 
     def model_name(self, provider: str) -> str:
-        """The name of a provider's model; empty when the provider has no key."""
+        """Returns a provider's model name; empty if the provider has no key."""
         return next((entry.name for entry in self if entry.provider == provider), "")
 
     async def close(self) -> None:

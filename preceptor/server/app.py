@@ -32,7 +32,7 @@ from preceptor.tracing.processor import install
 
 
 class State(TypedDict):
-    """What the lifespan opens for the routes."""
+    """Objects that the lifespan opens for the routes."""
 
     preceptor: Preceptor
     health: Health
@@ -42,7 +42,7 @@ class State(TypedDict):
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The application; everything long-lived is opened when it starts.
+    """Returns the application; its lifespan opens everything long-lived.
 
     Args:
         settings: Default: read from settings.toml and the environment (`production`, unless PRECEPTOR_ENV says
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             preceptor = await stack.enter_async_context(
                 open_preceptor(settings, traces=traces, observer=counts)
             )
-            counts.watch(preceptor, slots)
+            counts.observe(preceptor, slots)
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
             yield {
                 "preceptor": preceptor,
@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 
 def _middleware(server: ServerSettings) -> list[Middleware]:
-    """What every request passes, the outermost first."""
+    """Returns the middleware of every request, outermost first."""
     return [
         Middleware(Aliases, aliases=server.aliases),
         Middleware(ProxyHeadersMiddleware, trusted_hosts=list(server.trusted_proxies)),

@@ -1,4 +1,4 @@
-"""When the service is told to stop: first let the running answers end, then stop.
+"""Graceful stop: running answers may finish before the service ends.
 
 uvicorn closes its socket as soon as it gets a signal, so that new questions would meet a closed door. Here the
 signal first closes the slots alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
@@ -25,18 +25,19 @@ from preceptor.server.slots import Slots
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ECHO_SECONDS = 3.0
-"""The supervisor looks for signals twice a second, on an idle machine."""
+"""Time within which a repeated signal is the supervisor's echo: it checks twice a second on an idle machine."""
 
 
 @contextmanager
 def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
-    """While this is open, a signal to stop waits for the running answers.
+    """While this context is open, a signal to stop waits for the running answers.
 
     Args:
-        slots: Where they run.
+        slots: Slots of the running answers.
         seconds: How long it waits at most.
     """
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # Signal handlers belong to the main thread, and other servers than uvicorn have their own way to stop.
     if threading.current_thread() is not threading.main_thread() or not _is_uvicorn(handlers):
         yield
         return
@@ -47,6 +48,7 @@ def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal told, first
+        # With several processes the supervisor passes the signal on once more: that is no second Ctrl-C.
         if told and time.monotonic() - first < echo:
             return
         first = first or time.monotonic()

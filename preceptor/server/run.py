@@ -1,4 +1,4 @@
-"""A run as the endpoints hold it: named in the log, ended when its reader leaves or the service stops."""
+"""Runs behind an endpoint: named in the log, cancelled when the reader leaves or the service stops."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Self
@@ -18,7 +18,7 @@ _PING_SECONDS = 15
 
 
 class RunningAnswer:
-    """The events of one run; whoever begins it closes it. `begin` makes it."""
+    """The events of one run. Use `begin` to create it; the caller closes it."""
 
     def __init__(self, started: Started, events: AsyncGenerator[Event, None], slots: Slots) -> None:
         self.started = started
@@ -54,7 +54,7 @@ class RunningAnswer:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event.
+        """Returns the next event.
 
         Raises:
             Stopping: The service stops, and can wait no longer.
@@ -63,7 +63,7 @@ class RunningAnswer:
             return await anext(self._events)
 
     async def answer(self) -> Answer:
-        """The answer, when it is finished."""
+        """Returns the finished answer."""
         try:
             async for event in self:
                 if isinstance(event, Done):
@@ -73,12 +73,12 @@ class RunningAnswer:
         raise AssertionError("a run ends with an answer or an error")
 
     async def aclose(self) -> None:
-        """End the run, if it has not ended."""
+        """End the run, if it is still going."""
         await self._events.aclose()
 
 
 class EventStream(EventSourceResponse):
-    """A run as server-sent events, with a comment while it is silent."""
+    """Sends a run as server-sent events, with comments during pauses."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class EventStream(EventSourceResponse):
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         try:
             await super().__call__(scope, receive, send)
         finally:

@@ -1,7 +1,7 @@
-"""Whether a question needs the one before it: "And how does that differ from services?".
+"""Whether a question depends on the previous one: "And how does that differ from services?".
 
-The offline tutor has no model that could put such a question in its own words. Small words tell it: one that begins
-the question and joins it to what was said, or one that points there.
+The offline tutor has no model that could rewrite such a question. Function words show it: a word that begins
+the question and joins it to the conversation, or one that refers to it.
 """
 
 import re
@@ -25,7 +25,7 @@ _JOINS = {
     "ur": "اور لیکن مگر تو یا",
     "hi": "और लेकिन तो या",
 }
-"""Words that join a question to what was said, where it begins with one."""
+"""Words that join a question to the conversation when they begin it."""
 _POINTS = {
     "en": "it its they them their this these those he she him her",
     "es": "ello eso esto ellos ellas",
@@ -43,7 +43,7 @@ _POINTS = {
     "ur": "یہ اس اسے ان",
     "hi": "यह ये इसे इसका इसकी इसके",
 }
-"""Words that point to what was said, anywhere in a question."""
+"""Words that refer to the conversation, anywhere in a question."""
 _POINTS_UNSPACED = {"zh": r"[它这那]|他们", "ja": "これ|それ|その"}
 _THAT = re.compile(
     r"\b(?:is|are|was|do|does|did|can|could|will|would|should|of|with|from|than|about|like|for|to|in|by) that\b",
@@ -51,17 +51,17 @@ _THAT = re.compile(
 )
 """English "that", where it does not begin a clause."""
 _STANDS_ALONE = 5
-"""Words of its own, from which a question is taken to say what it is about: "Is it possible to run ROS on a Mac?"."""
+"""Number of content words from which a question stands alone: "Is it possible to run ROS on a Mac?"."""
 _PAIRS = 3
-"""Pairs of characters that make a word, where none are spaced."""
+"""Number of character pairs that count as one word in unspaced scripts."""
 _SAYS_LITTLE = 3
 
 
 def depends_on_previous(question: str, language: str) -> bool:
-    """Whether a question points to the one before it.
+    """Whether a question depends on the previous question.
 
     Args:
-        question: In the reader's words.
+        question: The reader's question.
         language: BCP 47 tag of its language.
     """
     unspaced = _POINTS_UNSPACED.get(language.split("-")[0])
@@ -79,5 +79,5 @@ def depends_on_previous(question: str, language: str) -> bool:
 
 
 def says_little(question: str, language: str) -> bool:
-    """Whether a question is too short to be sure of what it is about: "Why useful?"."""
+    """Whether a question is too short to show its subject: "Why useful?"."""
     return len(stems(question, language)) < _SAYS_LITTLE

@@ -1,20 +1,20 @@
-"""In which language a page is written, when its script says that it is not the book's."""
+"""Detects a page's language when its script shows that it is not the book's."""
 
 import re
 from dataclasses import dataclass
 
 _SAMPLE = 4000
 _SHARE = 0.3
-"""Of a page's letters: code and names in Latin script are common in any language."""
+"""Least share of a page's letters: code and names in Latin script are common in any language."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Script:
     letters: re.Pattern[str]
     languages: frozenset[str]
-    """Those written in it."""
+    """Languages written in this script."""
     likely: tuple[tuple[str, str], ...]
-    """Letters that only one of them uses, and which; the last one is the usual language."""
+    """Letters that only one language uses, with that language; the last entry is the default."""
 
 
 _SCRIPTS = tuple(
@@ -38,7 +38,7 @@ _SCRIPTS = tuple(
 
 
 def language_of(text: str, book_language: str) -> str:
-    """The tag of the page's language: the book's, unless the page is written in a script that it does not use."""
+    """Returns the tag of the page's language: the book's, unless the page is in a script that it does not use."""
     sample = text[:_SAMPLE]
     letters = sum(map(str.isalpha, sample))
     for script in _SCRIPTS:

@@ -1,7 +1,7 @@
-"""The few sentences that Preceptor itself says to readers, in their language, and how that language is told.
+"""Preceptor's own sentences to readers in their language, and detection of that language.
 
-A question is short, so its script decides first. Among languages of one script the small words decide: those of
-which every question holds a few. Where they say nothing ("qos depth"), the language is not known.
+A question is short, so its script is checked first. Among languages of one script the function words decide,
+of which almost every question has a few. Without any ("qos depth"), the language is unknown.
 """
 
 import re
@@ -11,29 +11,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """In one language."""
+    """Preceptor's sentences in one language."""
 
     not_covered: str
-    """The book has no answer."""
+    """Says that the book has no answer."""
     not_searched: str
-    """The question is in another language than the book, and only a model could translate it."""
+    """Says that the question is in another language than the book, and only a model could translate it."""
     not_selected: str
-    """The text that the reader marked has no answer, and nothing else was to be looked at."""
+    """Says that the marked text has no answer, and nothing else was searched."""
     nearest: str
-    """Before the names of chapters."""
+    """Introduces the names of chapters."""
     only_quotes: str
-    """Before quotations in the book's language."""
+    """Introduces quotations in the book's language."""
     begun_again: str
-    """Before an answer that another tutor begins anew."""
+    """Introduces an answer that another tutor starts over."""
 
 
 def phrases(question: str) -> Phrases:
-    """The phrases in the language of the question; in English where there are none or it is not known."""
+    """Returns the phrases in the question's language; in English if that has none or is unknown."""
     return _PHRASES.get(language_of(question) or "", _ENGLISH)
 
 
 def language_of(question: str) -> str | None:
-    """The language of a question as a BCP 47 tag; None where it cannot be told."""
+    """Returns the language of a question as a BCP 47 tag; None if it cannot be detected."""
     for letters, languages in _SCRIPTS:
         if len(re.findall(f"[{letters}]", question)) >= _SHARE * sum(map(str.isalpha, question)) > 0:
             return _by_small_words(question, languages) or languages[-1]
@@ -41,7 +41,7 @@ def language_of(question: str) -> str | None:
 
 
 def language_name(tag: str) -> str:
-    """The English name of a language, for a model; of one that has none here its tag is given."""
+    """Returns the English name of a language, for a model; its tag if the name is unknown."""
     return _NAMES.get(tag.split("-")[0].lower(), f"the language `{tag}`")
 
 
@@ -51,7 +51,7 @@ def wants_code(question: str) -> bool:
 
 
 def _by_small_words(question: str, languages: tuple[str, ...]) -> str | None:
-    """The language that most of the small words belong to; a word of several languages counts for each in part."""
+    """Language whose function words dominate; a word of several languages counts for each in part."""
     words = Counter(re.findall(r"[^\W\d_]+", question.lower()))
     score = dict.fromkeys(languages, 0.0)
     for word, count in words.items():
@@ -65,7 +65,7 @@ def _by_small_words(question: str, languages: tuple[str, ...]) -> str | None:
 
 
 _SHARE = 0.3
-"""Of a question's letters: names and terms in Latin letters are common in any language."""
+"""Least share of a question's letters: names and terms in Latin letters are common in any language."""
 
 _SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufeff", ("fa", "ur", "ar")),
@@ -79,7 +79,7 @@ _SCRIPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("\u0e00-\u0e7f", ("th",)),
     ("\u0980-\u09ff", ("bn",)),
 )
-"""Letters, and the languages written with them, the commonest last."""
+"""Ranges of letters and the languages written with them, the most common last."""
 
 _LETTERS = {
     "ur": "ٹڈڑںھہۂےۓ",
@@ -93,7 +93,7 @@ _LETTERS = {
     "pt": "ãõ",
     "tr": "ğışİç",
 }
-"""Letters that one language uses and its neighbours do not, or seldom."""
+"""Letters that one language uses and its neighbours use seldom or never."""
 
 _LATIN = {
     "en": "what which who whom whose when where why how is are was were do does did can could should would will the "
@@ -134,7 +134,7 @@ _OTHER_SCRIPTS = {
     "ru": "что как почему когда где кто какой какая какое какие это и или для с между в на ли не чем есть",
 }
 SMALL = {language: frozenset(words.split()) for language, words in {**_LATIN, **_OTHER_SCRIPTS}.items()}
-"""Words by language that every text has."""
+"""Function words by language."""
 
 _WANTS_CODE = re.compile(
     r"\b(?:code|snippets?|commands?|scripts?|syntax|example program|show me|"

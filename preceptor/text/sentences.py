@@ -1,8 +1,8 @@
-"""A passage's text in pieces that can be quoted, and how much two texts share.
+"""Splits a passage's text into pieces that can be quoted, and measures how much two texts share.
 
-A piece is a sentence, a list, a table, a block of code or a formula. A sentence is not always enough by itself:
-"It couples the two sides least." leans on the sentence before it, "There are three layers:" opens the list behind
-it. `whole` gives the run of pieces that a reader understands.
+A piece is a sentence, a list, a table, a block of code or a formula. A sentence is not always enough by
+itself: "It couples the two sides least." depends on the sentence before it, "There are three layers:" opens
+the list behind it. `whole` returns the run of pieces that a reader understands.
 """
 
 import re
@@ -25,6 +25,8 @@ _RULE = re.compile(r"\s*\|[\s:|-]+\|?\s*$")
 _ENDS = re.compile(r"[.!?…。！？।۔؟](?:[\"'”’»)\]*_`]|\[\^[^\]]*\])*$")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 
+# Lists of words and no model: the tutor quotes without a provider, and a wrong guess costs one sentence more
+# or less.
 _LEANING = {
     "en": "it its this that these those they them their he she his her such both neither so but and or however "
     "therefore thus hence then also instead otherwise moreover furthermore",
@@ -40,7 +42,7 @@ _LEANING = {
     "hi": "यह वह ये वे इस उस इन उन लेकिन",
     "ur": "یہ وہ اس ان لیکن مگر تاہم لہٰذا",
 }
-"""Words with which a sentence begins that needs the one before it."""
+"""Words that, at the beginning of a sentence, refer to the previous one."""
 _LEANING_UNSPACED = {
     "zh": ("它", "他", "她", "这", "那", "但", "因此", "所以"),
     "ja": ("これ", "それ", "この", "その", "しかし"),
@@ -56,7 +58,9 @@ _COPULAS = {
     "nl": "is|zijn|was|waren|betekent",
     "id": "adalah|ialah|merupakan|berarti",
 }
-"""What stands, in languages whose verb comes second, between a thing and what it is."""
+"""Verbs between a term and its definition, in languages whose verb comes second."""
+# The term comes first and may carry an aside: `A node, in ROS 2, is …`, `A node (process) is …`. A comma or
+# full stop before the verb ends it, so that a subordinate clause is not taken for a definition.
 _DEFINITIONS = {
     language: re.compile(rf"([^.:;,()!?]{{1,80}}?)(?:,[^.:;]{{1,80}},| \([^)]{{1,80}}\))? (?:{copulas}) ")
     for language, copulas in _COPULAS.items()
@@ -68,9 +72,9 @@ _ANNOUNCEMENT = re.compile(
     re.IGNORECASE,
 )
 _ANNOUNCES_ONLY = 8
-"""Words, below which a sentence with such a number has nothing to say but that."""
+"""Word count below which a sentence with a number word only announces a list."""
 _SAYS_LITTLE = 3
-"""Words, below which a sentence is understood only behind the one before it: "In the other case, it is not."."""
+"""Word count below which a sentence is understood only after the previous one: "In the other case, it is not."."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +83,21 @@ class Piece:
 
     kind: Kind
     text: str
-    """In Markdown, as it is quoted: a sentence on one line, a block with its lines."""
+    """The piece in Markdown, as it is quoted: a sentence on one line, a block with its lines."""
     label: str = ""
-    """What announces the block: the title of an admonition, the name of a tab."""
+    """Title of an admonition or name of a tab that introduces the block."""
     parts: tuple[str, ...] = ()
-    """Of a list its items, of a table its rows, each as a line of text with the column names."""
+    """Items of a list or rows of a table, each as a line of text with the column names."""
     opens: bool = False
-    """Whether a sentence needs the block behind it."""
+    """Whether a sentence needs the following block."""
     depends_on_previous: bool = False
-    """Whether a sentence needs the one before it."""
+    """Whether a sentence needs the previous one."""
     defines: str = ""
-    """The thing of which a sentence says what it is: "A node" of "A node is a process."."""
+    """Term that a sentence defines: "A node" of "A node is a process."."""
 
     @property
     def plain(self) -> tuple[str, ...]:
-        """What can be compared with a sentence: the parts, or the text without fences."""
+        """Text to compare with a sentence: the parts, or the text without fences."""
         if self.parts:
             return self.parts
         if self.kind == "code":
@@ -103,26 +107,27 @@ class Piece:
 
 @lru_cache(maxsize=1024)
 def pieces(text: str, language: str) -> tuple[Piece, ...]:
-    """The pieces of a passage's text, in order."""
+    """Returns the pieces of a passage's text, in order."""
     return tuple(piece for block in _blocks(text) for piece in _pieces(block, language))
 
 
 def sentences(text: str, language: str) -> list[str]:
-    """The sentences of a text in order; a list item, a table row and a block of code is one of its own."""
+    """Returns the sentences of a text in order; each list item, row and code block counts as one sentence."""
     return [plain for piece in pieces(text, language) for plain in piece.plain if plain]
 
 
 def whole(run: Sequence[Piece], place: int) -> range | None:
-    """The places of the pieces that make the one at `place` understood; None if they are not all there.
+    """Returns the positions of the pieces needed to understand the one at `place`; None if some are missing.
 
     Args:
         run: Pieces that follow each other.
-        place: Of the piece, from 0.
+        place: Position of the piece, from 0.
     """
     start, end = place, place + 1
     if run[place].kind != "sentence" and place and run[place - 1].opens:
         start -= 1  # the sentence that announces the block
     while run[start].depends_on_previous:
+        # Two sentences back is the limit: a longer chain quotes the whole passage.
         if start == 0 or run[start - 1].kind != "sentence" or place - start == 2:
             return None
         start -= 1
@@ -135,20 +140,21 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
     return range(start, end)
 
 
+# Cached, because the offline tutor compares each sentence with the question many times.
 @lru_cache(maxsize=8192)
 def stems(text: str, language: str) -> frozenset[int]:
-    """The words of a text, stemmed and without those that every text has, as BM25 counts them."""
+    """Returns the stemmed words of a text without stop words, as BM25 counts them."""
     return tokens(text, language) - _small(language)
 
 
 def overlap(claim: str, sentence: str, language: str) -> float:
-    """Share of the claim's words that the sentence has, in [0, 1]."""
+    """Returns the share of the claim's words that the sentence has, in [0, 1]."""
     wanted = stems(claim, language)
     return len(wanted & stems(sentence, language)) / len(wanted) if wanted else 0.0
 
 
 def nearest(claim: str, text: str, language: str) -> str:
-    """The sentence of `text` that shares most with `claim`; the first one where none shares anything."""
+    """Returns the sentence of `text` that shares most with `claim`; the first one if all share nothing."""
     candidates = sentences(text, language)
     if not candidates:
         return text.strip()
@@ -158,12 +164,12 @@ def nearest(claim: str, text: str, language: str) -> str:
 
 @lru_cache(maxsize=64)
 def _small(language: str) -> frozenset[int]:
-    """The small words of a language of which BM25 drops none."""
+    """Returns the tokens of a language's function words that BM25 does not drop as stop words."""
     return tokens(" ".join(SMALL.get(language.split("-")[0], ())), language)
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
-    """The lines of each block; a fenced one may hold blank lines."""
+    """Yields the lines of each block; a fenced block may hold blank lines."""
     block: list[str] = []
     fence = ""
     for line in text.split("\n"):
@@ -224,7 +230,7 @@ def _sentences(text: str, label: str, language: str) -> Iterator[Piece]:
 
 
 def _announces(sentence: str, language: str) -> bool:
-    """Whether a sentence only says that something follows: "ROS 2 gives you four things."."""
+    """Whether a sentence only announces the next block: "ROS 2 gives you four things."."""
     return (
         language.startswith("en")
         and len(stems(sentence, language)) < _ANNOUNCES_ONLY
@@ -249,7 +255,7 @@ def _defines(sentence: str, language: str) -> str:
 
 
 def _items(lines: Sequence[str]) -> Iterator[str]:
-    """The items of a list as lines of text, those below another one with it."""
+    """Returns the items of a list as lines of text, each with its nested items."""
     indent = len(lines[0]) - len(lines[0].lstrip())
     item: list[str] = []
     for line in lines:
@@ -262,7 +268,7 @@ def _items(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _rows(lines: Sequence[str]) -> Iterator[str]:
-    """The rows of a table, each cell with the name of its column."""
+    """Returns the rows of a table, each cell with the name of its column."""
     cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
     ruled = len(lines) > 1 and _RULE.match(lines[1])
     names = cells[0] if ruled else []

@@ -1,8 +1,8 @@
-"""Tokens: the words of a text, stemmed and without stop words, as the index's BM25 counts them.
+"""Tokens for BM25: the words of a text, stemmed and without stop words.
 
-The engine's own embedder stems and drops stop words where it knows the language. What it leaves out is done here:
-one form for letters that are written in several ways (Arabic, Persian and Urdu keyboards, digits, full width), and
-two-character tokens for scripts that put no spaces between words.
+The engine's own embedder stems and drops stop words of the languages it knows. This module adds one form for
+letters that are written in several ways (Arabic, Persian and Urdu keyboards, digits, full width), and
+two-character tokens for scripts without spaces between words.
 """
 
 import re
@@ -40,12 +40,12 @@ LANGUAGES = {
     "tg": "tajik",
     "tr": "turkish",
 }
-"""Those whose stop words the engine knows, most with a stemmer, by the first part of their tags."""
+"""Languages with stop words in the engine, most with a stemmer, by the first part of the tag."""
 
 _is_other_script = re.compile(
     "am|be|bg|bn|fa|gu|he|hi|hy|ja|ka|km|kn|ko|lo|mk|ml|mr|my|ne|pa|ps|sd|si|sr|ta|te|th|ug|uk|ur|yi|zh"
 ).fullmatch
-"""Languages without a stemmer that are not in Latin letters: a Latin word among them is taken as English."""
+"""Languages without a stemmer and in other scripts: a Latin word in such text is treated as English."""
 
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
@@ -55,7 +55,7 @@ _UNSPACED = re.compile(
 
 
 class _Forms(dict[int, str]):
-    """The one form of a character, by code point; a table for `str.translate` that fills itself."""
+    """Normalised form of a character by code point; a table for `str.translate` that fills itself."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -88,7 +88,7 @@ _FORMS = _Forms(
 
 
 def embedder(language: str, *, avg_len: float, b: float | None = None, k: float | None = None) -> EdgeBm25:
-    """The engine's BM25 embedder for a language, by its BCP 47 tag; `b` and `k` are BM25's parameters."""
+    """Returns the engine's BM25 embedder for a language, by its BCP 47 tag; `b` and `k` are BM25's parameters."""
     primary = language.split("-")[0].lower()
     name = LANGUAGES.get(primary) or ("english" if _is_other_script(primary) else None)
     return EdgeBm25(
@@ -106,7 +106,7 @@ def embedder(language: str, *, avg_len: float, b: float | None = None, k: float 
 
 
 def tokens(text: str, language: str) -> frozenset[int]:
-    """The ids of a text's tokens, each once."""
+    """Returns the ids of a text's tokens, without repeats."""
     return frozenset(_of_questions(language).embed_query(folded(text)).indices)
 
 
@@ -116,7 +116,7 @@ def _of_questions(language: str) -> EdgeBm25:
 
 
 def folded(text: str) -> str:
-    """`text` with one form for what is written in several, and unspaced scripts in pairs of characters."""
+    """Returns `text` with variants of letters unified, and unspaced scripts in pairs of characters."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     if text.isascii():
         return text
