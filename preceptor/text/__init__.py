@@ -1,1 +1,1 @@
-"""Words: languages, sentences, phrases and tokens. Nothing here knows of books."""
+"""Text in many languages: languages, sentences, pieces, phrases and tokens. This package is independent of books."""

@@ -1,4 +1,4 @@
-"""Tokens: the words of a text, stemmed and without stop words, as the index's BM25 counts them.
+"""Tokens for BM25: the words of a text, stemmed and without stop words.
 
 The engine's own embedder stems and drops stop words where it knows the language. What it leaves out is done here:
 one form for letters that are written in several ways (Arabic, Persian and Urdu keyboards, digits, full width), and
@@ -12,40 +12,7 @@ from functools import lru_cache
 from qdrant_edge import Bm25 as EdgeBm25
 from qdrant_edge import Bm25Config, DisabledStemmer, StopwordsSet, TokenizerType
 
-LANGUAGES = {
-    "ar": "arabic",
-    "az": "azerbaijani",
-    "ca": "catalan",
-    "da": "danish",
-    "de": "german",
-    "el": "greek",
-    "en": "english",
-    "es": "spanish",
-    "eu": "basque",
-    "fi": "finnish",
-    "fr": "french",
-    "hu": "hungarian",
-    "id": "indonesian",
-    "it": "italian",
-    "kk": "kazakh",
-    "nb": "norwegian",
-    "nl": "dutch",
-    "nn": "norwegian",
-    "no": "norwegian",
-    "pt": "portuguese",
-    "ro": "romanian",
-    "ru": "russian",
-    "sl": "slovene",
-    "sv": "swedish",
-    "tg": "tajik",
-    "tr": "turkish",
-}
-"""Those whose stop words the engine knows, most with a stemmer, by the first part of their tags."""
-
-_is_other_script = re.compile(
-    "am|be|bg|bn|fa|gu|he|hi|hy|ja|ka|km|kn|ko|lo|mk|ml|mr|my|ne|pa|ps|sd|si|sr|ta|te|th|ug|uk|ur|yi|zh"
-).fullmatch
-"""Languages without a stemmer that are not in Latin letters: a Latin word among them is taken as English."""
+from preceptor.text.languages import language
 
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
@@ -55,7 +22,7 @@ _UNSPACED = re.compile(
 
 
 class _Forms(dict[int, str]):
-    """The one form of a character, by code point; a table for `str.translate` that fills itself."""
+    """Normalised form of a character by code point; a table for `str.translate` that fills itself."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -87,10 +54,11 @@ _FORMS = _Forms(
 """Arabic letters as the Arabic stemmer knows them; Persian, Urdu and other keyboards have their own."""
 
 
-def embedder(language: str, *, avg_len: float, b: float | None = None, k: float | None = None) -> EdgeBm25:
-    """The engine's BM25 embedder for a language, by its BCP 47 tag; `b` and `k` are BM25's parameters."""
-    primary = language.split("-")[0].lower()
-    name = LANGUAGES.get(primary) or ("english" if _is_other_script(primary) else None)
+def embedder(tag: str, *, avg_len: float, b: float | None = None, k: float | None = None) -> EdgeBm25:
+    """Returns the engine's BM25 embedder for a language, by its BCP 47 tag; `b` and `k` are BM25's parameters."""
+    record = language(tag)
+    # A Latin word in a text of another script is treated as English.
+    name = record.stemmer or ("english" if record.scripts and "Latn" not in record.scripts else None)
     return EdgeBm25(
         Bm25Config(
             k=k,
@@ -105,18 +73,36 @@ def embedder(language: str, *, avg_len: float, b: float | None = None, k: float 
     )
 
 
-def tokens(text: str, language: str) -> frozenset[int]:
-    """The ids of a text's tokens, each once."""
-    return frozenset(_of_questions(language).embed_query(folded(text)).indices)
+def tokens(text: str, tag: str) -> frozenset[int]:
+    """Returns the ids of a text's tokens, without repeats."""
+    return frozenset(_of_questions(tag).embed_query(folded(text)).indices)
+
+
+@lru_cache(maxsize=8192)
+def stems(text: str, tag: str) -> frozenset[int]:
+    """Returns the stemmed words of a text without stop words, as BM25 counts them."""
+    return tokens(text, tag) - _small(tag)
+
+
+def overlap(claim: str, sentence: str, tag: str) -> float:
+    """Returns the share of the claim's words that the sentence has, in [0, 1]."""
+    wanted = stems(claim, tag)
+    return len(wanted & stems(sentence, tag)) / len(wanted) if wanted else 0.0
 
 
 @lru_cache(maxsize=64)
-def _of_questions(language: str) -> EdgeBm25:
-    return embedder(language, avg_len=1.0)
+def _small(tag: str) -> frozenset[int]:
+    """Returns the tokens of a language's function words that BM25 does not drop as stop words."""
+    return tokens(" ".join(language(tag).function_words), tag)
+
+
+@lru_cache(maxsize=64)
+def _of_questions(tag: str) -> EdgeBm25:
+    return embedder(tag, avg_len=1.0)
 
 
 def folded(text: str) -> str:
-    """`text` with one form for what is written in several, and unspaced scripts in pairs of characters."""
+    """Returns `text` with variants of letters unified, and unspaced scripts in pairs of characters."""
     text = text.encode("utf-8", "replace").decode("utf-8")
     if text.isascii():
         return text

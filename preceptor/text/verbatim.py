@@ -1,4 +1,4 @@
-r"""Code and formulas in a text that comes in pieces: where a number in brackets is no citation.
+r"""Finds code and formulas in streamed text, where a number in brackets is not a citation.
 
 Code is a fenced block (three backticks or tildes), an indented block or a span in backticks; a formula is `$…$`,
 `$$…$$`, `\(…\)` or `\[…\]`. A span and a formula end with their paragraph at the latest: a lone backtick must not
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["prose", "code", "formula"]
 
 UNDECIDED = r"[\s\\`$~]"
-"""A character that a piece must not end with, as a regular expression: what follows decides what it is."""
+"""Matches a character that cannot end a piece, because the next one decides its meaning."""
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _TOKEN = re.compile(r"`+|\$+|\\[^`]")
@@ -20,7 +20,7 @@ _TILDES = re.compile(r"~{3,}")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s")
 _CLOSES = {r"\(": r"\)", r"\[": r"\]", "$": "$", "$$": "$$"}
 _INDENT = 4
-"""Columns from which a line behind a blank one is code, unless a list goes on."""
+"""Indentation that makes a line after a blank one code, unless a list continues."""
 
 
 class Span(NamedTuple):
@@ -32,31 +32,31 @@ class Span(NamedTuple):
 
 
 class Verbatim:
-    """Reads one text, piece by piece."""
+    """Splits one text, piece by piece, into prose and verbatim spans."""
 
     def __init__(self) -> None:
-        """Begin a text."""
+        """Initialise with an empty text."""
         self._fence = ""
         self._ticks = ""
         self._formula = ""
-        """What closes the formula that is open."""
+        """Delimiter that closes the open formula."""
         self._line = ""
-        """The line that is read, as far as it came."""
+        """The current line, as far as it has arrived."""
         self._whole = False
-        """Whether this line is code to its end."""
+        """Whether the rest of this line is code."""
         self._blank = True
-        """Whether the line before is blank or indented code."""
+        """Whether the previous line is blank or indented code."""
         self._list = False
 
     @property
     def kind(self) -> Kind:
-        """Of what comes next."""
+        """Kind of the next character."""
         if self._whole or self._fence or self._ticks:
             return "code"
         return "formula" if self._formula else "prose"
 
     def split(self, piece: str) -> Iterator[Span]:
-        """The parts of the next piece in order; only the last may end with an `UNDECIDED` character."""
+        """Returns the spans of the next piece in order; only the last may end with an `UNDECIDED` character."""
         last = Span("prose", 0, 0)
         for line in _LINE.finditer(piece):
             for part in self._parts(line.group(), line.start()):
@@ -68,7 +68,7 @@ class Verbatim:
         yield last
 
     def _parts(self, text: str, offset: int) -> Iterator[Span]:
-        """The parts of a line, or of what came of it."""
+        """Yields the spans of a line or part of a line."""
         if not self._line:
             self._begin_line(text)
         self._line += text
@@ -98,7 +98,7 @@ class Verbatim:
             self._whole = True
 
     def _take(self, run: str, *, before: str) -> None:
-        """Open or close what a run of characters opens or closes."""
+        """Open or close the code or formula that a run of characters delimits."""
         if self._fence:
             if run[0] == "`" and len(run) >= len(self._fence):
                 self._fence = ""
