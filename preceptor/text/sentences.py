@@ -28,14 +28,20 @@ def split_sentences(text: str, tag: str) -> list[str]:
     if len(found) < 2:
         return found
     pattern = _going_on(record)
-    inside = [match.span() for match in pattern.finditer(text)] if pattern else []
+    inside = (
+        {place for match in pattern.finditer(text) for place in _places(match)} if pattern else set[int]()
+    )
     cuts, place = [0], 0
     for sentence in found[:-1]:
         place += len(sentence)
         within_word = record.spaced and sentence[-1] == "." and _WORD_GOES_ON.match(text, place)
-        if not within_word and not any(start < place <= end for start, end in inside):
+        if not within_word and place not in inside:
             cuts.append(place)
     return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
+
+
+def _places(match: re.Match[str]) -> range:
+    return range(match.start() + 1, match.end() + 1)
 
 
 @lru_cache(maxsize=64)
