@@ -33,8 +33,7 @@ from preceptor.library.embedding import cleaned
 from preceptor.library.library import open_library
 from preceptor.library.passage import Hit
 from preceptor.settings import Settings, load_settings
-from preceptor.text.language import language_of
-from preceptor.text.tokens import LANGUAGES
+from preceptor.text.languages import language_of, languages
 
 MEASURES = {"nDCG@10": nDCG @ 10, "R@5": R @ 5, "R@10": R @ 10, "MRR": RR}
 ALL = 1_000_000
@@ -128,11 +127,12 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def guess_language(text: str) -> str:
     """By its script; in Latin script by whose stop words it is full of."""
-    by_script = language_of(text, "en")
-    if by_script != "en":
+    by_script = language_of(text, default="und")
+    if by_script != "und":
         return by_script
     words = Bm25("und", 1).length(text)
-    share, language = max((1 - Bm25(one, 1).length(text) / words, one) for one in LANGUAGES)
+    stemmed = (one.tag for one in languages().values() if one.stemmer)
+    share, language = max((1 - Bm25(one, 1).length(text) / words, one) for one in stemmed)
     return language if share > STOP_WORDS else "und"
 
 

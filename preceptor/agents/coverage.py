@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from preceptor.agents.quotation import Candidate
 from preceptor.library.passage import Hit
-from preceptor.text.sentences import stems
+from preceptor.text.tokens import stems
 
 THRESHOLD = 0.5
 """Coverage below which the book is assumed not to answer."""

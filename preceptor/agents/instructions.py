@@ -2,7 +2,7 @@
 
 from preceptor.library.protocol import IndexInfo
 from preceptor.settings import BookSettings
-from preceptor.text.phrases import language_name
+from preceptor.text.languages import language
 
 _TEXT = """\
 You are the tutor of the textbook "{title}"{subject}. A reader of the book asks you a question.
@@ -32,7 +32,7 @@ def instructions(book: BookSettings, info: IndexInfo, *, book_only: bool) -> str
     return _TEXT.format(
         title=book.title or info.title,
         subject=f", which teaches {subject}" if subject else "",
-        language=language_name(info.language),
+        language=language(info.language).name,
         only=" only" if book_only else " first, and say when you add something that the book does not have",
         outside=_OUTSIDE if book_only else "",
     )

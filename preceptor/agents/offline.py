@@ -11,9 +11,10 @@ from preceptor.agents.coverage import THRESHOLD, coverage
 from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
 from preceptor.library.passage import Hit
 from preceptor.providers.local_model import Call, Items, LocalModel
-from preceptor.text.follow_up import depends_on_previous, says_little
-from preceptor.text.phrases import language_of, phrases
-from preceptor.text.sentences import overlap
+from preceptor.text.languages import language, language_of
+from preceptor.text.phrases import phrases
+from preceptor.text.questions import depends_on_previous, says_little
+from preceptor.text.tokens import overlap
 from preceptor.tools.plugin import Run
 
 current_run: ContextVar[Run] = ContextVar("current_run")
@@ -32,24 +33,24 @@ class OfflineModel(LocalModel):
 
     name = "offline"
 
-    def __init__(self, likeness: Likeness, *, language: str) -> None:
-        """Initialise the model.
+    def __init__(self, likeness: Likeness, *, book_language: str) -> None:
+        """Make ready.
 
         Args:
             likeness: Cosines of a question and texts.
-            language: BCP 47 tag of the book's language.
+            book_language: BCP 47 tag.
         """
         self._likeness = likeness
-        self._language = language.split("-")[0]
+        self._language = language(book_language).tag
 
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
         """Returns the next step: the search, a section to read, or the answer."""
         run = current_run.get()
         can, called = {tool.name for tool in tools}, _called(input)
         before = _question_before(input)
-        joined, language = f"{before} {run.question}", language_of(run.question) or self._language
-        # Without a model nobody can rewrite a follow-up, so that the previous question is searched along.
-        question = joined if before and depends_on_previous(run.question, language) else run.question
+        joined, asked = f"{before} {run.question}", language_of(run.question)
+        spoken = asked or self._language
+        question = joined if before and depends_on_previous(run.question, spoken) else run.question
         hits = _best_first(run)
 
         def search(query: str) -> Call | None:
@@ -63,9 +64,7 @@ class OfflineModel(LocalModel):
         if not known and (call := search(question)):
             return call
         covered, found = await judged(question, hits, self._likeness)
-        # A short question ('Why useful?') is first taken by itself: it may change the subject. Only if the
-        # book does not cover it is the previous one added.
-        if covered < THRESHOLD and before and says_little(run.question, language):
+        if covered < THRESHOLD and before and says_little(run.question, spoken):
             if call := search(joined):
                 return call
             question = joined
@@ -81,8 +80,7 @@ class OfflineModel(LocalModel):
         answer = "\n\n".join(quotations(question, found))
         if not answer:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
-        # Quotations stay in the book's language; the sentence before them explains that in the reader's.
-        asked, quoted = language_of(run.question), hits[0].passage.language.split("-")[0]
+        quoted = language(hits[0].passage.language).tag
         if asked and quoted and asked != quoted:
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
         return answer

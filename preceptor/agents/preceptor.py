@@ -299,7 +299,7 @@ async def open_preceptor(
         tools = load_tools(Deps(library, settings))
         info = await library.info()
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
-        offline = OfflineModel(library.likeness, language=info.language) if needed else None
+        offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
         tutors, tutors_of_selection = (
             build_tutors(
                 models,

@@ -2,7 +2,7 @@
 
 from preceptor.agents.answer import Question
 from preceptor.library.passage import Hit, Passage, passage_id, passage_key
-from preceptor.text.phrases import language_of
+from preceptor.text.languages import language_of
 from preceptor.tools.ledger import Ledger
 
 _SELECTION = """\

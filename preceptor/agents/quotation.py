@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from preceptor.library.passage import Hit, Passage
-from preceptor.text.phrases import wants_code
-from preceptor.text.sentences import Piece, pieces, stems, whole
+from preceptor.text.pieces import Piece, pieces, whole
+from preceptor.text.questions import wants_code
+from preceptor.text.tokens import stems
 
 SHORT_LIST = 6
 """Number of candidates that the embedding model judges."""

@@ -1,6 +1,5 @@
 """Translates the SDK's stream of one run into the reader's events."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -15,10 +14,11 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.support import check
-from preceptor.text.sentences import nearest
+from preceptor.text.languages import language_of
+from preceptor.text.pieces import nearest
+from preceptor.text.sentences import split_sentences
 from preceptor.tools.ledger import Ledger
 
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
 _READING = frozenset({"get_chapter", "list_chapters"})
 
 
@@ -119,7 +119,7 @@ class Reply:
         for piece in pieces:
             if isinstance(piece, Cited):
                 passage = piece.hit.passage
-                claim = _SENTENCE_END.split("".join(self._shown[-200:]).strip())[-1]
+                claim = self._last_sentence(passage.language)
                 found = source(piece.number, piece.hit, nearest(claim, passage.text, passage.language))
                 self.sources.append(found)
                 yield NewSource(found)
@@ -128,6 +128,12 @@ class Reply:
                 self._length += len(piece.text)
                 self._shown.append(piece.text)
                 yield Token(piece.text, piece.marks)
+
+    def _last_sentence(self, of_book: str) -> str:
+        """The sentence that the reader saw last, in the language of the answer."""
+        shown = self.text
+        *_, paragraph = shown.splitlines() or [""]
+        return split_sentences(paragraph, language_of(shown) or of_book)[-1] if paragraph else ""
 
 
 def _status(item: ToolCallItem) -> Status:

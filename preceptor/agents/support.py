@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] - a compiled module without stubs
-
 from preceptor.agents.citations import Mark
 from preceptor.library.passage import Passage
-from preceptor.text.phrases import language_of
-from preceptor.text.sentences import overlap, sentences, stems
-from preceptor.text.tokens import folded
+from preceptor.text.languages import language, language_of, words
+from preceptor.text.pieces import plain_sentences
+from preceptor.text.sentences import split_sentences
+from preceptor.text.tokens import folded, overlap, stems
 
 SUPPORTED = 0.5
 """Support from which a claim counts as supported."""
@@ -31,38 +30,7 @@ _SAYS_LITTLE = 3
 """Word count below which a sentence without a citation claims nothing: "Good question!"."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_COUNTS = {
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-    "eleven": "11",
-    "twelve": "12",
-}
-_NEGATIONS = {
-    "en": r"\b(?:not|no|never|without|cannot|nor|neither|none|nobody|nothing)\b|n['’]t\b",
-    "es": r"\b(?:no|nunca|sin|ni|ningún|ninguna|ninguno|nada|nadie|jamás)\b",
-    "fr": r"\b(?:pas|jamais|sans|ni|aucune?|rien|personne)\b",
-    "de": r"\b(?:nicht|nie|niemals|ohne|kein\w*|nichts|niemand|weder)\b",
-    "pt": r"\b(?:não|nunca|sem|nem|nenhuma?|nada|ninguém|jamais)\b",
-    "it": r"\b(?:non|mai|senza|né|nessun\w*|niente|nulla)\b",
-    "nl": r"\b(?:niet|nooit|zonder|geen|niets|niemand)\b",
-    "id": r"\b(?:tidak|tak|bukan|tanpa|belum|jangan)\b",
-    "ru": r"\b(?:не|нет|никогда|без|ни|никто|ничего)\b",
-    "uk": r"\b(?:не|немає|ніколи|без|ні|ніхто|нічого)\b",
-    "ur": r"\b(?:نہیں|نہ|مت|بغیر)\b",
-    "hi": r"(?:नहीं|मत|बिना)",
-    "ar": r"\b(?:لا|ليس|ليست|لم|لن|بدون|غير)\b",
-    "zh": r"[不没無无]|未",
-}
-_CLAUSE = re.compile(
-    r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n|\b(?:but|whereas|while|because|since|so that)\b"
-)
+_CLAUSE = r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n"
 _SKIPPED = re.compile(r"^\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 """Lines that are not sentences."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
@@ -99,10 +67,10 @@ def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> 
     """
     judged: list[float] = []
     by_source: dict[int, list[float]] = {}
-    language = language_of(text)
+    spoken = language_of(text)
     for claim in claims(text, marks):
         cited = [passages[number] for number in claim.sources if number in passages]
-        if any(language and one.language and language != one.language.split("-")[0] for one in cited):
+        if any(spoken and one.language and spoken != language(one.language).tag for one in cited):
             continue  # words cannot be compared over languages
         found = support(claim.text, cited)
         if found is None:
@@ -129,17 +97,17 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     """
     if not passages:
         return None
-    language = passages[0].language
-    wanted = stems(claim, language)
+    tag = passages[0].language
+    wanted = stems(claim, tag)
     if not wanted:
         return None
     # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
     if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
         return 1.0
-    has = frozenset[int]().union(*(stems(one.embedded_text, language) for one in passages))
+    has = frozenset[int]().union(*(stems(one.embedded_text, tag) for one in passages))
     evidence = _WORDS * len(wanted & has) / len(wanted) - _NEEDED
     evidence -= _WRONG_NUMBER * _has_wrong_number(claim, passages)
-    evidence -= _TURNED_AROUND * _is_turned_around(claim, "\n".join(one.text for one in passages), language)
+    evidence -= _TURNED_AROUND * _is_turned_around(claim, "\n".join(one.text for one in passages), tag)
     return 1 / (1 + math.exp(-evidence))
 
 
@@ -170,19 +138,16 @@ def _rested(claims: Sequence[Claim]) -> list[Claim]:
 def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
     """Splits the answer into paragraphs of sentences; a list stays with its introductory line."""
     bare, places = _without_markers(text, marks)
+    tag = language_of(bare) or "en"
     paragraphs: list[list[Claim]] = [[]]
     last, announces = 0, False
-    for start, end in _sentences(bare):
+    for start, end in _sentences(bare, tag):
         if "\n\n" in bare[last:start] and not announces:
             paragraphs.append([])
         own = tuple(dict.fromkeys(number for place, number in places if start <= place < end))
         said = _SPACE.sub("", _BULLET.sub("", bare[start:end])).strip(" \n*_")
         last, announces = end, said.endswith((":", "："))
-        if (
-            announces
-            or said.endswith(("?", "؟", "？"))
-            or not (own or len(stems(said, "en")) >= _SAYS_LITTLE)
-        ):
+        if announces or said.endswith(("?", "؟", "？")) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
         paragraphs[-1].append(Claim(said, own))
     return paragraphs
@@ -198,8 +163,8 @@ def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[
     return bare + text[place:], places
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Returns the start and end of each sentence; code, table rows and formulas are left out."""
+def _sentences(text: str, tag: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each sentence outside of code; table rows and formulas are left out."""
     start, fence = 0, ""
     for line in text.splitlines(keepends=True):
         opening = _FENCE.match(line)
@@ -209,43 +174,41 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
             fence = opening[1]
         elif line.strip() and not _SKIPPED.match(line):
             place = start
-            for sentence in segment("en", line):
+            for sentence in split_sentences(line, tag):
                 yield place, place + len(sentence)
                 place += len(sentence)
         start += len(line)
 
 
 def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
-    """Whether a figure or a count of the claim contradicts the passages."""
-    figures, counts = _numbers(claim)
+    """Whether a figure of the claim is in no passage, or one of its counts where the passage counts otherwise."""
+    tag = passages[0].language
+    figures, counts = _numbers(claim, tag)
     there = "\n".join(one.embedded_text for one in passages)
-    other_figures, other_counts = _numbers(there)
-    # A figure that occurs nowhere is wrong. A count in words may sum up a list of the book, so that it is
-    # wrong only if the nearest sentence counts as well.
+    other_figures, other_counts = _numbers(there, tag)
     if figures - other_figures - other_counts:
         return True
     if not counts - other_figures - other_counts:
         return False
-    language = passages[0].language
-    nearest = max(sentences(there, language), key=lambda one: overlap(claim, one, language), default="")
-    return any(_numbers(nearest))
+    nearest = max(plain_sentences(there, tag), key=lambda one: overlap(claim, one, tag), default="")
+    return any(_numbers(nearest, tag))
 
 
-def _numbers(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Returns the numbers in figures, and the counts in words (English, up to twelve)."""
-    text = folded(text)
-    figures = frozenset(re.sub(r",(?=\d{3})", "", one).replace(",", ".") for one in _NUMBER.findall(text))
-    words = re.findall(r"[a-z]+", text.lower())
-    return figures, frozenset(_COUNTS[word] for word in words if word in _COUNTS)
+def _numbers(text: str, tag: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Returns the numbers in figures, and the counts in words, up to twelve."""
+    figures = frozenset(
+        re.sub(r",(?=\d{3})", "", one).replace(",", ".") for one in _NUMBER.findall(folded(text))
+    )
+    counts = language(tag or "en").numbers
+    return figures, frozenset(counts[word] for word in words(text) if word in counts)
 
 
-def _is_turned_around(claim: str, text: str, language: str) -> bool:
-    """Whether a clause of the claim is negated where the most similar clause of the text is not, or vice versa."""
-    there = list(_clauses(text, language))
-    for words, negated in _clauses(claim, language):
-        shared = [len(words & others) for others, _ in there]
-        # Without half of the words in common, the clauses speak of different things.
-        if len(words) < 2 or 2 * max(shared, default=0) < len(words):
+def _is_turned_around(claim: str, text: str, tag: str) -> bool:
+    """Whether a clause of the claim is negated and the one of the text that is most like it is not, or the reverse."""
+    there = list(_clauses(text, tag))
+    for own, negated in _clauses(claim, tag):
+        shared = [len(own & others) for others, _ in there]
+        if len(own) < 2 or 2 * max(shared, default=0) < len(own):
             continue
         like = [one for one, count in zip(there, shared, strict=True) if count == max(shared)]
         # Of equally similar clauses the shortest says the least besides.
@@ -255,9 +218,10 @@ def _is_turned_around(claim: str, text: str, language: str) -> bool:
     return False
 
 
-def _clauses(text: str, language: str) -> Iterator[tuple[frozenset[int], bool]]:
-    """Returns the words of each clause, and whether it is negated; two negations cancel out."""
-    negation = _NEGATIONS.get(language.split("-")[0] or "en", r"(?!)")
-    for clause in _CLAUSE.split(text):
-        if words := stems(clause, language):
-            yield words, len(re.findall(negation, clause.lower())) % 2 == 1
+def _clauses(text: str, tag: str) -> Iterator[tuple[frozenset[int], bool]]:
+    """The words of each clause, and whether it is negated (twice is not)."""
+    record = language(tag or "en")
+    clause_end = rf"{_CLAUSE}|\b(?:{record.conjunctions})\b" if record.conjunctions else _CLAUSE
+    for clause in re.split(clause_end, text):
+        if own := stems(clause, tag):
+            yield own, len(re.findall(record.negation or "(?!)", clause.lower())) % 2 == 1

@@ -22,7 +22,7 @@ from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Element, Flavour, parse_tree
 from preceptor.settings import SiteSettings
-from preceptor.text.language import language_of
+from preceptor.text.languages import language_of
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -64,7 +64,7 @@ def read_page(book: Book, file: PageFile) -> Page:
         position=file.position,
         headings=tuple((heading.level, heading.id, heading.text) for heading in outline.headings),
         sections=sections,
-        language=language_of(text, book.language),
+        language=language_of(text, default=book.language),
     )
 
 

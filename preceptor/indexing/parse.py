@@ -15,7 +15,7 @@ from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Flavour, parse_tree
 from preceptor.settings import SiteSettings
-from preceptor.text.language import language_of
+from preceptor.text.languages import language_of
 
 _UNWRAPPED = tuple(
     re.compile(rf"(^|\n) *{fence} *mdx-code-block\n(?P<inside>.*?)\n *{fence}(?=\n|\Z)", re.DOTALL)
@@ -60,7 +60,7 @@ def read_page(book: Book, file: PageFile) -> Page:
         headings=tuple(headings),
         sections=tuple(_below_title(section, title) for section in sections),
         language=front.language
-        or language_of("\n".join(section.text for section in sections), book.language),
+        or language_of("\n".join(section.text for section in sections), default=book.language),
     )
 
 

@@ -5,6 +5,7 @@ code block is cut between lines, and each part has fences of its own; prose is c
 boundary.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -15,11 +16,13 @@ from tokenizers import Encoding, Tokenizer
 from preceptor.indexing.page import Block, Page, PageSection
 from preceptor.indexing.site import link_safe
 from preceptor.library.passage import Passage, passage_id, passage_key
+from preceptor.text.sentences import split_sentences
 
 _PARAGRAPHS = "\n\n"
 _UNKNOWN = ("[UNK]", "<unk>")
 _UNKNOWN_LETTERS = 4
-"""Number of letters of an unknown word that count as one token."""
+"""Of an unknown word that count as one token."""
+_STOP_WITHIN = re.compile(r"\.(?= +\S)")
 _WINDOW = 32
 """Number of letters per token of a piece that the splitter sees at once: several pieces."""
 
@@ -47,7 +50,7 @@ def passages(
     """
     if page.status != "published":
         return []
-    measure = _Measure(tokenizer)
+    measure = _Measure(tokenizer, page.language)
     made: list[Passage] = []
     ordinals: Counter[str] = Counter()
     for section in page.sections:
@@ -85,8 +88,9 @@ def passages(
 class _Measure:
     """Counts tokens; an unknown word, a single token to the tokenizer, counts by its length."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, language: str) -> None:
         self._tokenizer = tokenizer
+        self._language = language
         known = map(tokenizer.token_to_id, _UNKNOWN)
         self._unknown = next((token for token in known if token is not None), -1)
         self.special = tokenizer.num_special_tokens_to_add(is_pair=False)
@@ -103,12 +107,15 @@ class _Measure:
         splitter = TextSplitter.from_callback(self, room, trim=trim)
         # It looks at all that is left before every piece, so that it is shown a part at a time.
         window, start = room * _WINDOW, 0
+        shown = _guarded(text, self._language)
         pieces: list[str] = []
-        while len(text) - start > window:
-            found = splitter.chunk_indices(text[start : start + window])
-            start += found.pop()[0] if len(found) > 1 else window
-            pieces += [piece for _, piece in found]
-        return pieces + splitter.chunks(text[start:])
+        while start < len(text):
+            found = splitter.chunk_indices(shown[start : start + window])
+            is_last = len(text) - start <= window
+            end = start + (window if is_last or len(found) < 2 else found.pop()[0])
+            pieces += [text[start + place : start + place + len(piece)] for place, piece in found]
+            start = end
+        return pieces
 
     def _count(self, encoding: Encoding) -> int:
         ids = encoding.ids
@@ -117,6 +124,14 @@ class _Measure:
         spans = zip(ids, encoding.offsets, strict=True)
         lengths = (end - start for token, (start, end) in spans if token == self._unknown)
         return len(ids) + sum(max(length // _UNKNOWN_LETTERS - 1, 0) for length in lengths)
+
+
+def _guarded(text: str, language: str) -> str:
+    """A text of the same length in which no full stop within a sentence can be taken for its end.
+
+    The splitter cuts in every language by the same rules, which take "Dr." and "Abb." for ends of sentences.
+    """
+    return "".join(_STOP_WITHIN.sub(",", sentence) for sentence in split_sentences(text, language))
 
 
 def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[str, ...]:

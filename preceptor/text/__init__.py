@@ -1,1 +1,1 @@
-"""Text in many languages: sentences, phrases and tokens. This package is independent of books."""
+"""Text in many languages: languages, sentences, pieces, phrases and tokens. This package is independent of books."""

@@ -12,40 +12,7 @@ from functools import lru_cache
 from qdrant_edge import Bm25 as EdgeBm25
 from qdrant_edge import Bm25Config, DisabledStemmer, StopwordsSet, TokenizerType
 
-LANGUAGES = {
-    "ar": "arabic",
-    "az": "azerbaijani",
-    "ca": "catalan",
-    "da": "danish",
-    "de": "german",
-    "el": "greek",
-    "en": "english",
-    "es": "spanish",
-    "eu": "basque",
-    "fi": "finnish",
-    "fr": "french",
-    "hu": "hungarian",
-    "id": "indonesian",
-    "it": "italian",
-    "kk": "kazakh",
-    "nb": "norwegian",
-    "nl": "dutch",
-    "nn": "norwegian",
-    "no": "norwegian",
-    "pt": "portuguese",
-    "ro": "romanian",
-    "ru": "russian",
-    "sl": "slovene",
-    "sv": "swedish",
-    "tg": "tajik",
-    "tr": "turkish",
-}
-"""Languages with stop words in the engine, most with a stemmer, by the first part of the tag."""
-
-_is_other_script = re.compile(
-    "am|be|bg|bn|fa|gu|he|hi|hy|ja|ka|km|kn|ko|lo|mk|ml|mr|my|ne|pa|ps|sd|si|sr|ta|te|th|ug|uk|ur|yi|zh"
-).fullmatch
-"""Languages without a stemmer and in other scripts: a Latin word in such text is treated as English."""
+from preceptor.text.languages import language
 
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
@@ -87,10 +54,11 @@ _FORMS = _Forms(
 """Arabic letters as the Arabic stemmer knows them; Persian, Urdu and other keyboards have their own."""
 
 
-def embedder(language: str, *, avg_len: float, b: float | None = None, k: float | None = None) -> EdgeBm25:
+def embedder(tag: str, *, avg_len: float, b: float | None = None, k: float | None = None) -> EdgeBm25:
     """Returns the engine's BM25 embedder for a language, by its BCP 47 tag; `b` and `k` are BM25's parameters."""
-    primary = language.split("-")[0].lower()
-    name = LANGUAGES.get(primary) or ("english" if _is_other_script(primary) else None)
+    record = language(tag)
+    # A Latin word in a text of another script is treated as English.
+    name = record.stemmer or ("english" if record.scripts and "Latn" not in record.scripts else None)
     return EdgeBm25(
         Bm25Config(
             k=k,
@@ -105,14 +73,32 @@ def embedder(language: str, *, avg_len: float, b: float | None = None, k: float 
     )
 
 
-def tokens(text: str, language: str) -> frozenset[int]:
+def tokens(text: str, tag: str) -> frozenset[int]:
     """Returns the ids of a text's tokens, without repeats."""
-    return frozenset(_of_questions(language).embed_query(folded(text)).indices)
+    return frozenset(_of_questions(tag).embed_query(folded(text)).indices)
+
+
+@lru_cache(maxsize=8192)
+def stems(text: str, tag: str) -> frozenset[int]:
+    """Returns the stemmed words of a text without stop words, as BM25 counts them."""
+    return tokens(text, tag) - _small(tag)
+
+
+def overlap(claim: str, sentence: str, tag: str) -> float:
+    """Returns the share of the claim's words that the sentence has, in [0, 1]."""
+    wanted = stems(claim, tag)
+    return len(wanted & stems(sentence, tag)) / len(wanted) if wanted else 0.0
 
 
 @lru_cache(maxsize=64)
-def _of_questions(language: str) -> EdgeBm25:
-    return embedder(language, avg_len=1.0)
+def _small(tag: str) -> frozenset[int]:
+    """Returns the tokens of a language's function words that BM25 does not drop as stop words."""
+    return tokens(" ".join(language(tag).function_words), tag)
+
+
+@lru_cache(maxsize=64)
+def _of_questions(tag: str) -> EdgeBm25:
+    return embedder(tag, avg_len=1.0)
 
 
 def folded(text: str) -> str:
