@@ -55,9 +55,9 @@ class Verbatim:
             return "code"
         return "formula" if self._formula else "prose"
 
-    def split(self, piece: str) -> Iterator[Span]:
+    def split(self, piece: str) -> Iterator[TextSpan]:
         """Returns the spans of the next piece in order; only the last may end with an `UNDECIDED` character."""
-        last = Span("prose", 0, 0)
+        last = TextSpan("prose", 0, 0)
         for line in _LINE.finditer(piece):
             for part in self._parts(line.group(), line.start()):
                 if part.kind == last.kind:
@@ -67,7 +67,7 @@ class Verbatim:
                     last = part
         yield last
 
-    def _parts(self, text: str, offset: int) -> Iterator[Span]:
+    def _parts(self, text: str, offset: int) -> Iterator[TextSpan]:
         """Yields the spans of a line or part of a line."""
         if not self._line:
             self._begin_line(text)
