@@ -187,6 +187,10 @@ class Citations:
         """Words of the answer that look like keys."""
         self._space = ""
         """Space that the reader does not have yet."""
+        self._run: list[str] = []
+        """Text that the reader gets next."""
+        self._is_code = False
+        """Whether that is code."""
         self._out: list[Text | Cited] = []
         self.unknown = 0
         """Markers that were dropped."""
@@ -195,6 +199,11 @@ class Citations:
     def cited(self) -> list[str]:
         """Keys of the cited passages, in order of first use."""
         return list(self._numbers)
+
+    @property
+    def held(self) -> int:
+        """Characters that wait for what follows, never more than one step may look at and `_LONGEST_SPACE`."""
+        return len(self._held) + len(self._space)
 
     def feed(self, piece: str) -> Iterator[Text | Cited]:
         """Take the next piece of the model's text; what may be half a marker is held back."""
@@ -216,6 +225,7 @@ class Citations:
             self._before = text[end - 1]
             place = end
         self._held = text[place:]
+        self._give()
         out, self._out = self._out, []
         return _joined(out)
 
@@ -227,7 +237,9 @@ class Citations:
         if self._verbatim.kind == "code":
             if not char.isspace() and (code := look(_CODE, text, place)):
                 return self._pass(text, place, code.end())
-        elif plain := look(_PLAIN, text, place):
+        elif char.isspace():
+            pass
+        elif char.isalpha() and (plain := look(_PLAIN, text, place)):
             return self._pass(text, place, plain.end())
         elif char.isalnum() or char == "_":
             return self._word(text, place, final=final)
@@ -312,6 +324,7 @@ class Citations:
         """Give the reader the numbers of passages; a marker without any leaves no space behind."""
         if keys:
             self._flush()
+            self._give()
         else:
             self._space = self._space.rstrip(" \t")
         for key in dict.fromkeys(keys):
@@ -340,8 +353,15 @@ class Citations:
         self._emit(space, code=False)
 
     def _emit(self, text: str, *, code: bool) -> None:
-        passed = self._unlinked.code(text) if code else self._unlinked.text(text)
-        self._out.append(Text(passed))
+        if code != self._is_code:
+            self._give()
+            self._is_code = code
+        self._run.append(text)
+
+    def _give(self) -> None:
+        """Give the reader the text since the last marker or the last change between prose and code."""
+        text, self._run = "".join(self._run), []
+        self._out.append(Text(self._unlinked.code(text) if self._is_code else self._unlinked.text(text)))
 
 
 def _shape(text: str, place: int) -> str:

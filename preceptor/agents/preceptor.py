@@ -125,7 +125,7 @@ class Preceptor:
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
-            reply = Reply(run.ledger)
+            reply = Reply(run.ledger, longest=self.settings.tutor.max_answer)
             lost = Failures()
             result = self._start(question, run, turns, lost, started)
             try:
@@ -134,6 +134,9 @@ class Preceptor:
                         for out in reply.take(event, reason=lost.reason):
                             clock.note(out)
                             yield out
+                        if reply.truncated:
+                            result.cancel()
+                            break
                 for out in reply.finish():
                     clock.note(out)
                     yield out

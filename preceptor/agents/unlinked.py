@@ -8,9 +8,11 @@ Markdown makes no link of `[1] (address)`.
 import re
 from typing import Literal
 
-_PIECE = re.compile(r"[^\[\]()\\<>/:\s]+|\s|.", re.DOTALL)
+_PIECE = re.compile(r"[^\[\]()\\<>:\n]+|.", re.DOTALL)
+"""A sign that may make a link, or all text up to the next one."""
 _LETTER = re.compile(r"[^\W\d_]")
-_NUMBERS = re.compile(r"[\d,;]+")
+_NUMBERS = re.compile(r"[\d\s,;]+")
+_DIGIT = re.compile(r"\d")
 _ADDRESS = ("://", "www.")
 
 
@@ -98,11 +100,12 @@ class Unlinked:
             self._with_mark = min(self._with_mark, self._open)
             self._close(number=number, mark=mark)
             self._numeric = "no"
-        elif _NUMBERS.fullmatch(piece):
-            self._numeric = "yes" if self._numeric != "no" else "no"
         elif not piece.isspace():
-            self._numeric = "no"
-            if _LETTER.search(piece):
+            if not _NUMBERS.fullmatch(piece):
+                self._numeric = "no"
+            elif self._numeric == "empty" and _DIGIT.search(piece):
+                self._numeric = "yes"
+            if self._line != "worded" and _LETTER.search(piece):
                 self._line = "worded"
         if self._line == "blank" and not piece.isspace():
             self._line = "marked"
@@ -113,26 +116,35 @@ class Unlinked:
         self._just_closed = frozenset("(" * number + "[" * mark + ":" * defines)
 
     def _read_address(self, piece: str) -> None:
-        if piece.isspace() or piece == "<":
+        if piece[-1].isspace() or piece == "<":
             self._address, self._last = False, ""
             return
-        run = self._last + piece
+        *before, run = piece.split()
+        if before or piece[0].isspace():
+            self._address, self._last = False, ""
+        run = self._last + run
         self._address = self._address or any(sign in run.lower() for sign in _ADDRESS)
         self._last = run[-3:]
 
     def _read_tag(self, piece: str) -> None:
-        """Follow `<a …>` and `</a>`; a name may come in pieces."""
+        """Follow `<a …>` and `</a>`; the name may come in pieces."""
         if piece == "<":
             self._tag = "<"
         elif piece == ">" and self._anchor == "tag" and not self._tag:
             self._anchor = "open"
         elif self._tag:
-            ends = piece.isspace() or piece in ">/"
-            if ends and self._tag.lower() == "<a":
-                self._anchor, self._tag = "open" if piece == ">" else "tag", ""
-            elif ends and self._tag.lower() == "</a":
-                self._anchor, self._tag = "none", ""
-            else:
-                self._tag += piece
-                if len(self._tag) > len("</a") or piece.isspace():
-                    self._tag = ""
+            for char in piece:
+                self._read_name(char)
+                if not self._tag:
+                    break
+
+    def _read_name(self, char: str) -> None:
+        ends = char.isspace() or char in ">/"
+        if ends and self._tag.lower() == "<a":
+            self._anchor, self._tag = "open" if char == ">" else "tag", ""
+        elif ends and self._tag.lower() == "</a":
+            self._anchor, self._tag = "none", ""
+        elif char.isspace() or len(self._tag) == len("</a"):
+            self._tag = ""
+        else:
+            self._tag += char

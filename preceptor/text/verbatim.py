@@ -18,6 +18,7 @@ WINDOW = 96
 _LONGEST_RUN = 64
 """Backticks, tildes or dollars that are read as one; the rest of a longer run is a run of its own."""
 _RUN = re.compile(rf"`{{1,{_LONGEST_RUN}}}|\${{1,{_LONGEST_RUN}}}|\\[^`\n]|\\")
+_BLANKS = re.compile(r"[^\S\n]+")
 _TILDES = re.compile(rf"~{{3,{_LONGEST_RUN}}}")
 _ITEM = re.compile(r"(?:[-*+]|\d{1,9}[.)])\s")
 _LINE_BEGUN = re.compile(rf"~{{1,{_LONGEST_RUN - 1}}}|[-*+]|\d{{1,9}}[.)]?")
@@ -94,14 +95,20 @@ class Verbatim:
         char = text[place]
         if char == "\n":
             self._end_line()
-        elif not self._begun and char.isspace():
-            self._column += _INDENT - self._column % _INDENT if char == "\t" else 1
+        elif char.isspace() and (blanks := look(_BLANKS, text, place)):
+            if not self._begun:
+                self._indent(blanks.group())
+            return blanks.end()
         elif not (self._whole or self._fence.startswith("~")) and (run := look(_RUN, text, place)):
             if run.end() == len(text) and len(run.group()) < _LONGEST_RUN and not final:
                 return None
             self._take(run.group(), after=text[run.end() : run.end() + 1])
             return run.end()
         return place + 1
+
+    def _indent(self, blanks: str) -> None:
+        for char in blanks:
+            self._column += _INDENT - self._column % _INDENT if char == "\t" else 1
 
     def _take(self, run: str, *, after: str) -> None:
         """Open or close what a run of characters opens or closes."""

@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from preceptor.agents.citations import Citations, Cited, Text
 from preceptor.library.passage import Hit, Passage, is_key
+from tests.agents.growing import FULL_OF, MOST_HELD, Work, full_of
 
 
 def _hit(key: str) -> Hit:
@@ -443,59 +444,28 @@ def test_words_and_numbers_are_no_keys() -> None:
     assert [word for word in ("node", "ros2", "2024", "1", "fig3", "a1", "gpt4") if is_key(word)] == []
 
 
-GROWING = {
-    "spaces": " ",
-    "newlines": "\n",
-    "backticks": "`",
-    "backticks in lines": "`\n",
-    "dollars": "$",
-    "backslashes": "\\",
-    "tildes": "~",
-    "numbers": "[1]",
-    "keys": "[k7qd]",
-    "invented keys": "(z9zz) ",
-    "keys without brackets": "k7qd, ",
-    "open brackets": "[",
-    "open parentheses": "((",
-    "open groups": "[see k7qd ",
-    "half groups": "[[k7qd] ",
-    "numbers that wait": "[1, 2]       ",
-    "escaped brackets": "\\[",
-    "fences": "```\n````\n",
-    "tilde fences": "~~~\n~~~~\n",
-    "one long word": "a",
-    "one long line": "word [k7qd](a) ",
-    "list items": "1. a\n",
-    "anchors": "<a href=x>[k7qd]",
-    "prose": "A node is a process [k7qd]. It talks to *others* (over topics) in `code`.\n",
-}
-"""What an answer may be full of."""
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Counts what the filter reads, in characters, so that nothing depends on the machine."""
+    work = Work()
+    for module in ("preceptor.text.verbatim", "preceptor.agents.citations"):
+        monkeypatch.setattr(f"{module}.look", work.look)
+    return work
 
 
-@dataclass
-class Work:
-    """Counts what a filter does, in characters: nothing here depends on the machine."""
+@pytest.mark.parametrize("kind", FULL_OF)
+@pytest.mark.parametrize("piece", [1, 1_000_000])
+def test_the_work_grows_as_the_answer_does(kind: str, piece: int, work: Work) -> None:
+    lengths = (1_000, 2_000, 8_000)
+    short, double, long = (work.filter(full_of(kind, length), size=piece) for length in lengths)
+    assert double <= 2.1 * short
+    assert long <= 8.4 * short
+    assert work.most_held <= MOST_HELD
 
-    looked_at: int = 0
-    """By a pattern: what it matched, or the whole window where it matched nothing."""
-    copied: int = 0
-    """Of what was held back, once for each piece."""
-    most_held: int = 0
 
-    def look(self, pattern: re.Pattern[str], text: str, place: int) -> re.Match[str] | None:
-        """Do what `look` does, and count it."""
-        found = look(pattern, text, place)
-        self.looked_at += found.end() - place + 1 if found else min(WINDOW, len(text) - place)
-        return found
-
-    def filter(self, written: str, size: int) -> None:
-        """Pass a text in pieces of a size."""
-        citations = Citations(SHOWN.get)
-        given = 0
-        for place in range(0, len(written), size):
-            given += sum(len(out.text) for out in citations.feed(written[place : place + size]) if isinstance(out, Text))
-            held = place + size - given
-            if written.isspace() or "[" not in written:  # elsewhere, what is given is not as long as what was taken
-                self.most_held = max(self.most_held, held)
-            self.copied += size
-        list(citations.finish())
+@pytest.mark.parametrize("kind", ["spaces", "prose"])
+def test_a_piece_of_a_million_characters_is_a_thousand_times_the_work_of_a_thousand(
+    kind: str, work: Work
+) -> None:
+    short, long = (work.filter(full_of(kind, length), size=length) for length in (1_000, 1_000_000))
+    assert long <= 1_100 * short
