@@ -1,6 +1,8 @@
 """Translates the SDK's stream of one run into the reader's events."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from agents.items import ToolCallItem
@@ -19,21 +21,24 @@ from preceptor.text.pieces import nearest
 from preceptor.text.sentences import split_sentences
 from preceptor.tools.ledger import Ledger
 
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
+_CLAIM = 500
+"""Characters of the answer before a citation among which the sentence is looked for that it bears."""
 _READING = frozenset({"get_chapter", "list_chapters"})
 
 
 class Reply:
     """Collects the answer of one run."""
 
-    def __init__(self, ledger: Ledger, provider_of: Callable[[str], str]) -> None:
+    def __init__(self, ledger: Ledger, *, longest: float = math.inf) -> None:
         """Begin the answer of one run.
 
         Args:
             ledger: Where the run's tools note what they show.
-            provider_of: Gives the provider behind the agent with a name.
+            longest: Characters of the tutor's text after which the answer is cut.
         """
         self._ledger = ledger
-        self._provider_of = provider_of
+        self._longest = longest
         self.provider = "triage"
         self._begin()
 
@@ -44,7 +49,11 @@ class Reply:
         self._marks: list[Mark] = []
         self._length = 0
         self._apart = False
-        """Whether the next text comes from another model call."""
+        """Whether what comes next is another model call's text."""
+        self._left = self._longest
+        """Characters that the tutor may still write."""
+        self.truncated = False
+        """Whether the answer was cut; then nothing more is taken, and the model can be stopped."""
         self.sources: list[Source] = []
 
     @property
@@ -107,11 +116,17 @@ class Reply:
         yield from self._events(self._citations.finish())
 
     def _say(self, delta: str) -> Iterator[Event]:
+        if self.truncated:
+            return
         if not self._raw:
             yield Status("answering", self.provider)
         elif self._apart and delta:
             delta = f"\n\n{delta}"
         self._apart = False
+        if len(delta) > self._left:
+            delta = delta[: int(self._left)]
+            self.truncated = True
+        self._left -= len(delta)
         self._raw.append(delta)
         yield from self._events(self._citations.feed(delta))
 
@@ -119,7 +134,7 @@ class Reply:
         for piece in pieces:
             if isinstance(piece, Cited):
                 passage = piece.hit.passage
-                claim = self._last_sentence(passage.language)
+                claim = _SENTENCE_END.split(self._last_shown(_CLAIM).strip())[-1]
                 found = source(piece.number, piece.hit, nearest(claim, passage.text, passage.language))
                 self.sources.append(found)
                 yield NewSource(found)
@@ -129,11 +144,15 @@ class Reply:
                 self._shown.append(piece.text)
                 yield Token(piece.text, piece.marks)
 
-    def _last_sentence(self, of_book: str) -> str:
-        """The sentence that the reader saw last, in the language of the answer."""
-        shown = self.text
-        *_, paragraph = shown.splitlines() or [""]
-        return split_sentences(paragraph, language_of(shown) or of_book)[-1] if paragraph else ""
+    def _last_shown(self, length: int) -> str:
+        """The end of what the reader has."""
+        pieces: list[str] = []
+        for piece in reversed(self._shown):
+            pieces.append(piece[-length:])
+            length -= len(pieces[-1])
+            if length <= 0:
+                break
+        return "".join(reversed(pieces))
 
 
 def _status(item: ToolCallItem) -> Status:

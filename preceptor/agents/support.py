@@ -9,6 +9,7 @@ describes the calibration.
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -144,7 +145,8 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
     for start, end in _sentences(bare, tag):
         if "\n\n" in bare[last:start] and not announces:
             paragraphs.append([])
-        own = tuple(dict.fromkeys(number for place, number in places if start <= place < end))
+        first, behind = (bisect_left(places, (at, 0)) for at in (start, end))
+        own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
         said = _SPACE.sub("", _BULLET.sub("", bare[start:end])).strip(" \n*_")
         last, announces = end, said.endswith((":", "："))
         if announces or said.endswith(("?", "؟", "？")) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
@@ -154,13 +156,18 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
 
 
 def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[int, int]]]:
-    """Returns the text without markers, and the position of each marker in it."""
-    bare, place, places = "", 0, list[tuple[int, int]]()
+    """The text, and where in it each marker was: behind the text before it."""
+    pieces, place, length, visible = list[str](), 0, 0, 0
+    places: list[tuple[int, int]] = []
     for mark in marks:
-        bare += text[place : mark.start]
-        places.append((max(len(bare.rstrip()) - 1, 0), mark.number))
-        place = mark.start + len(f"[{mark.number}]")
-    return bare + text[place:], places
+        piece = text[place : mark.start]
+        if bare := piece.rstrip():
+            visible = length + len(bare)
+        length += len(piece)
+        pieces.append(piece)
+        places.append((max(visible - 1, 0), mark.number))
+        place = mark.end
+    return "".join(pieces) + text[place:], places
 
 
 def _sentences(text: str, tag: str) -> Iterator[tuple[int, int]]:
