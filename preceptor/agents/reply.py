@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from agents.items import ToolCallItem
@@ -16,9 +16,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.support import check
-from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
-from preceptor.text.sentences import split_sentences
 from preceptor.tools.ledger import Ledger
 
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
@@ -30,14 +28,18 @@ _READING = frozenset({"get_chapter", "list_chapters"})
 class Reply:
     """Collects the answer of one run."""
 
-    def __init__(self, ledger: Ledger, *, longest: float = math.inf) -> None:
+    def __init__(
+        self, ledger: Ledger, provider_of: Callable[[str], str], *, longest: float = math.inf
+    ) -> None:
         """Begin the answer of one run.
 
         Args:
             ledger: Where the run's tools note what they show.
+            provider_of: Gives the provider behind the agent with a name.
             longest: Characters of the tutor's text after which the answer is cut.
         """
         self._ledger = ledger
+        self._provider_of = provider_of
         self._longest = longest
         self.provider = "triage"
         self._begin()
