@@ -13,6 +13,7 @@ from agents import SQLiteSession
 from agents.memory import Session
 
 from preceptor.errors import SettingsError
+from preceptor.private import make_private
 from preceptor.settings import Settings
 
 _NEEDS = {"redis": ("redis",), "rediss": ("redis",), "postgresql+asyncpg": ("sqlalchemy", "asyncpg")}
@@ -92,7 +93,7 @@ class SQLiteStore:
         return _copy(self._first, session_id)
 
     def _connect(self) -> SQLiteSession:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path)
         return SQLiteSession("", self._path)
 
     async def purge(self) -> None:
