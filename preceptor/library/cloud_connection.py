@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _WRITERS_PATIENCE = 120.0
-"""Longest wait, in seconds, that the server may ask of a writer; of a reader, the timeout."""
+_READERS_PATIENCE = 2.0
+"""Longest wait, in seconds, that the server may ask for before another try. A reader waits for an answer (and a load
+balancer for health), and whatever is longer than this is better told to them, as with the providers."""
 
 
 def is_version(name: str, *, of: str) -> bool:
@@ -56,7 +58,7 @@ class Connection:
 
     async def read(self, action: str, call: Callable[[], Awaitable[_T]], *, collection: str = "") -> _T:
         """Ask something that changes nothing, see `write`."""
-        patience = self.timeout
+        patience = _READERS_PATIENCE
         return await self._ask(action, call, collection=collection, patience=patience, level=logging.DEBUG)
 
     async def write(self, action: str, call: Callable[[], Awaitable[_T]], *, collection: str = "") -> _T:
