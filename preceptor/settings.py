@@ -522,8 +522,9 @@ def hand_down(env: Environment) -> None:
 def shipped(name: str) -> Path:
     """Where a file or folder that comes with Preceptor is: in the installed package or the source tree."""
     package = Path(__file__).parent
-    installed = package / name
-    return installed if installed.exists() else package.parent / name
+    # Beside an installed package lie those of others, and their files are not ours.
+    in_source_tree = (package.parent / "pyproject.toml").is_file()
+    return (package.parent if in_source_tree else package) / name
 
 
 def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]]:
