@@ -303,6 +303,8 @@ class ServerSettings(_Section):
     """Keys of which a reader must send one; none: everybody may ask."""
     operator_key: _AccessKey | None = None
     """Key to the metrics; unset: they answer only this machine."""
+    write_seconds: _Seconds = 30.0
+    """How long a reader may hold up a response by not reading it; then the connection is closed."""
     drain_seconds: _Seconds = 35.0
     """How long running answers may go on after the service was told to stop."""
     log_format: Literal["plain", "json"] = "plain"
@@ -522,9 +524,10 @@ def hand_down(env: Environment) -> None:
 def shipped(name: str) -> Path:
     """Where a file or folder that comes with Preceptor is: in the installed package or the source tree."""
     package = Path(__file__).parent
+    installed = package / name
     # Beside an installed package lie those of others, and their files are not ours.
     in_source_tree = (package.parent / "pyproject.toml").is_file()
-    return (package.parent if in_source_tree else package) / name
+    return package.parent / name if in_source_tree and not installed.exists() else installed
 
 
 def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]]:
