@@ -392,6 +392,8 @@ class ToolsSettings(_Section):
 
     plugins: tuple[str, ...] = Field(default=(), examples=[["tools/glossary.py"]])
     """Further modules (`my_book.tools`) or files (`tools/glossary.py`) that export `tools(deps)`."""
+    timeout: _Seconds = 10.0
+    """For one call of a plug-in's tool, in seconds, unless the tool says another; ours have those of the index."""
     disabled: tuple[str, ...] = Field(default=(), examples=[["list_chapters"]])
     """Names of plug-ins to leave out."""
 

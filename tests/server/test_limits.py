@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimited, Stopping
 from preceptor.server.access import client_of
+from preceptor.server.body_limit import BodyLimit
 from preceptor.server.faults import on_error
 from preceptor.server.limits import Admission, Limits, RateLimit
 from preceptor.server.slots import Slots
@@ -244,9 +245,11 @@ async def test_a_body_that_does_not_come_is_waited_for_only_so_long() -> None:
         yield b"{"
         await asyncio.Event().wait()
 
-    async with service(partial(Admission, body_seconds=0.01)) as client:
-        refused = await client.post("/ask", content=never())
-    assert refused.status_code == 408
+    for behind in ((), (Admission,)):
+        async with service(partial(BodyLimit, largest=100, seconds=0.01), *behind) as client:
+            refused = await client.post("/ask", content=never())
+            assert refused.status_code == 408
+            assert (await client.post("/ask", content=b"{}")).text == "{}"
 
 
 async def test_only_questions_are_counted_on_the_days_budget(sample_index: Path, tmp_path: Path) -> None:
