@@ -403,7 +403,7 @@ def check(env: Env = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
     else:
-        marks = {"ok": "ok  ", "off": "off ", "failed": "FAIL"}
+        marks = {"ok": "ok  ", "off": "off ", "warning": "WARN", "failed": "FAIL"}
         for finding in found:
             typer.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
     for way in ways:
@@ -427,6 +427,7 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
             settings = load_settings(env, needs=("index",))
         except SettingsError:
             return unset, ways
+    unset += [Finding("settings", "warning", doubt) for doubt in settings.doubts()]
     found: list[Finding] = []
     try:
         async for finding in findings(settings):

@@ -63,9 +63,11 @@ def open_store(settings: Settings) -> SessionStore:
     seconds = int(settings.session.ttl_hours * 3600)
     if scheme == "sqlite":
         return SQLiteStore(Path(url.removeprefix("sqlite:///")), seconds=seconds)
-    if scheme in ("redis", "rediss"):
-        return RedisStore(url, seconds=seconds)
-    return PostgresStore(url, seconds=seconds)
+    try:
+        return (RedisStore if scheme in ("redis", "rediss") else PostgresStore)(url, seconds=seconds)
+    except (ValueError, TypeError) as error:  # an option after `?` that the client does not know
+        problem = f"`session.url` is not an address that {scheme}'s client can read ({type(error).__name__})."
+        raise SettingsError([f"{problem} Look at what follows the host."], env=settings.env) from None
 
 
 class SQLiteStore:
@@ -138,6 +140,7 @@ class RedisStore:
         self._client: Any = Redis.from_url(
             url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=retry
         )
+        self._client.connection_pool.make_connection()  # checks its options; nothing is connected
         self._seconds = seconds
 
     async def open(self, session_id: str) -> Session:
@@ -169,12 +172,15 @@ class PostgresStore:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         self.failures: tuple[type[Exception], ...] = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
-        self._engine = create_async_engine(
-            url,
-            pool_pre_ping=True,
-            pool_timeout=_SECONDS,
-            connect_args={"timeout": _SECONDS, "command_timeout": _SECONDS},
-        )
+        try:
+            self._engine = create_async_engine(
+                url,
+                pool_pre_ping=True,
+                pool_timeout=_SECONDS,
+                connect_args={"timeout": _SECONDS, "command_timeout": _SECONDS},
+            )
+        except SQLAlchemyError as error:
+            raise ValueError(type(error).__name__) from None
         self._seconds = seconds
         self._first: Any = None
         self._opening = asyncio.Lock()

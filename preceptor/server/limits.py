@@ -56,7 +56,7 @@ class Limits:
         url = settings.storage.get_secret_value()
         self._pool = None if url.startswith("memory:") else _pool(url, env=env)
         self._memory = MemoryStorage()
-        self._redis = None if self._pool is None else _redis(url, self._pool)
+        self._redis = None if self._pool is None else _redis(self._pool)
         self._clock = clock
         self._failed_at: float | None = None
         """When Redis did not answer, if it did not answer last time."""
@@ -168,12 +168,20 @@ def _pool(url: str, *, env: str) -> "ConnectionPool":
             ["`limits.storage` is Redis, whose client is not installed: `pip install 'preceptor[redis]'`."],
             env=env,
         ) from None
-    return ConnectionPool.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS)
+    try:
+        pool = ConnectionPool.from_url(
+            url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
+        )
+        pool.make_connection()  # checks its options; nothing is connected
+    except (ValueError, TypeError) as error:
+        problem = f"`limits.storage` is not an address that Redis' client can read ({type(error).__name__})."
+        raise SettingsError([f"{problem} Look at what follows the host."], env=env) from None
+    return pool
 
 
-def _redis(url: str, pool: Any) -> RedisStorage:
+def _redis(pool: Any) -> RedisStorage:
     return RedisStorage(
-        f"async+{url}",
+        "async+redis://localhost:6379",  # looked at, and not used: the pool has the address
         implementation="redispy",
         wrap_exceptions=True,
         key_prefix="preceptor",

@@ -271,6 +271,20 @@ async def test_sessions_live_in_a_server_that_replicas_share(
     await other.close()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host:6379?socket_timeout=soon",
+        "redis://host:6379?no_such_option=1",
+        "postgresql+asyncpg://host:/name",
+    ],
+)
+def test_an_address_that_the_servers_client_cannot_read_is_a_setting(url: str) -> None:
+    settings = Settings.model_validate({"env": "local", "session": {"url": url}})
+    with pytest.raises(SettingsError, match=r"`session\.url`"):
+        open_store(settings)
+
+
 def test_a_server_without_its_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("preceptor.agents.session_store.find_spec", _no_package)
     settings = Settings.model_validate({"env": "local", "session": {"url": "redis://127.0.0.1"}})

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimited, Stopping
+from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimited, SettingsError, Stopping
 from preceptor.server.access import client_of
 from preceptor.server.body_limit import BodyLimit
 from preceptor.server.faults import on_error
@@ -304,6 +304,18 @@ async def test_while_redis_does_not_answer_a_process_counts_by_itself(
     assert [record.message for record in caplog.records if "does not answer" in record.message] == [
         "limits.storage does not answer: each process counts by itself until it does"
     ]
+
+
+@pytest.mark.parametrize("query", ["?socket_timeout=soon", "?no_such_option=1"])
+def test_an_address_that_redis_cannot_read_is_a_setting(query: str) -> None:
+    pytest.importorskip("redis", reason="needs the extra `redis`")
+    with pytest.raises(SettingsError, match=r"`limits\.storage`"):
+        limits_of(storage=f"redis://host:6379{query}")
+
+
+async def test_a_redis_without_a_port_has_the_usual_one() -> None:
+    pytest.importorskip("redis", reason="needs the extra `redis`")
+    await limits_of(storage="redis://host").close()
 
 
 async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while() -> None:
