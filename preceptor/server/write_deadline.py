@@ -36,28 +36,39 @@ class WriteDeadline:
             await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        left = self._seconds
+        waited, since = 0.0, None
         # Cancels the request itself: whoever sends may be one of its tasks, and all of them are to end.
         deadline = asyncio.timeout(None)
+
+        async def bounded(message: Message) -> None:
+            nonlocal waited, since
+            since = began = loop.time()
+            try:
+                await send(message)
+            finally:
+                waited += loop.time() - began
+                since = None
+
+        def look() -> None:
+            nonlocal alarm
+            now = loop.time()
+            left = self._seconds - waited - (0.0 if since is None else now - since)
+            if left <= 0:
+                deadline.reschedule(now)
+            else:
+                alarm = loop.call_later(left, look)
+
+        # One timer for a response, and not one for each of its messages, which would cost more than to send them.
+        alarm = loop.call_later(self._seconds, look)
         try:
             async with deadline:
-
-                async def bounded(message: Message) -> None:
-                    nonlocal left
-                    began = loop.time()
-                    deadline.reschedule(began + left)
-                    try:
-                        await send(message)
-                    finally:
-                        left -= loop.time() - began
-                        if not deadline.expired():
-                            deadline.reschedule(None)
-
                 await self._app(scope, receive, bounded)
         except TimeoutError:
             if not deadline.expired():
                 raise
             logger.info("a response was ended, because nobody read it for %g s", self._seconds)
+        finally:
+            alarm.cancel()
 
 
 @asynccontextmanager
