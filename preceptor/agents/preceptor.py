@@ -290,6 +290,8 @@ async def open_preceptor(
         EmbeddingError: The embedding model cannot be loaded.
         PluginError: A tool cannot be loaded.
     """
+    for doubt in settings.doubts():
+        logger.warning("%s", doubt)
     if not settings.traces.upload_to_openai:
         send_nothing()
     async with AsyncExitStack() as stack:
