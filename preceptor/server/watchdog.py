@@ -30,7 +30,7 @@ def watched(seconds: float = 1.0) -> Generator[None]:
     """
     loop, thread = asyncio.get_running_loop(), threading.get_ident()
     alive = time.monotonic()
-    timer: asyncio.TimerHandle
+    timer: asyncio.TimerHandle | None = None
     over = threading.Event()
 
     def beat() -> None:
@@ -44,7 +44,8 @@ def watched(seconds: float = 1.0) -> Generator[None]:
             last = alive
             if time.monotonic() - last > seconds and last != told:
                 told = last
-                _tell(sys._current_frames().get(thread), seconds)
+                # The interpreter's documented way to see another thread's stack, despite its name.
+                _tell(sys._current_frames().get(thread), seconds)  # pyright: ignore[reportPrivateUsage]
 
     beat()
     watcher = threading.Thread(target=watch, name="preceptor-watchdog", daemon=True)
@@ -52,7 +53,8 @@ def watched(seconds: float = 1.0) -> Generator[None]:
     try:
         yield
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         over.set()
         watcher.join()
 
