@@ -128,8 +128,8 @@ class Preceptor:
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
             reply = Reply(run.ledger, longest=self.settings.tutor.max_answer)
-            lost = Failures()
-            result = self._start(question, run, turns, lost, started)
+            failures = Failures()
+            result = self._start(question, run, turns, failures, started)
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
                     async for event in events:
