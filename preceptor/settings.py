@@ -196,7 +196,7 @@ class TutorSettings(_Section):
     book_only: bool = True
     """Whether questions that the book does not cover are declined."""
     deadline: _Seconds = 30.0
-    """For a whole answer, in seconds."""
+    """Longest time for a whole answer, in seconds."""
     max_answer: int = Field(default=24_000, ge=500, le=1_000_000)
     """Characters after which an answer is cut."""
     max_tool_calls: int = Field(default=8, ge=1, le=50)

@@ -1,7 +1,6 @@
 """Translates the SDK's stream of one run into the reader's events."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -16,10 +15,11 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.support import check
+from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
+from preceptor.text.sentences import split_sentences
 from preceptor.tools.ledger import Ledger
 
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
 _CLAIM = 500
 """Characters of the answer before a citation among which the sentence is looked for that it bears."""
 _READING = frozenset({"get_chapter", "list_chapters"})
@@ -51,7 +51,7 @@ class Reply:
         self._marks: list[Mark] = []
         self._length = 0
         self._apart = False
-        """Whether what comes next is another model call's text."""
+        """Whether the next text comes from another model call."""
         self._left = self._longest
         """Characters that the tutor may still write."""
         self.truncated = False
@@ -136,7 +136,7 @@ class Reply:
         for piece in pieces:
             if isinstance(piece, Cited):
                 passage = piece.hit.passage
-                claim = _SENTENCE_END.split(self._last_shown(_CLAIM).strip())[-1]
+                claim = self._last_sentence(passage.language)
                 found = source(piece.number, piece.hit, nearest(claim, passage.text, passage.language))
                 self.sources.append(found)
                 yield NewSource(found)
@@ -145,6 +145,12 @@ class Reply:
                 self._length += len(piece.text)
                 self._shown.append(piece.text)
                 yield Token(piece.text, piece.marks)
+
+    def _last_sentence(self, of_book: str) -> str:
+        """The sentence that the reader saw last, in the language of the answer."""
+        shown = self._last_shown(_CLAIM).strip()
+        *_, paragraph = shown.splitlines() or [""]
+        return split_sentences(paragraph, language_of(shown) or of_book)[-1] if paragraph else ""
 
     def _last_shown(self, length: int) -> str:
         """The end of what the reader has."""
