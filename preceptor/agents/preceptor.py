@@ -125,9 +125,7 @@ class Preceptor:
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
-            reply = Reply(
-                run.ledger, self.models.order.provider_of, longest=self.settings.tutor.max_answer
-            )
+            reply = Reply(run.ledger, self.models.order.provider_of, longest=self.settings.tutor.max_answer)
             scope = RunScope(
                 seconds=seconds,
                 deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),

@@ -191,9 +191,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
 class _Reply:
     """What has come of one reply, after putting it right."""
 
-    def __init__(
-        self, calls: ToolCalls, *, tools: Collection[str], made: int, most: int
-    ) -> None:
+    def __init__(self, calls: ToolCalls, *, tools: Collection[str], made: int, most: int) -> None:
         """Begin a reply.
 
         Args:
