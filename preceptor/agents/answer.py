@@ -80,6 +80,8 @@ class Answer:
     model: str
     degraded: bool
     """Whether the offline tutor stood in for a provider."""
+    truncated: bool
+    """Whether the text was cut off before its end."""
     failures: Sequence[FailureNote]
     unknown_keys: int
     """Number of markers that were dropped because no passage has their key."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Protocol, cast
 from uuid import uuid4
 
-from agents import MaxTurnsExceeded, RunConfig, Runner, RunResultStreaming
+from agents import AgentsException, RunConfig, Runner, RunResultStreaming, ToolErrorFormatterArgs
 from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
@@ -23,27 +23,25 @@ from preceptor.agents.reply import Reply
 from preceptor.agents.run_log import RunLog
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
+from preceptor.agents.shown import ShownText
 from preceptor.agents.stopwatch import Stopwatch
 from preceptor.agents.tutors import Tutors, build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
-from preceptor.providers.failure import FailureNote, Failures, Usage, current_failures
+from preceptor.providers.failure import FailureNote, Failures, Usage
 from preceptor.providers.models import ProviderModels, open_models
+from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import Deps, Run
+from preceptor.tools.plugin import Deps, Run, tell_model
 from preceptor.tracing.processor import send_nothing
 from preceptor.tracing.store import TraceStore
 
 logger = logging.getLogger(__name__)
 
 _ALSO_RELEVANT = 5
-_OWN_TURNS = 6
-"""Model turns beside the tool calls: one of triage and five of the offline tutor (two searches, a section,
-the answer, one to spare).
-"""
 
 
 class Observer(Protocol):
@@ -128,8 +126,14 @@ class Preceptor:
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
             reply = Reply(run.ledger, self.models.order.provider_of, longest=self.settings.tutor.max_answer)
-            failures = Failures()
-            result = self._start(question, run, turns, failures, started)
+            scope = RunScope(
+                seconds=seconds,
+                deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
+                refused=run.refused,
+                shown=lambda: ShownText(ledger.get),
+            )
+            failures = scope.failures
+            result = self._start(question, run, turns, scope, started)
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
                     async for event in events:
@@ -148,7 +152,7 @@ class Preceptor:
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
-            answer = self._answer(started, reply, failures, result, clock.stop())
+            answer = self._answer(started, reply, scope, result, clock.stop())
             try:
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
@@ -157,7 +161,7 @@ class Preceptor:
             yield Done(answer)
 
     def _start(
-        self, question: Question, run: Run, turns: Turns, failures: Failures, started: Started
+        self, question: Question, run: Run, turns: Turns, scope: RunScope, started: Started
     ) -> RunResultStreaming:
         items: list[TResponseInputItem] = [
             *([] if question.selection_only else turns.history),
@@ -170,21 +174,20 @@ class Preceptor:
             trace_metadata=dict(question.metadata) or None,
             trace_include_sensitive_data=self.settings.traces.include_text,
             tool_not_found_behavior="return_error_to_model",
+            tool_error_formatter=_tell_model,
         )
         tutors = self.tutors_of_selection if question.selection_only else self.tutors
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
-        context.run(current_failures.set, failures)
+        context.run(current_scope.set, scope)
         return context.run(
             lambda: Runner.run_streamed(
                 tutors.triage,
                 items,
                 context=run,
                 hooks=RunLog(),
-                max_turns=self.settings.tutor.max_tool_calls
-                + len(self.settings.tutor.providers)
-                + _OWN_TURNS,
+                max_turns=None,  # a tutor is left when it makes too many calls, and the run has a deadline
                 run_config=config,
             )
         )
@@ -193,7 +196,7 @@ class Preceptor:
         self,
         started: Started,
         reply: Reply,
-        failures: Failures,
+        scope: RunScope,
         result: RunResultStreaming,
         times: tuple[float, Timings],
     ) -> Answer:
@@ -209,9 +212,10 @@ class Preceptor:
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),
             degraded=offline and bool(self.settings.tutor.providers),
-            failures=tuple(failures.notes),
+            truncated=scope.truncated or reply.truncated,
+            failures=tuple(scope.failures.notes),
             unknown_keys=reply.unknown_keys,
-            usage=_usage(result, failures),
+            usage=_usage(result, scope.failures),
             seconds=seconds,
             timings=timings,
             session_id=started.session_id,
@@ -239,6 +243,7 @@ class Preceptor:
                 model=answer.model,
                 in_book=answer.in_book,
                 degraded=answer.degraded,
+                truncated=answer.truncated,
                 confidence=answer.confidence,
                 sources=[source.key for source in answer.sources],
                 failover=_failover(answer.failures),
@@ -388,6 +393,13 @@ def _named(error: Exception, provider: str) -> PreceptorError:
         if isinstance(cause, PreceptorError):
             return cause
         cause = cause.__cause__
-    if isinstance(error, MaxTurnsExceeded):
-        return ProviderFailed(provider, "too_many_tool_calls")
+    if isinstance(error, AgentsException):
+        # Failover sees what a model does; this is what the SDK finds wrong with it afterwards.
+        logger.error("the run with %s ended", provider, exc_info=error)
+        return ProviderFailed(provider, "other")
     raise error
+
+
+def _tell_model(failed: ToolErrorFormatterArgs[Run]) -> str | None:
+    """What a model is told where the tool itself does not say it; None: the SDK's own words."""
+    return None if failed.error is None else tell_model(failed.run_context, failed.error)

@@ -106,8 +106,10 @@ class Reply:
                 yield from self._say(event.data.delta)
         elif isinstance(event, AgentUpdatedStreamEvent):
             self.provider = self._provider_of(event.new_agent.name)
+            shown = bool(self.text)
             if self._raw:
                 self._begin()
+            if shown:
                 yield Restart(reason, self.provider)
         elif isinstance(event.item, ToolCallItem):
             self._apart = bool(self._raw)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from agents import Handoff, Tool
 
 from preceptor.errors import NoTutorLeft
-from preceptor.providers.failure import Failures, current_failures
 from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.providers.order import FallbackOrder
+from preceptor.providers.scope import scope
 
 
 class TriageModel(LocalModel):
@@ -38,7 +38,7 @@ class TriageModel(LocalModel):
         """
         first = handoffs[0] if handoffs else None
         passed_over = self._order.passed_over(behind=None, for_=first and first.agent_name)
-        current_failures.get(Failures()).notes.extend(passed_over)
+        scope().failures.notes.extend(passed_over)
         if first is None:
             retry_after = self._order.retry_after or self._retry_after
             raise NoTutorLeft([(one.tutor, one.reason) for one in passed_over], retry_after=retry_after)

@@ -8,6 +8,7 @@ from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool
 
 from preceptor.agents.offline import OfflineModel
 from preceptor.agents.triage import TriageModel
+from preceptor.providers.history import HAND_OVER
 from preceptor.providers.models import ProviderModel, ProviderModels
 from preceptor.tools.plugin import Run
 
@@ -54,14 +55,24 @@ def build_tutors(
         return tutors[provider]
 
     if offline:
-        behind.append(handoff(add("offline", offline, ModelSettings())))
+        behind.append(_hand_over(add("offline", offline, ModelSettings()), "offline"))
     for entry in reversed(models):
         tutor = add(entry.provider, entry.model, entry.settings)
-        behind.insert(0, handoff(tutor, is_enabled=_open(entry)))
+        behind.insert(0, _hand_over(tutor, entry.provider, is_enabled=_open(entry)))
     triage = Agent[Run](
         name="Triage", model=TriageModel(models.order, retry_after=retry_after), handoffs=list(behind)
     )
     return Tutors(triage, tutors)
+
+
+def _hand_over(
+    tutor: Agent[Run],
+    provider: str,
+    *,
+    is_enabled: Callable[[RunContextWrapper[Any], Any], bool] | bool = True,
+) -> Handoff[Run, Agent[Run]]:
+    """A hand-off that is ours alone: the SDK's own name for it is one that a provider's model may call."""
+    return handoff(tutor, tool_name_override=f"{HAND_OVER}{provider}", is_enabled=is_enabled)
 
 
 def _open(entry: ProviderModel) -> Callable[[RunContextWrapper[Any], Any], bool]:

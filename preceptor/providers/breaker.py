@@ -31,6 +31,7 @@ _ILL: frozenset[FailureClass] = frozenset(
         "read_timeout",
         "too_slow",
         "stream_cut",
+        "not_an_api",
     }
 )
 _LASTING: frozenset[FailureClass] = frozenset({"bad_key", "forbidden", "unknown_model"})

@@ -1,49 +1,56 @@
 """A provider's chat model whose answers are whole, or fail with a named reason.
 
-The SDK accepts a stream that merely ends, an empty answer or half a tool call as an answer. This model checks
-each answer while it arrives and raises `AnswerUnusable` if it is incomplete; it also enforces the timeouts.
-Both happen inside the call's generation span, which therefore shows why a call failed.
+The SDK takes a stream that merely ends, an empty answer, half a tool call or one that is written as text for an
+answer, and runs as many calls as a reply holds. This model looks at each reply while it passes and raises
+`AnswerUnusable` where it must not; it also keeps the time. Both happen inside the call's generation span, which
+therefore shows why a call failed.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any, Protocol, cast
+import re
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from typing import Any, ClassVar, cast
 
 import httpx2
 import openai
-from agents import OpenAIChatCompletionsModel
+from agents import ModelSettings, OpenAIChatCompletionsModel, Tool
 from agents.items import TResponseInputItem
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
-from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
-from openai.types.chat.chat_completion_message_function_tool_call import ChatCompletionMessageFunctionToolCall
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
 from preceptor.errors import AnswerUnusable
 from preceptor.providers.failure import FailureClass, error_object
+from preceptor.providers.history import calls_for_question
+from preceptor.providers.prose import Prose
+from preceptor.providers.scope import RunScope, scope
+from preceptor.providers.tool_calls import ToolCalls
 
 _BLOCKED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
 _MALFORMED = ("malformed", "unexpected_tool_call")
+_CUT_OFF = ("length", "max_tokens")
+_NAME = re.compile(r"[\w.:-]{1,128}")
+_ANSWER_NOW = "You can call no further tool. Answer now, from what you have found."
 _TRAILER = 2.0
-"""Longest wait after the finish reason for the usage and the end of the stream, in seconds."""
-
-
-class Normaliser(Protocol):
-    """Puts the tool calls of one answer right, in place."""
-
-    def pieces(self, pieces: Sequence[ChoiceDeltaToolCall]) -> None:
-        """The next pieces of a streamed answer."""
-        ...
-
-    def whole(self, calls: Sequence[ChatCompletionMessageFunctionToolCall]) -> None:
-        """The calls of an answer that was not streamed."""
-        ...
+"""Longest wait in seconds, after the finish reason, for the usage and the end of the stream."""
 
 
 class CheckedChat(OpenAIChatCompletionsModel):
-    """Chat model that validates every response before the SDK sees it."""
+    """Chat model that validates every reply before the SDK sees it."""
 
-    def __init__(self, model: str, client: openai.AsyncOpenAI, *, timeout: float, first_token: float) -> None:
+    prefixes: ClassVar[Sequence[str]] = ()
+    """Beginnings that this provider puts before the names of tools."""
+
+    def __init__(
+        self,
+        model: str,
+        client: openai.AsyncOpenAI,
+        *,
+        timeout: float,
+        first_token: float,
+        most_calls: int,
+    ) -> None:
         """Make the model.
 
         Args:
@@ -51,158 +58,229 @@ class CheckedChat(OpenAIChatCompletionsModel):
             client: Its client; whoever opened it closes it.
             timeout: Seconds for a whole call.
             first_token: Seconds until the first token of a stream, and longest silence after it.
+            most_calls: Tool calls for one question; then the model must answer from what it has.
         """
         super().__init__(model, client)
         self._timeout = timeout
         self._first_token = first_token
-
-    def normaliser(self, input: str | list[TResponseInputItem]) -> Normaliser | None:
-        """Returns the normaliser of tool calls for one answer to `input`; None if the provider needs no normaliser."""
-        return None
+        self._most_calls = most_calls
 
     async def _fetch_response(  # pyright: ignore[reportIncompatibleMethodOverride] - the base has overloads
-        self, system_instructions: str | None, input: str | list[TResponseInputItem], *rest: Any, **more: Any
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        *rest: Any,
+        **more: Any,
     ) -> Any:
         # The one seam inside the generation span. It is private: the SDK is pinned, the tests go over HTTP.
         fetch: Callable[..., Any] = super()._fetch_response
-        began = asyncio.get_running_loop().time()
+        run, began = scope(), asyncio.get_running_loop().time()
+        made = calls_for_question(input)
+        reply = _Reply(
+            ToolCalls(input, prefixes=self.prefixes),
+            tools={tool.name for tool in tools},
+            made=made,
+            most=self._most_calls,
+        )
+        if tools and not reply.may_call:
+            tools, system_instructions = [], f"{system_instructions or ''}\n\n{_ANSWER_NOW}".strip()
         stream = bool(more.get("stream"))
         limit, reason = (self._first_token, "too_slow") if stream else (self._timeout, "read_timeout")
         try:
-            async with asyncio.timeout(limit):
-                answer = await fetch(system_instructions, input, *rest, **more)
+            async with asyncio.timeout_at(min(began + limit, run.until)):
+                answer = await fetch(system_instructions, input, model_settings, tools, *rest, **more)
+                if stream:
+                    await self._check_kind(answer[1])
         except TimeoutError:
-            raise AnswerUnusable(reason, f"no answer within {limit:g} s") from None
+            raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
         if not stream:
-            return self._checked_whole(answer, self.normaliser(input))
+            return self._checked_whole(answer, reply, run)
         response, chunks = answer
         self._attach_stream_request_id(response, chunks)
-        return response, self._checked(chunks, self.normaliser(input), began)
+        return response, self._checked(chunks, reply, run, began)
 
-    def _checked_whole(self, answer: object, normaliser: Normaliser | None) -> ChatCompletion:
+    async def _check_kind(self, chunks: openai.AsyncStream[ChatCompletionChunk]) -> None:
+        """Look at what a 200 says it is: of a page that is no stream of events, the client reads nothing."""
+        kind = chunks.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in ("text/html", "application/xhtml+xml", "application/json"):
+            return
+        body = await chunks.response.aread()
+        await chunks.close()
+        if kind == "application/json":
+            try:
+                raise self._error(json.loads(body))
+            except ValueError:
+                pass
+        raise AnswerUnusable("not_an_api", f"a 200 that is `{kind}`")
+
+    def _checked_whole(self, answer: object, reply: "_Reply", run: RunScope) -> ChatCompletion:
         # The SDK takes whatever is no completion for a stream, and pairs it with a response.
         body = answer[1] if isinstance(answer, tuple) else answer
         if not isinstance(body, ChatCompletion) or (body.model_extra or {}).get("error"):
             raise self._error(body)
-        seen = _Seen()
-        seen.add_whole(body, normaliser)
-        seen.check()
+        if cast("object", getattr(body, "choices", None)) is None:
+            raise AnswerUnusable("not_an_api", "a 200 without an answer in it")
+        reply.add_whole(body)
+        run.truncated = reply.check()
         return body
 
     async def _checked(
-        self, chunks: openai.AsyncStream[ChatCompletionChunk], normaliser: Normaliser | None, began: float
+        self,
+        chunks: openai.AsyncStream[ChatCompletionChunk],
+        reply: "_Reply",
+        run: RunScope,
+        began: float,
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
-        seen = _Seen()
         try:
-            while (chunk := await self._next(chunks, seen, began)) is not None:
-                seen.add(chunk, normaliser)
+            while (chunk := await self._next(chunks, reply, run, began)) is not None:
+                reply.add(chunk)
                 yield chunk
-            seen.check()
+            if reply.is_empty and "text/event-stream" not in chunks.response.headers.get("content-type", ""):
+                raise AnswerUnusable("not_an_api", "a 200 that is no stream of events")
+            run.truncated = reply.check()
         finally:
             await chunks.close()
 
     async def _next(
-        self, chunks: openai.AsyncStream[ChatCompletionChunk], seen: "_Seen", began: float
+        self,
+        chunks: openai.AsyncStream[ChatCompletionChunk],
+        reply: "_Reply",
+        run: RunScope,
+        began: float,
     ) -> ChatCompletionChunk | None:
-        """Returns the next chunk, or None at the end; after the finish reason, silence or a broken stream ends it."""
-        deadline, reason = self._deadline(seen, began)
+        """The next chunk, or None at the end; once the finish reason is there, anything may be the end."""
+        deadline, reason = self._deadline(reply, began)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(min(deadline, run.until)):
                 chunk = cast("object", await anext(chunks))
         except StopAsyncIteration:
             return None
         except (TimeoutError, openai.APITimeoutError) as error:
-            if seen.finish is not None:
+            if reply.finish is not None:
                 return None
             raise AnswerUnusable(reason, "the provider fell silent, or took too long") from error
         except (openai.APIConnectionError, ValueError) as error:
-            if seen.finish is not None:
+            if reply.finish is not None:
                 return None
             raise AnswerUnusable("stream_cut", f"the stream broke off ({type(error).__name__})") from error
         if isinstance(chunk, ChatCompletionChunk):
             return chunk
         raise self._error(chunk)
 
-    def _deadline(self, seen: "_Seen", began: float) -> tuple[float, FailureClass]:
+    def _deadline(self, reply: "_Reply", began: float) -> tuple[float, FailureClass]:
         now = asyncio.get_running_loop().time()
-        if seen.finish is not None:
+        if reply.finish is not None:
             return now + _TRAILER, "read_timeout"
-        if not seen.started:
+        if not reply.started:
             return began + self._first_token, "too_slow"
         return min(now + self._first_token, began + self._timeout), "read_timeout"
 
-    def _error(self, body: object) -> openai.APIError:
-        """Returns the error that a 200 response holds instead of an answer; Gemini sends a list of one."""
+    def _error(self, body: object) -> openai.APIError | AnswerUnusable:
+        """The error that a 200 brought in the place of an answer; Gemini sends a list of one."""
         first = body[0] if isinstance(body, list) and body else body
-        detail = error_object(getattr(first, "model_extra", None) or first)
+        fields = getattr(first, "model_extra", None) or first
+        detail = error_object(fields)
+        if not isinstance(fields, dict) or not ({"error", "message", "code", "status"} & fields.keys()):
+            return AnswerUnusable("not_an_api", "a 200 that is neither an answer nor an error")
         text = f"A 200 that is no answer: {detail.get('message', 'no message')}"
         return openai.APIError(text, httpx2.Request("POST", str(self._client.base_url)), body=detail)
 
 
-class _Seen:
-    """The parts of one answer that have arrived."""
+class _Reply:
+    """What has come of one reply, after putting it right."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: ToolCalls, *, tools: Collection[str], made: int, most: int) -> None:
+        """Begin a reply.
+
+        Args:
+            calls: Puts its tool calls right.
+            tools: Names of the tools that there are, whether or not they may be called.
+            made: Calls that were made for the question.
+            most: Calls that may be made for it.
+        """
         self.started = False
         self.finish: str | None = None
-        self._empty = True
+        self.is_empty = True
+        self._room = max(0, most - made) if tools else 0
+        self._made = made
+        self._calls = calls
+        self._prose = Prose(tools)
         self._text = False
         self._refused = False
+        self._called = False
         self._names: dict[int, str] = {}
         self._arguments: dict[int, str] = {}
         self._usage: CompletionUsage | None = None
 
-    def add(self, chunk: ChatCompletionChunk, normaliser: Normaliser | None) -> None:
-        """Note a chunk of a stream, after putting it right."""
-        self._empty = False
+    @property
+    def may_call(self) -> bool:
+        """Whether it may call a tool."""
+        return self._room > 0
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Note a chunk of a stream."""
+        self.is_empty = False
+        chunk.usage = _with_thoughts(chunk.usage)
         self._usage = chunk.usage or self._usage
         # The client builds its objects without validation: what a provider leaves out is None.
         choices = cast("list[Choice] | None", chunk.choices)
         for choice in choices or ():
             if cast("int | None", choice.index) is None:
                 choice.index = 0
+            ended = choice.finish_reason is not None and self.finish is None
             self.finish = choice.finish_reason or self.finish
-            if delta := cast("ChoiceDelta | None", choice.delta):
-                if delta.tool_calls and normaliser is not None:
-                    normaliser.pieces(delta.tool_calls)
-                for call in delta.tool_calls or []:
+            delta = cast("ChoiceDelta | None", choice.delta)
+            if delta is None:
+                delta = choice.delta = ChoiceDelta()
+            if delta.tool_calls:
+                self._calls.pieces(delta.tool_calls)
+                self._called = True
+                for call in delta.tool_calls:
                     function = call.function
                     self._call(call.index, function and function.name, function and function.arguments)
-                self._content(delta)
+                # What there is no room for is not run.
+                delta.tool_calls = [call for call in delta.tool_calls if call.index < self._room] or None
+            self._content(delta, ended=ended)
 
-    def add_whole(self, completion: ChatCompletion, normaliser: Normaliser | None) -> None:
-        """Note an answer that was not streamed, after putting it right."""
-        self._usage = completion.usage
+    def add_whole(self, completion: ChatCompletion) -> None:
+        """Note a reply that was not streamed."""
+        self._usage = completion.usage = _with_thoughts(completion.usage)
         for choice in (cast("list[Any] | None", completion.choices) or [])[:1]:
-            self._empty = False
+            self.is_empty = False
             self.finish = choice.finish_reason or "stop"
             calls = [call for call in choice.message.tool_calls or [] if hasattr(call, "function")]
-            if normaliser is not None:
-                normaliser.whole(calls)
+            self._calls.whole(calls)
+            self._called = bool(calls)
             for place, call in enumerate(calls):
                 self._call(place, call.function.name, call.function.arguments)
-            self._content(choice.message)
+            choice.message.tool_calls = calls[: self._room] or None
+            self._content(choice.message, ended=True)
 
-    def _content(self, part: ChoiceDelta | ChatCompletionMessage) -> None:
-        content = part.content
-        self._text = self._text or bool(content and content.strip())
-        self._refused = self._refused or bool(part.refusal)
+    def _content(self, part: ChoiceDelta | ChatCompletionMessage, *, ended: bool) -> None:
+        """Note the text, and leave of it what may be shown."""
+        written = _as_text(part.content)
         if not self.started:  # extras: thinking, under whichever name
             extras = (part.model_extra or {}).values()
-            self.started = bool(content or part.tool_calls or part.refusal or any(extras))
+            self.started = bool(written or self._called or part.refusal or any(extras))
+        self._refused = self._refused or bool(part.refusal)
+        content = self._prose.feed(written) + (self._prose.finish() if ended else "")
+        self._text = self._text or bool(content.strip())
+        part.content = content or None
 
     def _call(self, place: int, name: str | None, arguments: str | None) -> None:
         self._names[place] = name or self._names.get(place, "")
         self._arguments[place] = self._arguments.get(place, "") + (arguments or "")
 
-    def check(self) -> None:
-        """Raise if the answer must not reach the SDK.
+    def check(self) -> bool:
+        """Raise what must not pass; else, whether the text was cut off at the limit of length.
 
         Raises:
             AnswerUnusable: With the failure's class and the tokens that were spent.
         """
         finish = (self.finish or "").lower()
-        if self._empty:
+        if self.is_empty:
             raise self._unusable("empty_answer", "it held nothing at all")
         if self.finish is None:
             raise self._unusable("stream_cut", "the stream ended without a finish reason")
@@ -210,23 +288,55 @@ class _Seen:
             raise self._unusable("malformed_tool_call", f"finish reason `{finish}`")
         if self._refused or any(word in finish for word in _BLOCKED):
             raise self._unusable("safety_block", f"finish reason `{finish}`")
-        if not all(self._names.values()) or not all(map(_is_object, self._arguments.values())):
-            raise self._unusable("malformed_tool_call", "a call has no name, or arguments that are not JSON")
+        if self._called and not self.may_call:
+            reason = "too_many_tool_calls" if self._made else "malformed_tool_call"
+            raise self._unusable(reason, "a call where none was offered")
+        if not all(map(_NAME.fullmatch, self._names.values())):
+            raise self._unusable("malformed_tool_call", "a call without a name that a tool may have")
+        if not all(map(_is_object, self._arguments.values())):
+            raise self._unusable("malformed_tool_call", "a call with arguments that are not JSON")
+        if self._prose.is_call:
+            raise self._unusable("malformed_tool_call", "a call that is written as text")
         if not self._text and not self._names:
             raise self._unusable("empty_answer", f"neither text nor a tool call, finish reason `{finish}`")
+        return any(word in finish for word in _CUT_OFF) and not self._names
 
     def _unusable(self, reason: FailureClass, what: str) -> AnswerUnusable:
         spent = self._usage
         return AnswerUnusable(
             reason,
             what,
-            input_tokens=(spent.prompt_tokens or 0) if spent else 0,
-            output_tokens=(spent.completion_tokens or 0) if spent else 0,
+            input_tokens=spent.prompt_tokens if spent else 0,
+            output_tokens=spent.completion_tokens if spent else 0,
         )
+
+
+def _with_thoughts(usage: object) -> CompletionUsage | None:
+    """A provider's count of tokens with the thoughts among those that were written.
+
+    Gemini counts thoughts in the total alone. They are paid as output.
+    """
+    if not isinstance(usage, CompletionUsage):
+        return None
+    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        if not isinstance(getattr(usage, name, None), int):
+            setattr(usage, name, 0)
+    usage.completion_tokens = max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens)
+    usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
+    return usage
+
+
+def _as_text(content: object) -> str:
+    """A message's text; some servers send a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = cast("list[object]", content) if isinstance(content, list) else []
+    texts = [cast("dict[str, object]", part).get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _is_object(arguments: str) -> bool:
     try:
         return not arguments or isinstance(json.loads(arguments), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

@@ -1,16 +1,16 @@
 """Failover: a provider's model that, when it cannot answer, hands the question on to the next tutor.
 
-The hand-off is an ordinary one of the SDK, made by this code instead of by the model. So the run continues in
-the same trace, with the same conversation and the tools' results. No other hand-offs exist: they are hidden
-from the provider's model and from the history that a model sees.
+The hand-off is an ordinary one of the SDK, made here instead of by the model. So the run goes on in the same
+trace, with the same conversation, and what the tools returned is kept. These hand-offs are the only ones:
+they are hidden from the provider's model, and from the history that a model sees.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any
 
+import openai
 import stamina
 from agents import (
     AgentOutputSchemaBase,
@@ -25,15 +25,23 @@ from agents import (
     custom_span,
 )
 from agents.items import TResponseOutputItem, TResponseStreamEvent
-from openai.types.responses import ResponseTextDeltaEvent
+from openai.types.responses import (
+    ResponseCompletedEvent,
+    ResponseFunctionToolCall,
+    ResponseOutputMessage,
+    ResponseOutputText,
+    ResponseTextDeltaEvent,
+    ResponseUsage,
+)
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from preceptor.errors import ProviderFailed
+from preceptor.errors import AnswerUnusable, ProviderFailed
 from preceptor.providers.breaker import Breaker
-from preceptor.providers.failure import PATIENCE, FailureNote, Failures, classify, current_failures
-from preceptor.providers.history import calls_for_question, without_handoffs
+from preceptor.providers.failure import PATIENCE, FailureNote, classify
+from preceptor.providers.history import HAND_OVER, seen_by, wrong_in_a_row
 from preceptor.providers.local_model import Call, call_item, events
 from preceptor.providers.order import FallbackOrder
+from preceptor.providers.scope import RunScope, Shown, scope
 from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
@@ -42,10 +50,12 @@ _Stream = AsyncGenerator[TResponseStreamEvent, None]
 
 _BACKOFF = 0.2
 _JITTER = 0.3
+_CORRECTIONS = 2
+"""Replies in a row whose calls were all wrong, and after which the model is asked once more."""
 
 
 class Failover(Model):
-    """Tries a provider's model and hands over to the next tutor when it gives up."""
+    """Tries a provider's model; hands over when it gives up."""
 
     def __init__(
         self,
@@ -56,7 +66,6 @@ class Failover(Model):
         order: FallbackOrder,
         attempts: int,
         within: float,
-        most_calls: int,
     ) -> None:
         """Wrap a model.
 
@@ -67,13 +76,11 @@ class Failover(Model):
             order: Says why a tutor behind this one is passed over.
             attempts: Tries of one call, as long as nothing of the answer was shown.
             within: Seconds after which no further try is made.
-            most_calls: Tool calls for one question; then the model must answer from what it has.
         """
         self.provider = provider
         self.breaker = breaker
         self._inner = inner
         self._order = order
-        self._most_calls = most_calls
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=attempts, timeout=within, wait_initial=_BACKOFF, wait_jitter=_JITTER, wait_max=PATIENCE
         )
@@ -97,29 +104,29 @@ class Failover(Model):
         Raises:
             ProviderFailed: It gave no answer, and there is no hand-off.
         """
-        history = without_handoffs(input)
-        call = partial(
-            self._inner.get_response,
-            system_instructions,
-            history,
-            model_settings,
-            tools if calls_for_question(history) < self._most_calls else [],
-            output_schema,
-            [],
-            tracing,
-            previous_response_id=previous_response_id,
-            conversation_id=conversation_id,
-            prompt=prompt,
-        )
-        failures, failed = current_failures.get(Failures()), list[Exception]()
+        run, failed = scope(), list[Exception]()
         try:
+            call = partial(
+                self._inner.get_response,
+                system_instructions,
+                _history(input, tools, run),
+                model_settings,
+                tools,
+                output_schema,
+                [],
+                tracing,
+                previous_response_id=previous_response_id,
+                conversation_id=conversation_id,
+                prompt=prompt,
+            )
             with self.breaker.guard():
-                return await self._retrying(partial(self._try_again, failed), call)
+                again = partial(self._try_again, failed)
+                return await self._retrying(again, self._whole, call, run, handoffs)
         except Exception as error:  # noqa: BLE001 - providers raise anything
-            item = self._hand_over(error, failures, handoffs, tracing, after_text=False)
+            item = self._hand_over(error, run, handoffs, tracing, after_text=False)
             return ModelResponse(output=[item], usage=Usage(), response_id=None)
         finally:
-            failures.tried(failed)
+            run.failures.tried(failed)
 
     async def stream_response(
         self,
@@ -140,38 +147,40 @@ class Failover(Model):
         Raises:
             ProviderFailed: It gave no answer, and there is no hand-off.
         """
-        history = without_handoffs(input)
-        call = partial(
-            self._inner.stream_response,
-            system_instructions,
-            history,
-            model_settings,
-            tools if calls_for_question(history) < self._most_calls else [],
-            output_schema,
-            [],
-            tracing,
-            previous_response_id=previous_response_id,
-            conversation_id=conversation_id,
-            prompt=prompt,
-        )
-        failures, failed = current_failures.get(Failures()), list[Exception]()
+        run, failed = scope(), list[Exception]()
         after_text = False
         try:
+            call = partial(
+                self._inner.stream_response,
+                system_instructions,
+                _history(input, tools, run),
+                model_settings,
+                tools,
+                output_schema,
+                [],
+                tracing,
+                previous_response_id=previous_response_id,
+                conversation_id=conversation_id,
+                prompt=prompt,
+            )
             with self.breaker.guard():
                 try:
-                    begun, rest = await self._retrying(partial(self._try_again, failed), _begin, call)
+                    again = partial(self._try_again, failed)
+                    begun, rest = await self._retrying(again, self._begin, call, run, handoffs)
                 finally:
-                    failures.tried(failed)
+                    run.failures.tried(failed)
                 async with aclosing(rest):
                     for event in begun:
-                        after_text = after_text or _is_text(event)
+                        after_text = after_text or isinstance(event, ResponseTextDeltaEvent)
                         yield event
-                    async for event in rest:
-                        yield event
+                    try:
+                        async for event in rest:
+                            yield event
+                    except Exception as error:
+                        run.failures.tried([error])
+                        raise
         except Exception as error:  # noqa: BLE001 - providers raise anything
-            if error not in failed:
-                failures.tried([error])
-            item = self._hand_over(error, failures, handoffs, tracing, after_text=after_text)
+            item = self._hand_over(error, run, handoffs, tracing, after_text=after_text)
             for event in events(item, model=self.provider):
                 yield event
 
@@ -179,8 +188,36 @@ class Failover(Model):
         """Close the provider's model."""
         await self._inner.close()
 
+    async def _whole(
+        self, call: Callable[[], Awaitable[ModelResponse]], run: RunScope, handoffs: Sequence[Handoff]
+    ) -> ModelResponse:
+        """A whole reply, which holds something."""
+        _give_time(run, handoffs)
+        response = await call()
+        shown = run.shown()
+        for item in response.output:
+            for part in item.content if isinstance(item, ResponseOutputMessage) else ():
+                shown.feed(part.text if isinstance(part, ResponseOutputText) else "")
+        _check_shown(response.output, shown, response.usage)
+        return response
+
+    async def _begin(
+        self, call: Callable[[], _Stream], run: RunScope, handoffs: Sequence[Handoff]
+    ) -> tuple[list[TResponseStreamEvent], _Stream]:
+        """A stream, read to its first visible text or its end: until there it may fail and be tried again."""
+        _give_time(run, handoffs)
+        stream, shown = call(), run.shown()
+        begun: list[TResponseStreamEvent] = []
+        async for event in stream:
+            begun.append(event)
+            if isinstance(event, ResponseTextDeltaEvent) and shown.feed(event.delta):
+                break
+            if isinstance(event, ResponseCompletedEvent):
+                _check_shown(event.response.output, shown, event.response.usage)
+        return begun, stream
+
     def _try_again(self, failed: list[Exception], error: BaseException) -> bool | float:
-        """Whether to retry a call, or the seconds to wait before that; records the failed call."""
+        """Whether a call is worth another try, or the seconds to wait before it; notes the failed one."""
         if not isinstance(error, Exception):  # the call was cancelled
             return False
         failed.append(error)
@@ -193,7 +230,7 @@ class Failover(Model):
     def _hand_over(
         self,
         error: Exception,
-        failures: Failures,
+        run: RunScope,
         handoffs: Sequence[Handoff],
         tracing: ModelTracing,
         *,
@@ -202,7 +239,8 @@ class Failover(Model):
         failure = classify(error)
         to = handoffs[0] if handoffs else None
         passed_over = self._order.passed_over(behind=self.provider, for_=to and to.agent_name)
-        failures.notes += [FailureNote(self.provider, failure.reason), *passed_over]
+        run.failures.notes += [FailureNote(self.provider, failure.reason), *passed_over]
+        run.truncated = False
         self._tell(error, failure.reason, to.agent_name if to else None, tracing, after_text=after_text)
         if to is None:
             waits = [wait for wait in (failure.retry_after, self._order.retry_after) if wait]
@@ -214,27 +252,50 @@ class Failover(Model):
     def _tell(
         self, error: Exception, reason: str, to: str | None, tracing: ModelTracing, *, after_text: bool
     ) -> None:
-        """Record the hand-off in the trace and the log, without the provider's words: they may quote the reader."""
+        """Say it in the trace and in the log, without the provider's words: they may quote the reader."""
         data = {"provider": self.provider, "reason": reason, "after_text": after_text, "to": to}
         with custom_span("failover", {**data, "breaker": self.breaker.state}, disabled=tracing.is_disabled()):
             pass
-        logger.warning(
+        # What is neither the provider's nor its client's is a fault of ours: whoever mends it needs its place.
+        ours = reason == "other" and not isinstance(error, openai.APIError)
+        logger.log(
+            logging.ERROR if ours else logging.WARNING,
             "%s gave no answer: %s (%s), after text: %s, to: %s, trace=%s",
             self.provider, reason, type(error).__name__, after_text, to, trace_id(),
+            exc_info=error if ours else None,
         )  # fmt: skip
 
 
-async def _begin(call: Callable[[], Any]) -> tuple[list[TResponseStreamEvent], _Stream]:
-    """Reads a stream to its first visible text or its end; until there it may fail and be retried."""
-    stream: _Stream = call()
-    begun: list[TResponseStreamEvent] = []
-    # After visible text a retry would show the reader two beginnings, so that only this part is repeated.
-    async for event in stream:
-        begun.append(event)
-        if _is_text(event):
-            break
-    return begun, stream
+def _history(
+    input: str | list[TResponseInputItem], tools: Sequence[Tool], run: RunScope
+) -> list[TResponseInputItem]:
+    """What the provider sees of the conversation.
+
+    Raises:
+        AnswerUnusable: It was told often enough what is wrong with its calls.
+    """
+    names = {tool.name for tool in tools}
+    if wrong_in_a_row(input, tools=names, refused=run.refused) > _CORRECTIONS:
+        raise AnswerUnusable("malformed_tool_call", "it could not correct its calls")
+    return seen_by(input, tools=names, refused=run.refused)
 
 
-def _is_text(event: TResponseStreamEvent) -> bool:
-    return isinstance(event, ResponseTextDeltaEvent) and bool(event.delta.strip())
+def _give_time(run: RunScope, handoffs: Sequence[Handoff]) -> None:
+    offline = any(one.tool_name == f"{HAND_OVER}offline" for one in handoffs)
+    run.give_time(providers=1 + len(handoffs) - offline, offline=offline)
+
+
+def _check_shown(output: Sequence[object], shown: Shown, usage: Usage | ResponseUsage | None) -> None:
+    """Raise what would leave the reader with nothing.
+
+    Raises:
+        AnswerUnusable: The reply calls no tool, and nothing of it is left when the reader gets it.
+    """
+    if any(isinstance(item, ResponseFunctionToolCall) for item in output) or shown.finish():
+        return
+    raise AnswerUnusable(
+        "empty_answer",
+        "nothing of it is left for the reader",
+        input_tokens=usage.input_tokens if usage else 0,
+        output_tokens=usage.output_tokens if usage else 0,
+    )

@@ -11,10 +11,14 @@
     read_timeout         the answer stopped, or was not whole in time
     too_slow             no first token in time
     stream_cut           the stream ended without a finish reason
-    empty_answer         neither text nor a tool call
-    malformed_tool_call  a call without a name, or with arguments that are not JSON
+    not_an_api           a 200 that is something else: the page of a proxy, of a portal, of another service
+    empty_answer         neither text nor a tool call, or nothing that the reader would see
+    malformed_tool_call  a call without a name, with arguments that are not JSON, that is written as text, or that
+                         the model could not correct
+    too_many_tool_calls  a call after the last one that was allowed
     safety_block         the provider's filter, or the model, refused
     breaker_open         not tried: it failed too often just now
+    out_of_time          not tried: the time for the answer was over
     other                the rest
 
 `classify` tells them apart by what the provider's client raised.
@@ -22,7 +26,6 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -45,10 +48,13 @@ FailureClass = Literal[
     "read_timeout",
     "too_slow",
     "stream_cut",
+    "not_an_api",
     "empty_answer",
     "malformed_tool_call",
+    "too_many_tool_calls",
     "safety_block",
     "breaker_open",
+    "out_of_time",
     "other",
 ]
 
@@ -221,7 +227,7 @@ class Usage:
         )
 
 
-_NOT_ASKED = ("not_configured", "breaker_open")
+_NOT_ASKED = ("not_configured", "breaker_open", "out_of_time")
 
 
 @dataclass(slots=True)
@@ -245,9 +251,5 @@ class Failures:
             self.spent += Usage(
                 input_tokens=told.input_tokens if told else 0,
                 output_tokens=told.output_tokens if told else 0,
-                requests=int(classify(error).reason != "breaker_open"),
+                requests=int(classify(error).reason not in _NOT_ASKED),
             )
-
-
-current_failures: ContextVar[Failures] = ContextVar("failures")
-"""The current run's failures, set before the run starts; unset where a model is called without a run."""

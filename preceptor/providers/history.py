@@ -1,31 +1,86 @@
-"""Filters a conversation for a model; counts its tool calls."""
+"""What a model sees of a conversation, and what was done in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
 
 from agents.items import TResponseInputItem
 
-_HANDOFF = "transfer_to_"
-"""Prefix of the SDK's hand-off tools."""
+HAND_OVER = "hand over to "
+"""How the tools of our hand-offs begin: no provider can call a tool whose name has a space (see `CheckedChat`)."""
+
+_Item = dict[str, Any]
 
 
-def without_handoffs(input: str | list[TResponseInputItem]) -> list[TResponseInputItem]:
-    """The items of a call's input, without the hand-offs' calls and outputs.
+def seen_by(
+    input: str | list[TResponseInputItem], *, tools: Collection[str], refused: Collection[str]
+) -> list[TResponseInputItem]:
+    """The items of a call's input as the tutor that is asked now sees them.
 
-    Gemini 3 refuses a call that lacks its own thought signature.
+    Left out are the hand-offs (Gemini 3 refuses a call that does not bear its own thought signature) and the calls with
+    which the tutors before it got nothing: those of tools that there are not, and those that were refused.
+
+    Args:
+        input: The whole conversation.
+        tools: Names of the tools that there are.
+        refused: Ids of the calls that did not fit their tool.
     """
     if isinstance(input, str):
         return [{"role": "user", "content": input}]
-    items = cast("Sequence[dict[str, Any]]", input)
-    made = {item["call_id"] for item in items if str(item.get("name")).startswith(_HANDOFF)}
-    return [kept for kept, item in zip(input, items, strict=True) if item.get("call_id") not in made]
+    items = cast("list[_Item]", input)
+    handed_over = max((place for place, item in enumerate(items) if _is_hand_over(item)), default=-1)
+    dropped = {
+        item["call_id"]
+        for place, item in enumerate(items)
+        if _is_hand_over(item) or (place < handed_over and _is_wrong(item, tools, refused))
+    }
+    return [kept for kept, item in zip(input, items, strict=True) if item.get("call_id") not in dropped]
 
 
-def calls_for_question(items: Sequence[TResponseInputItem]) -> int:
-    """Returns the number of tool calls since the reader's last question."""
+def calls_for_question(items: str | Sequence[TResponseInputItem]) -> int:
+    """How many tools were called since the reader's last question."""
     made = 0
-    for item in reversed(cast("Sequence[dict[str, Any]]", items)):
+    for item in reversed(cast("Sequence[_Item]", items) if not isinstance(items, str) else ()):
         if item.get("role") == "user":
             break
         made += item.get("type") == "function_call"
     return made
+
+
+def wrong_in_a_row(
+    input: str | list[TResponseInputItem], *, tools: Collection[str], refused: Collection[str]
+) -> int:
+    """How many of the last replies of the tutor that is asked now held nothing but calls that got nothing.
+
+    The arguments are those of `seen_by`.
+    """
+    count = 0
+    for calls in _replies_backwards(input):
+        if not all(_is_wrong(call, tools, refused) for call in calls):
+            break
+        count += 1
+    return count
+
+
+def _replies_backwards(input: str | list[TResponseInputItem]) -> Iterator[list[_Item]]:
+    """The calls of each reply, the last reply first, back to the hand-off or the question."""
+    calls: list[_Item] = []
+    for item in reversed(cast("list[_Item]", input) if isinstance(input, list) else []):
+        if item.get("role") == "user" or _is_hand_over(item):
+            break
+        if item.get("type") == "function_call":
+            calls.append(item)
+        elif item.get("type") == "function_call_output" and calls:
+            yield calls
+            calls = []
+    if calls:
+        yield calls
+
+
+def _is_hand_over(item: _Item) -> bool:
+    return item.get("type") == "function_call" and str(item.get("name")).startswith(HAND_OVER)
+
+
+def _is_wrong(item: _Item, tools: Collection[str], refused: Collection[str]) -> bool:
+    if item.get("type") != "function_call":
+        return False
+    return item.get("name") not in tools or item.get("call_id") in refused

@@ -1,5 +1,6 @@
 """Base of models that run in this process and make no request; they are traced like any other."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,12 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from preceptor.providers.history import without_handoffs
+from preceptor.errors import PreceptorError, ProviderFailed
+from preceptor.providers.history import seen_by
+from preceptor.providers.scope import scope
+from preceptor.tracing.run import trace_id
+
+logger = logging.getLogger(__name__)
 
 Items = Sequence[TResponseInputItem]
 
@@ -105,7 +111,15 @@ class LocalModel(Model):
         tracing: ModelTracing,
     ) -> TResponseOutputItem:
         with generation_span(model=self.name, disabled=tracing.is_disabled()) as span:
-            said = await self.next(without_handoffs(input), tools, handoffs)
+            names = {tool.name for tool in tools}
+            try:
+                said = await self.next(seen_by(input, tools=names, refused=scope().refused), tools, handoffs)
+            except PreceptorError:
+                raise
+            except Exception as error:
+                # A fault of ours; nobody stands behind these models.
+                logger.exception("%s failed, trace=%s", self.name, trace_id())
+                raise ProviderFailed(self.name, "other") from error
             item = call_item(said) if isinstance(said, Call) else message_item(said)
             if tracing.include_data():
                 span.span_data.output = [item.model_dump()]

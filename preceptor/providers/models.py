@@ -84,7 +84,11 @@ def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOr
         max_retries=0,  # the failover retries
     )
     inner = _KINDS[settings.kind](
-        settings.model, client, timeout=settings.timeout, first_token=settings.first_token
+        settings.model,
+        client,
+        timeout=settings.timeout,
+        first_token=settings.first_token,
+        most_calls=all_settings.tutor.max_tool_calls,
     )
     model = Failover(
         inner,
@@ -93,7 +97,6 @@ def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOr
         order=order,
         attempts=settings.attempts,
         within=settings.first_token,
-        most_calls=all_settings.tutor.max_tool_calls,
     )
     return ProviderModel(name, settings.model, model, _model_settings(settings, client), breaker, client)
 

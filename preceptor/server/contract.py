@@ -251,6 +251,7 @@ class ChatResponse(BaseModel):
     provider: str
     model: str
     degraded: bool
+    truncated: bool
     failover: Sequence[FailoverBody]
     usage: UsageBody
     processing_time_ms: float
@@ -273,6 +274,7 @@ class ChatResponse(BaseModel):
             provider=answer.provider,
             model=answer.model,
             degraded=answer.degraded,
+            truncated=answer.truncated,
             failover=[FailoverBody(from_=note.tutor, reason=note.reason) for note in answer.failures],
             usage=UsageBody(
                 input_tokens=answer.usage.input_tokens,

@@ -103,7 +103,9 @@ async def completions(request: Request) -> Response:
         linked, answer = await while_connected(request, _whole(run))
         message = AnswerMessage(content=linked.text.rstrip(), annotations=linked.annotations)
         completion = Completion(
-            **_head(run.started, asked), choices=[Choice(message=message)], usage=_usage(answer)
+            **_head(run.started, asked),
+            choices=[Choice(message=message, finish_reason=_finish(answer))],
+            usage=_usage(answer),
         )
         response = JSONResponse(completion.model_dump())
     response.headers["X-Session-Id"] = run.started.session_id
@@ -172,14 +174,14 @@ async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerato
     head = _head(run.started, asked)
     linked = LinkedText()
 
-    def chunk(delta: Delta, finish: Literal["stop"] | None = None) -> ServerSentEvent:
+    def chunk(delta: Delta, finish: Literal["stop", "length"] | None = None) -> ServerSentEvent:
         return _sent(Chunk(**head, choices=[ChunkChoice(index=0, delta=delta, finish_reason=finish)]))
 
     try:
         yield chunk(Delta(role="assistant", content=""))
         async for event in run:
             if isinstance(event, Done):
-                yield chunk(Delta(annotations=linked.annotations), "stop")
+                yield chunk(Delta(annotations=linked.annotations), _finish(event.answer))
                 if asked.wants_usage:
                     yield _sent(Chunk(**head, choices=[], usage=_usage(event.answer)))
             elif isinstance(event, Restart):
@@ -206,6 +208,10 @@ def _head(started: Started, asked: CompletionRequest) -> dict[str, Any]:
         "session_id": started.session_id,
         "trace_id": started.trace_id,
     }
+
+
+def _finish(answer: Answer) -> Literal["stop", "length"]:
+    return "length" if answer.truncated else "stop"
 
 
 def _usage(answer: Answer) -> CompletionUsage:

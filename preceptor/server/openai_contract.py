@@ -200,7 +200,7 @@ class Choice(BaseModel):
     index: Literal[0] = 0
     message: AnswerMessage
     logprobs: None = None
-    finish_reason: Literal["stop"] = "stop"
+    finish_reason: Literal["stop", "length"] = "stop"
 
 
 class _Head(BaseModel):
@@ -234,7 +234,7 @@ class ChunkChoice(BaseModel):
 
     index: Literal[0]
     delta: Delta
-    finish_reason: Literal["stop"] | None
+    finish_reason: Literal["stop", "length"] | None
 
 
 class Chunk(_Head):

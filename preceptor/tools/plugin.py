@@ -5,24 +5,29 @@ receives passages. An answer may cite only passages that a tool showed with
 `context.context.ledger.show(hits)`.
 """
 
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
-from agents import RunContextWrapper, Tool
+from agents import FunctionTool, ModelBehaviorError, RunContextWrapper, Tool
 from agents.tool_context import ToolContext
 
-from preceptor.errors import ToolInputError
+from preceptor.errors import PreceptorError, ToolInputError
 from preceptor.library.library import Library
 from preceptor.settings import Settings
 from preceptor.tools.ledger import Ledger
+from preceptor.tracing.run import trace_id
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Deps", "Plugin", "Run", "ToolContext", "tell_model"]
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """Dependencies that every plug-in receives."""
+    """What every plug-in is handed."""
 
     library: Library
     settings: Settings
@@ -38,11 +43,13 @@ class Run:
     book: str | None = None
     """Book to which the reader limited the question."""
     ledger: Ledger = field(default_factory=Ledger)
+    refused: set[str] = field(default_factory=set[str])
+    """Ids of the calls that did not fit their tool, so that the model had to correct them."""
 
-
-logger = logging.getLogger(__name__)
 
 Plugin = Callable[[Deps], Sequence[Tool]]
+
+_MOST_MISFITS = 5
 
 
 def tell_timeout(context: RunContextWrapper[Run], error: Exception) -> str:
@@ -52,7 +59,47 @@ def tell_timeout(context: RunContextWrapper[Run], error: Exception) -> str:
 
 
 def tell_model(context: RunContextWrapper[Run], error: Exception) -> str:
-    """Returns an error that the model can correct as the tool's result; raises any other."""
+    """Answer of a tool that gave none.
+
+    The model is told what it can correct, and of a fault in the tool that there is one: it answers with the rest, and
+    the operator finds the fault in the log. What is wrong with the index, or else with the service, ends the run.
+    """
+    name, call_id, arguments = "", "", "{}"
+    if isinstance(context, ToolContext):
+        name, call_id, arguments = context.tool_name, context.tool_call_id, context.tool_arguments
     if isinstance(error, ToolInputError):
+        context.context.refused.add(call_id)
         return str(error)
-    raise error
+    if isinstance(error, PreceptorError):
+        raise error
+    if isinstance(error, ModelBehaviorError):
+        context.context.refused.add(call_id)
+        wrong = "; ".join(_misfits(_schema(context, name), arguments)) or "its arguments do not fit the tool"
+        return f"This call of `{name}` was not made: {wrong}. Call it again with what fits."
+    logger.error("the tool `%s` failed, trace=%s", name, trace_id(), exc_info=error)
+    return (
+        f"The tool `{name}` failed: there is a fault in it that you cannot correct. "
+        "Answer with what the other tools give you."
+    )
+
+
+def _schema(context: RunContextWrapper[Run], name: str) -> dict[str, Any]:
+    agent = context.agent if isinstance(context, ToolContext) else None
+    for tool in cast("Sequence[Tool]", getattr(agent, "tools", ())):
+        if isinstance(tool, FunctionTool) and tool.name == name:
+            return tool.params_json_schema
+    return {}
+
+
+def _misfits(schema: dict[str, Any], arguments: str) -> Iterator[str]:
+    """What is wrong with a call's arguments; the SDK, which found it out, does not say it."""
+    # Only a call that went wrong needs it.
+    from jsonschema import Draft202012Validator
+
+    errors = list(Draft202012Validator(schema).iter_errors(json.loads(arguments or "{}")))
+    missing = all(error.validator == "required" for error in errors)
+    for error in errors[:_MOST_MISFITS]:
+        # On the wire every parameter is required; one with a default may be left out all the same.
+        if missing or error.validator != "required":
+            place = ".".join(map(str, error.path))
+            yield f"`{place}`: {error.message}" if place else error.message

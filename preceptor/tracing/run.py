@@ -46,6 +46,7 @@ class Facts(TypedDict, total=False):
     model: str
     in_book: bool
     degraded: bool
+    truncated: bool
     confidence: float | None
     sources: Sequence[str]
     """Keys of the passages that the answer cites."""

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
-from preceptor.providers.gemini import ToolCalls
+from preceptor.providers.gemini import GeminiChat
+from preceptor.providers.history import HAND_OVER
+from preceptor.providers.tool_calls import ToolCalls
 from tests.standins.desk import Spans, open_desk, two_providers
 from tests.standins.provider import Answer, Json, Provider, call, calls, chunk, says, stream, whole
 
@@ -174,7 +176,7 @@ async def test_a_conversation_crosses_from_gemini_to_openai_and_back(
     }
     assert signatures == {"g1": signed("S1"), "g2": signed("S2"), "o1": None}
     for request in [*gemini.requests, *openai.requests]:
-        assert "transfer_to_" not in json.dumps(request.body)
+        assert HAND_OVER not in json.dumps(request.body)
 
 
 Wire = Literal["right", "absent", "zero"]
@@ -211,7 +213,7 @@ def test_however_calls_are_cut_up_the_same_calls_come_out(
                 if ids != "absent":
                     wire["id"] = {"good": f"id{number}", "empty": "", "same": "same"}[ids]
             pieces.append(ChoiceDeltaToolCall.construct(**wire))
-    ToolCalls([]).pieces(pieces)
+    ToolCalls([], prefixes=GeminiChat.prefixes).pieces(pieces)
     found: dict[int, list[str]] = {}
     for each in pieces:
         assert each.function is not None

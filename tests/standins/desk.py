@@ -13,8 +13,9 @@ from agents.stream_events import RawResponsesStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.tutors import build_tutors
-from preceptor.providers.failure import Failures, current_failures
+from preceptor.providers.failure import Failures
 from preceptor.providers.models import ProviderModels, open_models
+from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
 
 
@@ -92,10 +93,10 @@ class Desk:
     async def ask(self, question: str, history: Sequence[TResponseInputItem] = ()) -> Outcome:
         """Answer a question as the server does: streamed."""
         shown = [""]
-        lost = Failures()
+        scope = RunScope()
         asked: list[TResponseInputItem] = [*history, {"role": "user", "content": question}]
         context = copy_context()
-        context.run(current_failures.set, lost)
+        context.run(current_scope.set, scope)
         result = context.run(lambda: Runner.run_streamed(self.triage, asked))
         try:
             async for event in result.stream_events():
@@ -106,14 +107,14 @@ class Desk:
         except BaseException:
             result.cancel()
             raise
-        return Outcome.of(result, lost, [text for text in shown if text], self._tutor(result))
+        return Outcome.of(result, scope.failures, [text for text in shown if text], self._tutor(result))
 
     async def ask_whole(self, question: str) -> Outcome:
         """Answer a question without streaming."""
-        lost = Failures()
-        current_failures.set(lost)
+        scope = RunScope()
+        current_scope.set(scope)
         result = await Runner.run(self.triage, question)
-        return Outcome.of(result, lost, [result.final_output], self._tutor(result))
+        return Outcome.of(result, scope.failures, [result.final_output], self._tutor(result))
 
     def _tutor(self, result: RunResultBase) -> str:
         return self.models.order.provider_of(result.last_agent.name)

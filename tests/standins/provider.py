@@ -53,12 +53,20 @@ class Provider:
         self.hung_up = threading.Event()
         """Set when a client went away while an answer was hanging."""
         self._script: deque[Answer] = deque()
+        self._for_ever: Answer | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._ready = threading.Event()
 
     def will(self, *answers: Answer) -> Self:
         """Append to the script."""
         self._script.extend(answers)
+        return self
+
+    def will_only(self, *answers: Answer) -> Self:
+        """Forget what was, and give these answers, the last one again and again."""
+        self.requests.clear()
+        self._script = deque(answers[:-1])
+        self._for_ever = answers[-1]
         return self
 
     @property
@@ -97,7 +105,8 @@ class Provider:
                 body = await reader.readexactly(int(length.partition(":")[2]))
                 self.requests.append(Request(head.split()[1], json.loads(body or b"{}")))
                 self.asked.release()
-                answer = self._script.popleft() if self._script else fails(500, "the script has run out")
+                without_script = self._for_ever or fails(500, "the script has run out")
+                answer = self._script.popleft() if self._script else without_script
                 await self._give(answer, reader, writer)
                 if answer.ending == "dropped":
                     break

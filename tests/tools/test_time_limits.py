@@ -70,6 +70,7 @@ async def told(tool: Tool) -> str:
     model = ScriptedModel([[function_call(tool.name, {}, call_id="1")], [assistant_message("So.")]])
     agent = Agent("one", model=model, tools=[tool])
     await Runner.run(agent, "?", run_config=RunConfig(tracing_disabled=True))
+    assert model.last_call is not None
     last = cast("Sequence[dict[str, str]]", model.last_call.input)[-1]
     return last["output"]
 

@@ -66,6 +66,7 @@ export class Turn {
     this._text = body.answer;
     this._sources = new Map(body.sources.map((source) => [source.n, source]));
     this._end();
+    if (body.truncated) this._reply.append(h('p', { class: 'note' }, this._words.truncated));
     // The offline tutor says so itself.
     if (body.in_book === false && body.provider !== 'offline') this._reply.append(h('p', { class: 'note' }, this._words.uncited));
     this._reply.append(this._footer(body));

@@ -1,0 +1,213 @@
+"""The text of a model's reply as it comes: without its thoughts, and without a tool call that is written as text.
+
+Models that fail to call a tool often write the call down, in a dozen dialects: a `tool_code` block, a line of Python,
+a JSON object, a tag of their chat template. What may be the beginning of one is held back until it is decided. A
+call is told from ordinary code by the names of the tools that there are; only what no answer has needs no name.
+"""
+
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+# Unlike the standard library's, its patterns tell what may still become a match.
+import regex
+
+_THOUGHTS = {
+    "think": "</think>",
+    "thinking": "</thinking>",
+    "thought": "</thought>",
+    "thoughts": "</thoughts>",
+    "reasoning": "</reasoning>",
+    "[think]": "[/think]",
+    "◁think▷": "◁/think▷",
+}
+_THOUGHT = r"(?P<thought><(?:think(?:ing)?|thoughts?|reasoning)\s*>|\[think\]|◁think▷)"
+_STRAY = r"(?P<stray></(?:think(?:ing)?|thoughts?|reasoning)\s*>|\[/think\]|◁/think▷)"
+_TAG = (
+    r"(?:<[|｜]?(?:tool|function)[_▁](?:calls?|code|use)[\w▁]{0,30}[|｜]?>|<function(?:=|\s+name=)|<invoke\s+name="
+    r"|<[|｜]python_tag[|｜]>|<start_function_call>|\[TOOL_CALLS?\]|<\|channel\|>commentary)"
+)
+_FENCED_CALL = r"(?:```|~~~)\s{0,2}(?:tool_(?:code|calls?|use)|function_calls?)\b"
+_PREFIX = r"(?:(?:default_api|functions|tools)\s{0,2}[.:]\s{0,2})?"
+_NAME_KEYS = (
+    r"[\"'](?:name|tool|tool_name|function|function_name|function_call|action|recipient_name)[\"']"
+    r"\s{0,4}:\s{0,4}"
+)
+_ARGUMENT_KEYS = r"[\"'](?:arguments|parameters|args|input|action_input|tool_input)[\"']"
+_FENCE = regex.compile(r"[ \t]{0,8}(?:```|~~~)")
+_OPENING = regex.compile(r"\n+|[<\[{◁]|default_api")
+_BLANK = regex.compile(r"\n+|[ \t]{9,}")
+_LONGEST = 1200
+"""Characters within which a JSON object that is a call names its tool."""
+_IN_A_WORD = regex.compile(r"[\w`]")
+"""What stands before an opening that opens nothing: it is code in a line, or an index."""
+_HALF = regex.compile(r"[\ud800-\udfff]")
+
+
+class Prose:
+    """A filter for one reply: pieces of text in, what may be shown out."""
+
+    def __init__(self, tools: Collection[str]) -> None:
+        """Begin a reply.
+
+        Args:
+            tools: Names of the tools that there are.
+        """
+        self._tools = frozenset(tools)
+        self._names = regex.compile(_alternatives(self._tools) + r"|tool_call", regex.IGNORECASE)
+        self._held = ""
+        self._out: list[str] = []
+        self._name_at = -1
+        """Place of the next name of a tool in the text that is read."""
+        self._said = False
+        self._last = ""
+        self._at_line_start = True
+        self._in_fence = False
+        self._end_of_thought = ""
+        self.is_call = False
+        """Whether a tool call was written down; nothing after it is shown."""
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece; gives what may be shown now."""
+        text = self._held + piece
+        # Half a character: its other half may follow.
+        half = text[-1:] if "\ud800" <= text[-1:] < "\udc00" else ""
+        text = _whole_characters(text.removesuffix(half))
+        self._held = ""
+        self._out = []
+        self._name_at = -1
+        place = 0
+        if not self._said and not self._end_of_thought:
+            text = text.lstrip()
+        while place < len(text) and not self.is_call:
+            place = self._step(text, place)
+        self._held += half
+        return "".join(self._out)
+
+    def finish(self) -> str:
+        """Take the end of the reply; gives what was held back and is no call."""
+        text, self._held = self._held, ""
+        return "" if self.is_call or self._end_of_thought else _whole_characters(text)
+
+    def _step(self, text: str, place: int) -> int:
+        """Read on from `place`; gives the place up to which it was read."""
+        if self._end_of_thought:
+            return self._skip_thought(text, place)
+        start = place
+        if not self._at_line_start:
+            opening = _OPENING.search(text, place)
+            start = opening.start() if opening else len(text)
+            self._say(text[place:start])
+            if opening is None:
+                return start
+            if opening.group()[0] == "\n":
+                self._say(opening.group())
+                return opening.end()
+            if _IN_A_WORD.match(self._last) or self._is_far_from_a_name(text, start):
+                self._say(text[start])
+                return start + 1
+        elif blank := _BLANK.match(text, place):
+            self._say(blank.group())
+            return blank.end()
+        found = self._pattern(text[start]).match(text, start, partial=True)
+        if found is not None and found.partial:
+            self._held = text[start:]
+            return len(text)
+        if found is None:
+            if self._at_line_start and _FENCE.match(text, start):
+                self._in_fence = not self._in_fence
+            self._say(text[start])
+            return start + 1
+        if thought := found.groupdict().get("thought"):
+            self._end_of_thought = _THOUGHTS[thought.lower().strip("<> \n\t")]
+        elif not found.groupdict().get("stray"):
+            self.is_call = True
+        return found.end()
+
+    def _pattern(self, first: str) -> "regex.Pattern[str]":
+        """What may begin here, with this character."""
+        opening = "" if self._at_line_start else first
+        return _pattern(self._tools, opening=opening, in_fence=self._in_fence, said=self._said)
+
+    def _is_far_from_a_name(self, text: str, place: int) -> bool:
+        """Whether no tool is named in all that a JSON object might be looked for; spares the search."""
+        if text[place] not in "{[" or len(text) < place + _LONGEST:
+            return False
+        if self._name_at < place:
+            found = self._names.search(text, place)
+            self._name_at = found.start() if found else len(text)
+        return self._name_at >= place + _LONGEST
+
+    def _say(self, text: str) -> None:
+        if not self._said:  # what stands before the first word goes with the thoughts before it
+            text = text.lstrip()
+        if text:
+            self._said = True
+            self._last = text[-1]
+            self._at_line_start = self._last == "\n"
+            self._out.append(text)
+
+    def _skip_thought(self, text: str, place: int) -> int:
+        end = self._end_of_thought
+        found = text.lower().find(end, place)
+        if found < 0:
+            self._held = text[max(place, len(text) - len(end) + 1) :]
+            return len(text)
+        self._end_of_thought = ""
+        self._at_line_start = True
+        return found + len(end)
+
+
+def _whole_characters(text: str) -> str:
+    """A text whose characters can be sent: halves are joined, or replaced where they are alone."""
+    if not _HALF.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+@lru_cache(maxsize=64)
+def _pattern(tools: frozenset[str], *, opening: str, in_fence: bool, said: bool) -> "regex.Pattern[str]":
+    """What a call or a thought looks like that begins here.
+
+    Args:
+        tools: Names of the tools that there are.
+        opening: The character with which it begins; empty: a line begins.
+        in_fence: Whether this is in a code block.
+        said: Whether something of the reply was said before.
+    """
+    names = _alternatives(tools)
+    # A word that code and prose use as well says nothing by itself.
+    own = _alternatives(name for name in tools if not name.isalpha())
+    named = rf"{_PREFIX}(?:{names})[\"']\s{{0,4}},\s{{0,4}}{_ARGUMENT_KEYS}|{_PREFIX}(?:{own})[\"']"
+    nested = r"(?:\[\s{0,4})?(?:\{\s{0,4}[\"']\w{1,30}[\"']\s{0,4}:\s{0,4}(?:\[\s{0,4})?){0,3}"
+    inside = r"[^{}]{0,300}?(?:\{[^{}]{0,300}\}[^{}]{0,200}?)?"
+    json = (
+        rf"{nested}\{{\s{{0,4}}(?:(?=[\"']){inside}{_NAME_KEYS}[\"'](?:{named})|[\"'](?:{own})[\"']\s{{0,4}}:\s{{0,4}}\{{"
+        rf"|(?:name|tool|function|action)\s{{0,4}}:\s{{0,4}}[\"']?{_PREFIX}(?:{own})\b)"
+    )
+    api = rf"default_api\s{{0,2}}[.:]\s{{0,2}}(?:{names})\b"
+    tag = rf"{_TAG}[\s\S]{{0,200}}?\b(?:{own})\b" if in_fence and said else _TAG
+    parts = {"{": [json], "[": [json, tag], "<": [tag], "◁": [], "d": [api]}.get(
+        opening.lower(), [json, tag, api]
+    )
+    if not opening:
+        wrapped = r"[ \t]{0,8}(?:await\s|print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2}|\[\s{0,4})?"
+        assigned = r"[ \t]{0,8}(?:\w{1,30}\s{0,2}=\s{0,2})?(?:await\s|print\(\s{0,4}|\[\s{0,4})?"
+        parts.append(_FENCED_CALL)
+        if in_fence:
+            parts.append(rf"{assigned}{_PREFIX}(?:{own})\(")
+        else:
+            parts += [
+                rf"{wrapped}{_PREFIX}(?:{names})(?:\(|\s{{0,2}}\{{)",
+                rf"[ \t]{{0,8}}Action:\s{{0,2}}{_PREFIX}(?:{names})\s",
+                r"[ \t]{0,8}tool_(?:code|calls?)[ \t]{0,4}\n",
+                _THOUGHT,
+                _STRAY,
+            ]
+        if not said:
+            parts.append(r"\s{0,8}(?:print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2})?default_api\s{0,2}[.:]")
+    return regex.compile("|".join(f"(?:{part})" for part in parts) or r"(?!)", regex.IGNORECASE)
+
+
+def _alternatives(names: Iterable[str]) -> str:
+    """A pattern of any of the names; of none, one that never matches."""
+    return "|".join(regex.escape(name) for name in sorted(names, key=len, reverse=True)) or r"(?!)"

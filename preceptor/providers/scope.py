@@ -1,0 +1,86 @@
+"""What a provider's model must know of the run it answers in: the SDK gives a model no context of its own."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+
+from preceptor.errors import AnswerUnusable
+from preceptor.providers.failure import Failures
+
+LAST = 1.0
+"""Seconds at the end of a run that belong to the offline tutor: it needs a fraction of one."""
+_OF_ALL = 0.2
+"""Largest part of the run's time that they may be."""
+
+
+class Shown(Protocol):
+    """Looks at a reply as the reader will see it."""
+
+    def feed(self, piece: str) -> bool:
+        """Whether the reader has been told something, now that `piece` has come."""
+        ...
+
+    def finish(self) -> bool:
+        """Whether the reader has been told something, now that the reply has ended."""
+        ...
+
+
+class _Verbatim:
+    """Takes a reply for what the reader sees."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def feed(self, piece: str) -> bool:
+        self._said = self._said or bool(piece.strip())
+        return self._said
+
+    def finish(self) -> bool:
+        return self._said
+
+
+@dataclass(slots=True)
+class RunScope:
+    """One run, as the providers' models see it."""
+
+    failures: Failures = field(default_factory=Failures)
+    seconds: float = inf
+    """The run's whole time."""
+    deadline: float = inf
+    """When it is over, as a time of the event loop."""
+    refused: Collection[str] = ()
+    """Ids of the tool calls that did not fit their tool."""
+    shown: Callable[[], Shown] = _Verbatim
+    """Begins to look at a reply."""
+    until: float = inf
+    """When the call that goes on must have ended, as a time of the event loop."""
+    truncated: bool = False
+    """Whether the last reply was cut off at the provider's limit of length."""
+
+    def give_time(self, *, providers: int, offline: bool) -> None:
+        """Give the call that begins now its share of the time that is left.
+
+        Args:
+            providers: How many may still be asked, the one that is asked now among them.
+            offline: Whether the offline tutor stands behind them.
+
+        Raises:
+            AnswerUnusable: There is no time left for a provider (`out_of_time`).
+        """
+        now = asyncio.get_running_loop().time()
+        left = self.deadline - now - (min(LAST, self.seconds * _OF_ALL) if offline else 0.0)
+        if left <= 0:
+            raise AnswerUnusable("out_of_time", "the time for the answer is over")
+        self.until = now + left / providers
+
+
+current_scope: ContextVar[RunScope] = ContextVar("scope")
+"""The run that is going on, set before it starts; unset where a model is called without a run."""
+
+
+def scope() -> RunScope:
+    """The run that is going on, or an unbounded one."""
+    return current_scope.get(None) or RunScope()

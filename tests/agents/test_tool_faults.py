@@ -1,0 +1,54 @@
+"""A tool with a fault in it: the operator learns which, the model goes on without it, the reader gets an answer."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from preceptor.agents.answer import Question
+from preceptor.agents.preceptor import open_preceptor
+from tests.sample import sample_settings
+from tests.standins.provider import Provider, call, calls, says
+
+PLUGIN = '''
+from agents import function_tool
+
+from preceptor.tools.plugin import tell_model
+
+
+def tools(deps):
+    @function_tool{options}
+    async def divide(number: int) -> str:
+        """Divide a number by nothing."""
+        return str(number / 0)
+
+    return [divide]
+'''
+
+
+@pytest.mark.parametrize(
+    "options", ["(failure_error_function=tell_model)", ""], ids=["told", "the SDK's own"]
+)
+async def test_a_fault_in_a_tool_is_named_and_the_question_is_answered_with_the_rest(
+    options: str, sample_index: Path, tmp_path: Path, gemini: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = tmp_path / "divide.py"
+    plugin.write_text(PLUGIN.format(options=options), "utf-8")
+    gemini.will(calls(call("divide", {"number": 3}, id="d", index=0)), says("A node is a process."))
+    settings = sample_settings(
+        sample_index,
+        tmp_path,
+        tutor={"providers": ("gemini",)},
+        gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
+        tools={"plugins": (str(plugin),)},
+    )
+    with caplog.at_level(logging.ERROR, "preceptor"):
+        async with open_preceptor(settings) as preceptor:
+            answer = await preceptor.ask(Question(text="What is a node?"))
+    assert (answer.text, list(answer.failures)) == ("A node is a process.", [])
+    assert gemini.messages[-1]["content"].startswith("The tool `divide` failed")
+    [record] = [record for record in caplog.records if record.name.startswith("preceptor")]
+    assert "`divide`" in record.getMessage()
+    assert answer.trace_id in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError

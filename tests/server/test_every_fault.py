@@ -1,0 +1,357 @@
+"""Whatever a provider does, the reader gets an answer or the contract's error.
+
+A fault is a line of `FAULTS` or `SILENT`: what the provider does with each request, the last thing again and again,
+and the reason that the answer must name. Each is put on Gemini, on OpenAI (while Gemini is down) and on both, in JSON
+and as a stream.
+"""
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pytest
+import stamina
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from preceptor.providers.breaker import Breaker
+from preceptor.server import create_app
+from tests.sample import sample_settings
+from tests.server.reading import events, tells_nothing
+from tests.standins.provider import (
+    Answer,
+    Json,
+    Provider,
+    call,
+    calls,
+    chunk,
+    fails,
+    says,
+    stream,
+    usage,
+)
+
+ASKED = {"content": "What is a node?"}
+SECRET = "PSEUDO"
+"""Stands in everything that a provider says and that no reader may see."""
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+PAGE = b"<!doctype html><html><body>Sign in to PSEUDO</body></html>"
+
+
+def wrong(name: str, arguments: Json | str, **more: Any) -> Answer:
+    return calls(call(name, arguments, **more))
+
+
+def many(name: str, arguments: Json, count: int) -> Answer:
+    made = [call(name, {**arguments, "query": f"node {n}"}, index=n, id=f"m{n}") for n in range(count)]
+    return stream(chunk({"tool_calls": made}), chunk({}, "tool_calls"))
+
+
+def body(content: bytes, kind: str | None, status: int = 200) -> Answer:
+    return Answer([content], status, {"Content-Type": kind} if kind else {})
+
+
+SEARCH = wrong("search_textbook", {"query": "PSEUDO node"})
+WRITTEN = {
+    "a tool_code block": ["```tool_", "code\nprint(default_api.search_textbook(query='PSEUDO'))\n```"],
+    "a bare print": ["print(default_api.", "search_textbook(query='PSEUDO'))"],
+    "a declaration": ["declaration:default_api:", "search_textbook{query:PSEUDO}"],
+    "a JSON object": ['{"name": "search_', 'textbook", "arguments": {"query": "PSEUDO"}}'],
+    "a JSON block": ['```json\n{"name": "search_textbook", "arguments": {"query": "PSEUDO"}}\n```'],
+    "a JSON list": ['[{"name": "get_chapter", "parameters": {"chapter": "PSEUDO"}}]'],
+    "OpenAI's own JSON": [
+        '{"tool_calls": [{"function": {"name": "search_textbook", "arguments": "PSEUDO"}}]}'
+    ],
+    "after prose": ["I look.\n\n```tool_code\n", "search_textbook(query='PSEUDO')\n```"],
+    "after prose, as Python": ["I look.\n\n```python\n", "x = search_textbook(query='PSEUDO')\n```"],
+    "a tag": ["<tool", '_call>\n{"name": "search_textbook", "arguments": {"query": "PSEUDO"}}</tool_call>'],
+    "a function tag": ["<function=search_textbook>", '{"query": "PSEUDO"}</function>'],
+    "Mistral's": ['[TOOL_CALLS][{"name": "search_textbook", "arguments": {"query": "PSEUDO"}}]'],
+    "Llama's": ['<|python_tag|>search_textbook.call(query="PSEUDO")'],
+    "DeepSeek's": ["<｜tool▁calls▁begin｜>function search_textbook PSEUDO"],
+    "a list of Python calls": ['[search_textbook(query="PSEUDO")]'],
+    "a bare call": ["search_text", 'book(query="PSEUDO")'],
+    "ReAct": ["Action: search_textbook\nAction Input: PSEUDO"],
+    "after a thought": ["<think>PSEUDO</think>", 'search_textbook("PSEUDO")'],
+}
+
+FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
+    # what HTTP says
+    **{f"a {status}": ([fails(status, {"error": {"message": "PSEUDO"}})], reason) for status, reason in {
+        400: "other", 401: "bad_key", 402: "forbidden", 403: "forbidden", 404: "unknown_model",
+        408: "read_timeout", 409: "other", 422: "other", 429: "rate_limited", 500: "server_error",
+        502: "server_error", 503: "server_error", 529: "server_error"}.items()},
+    "a 429 with a long Retry-After": ([fails(429, {}, retry_after="60")], "rate_limited"),
+    "a proxy's 502": ([fails(502, "<html>PSEUDO</html>")], "server_error"),
+    "no head": ([Answer(status=None, ending="dropped")], "unreachable"),
+    "a 204": ([body(b"", None, 204)], "not_an_api"),
+    "a portal's page": ([Answer([PAGE], headers=HTML)], "not_an_api"),
+    "a page without a type": ([body(PAGE, None)], "not_an_api"),
+    "a page as plain text": ([body(PAGE, "text/plain")], "not_an_api"),
+    "another service's JSON": ([body(b'{"PSEUDO": "ok"}', "application/json")], "not_an_api"),
+    "no JSON that says it is": ([body(b"PSEUDO", "application/json")], "not_an_api"),
+    "an error in a 200": ([fails(200, {"error": {"code": 429, "message": "PSEUDO"}})], "rate_limited"),
+    # what becomes of the stream
+    "an error in the stream": ([stream({"error": {"code": 503, "message": "PSEUDO"}})], "server_error"),
+    "a list of errors in it": ([stream([{"error": {"code": 401, "message": "PSEUDO"}}])], "bad_key"),
+    "no chunk": ([stream()], "empty_answer"),
+    "no JSON in it": ([Answer([b"data: {PSEUDO\n\n"])], "stream_cut"),
+    "null": ([Answer([b"data: null\n\ndata: [DONE]\n\n"])], "not_an_api"),
+    "a number": ([Answer([b"data: 7\n\ndata: [DONE]\n\n"])], "not_an_api"),
+    "no finish reason": ([stream(chunk({"content": "Half "}), done=False)], "stream_cut"),
+    "a cut in mid answer": ([stream(chunk({"content": "Half "}), done=False, ending="dropped")], "stream_cut"),
+    "choices of null": ([stream({"id": "x", "choices": None}, chunk({}, "stop"))], "empty_answer"),
+    "a filter": ([stream(chunk({"content": "Half "}), chunk({}, "content_filter"))], "safety_block"),
+    "a refusal": ([stream(chunk({"refusal": "PSEUDO"}), chunk({}, "stop"))], "safety_block"),
+    # nothing in it
+    "no text": ([says("")], "empty_answer"),
+    "white space": ([says(" ", "\n\n ")], "empty_answer"),
+    "invented keys": ([says("[z9zz]", " [k0qd].")], "empty_answer"),
+    "an invented key in Markdown": ([says("**[z9zz]**", "\n")], "empty_answer"),
+    "only a thought": ([says("<thought>PSEUDO", " and so on</thought>\n")], "empty_answer"),
+    "an endless thought": ([says("<think>PSEUDO", " and so on")], "empty_answer"),
+    "a length of nothing": ([stream(chunk({"content": ""}, "length"))], "empty_answer"),
+    # calls that do not fit
+    "a limit too high": ([wrong("search_textbook", {"query": "PSEUDO", "limit": 50})], "malformed_tool_call"),
+    "a limit of 0": ([wrong("search_textbook", {"query": "PSEUDO", "limit": 0})], "malformed_tool_call"),
+    "no arguments": ([wrong("search_textbook", {})], "malformed_tool_call"),
+    "a number as query": ([wrong("search_textbook", {"query": 5})], "malformed_tool_call"),
+    "an empty query": ([wrong("search_textbook", {"query": " "})], "malformed_tool_call"),
+    "a part of 0": ([wrong("get_chapter", {"chapter": "PSEUDO", "part": 0})], "malformed_tool_call"),
+    "no such chapter": ([wrong("get_chapter", {"chapter": "PSEUDO"})], "malformed_tool_call"),
+    "arguments cut off": ([wrong("search_textbook", '{"query": "PSEU')], "malformed_tool_call"),
+    "arguments that are a list": ([wrong("search_textbook", '["PSEUDO"]')], "malformed_tool_call"),
+    "arguments nested deep": ([wrong("search_textbook", "[" * 9000)], "malformed_tool_call"),
+    "no name": ([wrong("", {"query": "PSEUDO"})], "malformed_tool_call"),
+    "no such tool": ([wrong("browse", {"query": "PSEUDO"})], "malformed_tool_call"),
+    "the name of a hand-off": ([wrong("transfer_to_openai_tutor", {})], "malformed_tool_call"),
+    "the name of ours": ([wrong("hand over to offline", {})], "malformed_tool_call"),
+    "a malformed call": ([stream(chunk({}, "MALFORMED_FUNCTION_CALL"))], "malformed_tool_call"),
+    "a legacy call": ([stream(chunk({"function_call": {"name": "x"}}), chunk({}, "stop"))], "empty_answer"),
+    # calls without end
+    "one call after the other": ([SEARCH], "too_many_tool_calls"),
+    "the same id again": ([wrong("search_textbook", {"query": "PSEUDO"}, id="same", index=0)], "too_many_tool_calls"),
+    "no ids": ([wrong("search_textbook", {"query": "PSEUDO"}, id="", index=0)], "too_many_tool_calls"),
+    "40 in each reply": ([many("search_textbook", {}, 40)], "too_many_tool_calls"),
+    "text and a call": (
+        [stream(chunk({"content": "I look. "}), chunk({"tool_calls": [call("list_chapters", {})]}), chunk({}, "stop"))],
+        "too_many_tool_calls",
+    ),
+    # after a search
+    "a 500 after a search": ([SEARCH, fails(500, {})], "server_error"),
+    "nothing after a search": ([SEARCH, says("[z9zz]")], "empty_answer"),
+    "a cut after a search": ([SEARCH, stream(chunk({"content": "Half "}), done=False)], "stream_cut"),
+    **{f"a call in words, {name}": ([says(*words)], "malformed_tool_call") for name, words in WRITTEN.items()},
+}  # fmt: skip
+
+SILENT: dict[str, tuple[Sequence[Answer], str]] = {
+    "no head": ([Answer(status=None, ending="hanging")], "too_slow"),
+    "no body": ([Answer(ending="hanging")], "too_slow"),
+    "no token": ([stream(chunk({"role": "assistant"}), done=False, ending="hanging")], "too_slow"),
+    "silence in mid answer": (
+        [stream(chunk({"content": "Half "}), done=False, ending="hanging")],
+        "read_timeout",
+    ),
+    "silence after a search": ([SEARCH, Answer(ending="hanging")], "too_slow"),
+}
+
+GOOD: dict[str, tuple[Answer, str]] = {
+    "a plain answer": (says("A node is ", "a process."), "A node is a process."),
+    "Python in it": (
+        says("So:\n\n```python\n", "import rclpy\nprint(search(1))\n```"),
+        "So:\n\n```python\nimport rclpy\nprint(search(1))\n```",
+    ),
+    "JSON in it": (
+        says('```json\n{"name": "arm", "arguments": {}}\n```'),
+        '```json\n{"name": "arm", "arguments": {}}\n```',
+    ),
+    "a tag in code": (says("Write `<tool_call>`."), "Write `<tool_call>`."),
+    "a thought before it": (says("<thou", "ght>PSEUDO", "</tho", "ught>A node."), "A node."),
+    "parts": (
+        stream(chunk({"content": [{"type": "text", "text": "A node."}]}), chunk({}, "stop")),
+        "A node.",
+    ),
+    "half a character": (
+        stream(chunk({"content": "A \ud83d"}), chunk({"content": "\ude00."}, "stop")),
+        "A 😀.",
+    ),
+    "half a character alone": (stream(chunk({"content": "A \ud83d."}, "stop")), "A \ufffd."),
+    "nonsense as usage": (stream(chunk({"content": "A node."}, "stop", {"prompt_tokens": None})), "A node."),
+}
+
+On = Literal["Gemini", "OpenAI", "both"]
+
+
+class Service(NamedTuple):
+    client: TestClient
+    gemini: Provider
+    openai: Provider
+
+
+@contextmanager
+def serving(index: Path, folder: Path, **provider: float) -> Generator[Service]:
+    """The service with both providers scripted and every breaker closed for good."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        stamina.set_testing(True, attempts=2, cap=True),
+        Provider() as gemini,
+        Provider() as openai,
+    ):
+        patch.setattr(Breaker, "allows", lambda _: True)
+        settings = sample_settings(
+            index,
+            folder,
+            tutor={"providers": ("gemini", "openai"), "max_tool_calls": 3},
+            gemini={"api_key": "test", "base_url": gemini.base_url, **provider},
+            openai={"api_key": "test", "base_url": openai.base_url, **provider},
+        )
+        with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+            yield Service(client, gemini, openai)
+
+
+@pytest.fixture(scope="module")
+def service(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    with serving(sample_index, tmp_path_factory.mktemp("faults"), first_token=20.0) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def hasty(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    with serving(sample_index, tmp_path_factory.mktemp("silent"), first_token=0.2, timeout=0.4) as opened:
+        yield opened
+
+
+def ask(service: Service, *, streamed: bool) -> Json:
+    """The whole answer, or the contract's error, after a look at all that was sent."""
+    response = service.client.post("/api/v1/chat", json={**ASKED, "stream": streamed})
+    tells_nothing(response)
+    assert SECRET not in response.text
+    if not streamed:
+        return _error_free(response)
+    assert response.status_code == 200
+    seen = events(response.text)
+    ends = [event.name for event in seen if event.name in ("done", "error")]
+    assert ends == [seen[-1].name], "exactly one terminal event, at the end"
+    assert seen[-1].name == "done", seen[-1].data
+    begun = max((place for place, event in enumerate(seen) if event.name == "restart"), default=0)
+    shown = "".join(event.data["content"] for event in seen[begun:] if event.name == "token")
+    assert shown.strip() == seen[-1].data["answer"]
+    return seen[-1].data
+
+
+def _error_free(response: Response) -> Json:
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def put(service: Service, on: On, answers: Sequence[Answer]) -> None:
+    service.gemini.will_only(*(answers if on != "OpenAI" else [fails(503, {})]))
+    service.openai.will_only(*(answers if on != "Gemini" else [says("A node is a process.")]))
+
+
+def check(service: Service, on: On, fault: tuple[Sequence[Answer], str], *, streamed: bool) -> None:
+    answers, reason = fault
+    put(service, on, answers)
+    told = ask(service, streamed=streamed)
+    left = [(each["from"], each["reason"]) for each in told["failover"]]
+    assert told["answer"]
+    if on == "Gemini":
+        assert (told["provider"], left) == ("openai", [("gemini", reason)])
+        return
+    first = reason if on == "both" else "server_error"
+    # What the first has looked up leaves the second less to call.
+    second = {reason, "too_many_tool_calls"} if on == "both" else {reason}
+    assert (told["provider"], left[0]) == ("offline", ("gemini", first))
+    assert left[1][0] == "openai"
+    assert left[1][1] in second
+    assert told["degraded"] is True
+    assert told["in_book"] is True, "the offline tutor looks for itself"
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+@pytest.mark.parametrize("on", ["Gemini", "OpenAI", "both"])
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_every_fault_ends_in_an_answer(
+    service: Service, fault: tuple[Sequence[Answer], str], on: On, streamed: bool
+) -> None:
+    check(service, on, fault, streamed=streamed)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+@pytest.mark.parametrize("on", ["Gemini", "OpenAI", "both"])
+@pytest.mark.parametrize("fault", SILENT.values(), ids=SILENT)
+def test_every_silence_ends_in_an_answer(
+    hasty: Service, fault: tuple[Sequence[Answer], str], on: On, streamed: bool
+) -> None:
+    answers, _ = fault
+    put(hasty, on, answers)
+    assert ask(hasty, streamed=streamed)["answer"]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+@pytest.mark.parametrize("good", GOOD.values(), ids=GOOD)
+def test_what_is_no_fault_passes_as_it_is(service: Service, good: tuple[Answer, str], streamed: bool) -> None:
+    answer, text = good
+    service.gemini.will_only(answer)
+    told = ask(service, streamed=streamed)
+    assert (told["answer"], told["failover"], told["truncated"]) == (text, [], False)
+
+
+def test_a_model_that_is_told_what_is_wrong_can_correct_itself(service: Service) -> None:
+    service.gemini.will_only(
+        wrong("search_textbook", {"query": "x", "limit": 50}, id="1", index=0), says("A node.")
+    )
+    told = ask(service, streamed=False)
+    assert (told["answer"], told["failover"]) == ("A node.", [])
+    said = service.gemini.messages[-1]["content"]
+    assert "`search_textbook` was not made: `limit`: " in said
+    assert "50" in said
+
+
+def test_past_the_last_call_none_is_run_and_the_next_tutor_answers_from_what_was_found(
+    service: Service,
+) -> None:
+    service.gemini.will_only(many("search_textbook", {}, 40))
+    service.openai.will_only(says("A node is a process."))
+    told = ask(service, streamed=False)
+    assert told["failover"] == [{"from": "gemini", "reason": "too_many_tool_calls"}]
+    assert [len(_results(request.body)) for request in service.gemini.requests] == [0, 3]
+    assert ["tools" in request.body for request in service.gemini.requests] == [True, False]
+    assert all("<quotation" in result for result in _results(service.openai.requests[0].body))
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+def test_an_answer_that_was_cut_off_says_so(service: Service, streamed: bool) -> None:
+    service.gemini.will_only(stream(chunk({"content": "A node is a"}), chunk({}, "length")))
+    told = ask(service, streamed=streamed)
+    assert (told["answer"], told["truncated"], told["failover"]) == ("A node is a", True, [])
+    asked = {
+        "model": "preceptor",
+        "messages": [{"role": "user", "content": "What is a node?"}],
+        "stream": streamed,
+    }
+    response = service.client.post("/v1/chat/completions", json=asked)
+    if streamed:
+        data = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
+        reasons = [choice["finish_reason"] for each in data for choice in each["choices"]]
+    else:
+        reasons = [choice["finish_reason"] for choice in response.json()["choices"]]
+    assert reasons[-1] == "length"
+
+
+def test_thoughts_are_counted_as_output(service: Service) -> None:
+    thinking = {**usage(100, 5), "total_tokens": 305}
+    more = {**usage(900, 20), "total_tokens": 1920, "completion_tokens_details": {"reasoning_tokens": 1000}}
+    looked = call("search_textbook", {"query": "node"})
+    service.gemini.will_only(
+        stream(chunk({"tool_calls": [looked]}), chunk({}, "stop", thinking)),
+        stream(chunk({"content": "A node."}), chunk({}, "stop"), chunk(usage=more)),
+    )
+    told = ask(service, streamed=False)
+    assert told["usage"] == {"input_tokens": 1000, "output_tokens": 1225, "requests": 2}
+
+
+def _results(body: Json) -> list[str]:
+    return [message["content"] for message in body["messages"] if message["role"] == "tool"]
