@@ -6,6 +6,7 @@ of it. A reader who says nothing, or reads nothing, would hold the connection fo
 
 import asyncio
 import logging
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -84,7 +85,7 @@ class Connection(HttpToolsProtocol):
 
     def _answered(self) -> bool:
         """Whether there was a request, and its response is complete."""
-        cycle: RequestResponseCycle | None = self.cycle  # None before the first head
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first head
         return cycle is not None and cycle.response_complete
 
     def _abort(self, reason: str) -> None:

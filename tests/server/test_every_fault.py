@@ -199,7 +199,7 @@ def serving(index: Path, folder: Path, **provider: float) -> Generator[Service]:
         Provider() as gemini,
         Provider() as openai,
     ):
-        patch.setattr(Breaker, "allows", lambda _: True)
+        patch.setattr(Breaker, "allows", _always)
         settings = sample_settings(
             index,
             folder,
@@ -209,6 +209,10 @@ def serving(index: Path, folder: Path, **provider: float) -> Generator[Service]:
         )
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
             yield Service(client, gemini, openai)
+
+
+def _always(_: Breaker) -> bool:
+    return True
 
 
 @pytest.fixture(scope="module")

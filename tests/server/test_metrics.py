@@ -146,6 +146,7 @@ def answer(seconds: float) -> Answer:
         sources=(),
         also_relevant=(),
         in_book=False,
+        truncated=False,
         confidence=None,
         provider="gemini",
         model="",
