@@ -13,13 +13,14 @@ import traceback
 from collections.abc import Awaitable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from preceptor import __version__
-from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
+from preceptor.errors import ExtraMissing, PreceptorError, SettingsError, VectorIndexError
 from preceptor.private import make_private
 from preceptor.settings import Settings, load_settings, shipped
 
@@ -528,6 +529,8 @@ def evaluate(
         if comparison.regressed:
             raise typer.Exit(1)
         return
+    if not find_spec("pydantic_evals"):
+        raise ExtraMissing("evaluate", "to run the cases of an evaluation")
     sample = {} if cases else {"book": _SAMPLE, "index": {"collection": "demo"}}
     settings = load_settings(
         env or (None if cases else "demo"),

@@ -2,6 +2,7 @@
 
     PreceptorError
     ├── SettingsError            a setting is missing or wrong (all of them in one message)
+    ├── ExtraMissing             an optional package is not installed
     ├── BookError                the folder of Markdown pages
     │   ├── BookNotFound
     │   ├── BookEmpty
@@ -11,7 +12,7 @@
     │   ├── EmbeddingModelDamaged
     │   ├── PassagesTooLong
     │   └── VectorInvalid
-    ├── VectorIndexError              the vector index, embedded or in Qdrant Cloud
+    ├── VectorIndexError         the vector index, embedded or in Qdrant Cloud
     │   ├── IndexNotFound
     │   ├── IndexEmpty
     │   ├── IndexIncompatible
@@ -83,6 +84,14 @@ class SettingsError(PreceptorError):
         if ways:
             lines += ["Alternatives:", *(f"  - {way}" for way in ways)]
         super().__init__("\n".join(lines))
+
+
+class ExtraMissing(PreceptorError):
+    """A package that comes with one of the extras is not installed."""
+
+    def __init__(self, extra: str, why: str) -> None:
+        self.extra = extra
+        super().__init__(f"The extra `{extra}` is needed {why}. Run `pip install 'preceptor[{extra}]'`.")
 
 
 class BookError(PreceptorError):

@@ -1,5 +1,6 @@
 """What the documentation says is so: links lead somewhere, code runs, commands exist."""
 
+import os
 import re
 import subprocess
 import sys
@@ -46,6 +47,25 @@ def test_every_python_block_is_python(page: Path) -> None:
     for language, code in _BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "python":
             compile(code, str(page), "exec")
+
+
+def test_the_program_of_embed_md_asks_the_sample_book(sample_index: Path, tmp_path: Path) -> None:
+    (code,) = (
+        code
+        for language, code in _BLOCK.findall((ROOT / "docs/embed.md").read_text())
+        if language == "python"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PRECEPTOR_INDEX__PATH": str(sample_index)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("ROS 2, the Robot Operating System")
+    assert "[1] /docs/ros2/#what-is-ros-2" in found.stdout
 
 
 def test_every_command_that_is_named_exists() -> None:

@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             preceptor = await stack.enter_async_context(
                 open_preceptor(settings, traces=traces, observer=counts)
             )
-            counts.watch(preceptor, slots)
+            counts.observe(preceptor, slots)
             stack.enter_context(watched())
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
             yield {

@@ -32,8 +32,12 @@ def settings(sample_index: Path, tmp_path: Path, gemini: Provider, openai: Provi
 
 
 def changed(settings: Settings, section: str, **values: Any) -> Settings:
-    table = getattr(settings, section).model_copy(update=values)
-    return settings.model_copy(update={section: table})
+    rows = settings.providers
+    if section in rows:
+        return settings.model_copy(
+            update={"providers": {**rows, section: rows[section].model_copy(update=values)}}
+        )
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
 @asynccontextmanager

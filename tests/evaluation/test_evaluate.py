@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -237,3 +238,21 @@ def test_comparing_reports_does_not_wait_for_pydantic_evals() -> None:
         "sys.exit('pydantic_evals' in sys.modules or 'agents' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_without_its_extra_the_command_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'pydantic_evals' else find(name, *rest)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-m", "preceptor", "evaluate"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1
+    assert "pip install 'preceptor[evaluate]'" in found.stderr
+    assert list(tmp_path.glob(".preceptor/*")) == [], "nothing is indexed first"
