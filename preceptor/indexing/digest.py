@@ -8,6 +8,7 @@ from pathlib import Path
 
 from preceptor import __version__
 from preceptor.indexing.discover import CONVERTED, Book, files_below
+from preceptor.indexing.include import references
 from preceptor.library.protocol import SCHEMA_VERSION
 from preceptor.settings import Settings
 
@@ -15,6 +16,11 @@ _LENGTH = 32
 """Of the digest without the model's."""
 _UNKNOWN = "-" * _LENGTH
 _READ = {".md", ".mdx", ".markdown", *CONVERTED}
+_PAGES = (".md", ".mdx", ".markdown")
+_CONFIGURATIONS = ("book.toml", "mkdocs.yml", "mkdocs.yaml")
+"""Files at the site's root that say how pages take in others."""
+_LARGEST = 1_000_000
+"""Bytes of a file that another takes in."""
 
 
 def digest_of(book: Book, settings: Settings) -> str:
@@ -41,7 +47,9 @@ def digest_of(book: Book, settings: Settings) -> str:
     folders = [book.source] if book.docs.is_relative_to(book.source) else [book.source, book.docs]
     try:
         for name, content in chain(
-            _contents(Path(__file__).parent, {".py"}), *(_contents(folder, _READ) for folder in folders)
+            _contents(Path(__file__).parent, {".py"}),
+            *(_contents(folder, _READ) for folder in folders),
+            _taken_in(book),
         ):
             digest.update(f"\n{name!r} {len(content)}\n".encode())
             digest.update(content)
@@ -82,3 +90,22 @@ def _contents(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, bytes]]:
     for file in sorted(files_below(folder)):
         if (file.suffix in suffixes or file.name.startswith("_category_.")) and file.is_file():
             yield str(file.relative_to(folder)), file.read_bytes()
+
+
+def _taken_in(book: Book) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file that the pages take in from elsewhere, and of those that say how."""
+    reach = book.reach
+    for file in (book.root / name for name in _CONFIGURATIONS):
+        if file.is_file():
+            yield file.name, file.read_bytes()
+    waiting = [file.path for file in book.files if file.path.suffix in _PAGES]
+    seen = {path.resolve() for path in waiting}
+    while waiting:
+        path = waiting.pop()
+        content = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+        for found in references(content.decode(errors="replace"), path, reach, book.site.preset):
+            if found not in seen:
+                seen.add(found)
+                waiting.append(found)
+                if found.stat().st_size <= _LARGEST:
+                    yield reach.name(found), found.read_bytes()

@@ -4,7 +4,6 @@ The order is that of Docusaurus' generated sidebar: by `sidebar_position`, the c
 number prefix, then by name; a folder's index page comes before the pages of the folder.
 """
 
-import json
 import logging
 import os
 import re
@@ -20,7 +19,9 @@ from wcmatch import glob
 
 from preceptor.errors import BookEmpty, BookNotFound, PageUnreadable
 from preceptor.indexing.front import FrontMatter, content_title, read_text, read_yaml, split_front_matter
+from preceptor.indexing.include import Reach, reach
 from preceptor.indexing.layout import layout
+from preceptor.indexing.missing import Missing
 from preceptor.indexing.page import Status
 from preceptor.indexing.site import Place, chapter_id, is_index, split_number
 from preceptor.settings import BookSettings, SiteSettings
@@ -36,6 +37,39 @@ _NOT_PAGES = re.compile(
 )
 """Files at the root of a repository that are about it, not of the book."""
 _SUMMARY_LINK = re.compile(r"\]\(\s*<?(?:\./)?([^)>\s]+\.md)>?\s*\)")
+_CATEGORY = ("_category_.json", "_category_.yml", "_category_.yaml")
+_CATEGORY_FIELDS = frozenset(
+    {
+        "label",
+        "position",
+        "collapsible",
+        "collapsed",
+        "className",
+        "key",
+        "link",
+        "customProps",
+        "description",
+    }
+)
+_TABS = re.compile(r"^\t+", re.MULTILINE)
+_OTHER_FORMATS = frozenset(
+    {
+        ".rst",
+        ".adoc",
+        ".asciidoc",
+        ".org",
+        ".qmd",
+        ".rmd",
+        ".docx",
+        ".doc",
+        ".odt",
+        ".epub",
+        ".pptx",
+        ".tex",
+        ".textile",
+    }
+)
+"""Suffixes of documents that may be pages, and that nobody here reads."""
 _LAST = float("inf")
 
 
@@ -77,6 +111,13 @@ class Book:
     files: tuple[PageFile, ...]
     notes: tuple[str, ...] = ()
     """What its author should know of the folder, since the links depend on it."""
+    missing: tuple[Missing, ...] = ()
+    """What the folder has and the pages have not."""
+
+    @cached_property
+    def reach(self) -> Reach:
+        """The files that its pages may take in."""
+        return reach(self.root, self.source, self.docs, self.site.preset)
 
     @cached_property
     def published(self) -> int:
@@ -153,6 +194,7 @@ def discover(source: Path, site: SiteSettings, book: BookSettings | None = None)
         site=site,
         files=files,
         notes=found_layout.notes,
+        missing=(*_broken_categories(files, docs, source), *_unread_formats(source, files, docs)),
     )
 
 
@@ -317,18 +359,58 @@ def _label(folder: _Folder, site: SiteSettings) -> str:
 
 def _category(folder: Path) -> Mapping[str, Any]:
     """What `_category_.json` (or `.yml`) of a folder says; nothing when there is none or it is broken."""
-    for name in ("_category_.json", "_category_.yml", "_category_.yaml"):
-        file = folder / name
-        if not file.is_file():
-            continue
+    try:
+        return read_category(folder)
+    except PageUnreadable as error:
+        logger.warning("%s is left out: %s", error.source, error.reason)
+        return {}
+
+
+def read_category(folder: Path) -> Mapping[str, Any]:
+    """What `_category_.json` (or `.yml`) of a folder says, read as YAML whatever its suffix; nothing without one.
+
+    Raises:
+        PageUnreadable: It is broken; Docusaurus refuses it.
+    """
+    file = next((folder / name for name in _CATEGORY if (folder / name).is_file()), None)
+    if file is None:
+        return {}
+    text = read_text(file, file.name)
+    if text.lstrip().startswith(("{", "[")):
+        text = _TABS.sub(lambda tabs: "    " * len(tabs[0]), text)  # which YAML of C's library has no use for
+    loaded = read_yaml(text, file.name)
+    if loaded is None:
+        raise PageUnreadable(file.name, "it is no mapping")
+    unknown = sorted(loaded.keys() - _CATEGORY_FIELDS)
+    if unknown:
+        raise PageUnreadable(file.name, f"Docusaurus knows no `{unknown[0]}`")
+    return loaded
+
+
+def _broken_categories(files: Iterable[PageFile], docs: Path, source: Path) -> Iterator[Missing]:
+    """The folders above the pages whose `_category_` file is broken."""
+    folders = {folder for file in files for folder in PurePosixPath(file.place.relative).parents}
+    for folder in sorted(map(str, folders - {PurePosixPath(".")})):
         try:
-            text = read_text(file, str(file))
-            loaded: object = json.loads(text) if name.endswith(".json") else read_yaml(text, str(file))
-        except (PageUnreadable, ValueError, RecursionError) as error:
-            logger.warning("%s is left out: %s", file, error)
-            return {}
-        return loaded if isinstance(loaded, dict) else {}
-    return {}
+            read_category(docs / folder)
+        except PageUnreadable as error:
+            place = Path(os.path.relpath(docs / folder / error.source, source)).as_posix()
+            yield Missing("broken `_category_` files", place, error.reason)
+
+
+def _unread_formats(source: Path, files: Iterable[PageFile], docs: Path) -> Iterator[Missing]:
+    """Documents that lie beside the pages, in formats that nobody here reads, or not without the extra."""
+    for file in files:
+        if file.path.suffix in CONVERTED and not find_spec(CONVERTED[file.path.suffix]):
+            yield Missing(
+                f"{file.path.suffix[1:].upper()} files not read", file.source, "preceptor[formats] reads them"
+            )
+    for path in sorted(files_below(docs)):
+        if path.suffix.lower() in _OTHER_FORMATS:
+            place = Path(os.path.relpath(path, source)).as_posix()
+            yield Missing(
+                f"{path.suffix[1:].upper()} files not read", place, "of another format than Preceptor reads"
+            )
 
 
 def _by_summary(

@@ -136,7 +136,7 @@ def _notebook(path: Path) -> tuple[str, Outline]:
 
 def _written(page: Element, title: str) -> tuple[str, Outline]:
     """The title and the text of a page, by the writer of Markdown pages."""
-    source = Source(page, Bindings(), {}, _jupyter_anchor, lambda name: None)
+    source = Source(page, Bindings(), {}, _jupyter_anchor, lambda name, line: None)
     writer = Writer(source, _PLAIN)
     outline = writer.write()
     return title or writer.title, outline

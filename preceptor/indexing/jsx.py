@@ -5,7 +5,7 @@ Nothing is evaluated. Brackets and quotes are matched, strings are read, the res
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 _REGEX = (
@@ -23,6 +23,7 @@ _SPACE = re.compile(r"\s*")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z_$@:*#\[(][\w$.:\-\])]*")
 _BARE_VALUE = re.compile(r"[^\s\"'=<>`{}]+")
 _STRING = re.compile(r"""\s*(?P<quote>['"`])(?P<text>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)\s*""", re.DOTALL)
+_HOLE = re.compile(r"\$\{[^{}]*\}")
 _NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*")
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "", "b": "", "f": "", "v": "", "0": "", "\n": ""}
@@ -43,6 +44,14 @@ _EXPORTED = re.compile(
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _DEFAULT = re.compile(r"\bdefault\s+as\s+(?P<name>[\w$]+)")
 _ALL = re.compile(r"\*\s*as\s+(?P<name>[\w$]+)")
+
+_QUOTED = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|`(?:[^`\\]|\\.)*+`"""
+_VALUE = re.compile(
+    rf"""/\*.*?\*/|(?<!:)//[^\n]*|(?P<name>[\w$-]+|'[\w -]+'|"[\w -]+")\s*:(?=\s*[\['"`{{<(])"""
+    rf"""|(?P<string>{_QUOTED})|(?P<opens>\{{)|(?P<closes>\}})|(?P<parts>[,\[\]])"""
+    r"""|(?P<tag></?[A-Za-z][^<>{}]*>|</?>)(?P<text>[^<>{}]*)""",
+    re.DOTALL,
+)
 
 _WORK_PER_CHARACTER = 40
 """How often a page's characters may be looked at in the search for closing brackets, on average."""
@@ -267,6 +276,46 @@ def bindings(code: str) -> Bindings:
         if value is not None:
             constants[match["name"]] = value
     return Bindings(imports, constants, frozenset(names - {"from", "as", "type", "default"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string in a value of JavaScript, or text between its tags."""
+
+    group: int
+    """Number of the object that it is in; strings of a list have numbers of their own."""
+    name: str
+    """Key in the object; empty in a list."""
+    text: str
+
+
+def strings(code: str) -> Iterator[Text]:
+    """The strings in a literal of lists, objects and tags, in order."""
+    objects: list[int] = [0]
+    count, name = 0, ""
+    for match in _VALUE.finditer(code):
+        if match["name"]:
+            name = match["name"].strip("'\"")
+        elif match["opens"]:
+            count += 1
+            objects.append(count)
+            name = ""
+        elif match["closes"]:
+            objects = objects[:-1] or [0]
+            name = ""
+        elif match["parts"]:
+            if len(objects) == 1:  # of a list outside of objects: each item is by itself
+                count += 1
+                objects = [count]
+            name = name if match["parts"] == "[" else ""
+        elif match["tag"] is not None:
+            text = " ".join(match["text"].split())
+            if text:
+                yield Text(objects[-1], name, text)
+        elif match["string"]:
+            text = literal(match["string"], holes=True)
+            if text:
+                yield Text(objects[-1], name, _HOLE.sub(" ", text))
 
 
 def literal(code: str, *, holes: bool = False) -> str | None:

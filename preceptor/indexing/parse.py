@@ -9,7 +9,10 @@ from preceptor.errors import PageUnreadable
 from preceptor.indexing.anchors import anchors
 from preceptor.indexing.discover import Book, PageFile
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
+from preceptor.indexing.include import Body, NotTakenIn, mdbook_includes, mkdocs_snippets, raw_path
 from preceptor.indexing.language import language_of
+from preceptor.indexing.leftover import leftovers
+from preceptor.indexing.missing import Missing, Note, Notes
 from preceptor.indexing.page import Page, PageSection
 from preceptor.indexing.site import page_url, split_number
 from preceptor.indexing.source import Source
@@ -22,6 +25,8 @@ _UNWRAPPED = tuple(
     for fence in ("```", "````")
 )
 """What Docusaurus takes out of its fence before it parses (a shelter from translation tools)."""
+_ABBREVIATION = re.compile(r"^\*\[[^\]\n]+\]:[^\n]*$", re.MULTILINE)
+"""What an abbreviation of MkDocs stands for: shown to who points at one."""
 _DEEPEST_PARTIAL = 8
 
 
@@ -33,13 +38,15 @@ def read_page(book: Book, file: PageFile) -> Page:
             in any case (a partial) is then empty.
     """
     try:
-        front, body = split_front_matter(read_text(file.path, file.source), file.source)
+        text = read_text(file.path, file.source)
+        front, rest = split_front_matter(text, file.source)
     except PageUnreadable:
         if file.status != "partial":
             raise
-        front, body = FrontMatter(), ""
-    site = book.site
-    writer = Writer(_source(book, file.path, front, body, ()), site)
+        text, front, rest = "", FrontMatter(), ""
+    site, notes = book.site, Notes()
+    body = Body.of(rest, first=1 + text.count("\n") - rest.count("\n"))
+    writer = Writer(_Reading(book, notes).source(file.path, file.source, front, body, ()), site)
     outline = writer.write()
     name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
     title = (front.title or "").strip() or writer.title or front.id or name
@@ -48,6 +55,8 @@ def read_page(book: Book, file: PageFile) -> Page:
     if site.preset == "docusaurus" and not writer.has_title and not untitled:
         headings.insert(0, (1, "", title))  # its theme shows the title where the page has none
     sections = outline.sections
+    if not any(section.blocks for section in sections):
+        notes.add(Missing("pages without text", file.source))
     return Page(
         source=file.source,
         status=file.status,
@@ -61,6 +70,7 @@ def read_page(book: Book, file: PageFile) -> Page:
         sections=tuple(_below_title(section, title) for section in sections),
         language=front.language
         or language_of("\n".join(section.text for section in sections), book.language),
+        missing=notes.found,
     )
 
 
@@ -74,14 +84,76 @@ def _below_title(section: PageSection, title: str) -> PageSection:
     )
 
 
-def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> Source:
-    site = book.site
-    if site.preset == "docusaurus":
-        for fenced in _UNWRAPPED:
-            body = fenced.sub(r"\1\g<inside>", body)
-    tree, bindings = parse_tree(body, _flavour(site, path, front))
-    load = partial(_partial, book, path.parent, (*above, path))
-    return Source(tree, bindings, front.values, anchors(site), load)
+class _Reading:
+    """Reads the files of one page."""
+
+    def __init__(self, book: Book, notes: Notes) -> None:
+        self._site = book.site
+        self._reach = book.reach
+        self._notes = notes
+
+    def source(
+        self, path: Path, name: str, front: FrontMatter, body: Body, above: tuple[Path, ...]
+    ) -> Source:
+        """A file with what it takes in.
+
+        Args:
+            path: Where it is.
+            name: How it is named to people.
+            front: Its front matter.
+            body: The rest of it.
+            above: The files that take it in.
+        """
+        site, reach = self._site, self._reach
+        note = self._notes.of(name, body.lines)
+        if site.preset == "docusaurus":
+            for fenced in _UNWRAPPED:
+                body = body.replaced(fenced, lambda match, _: match[1] + match["inside"])
+        elif site.preset == "mdbook" and reach.links:
+            body = mdbook_includes(body, path, reach, note)
+        elif site.preset == "mkdocs":
+            body = mkdocs_snippets(body, path, reach, note)
+            body = body.replaced(_ABBREVIATION, lambda match, _: "")
+        tree, bindings = parse_tree(body.text, _flavour(site, path, front))
+        note = self._notes.of(name, body.lines)
+        taken_in = (site.preset == "mdbook" and reach.links) or reach.snippets is not None
+        for found in leftovers(tree, includes=taken_in):
+            note(found.kind, found.line, found.detail)
+        return Source(
+            tree,
+            bindings,
+            front.values,
+            anchors(site),
+            load=partial(self._partial, path, note, (*above, path.resolve())),
+            text_of=partial(self._text_of, path.parent, note),
+            note=note,
+            hidden_lines=reach.hidden_lines if site.preset == "mdbook" else None,
+        )
+
+    def _partial(
+        self, importer: Path, note: Note, above: tuple[Path, ...], imported: str, line: int
+    ) -> Source | None:
+        """The Markdown file that a page imports; None when it cannot be taken in, which is noted."""
+        try:
+            path = self._reach.imported(imported, importer.parent)
+            if path in above or len(above) > _DEEPEST_PARTIAL:
+                raise NotTakenIn(f"{imported}: it takes in itself")
+            text = self._reach.read(path, imported)
+            front, rest = split_front_matter(text, imported)
+        except (NotTakenIn, PageUnreadable) as error:
+            note("imported pages not resolved", line, str(getattr(error, "reason", error)))
+            return None
+        body = Body.of(rest, first=1 + text.count("\n") - rest.count("\n"))
+        return self.source(path, self._reach.name(path), front, body, above)
+
+    def _text_of(self, folder: Path, note: Note, imported: str, line: int) -> str:
+        """The text of a file that an import takes in as it is; empty when it cannot be, which is noted."""
+        try:
+            path = self._reach.imported(raw_path(imported), folder)
+            return self._reach.read(path, raw_path(imported))
+        except NotTakenIn as why:
+            note("imported files not resolved", line, str(why))
+            return ""
 
 
 def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
@@ -93,20 +165,3 @@ def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
         exclamations=site.preset == "mkdocs",
         math=site.math,
     )
-
-
-def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> Source | None:
-    """The Markdown file that a page imports; None when it is not in the book, or imports itself."""
-    path = (book.root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
-    if (
-        not (path.is_relative_to(book.source) or path.is_relative_to(book.docs))
-        or not path.is_file()
-        or path in above
-        or len(above) > _DEEPEST_PARTIAL
-    ):
-        return None
-    try:
-        front, body = split_front_matter(read_text(path, name), name)
-    except PageUnreadable:
-        return None
-    return _source(book, path, front, body, above)

@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, TextIO
 
+from preceptor.indexing.missing import Kind
 from preceptor.indexing.page import Page
 from preceptor.indexing.run import Progress, Summary
 from preceptor.library.passage import Passage
@@ -45,8 +47,22 @@ def summary_text(summary: Summary) -> str:
     for reason, pages in summary.left_out.items():
         more = f" and {len(pages) - _NAMED} more" if len(pages) > _NAMED else ""
         lines.append(f"left out: {', '.join(pages[:_NAMED])}{more} ({reason})")
+    lines += [missing_text(summary.missing)] if summary.missing else []
+    if summary.repeated:
+        left = sum(text.left_out for text in summary.repeated)
+        first = summary.repeated[0]
+        lines.append(
+            f"kept once: {len(summary.repeated)} texts that stand on more than ten pages ({left} repeats left out): "
+            f"`{first.text}` on {first.pages} pages, kept at {first.place}"
+            + (f", and {len(summary.repeated) - 1} more" if len(summary.repeated) > 1 else "")
+        )
     lines += [f"failed: {failure.source}: {failure.reason}" for failure in summary.failed]
     return "\n".join(lines)
+
+
+def missing_text(missing: Sequence[Kind]) -> str:
+    """A line for each kind of what could not be taken in."""
+    return "\n".join(f"not taken in: {kind}" for kind in missing)
 
 
 def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
@@ -62,7 +78,9 @@ def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
             for one in passages
         ],
     }
-    return {**line, "reason": page.reason} if page.reason else line
+    missing = [asdict(one) for one in page.missing]
+    about = {"reason": page.reason, "missing": missing}
+    return {**line, **{name: value for name, value in about.items() if value}}
 
 
 def page_text(page: Page, passages: Sequence[Passage]) -> str:

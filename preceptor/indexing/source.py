@@ -1,12 +1,14 @@
 """One file of a page: its tree, and what its expressions and components refer to."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from preceptor.indexing.anchors import Anchors
+from preceptor.indexing.include import raw_path
 from preceptor.indexing.jsx import Bindings, Expression
+from preceptor.indexing.missing import Note
 from preceptor.indexing.tree import HEADINGS, Element
 
 _CODE = re.compile(r"=>|[(`'\"?;]|&&|\|\||\.\.\.|</?[A-Za-z>]|^\s*[\w$]+(?:\.[\w$]+)+\s*$")
@@ -15,6 +17,17 @@ _DEFINED = frozenset(
 )
 _MEMBER = re.compile(r"(?P<object>frontMatter|props)\.(?P<name>[\w$]+)")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
+_TRIMMED = re.compile(r"\.(?:default|trim|trimEnd|trimStart|toString)(?:\(\))?$")
+_LIKELY_CODE = re.compile(r"\s*[A-Za-z_$][\w$.]+\s*")
+
+
+def _unnoted(kind: str, line: int, detail: str) -> None:
+    """Nobody asks what is missing."""
+
+
+def _no_file(imported: str, line: int) -> str:
+    """There are no files to take in."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,44 +39,77 @@ class Source:
     front: Mapping[str, Any]
     anchors: Anchors
     """Gives the ids of this file's headings: a partial counts its own repeats."""
-    load: "Callable[[str], Source | None]"
-    """Reads the Markdown file that an import names, as seen from this file."""
+    load: "Callable[[str, int], Source | None]"
+    """Reads the Markdown file that an import names, as seen from this file; also given the line that shows it."""
+    text_of: Callable[[str, int], str] = _no_file
+    """The text of the file that an import takes in as it is; also given the line that shows it."""
+    note: Note = _unnoted
+    """Told what is missing."""
+    hidden_lines: Mapping[str, str] | None = None
+    """MdBook's `hidelines`; None on other sites."""
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     """What a partial was given."""
+    given: "tuple[Source, Sequence[Element | str]] | None" = None
+    """What stands between a partial's tags, and the file that it stands in."""
 
-    def partial(self, component: str) -> "Source | None":
+    def partial(self, component: str, line: int) -> "Source | None":
         """The Markdown file that this component is; None when it is another kind of component."""
-        path = self.bindings.imports.get(component, "")
-        return self.load(path) if path.endswith((".md", ".mdx")) else None
+        return self.load(self.bindings.imports[component], line) if self.is_page(component) else None
 
-    def value(self, expression: Expression, *, alone: bool) -> str:
-        """What an expression shows: a string, an exported constant, a property; nothing when it is other code.
+    def is_page(self, component: str) -> bool:
+        """Whether a Markdown file is imported as this component."""
+        return self.bindings.imports.get(component, "").endswith((".md", ".mdx"))
+
+    def constant(self, code: str, line: int) -> str | None:
+        """The text that a name stands for: an exported string, or a file that is imported as its text."""
+        name = _TRIMMED.sub("", code.strip())
+        if name in self.bindings.constants:
+            return self.bindings.constants[name]
+        imported = self.bindings.imports.get(name, "")
+        return self.text_of(imported, line) if raw_path(imported) else None
+
+    def value(self, expression: Expression, *, line: int, alone: bool) -> str:
+        """The text that an expression shows: a string, an exported constant, a property; nothing for other code.
 
         Braces around what is no code stay as they are: MDX would refuse the page, and other generators show them.
 
         Args:
             expression: What stands in braces.
+            line: Where.
             alone: Whether it has its lines to itself.
         """
         if expression.literal is not None:
             return expression.literal
         code = expression.code.strip()
-        if code in self.bindings.constants:
-            return self.bindings.constants[code]
+        constant = self.constant(code, line)
+        if constant is not None:
+            return constant
         member = _MEMBER.fullmatch(code)
         if member:
             values = self.front if member["object"] == "frontMatter" else self.properties
             value = values.get(member["name"])
             return value if isinstance(value, str) else ""
-        defined = _DEFINED | self.bindings.names
-        if (
-            alone
-            or expression.is_comment
-            or _CODE.search(code)
-            or not defined.isdisjoint(_IDENTIFIER.findall(code))
-        ):
+        if expression.is_comment:
             return ""
+        defined = _DEFINED | self.bindings.names
+        if alone or _CODE.search(code) or not defined.isdisjoint(_IDENTIFIER.findall(code)):
+            self.note("`{…}` expressions left out", line, code)
+            return ""
+        if _LIKELY_CODE.fullmatch(code):
+            self.note("`{…}` expressions that stayed", line, code)
         return f"{{{expression.code}}}"
+
+    def verbatim(self, node: Element | str) -> str:
+        """Code as it stands in an element, with the strings and files that its expressions name."""
+        if isinstance(node, str):
+            return node
+        if node.expression:
+            code = node.expression
+            text = code.verbatim or self.constant(code.code, node.line)
+            if text is None and not code.is_comment and code.literal is None:
+                self.note("`{…}` expressions left out", node.line, code.code)
+            return text or ""
+        return "\n" if node.name == "br" else "".join(map(self.verbatim, node.children))
 
 
 def title_heading(tree: Element) -> Element | None:
@@ -91,12 +137,3 @@ def slug_text(node: Element | str) -> str:
     if node.name == "img" and not node.markdown:
         return ""
     return "".join(map(slug_text, node.children))
-
-
-def verbatim(node: Element | str) -> str:
-    """Code as it stands in an element, strings in braces included."""
-    if isinstance(node, str):
-        return node
-    if node.expression:
-        return node.expression.verbatim
-    return "\n" if node.name == "br" else "".join(map(verbatim, node.children))

@@ -11,9 +11,18 @@ from typing import Any, ClassVar
 
 from preceptor.indexing.directive import ADMONITIONS
 from preceptor.indexing.jsx import Expression
-from preceptor.indexing.light import LINE_BREAK, fenced_code, inline_code, table, tidy, with_emoji
+from preceptor.indexing.light import (
+    LINE_BREAK,
+    fenced_code,
+    inline_code,
+    shown_lines,
+    table,
+    tidy,
+    with_emoji,
+)
 from preceptor.indexing.outline import Heading, Outline
-from preceptor.indexing.source import Source, slug_text, title_heading, verbatim
+from preceptor.indexing.props import prose, said
+from preceptor.indexing.source import Source, slug_text, title_heading
 from preceptor.indexing.tree import HEADINGS, Element
 from preceptor.settings import SiteSettings
 
@@ -29,8 +38,10 @@ _UNSEEN = frozenset({
     "#back", "#label", "TOCInline", "DocCardList",
 })
 # fmt: on
-_TITLES = ("title", "label", "summary", "caption", "heading", "header")
-"""Attributes of components whose strings a reader most likely sees."""
+_TRANSPARENT = frozenset({"Translate", "Trans", "Fragment", "React.Fragment", "BrowserOnly"})
+"""Components whose attributes are for translators and programs."""
+_CODE_ATTRIBUTES = ("code", "children", "source", "content")
+"""Attributes that a file, imported as its text, may be given to."""
 _TAB = re.compile(
     r"\{[^{}]*?\blabel\s*:\s*(?P<quote>['\"])(?P<label>(?:\\.|(?!(?P=quote)).)*)(?P=quote)[^{}]*?\}"
 )
@@ -217,9 +228,9 @@ class Writer:
         if isinstance(node, str):
             return with_emoji(node)
         if node.expression:
-            return self._source.value(node.expression, alone=node.block)
+            return self._source.value(node.expression, line=node.line, alone=node.block)
         if node.name == "code":
-            return verbatim(node)
+            return self._source.verbatim(node)
         if node.name == "#text_directive" and node.text("bare"):
             return f":{node.text('name')}"
         return "" if node.name == "img" else "".join(map(self._bare, node.children))
@@ -228,17 +239,30 @@ class Writer:
 
     def _code(self, element: Element) -> None:
         self._line.append(
-            inline_code(verbatim(element) if element.markdown else self._flat(element.children))
+            inline_code(self._source.verbatim(element) if element.markdown else self._flat(element.children))
         )
 
     def _code_block(self, element: Element) -> None:
         self._end_list()
         title = element.text("title")
         info = element.text("info") or element.text("language") + (f' title="{title}"' if title else "")
-        self.outline.add(fenced_code(verbatim(element), info), kind="code")
+        code = self._source.verbatim(element) or self._imported(element)
+        if self._source.hidden_lines is not None and element.markdown:
+            code = shown_lines(code, info, self._source.hidden_lines)
+        self.outline.add(fenced_code(code, info), kind="code")
+
+    def _imported(self, element: Element) -> str:
+        """The text of a file that a component is given as code."""
+        values = (element.attributes.get(name) for name in _CODE_ATTRIBUTES)
+        texts = (
+            self._source.constant(value.code, element.line)
+            for value in values
+            if isinstance(value, Expression) and value.literal is None
+        )
+        return next(filter(None, texts), "")
 
     def _math(self, element: Element) -> None:
-        tex, mark = verbatim(element).strip(), element.text("mark")
+        tex, mark = self._source.verbatim(element).strip(), element.text("mark")
         close = "\\)" if mark == "\\(" else mark
         if not element.block:
             self._line.append(f"{mark}{tex}{close}")
@@ -272,7 +296,7 @@ class Writer:
         self._apart(element)
 
     def _admonition(self, element: Element) -> None:
-        self._lead(element.text("title") or element.text("type").capitalize() or "Note")
+        self._lead(said(element.attributes, "title") or element.text("type").capitalize() or "Note")
         self._apart(element)
 
     def _leaf_directive(self, element: Element) -> None:
@@ -286,7 +310,7 @@ class Writer:
         self._children(_label(element))
 
     def _details(self, element: Element) -> None:
-        self._lead(element.text("summary"))
+        self._lead(said(element.attributes, "summary"))
         self._apart(element)
 
     def _tabs(self, element: Element) -> None:
@@ -297,33 +321,70 @@ class Writer:
 
     def _tab(self, element: Element) -> None:
         value = element.text("value")
-        self._lead(element.text("label") or self._tab_labels.get(value, value))
+        self._lead(said(element.attributes, "label") or self._tab_labels.get(value, value))
         self._apart(element)
 
     def _component(self, element: Element) -> None:
-        partial = self._source.partial(element.name)
+        partial = self._source.partial(element.name, element.line)
         if partial:
             self._partial(partial, element)
-        elif element.block:
-            self._lead(element.text(*_TITLES))
-            if not element.children:
-                self._line.append(element.text("description"))
-            self._apart(element)
-        else:
-            self._line.append("" if element.children else element.text(*_TITLES))
+        elif element.name in _TRANSPARENT:
             self._children(element.children)
+        elif element.block:
+            self._block_component(element)
+        elif element.children:
+            self._children(element.children)
+        else:
+            text = prose(element.attributes).text
+            self._line.append(text)
+            if not text:
+                self._unseen_component(element)
+
+    def _block_component(self, element: Element) -> None:
+        """Its title, then the text of its other attributes, then what is inside."""
+        found, code = prose(element.attributes), self._imported(element)
+        self._lead(found.lead)
+        for part in found.parts:
+            self._end_line()
+            self._line.append(LINE_BREAK.join(part))
+            self._end_line()
+        if code:
+            self._code_block(element)
+        elif element.children:
+            self._apart(element)
+        elif not found.text:
+            self._unseen_component(element)
+
+    def _unseen_component(self, element: Element) -> None:
+        if not self._source.is_page(element.name):  # that one is noted as an import
+            kind = "components whose text is in their own code"
+            self._source.note(kind, element.line, f"<{element.name} />")
+
+    def _option(self, element: Element) -> None:
+        """A tab of Hugging Face's `<hfoptions>`, whose id is its label."""
+        self._lead(element.text("id"))
+        self._apart(element)
 
     def _partial(self, partial: Source, element: Element) -> None:
         self._end_line()
-        given = {name: element.text(name) for name in element.attributes}
-        outer, self._source = self._source, replace(partial, properties=given)
+        properties = {name: element.text(name) for name in element.attributes}
+        outer = self._source
+        self._source = replace(partial, properties=properties, given=(outer, element.children))
         self._children(partial.tree.children)
         self._end_line()
         self._source = outer
 
     def _expression(self, element: Element) -> None:
-        if element.expression:
-            self._line.append(self._source.value(element.expression, alone=element.block))
+        if not element.expression:
+            return
+        inner = self._source
+        if inner.given and element.expression.code.strip() in ("props.children", "children"):
+            self._source, children = inner.given
+            self._children(children)
+            self._source = inner
+        else:
+            text = inner.value(element.expression, line=element.line, alone=element.block)
+            self._line.append(text)
 
     # Footnotes
 
@@ -357,6 +418,7 @@ class Writer:
         "table": _table,
         "Admonition": _admonition,
         "Tabs": _tabs,
+        "hfoption": _option,
         "TabItem": _tab,
         "#math": _math,
         "#container": _container,

@@ -14,11 +14,11 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
-from mdit_py_plugins.admon import admon_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_block_dollar, math_inline_dollar
 from mdit_py_plugins.footnote import footnote_plugin
 
+from preceptor.indexing.blocks import blocks_plugin
 from preceptor.indexing.directive import Directive, container_directive, directive_plugin
 from preceptor.indexing.jsx import Bindings, Expression, Scanner, Tag, bindings
 from preceptor.indexing.mdx import mdx_plugin
@@ -58,6 +58,8 @@ class Element:
     block: bool = False
     """Whether it stands apart from the text around it."""
     expression: Expression | None = None
+    line: int = 0
+    """Line of the text that it begins at, or that the block around it begins at."""
 
     def text(self, *names: str) -> str:
         """The first of these attributes that is a string."""
@@ -73,7 +75,7 @@ class Flavour:
     directives: bool
     """Docusaurus' `:::note` and its kin."""
     exclamations: bool = False
-    """MkDocs' `!!! note`."""
+    """MkDocs' blocks: `!!! note`, `??? note`, `=== "Tab"`, `/// note`."""
     math: bool | None = None
     """Formulas between dollars: any two are (as to remark-math), none are, or (None) those that look like one."""
 
@@ -108,7 +110,7 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
     if flavour.directives:
         md.use(directive_plugin)
     if flavour.exclamations:
-        md.use(admon_plugin)
+        md.use(blocks_plugin)
     return md
 
 
@@ -151,14 +153,18 @@ class _Builder:
         self._scanner = Scanner(length)
         self.root = Element("#page", markdown=True)
         self._open = [self.root]
+        self._line = 0
 
     def add(self, tokens: Sequence[Token]) -> None:
         """Append tokens, blocks or those of a line."""
         for token in tokens:
+            if token.map and token.nesting >= 0:
+                self._line = token.map[0]
             match token.type:
                 case "inline":
                     self.add(token.children or ())
                 case "softbreak":
+                    self._line += 1
                     self._append("\n")
                 case "image":
                     self._append(Element("img", children=self._apart(token.children or ()), markdown=True))
@@ -182,6 +188,8 @@ class _Builder:
                     self._append(token.content)
 
     def _append(self, child: Element | str) -> None:
+        if isinstance(child, Element):
+            child.line = self._line
         self._open[-1].children.append(child)
 
     def _push(self, element: Element) -> None:

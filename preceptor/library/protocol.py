@@ -53,6 +53,8 @@ class IndexInfo:
     digest: str = ""
     """Of the files and settings that it was made from: with the same ones there is nothing to do. Its first
     half is hyphens when a page could not be read: there is something to do next time."""
+    told: str = ""
+    """What the run that made it had to tell of the book, as JSON: a run that has nothing to do tells it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,10 @@ PLAIN = SiteSettings(preset="plain")
         ("import A from './a';\nimport {\n  B,\n\n  C,\n} from 'b';\n\ntext", "text"),
         ("export const F = () => {\n  return <p>It's</p>;\n\n};\n\ntext", "text"),
         ("important imports are exported", "important imports are exported"),
-        ("<Question choices={[\n  {text: 'x', explain: \"it's } here\"},\n]} />\n\ntext", "text"),
+        (
+            "<Question choices={[\n  {text: 'x', explain: \"it's } here\"},\n]} />\n\ntext",
+            "x\nit's } here\n\ntext",
+        ),
         ("<style>{`p { color: red }`}</style>\n\n<iframe src='x'>no</iframe>\n\ntext", "text"),
         ("<div style={{a: 1}}>**bold**</div>", "bold"),
         ("<Foo.Bar x='1'>inside</Foo.Bar>", "inside"),

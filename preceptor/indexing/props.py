@@ -1,0 +1,119 @@
+"""Which attributes of a component hold text that readers see, and that text.
+
+A component's code is not run, so that its attributes are judged by their values: words are prose, whatever their
+name; a single word is shown where its name says so (`title`, `buttonText`); classes, addresses and styles are not.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from preceptor.indexing.jsx import Expression, Scanner, strings
+from preceptor.indexing.tree import html_parts
+
+_SHOWN = re.compile(
+    r"(?i).*(?:title|label|summary|caption|heading|header|description|text|question|answer|quote|author|term"
+    r"|definition|message|note|hint|body|explain|explanation|item|option|choice|tab|step|content|subtitle|tagline)(?:s|es)?"
+)
+"""Names of attributes whose value is shown even if it is one word."""
+_HIDDEN = re.compile(
+    r"(?i)(?:.*class(?:names?|es)?|.*styles?|sx|css|.*ids?|key|ref|slot|src.*|.*srcset|.*href|to|.*url|.*links?|.*path|d"
+    r"|view-?box|transform|points|.*icon|types?|kind|variant|.*colou?rs?|.*sizes?|width|height|lang(?:uage)?|font.*"
+    r"|allow.*|rel|target|sandbox|media|loading|data-.*|aria-hidden|role|grid.*|columns?|.*template|.*pattern"
+    r"|.*options?schema|include|exclude|import|from|as|mode|theme|align|format|layout|position|meta(?:string|data)?"
+    r"|on[A-Z].*|group.*|query.*|highlight.*|show.*|default.*)"
+)
+"""Names of attributes whose value no reader sees, were it words."""
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")
+"""Scripts that write sentences without spaces, or with few."""
+_NO_PROSE = re.compile(r"\S+|(?:[\w-]+\s*:\s*[^;:]+;\s*)+(?:[\w-]+\s*:\s*[^;:]+)?|[\w.-]+(?:/[\w.-]+)+.*")
+"""One word, styles, or a path."""
+_LEADS = ("title", "label", "summary", "caption", "heading", "header", "question")
+"""Names of attributes that announce the others and what is inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """What the attributes of a component say to readers."""
+
+    lead: str
+    """Its title, or what is most like one."""
+    parts: Sequence[Sequence[str]]
+    """The rest: texts that belong together, in order."""
+
+    @property
+    def text(self) -> str:
+        """All of it in one line."""
+        return " ".join(filter(None, [self.lead, *(" ".join(part) for part in self.parts)]))
+
+
+def prose(attributes: Mapping[str, str | Expression]) -> Prose:
+    """The text in the attributes of a component."""
+    found = {name: list(_parts(name, value)) for name, value in attributes.items() if _may_show(name)}
+    found = {name: parts for name, parts in found.items() if parts}
+    lead = next((name for name in _LEADS if name in found and len(found[name]) == 1), "")
+    title = " ".join(found.pop(lead)[0]) if lead else ""
+    return Prose(title, [part for parts in found.values() for part in parts])
+
+
+def said(attributes: Mapping[str, str | Expression], *names: str) -> str:
+    """Text of the first of these attributes that has any, whatever it is."""
+    for name in names:
+        value = attributes.get(name)
+        if value is not None:
+            text = " ".join(text for _, _, text in _texts(name, value))
+            if text:
+                return text
+    return ""
+
+
+def plain(text: str) -> str:
+    """The text without its tags."""
+    if "<" not in text:
+        return text
+    parts = (
+        part if isinstance(part, str) else " " * (part.name.lower() == "br")
+        for part in html_parts(text, Scanner(len(text)))
+    )
+    return "".join(parts).strip()
+
+
+def _may_show(name: str) -> bool:
+    return not _HIDDEN.fullmatch(name) or bool(_SHOWN.fullmatch(name) and not name.lower().endswith("schema"))
+
+
+def _parts(name: str, value: str | Expression) -> Iterator[list[str]]:
+    """The texts of one attribute; those of one object belong together."""
+    group, part = -1, list[str]()
+    for number, key, text in _texts(name, value):
+        if not _is_shown(key, text):
+            continue
+        if number != group and part:
+            yield part
+            part = []
+        group = number
+        part.append(text)
+    if part:
+        yield part
+
+
+def _texts(name: str, value: str | Expression) -> Iterator[tuple[int, str, str]]:
+    """Texts in an attribute's value: the number of the object that each is in, its name there, the text."""
+    if isinstance(value, str):
+        yield 0, name, plain(value)
+    elif value.literal is not None:
+        yield 0, name, plain(value.literal)
+    elif value.code.lstrip()[:1] in ("[", "{", "<", "("):
+        for found in strings(value.code):
+            yield found.group, found.name or name, plain(found.text)
+
+
+def _is_shown(name: str, text: str) -> bool:
+    if not text.strip() or not _may_show(name):
+        return False
+    if _SHOWN.fullmatch(name):
+        return bool(_WORD.search(text) or _UNSPACED.search(text) or text.strip().isalnum())
+    if _UNSPACED.search(text):
+        return True
+    return len(_WORD.findall(text)) > 1 and not _NO_PROSE.fullmatch(text.strip())
