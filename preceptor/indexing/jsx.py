@@ -5,7 +5,7 @@ Nothing is evaluated. Brackets and quotes are matched, strings are read, the res
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _REGEX = (
@@ -41,6 +41,8 @@ _EXPORTED = re.compile(
     r"(?:\s*(?::[^=\n]*)?=\s*(?P<value>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`[^`$]*`|-?\d[\d.]*)\s*(?:;|$))?",
     re.MULTILINE,
 )
+_EXPORTED_VALUE = re.compile(r"\s*(?::[^=\n]*)?=\s*(?=[\[{])")
+_NEXT_STATEMENT = re.compile(r"^(?:export|import)\b", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _DEFAULT = re.compile(r"\bdefault\s+as\s+(?P<name>[\w$]+)")
 _ALL = re.compile(r"\*\s*as\s+(?P<name>[\w$]+)")
@@ -48,7 +50,7 @@ _ALL = re.compile(r"\*\s*as\s+(?P<name>[\w$]+)")
 _QUOTED = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|`(?:[^`\\]|\\.)*+`"""
 _VALUE = re.compile(
     rf"""/\*.*?\*/|(?<!:)//[^\n]*|(?P<name>[\w$-]+|'[\w -]+'|"[\w -]+")\s*:(?=\s*[\['"`{{<(])"""
-    rf"""|(?P<string>{_QUOTED})|(?P<opens>\{{)|(?P<closes>\}})|(?P<parts>[,\[\]])"""
+    rf"""|(?P<string>{_QUOTED})|(?P<mark>[{{}}\[\],])"""
     r"""|(?P<tag></?[A-Za-z][^<>{}]*>|</?>)(?P<text>[^<>{}]*)""",
     re.DOTALL,
 )
@@ -116,6 +118,8 @@ class Bindings:
     """Default imports: the path by the name in tags."""
     constants: Mapping[str, str] = field(default_factory=dict[str, str])
     """Exported strings and numbers."""
+    values: Mapping[str, Expression] = field(default_factory=dict[str, Expression])
+    """Exported lists and objects."""
     names: frozenset[str] = frozenset()
     """Every name that is imported or exported."""
 
@@ -260,6 +264,7 @@ def bindings(code: str) -> Bindings:
     """What these imports and exports define."""
     imports: dict[str, str] = {}
     constants: dict[str, str] = {}
+    values: dict[str, Expression] = {}
     names: set[str] = set()
     for match in _IMPORT.finditer(code):
         what = match["what"]
@@ -275,7 +280,13 @@ def bindings(code: str) -> Bindings:
         value = literal(match["value"]) if match["value"] else None
         if value is not None:
             constants[match["name"]] = value
-    return Bindings(imports, constants, frozenset(names - {"from", "as", "type", "default"}))
+        start = _EXPORTED_VALUE.match(code, match.end())
+        if start:
+            following = _NEXT_STATEMENT.search(code, start.end())
+            values[match["name"]] = Expression(
+                code[start.end() : following.start() if following else len(code)]
+            )
+    return Bindings(imports, constants, values, frozenset(names - {"from", "as", "type", "default"}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,31 +302,43 @@ class Text:
 
 def strings(code: str) -> Iterator[Text]:
     """The strings in a literal of lists, objects and tags, in order."""
-    objects: list[int] = [0]
-    count, name = 0, ""
+    lists: list[str | None] = []  # for each open bracket the list's name, or None of an object
+    groups, count, name, between = [0], 0, "", list[str]()
     for match in _VALUE.finditer(code):
+        if match["tag"] is not None:
+            between.append(match["text"])
+            continue
+        yield from _text_between(between, groups[-1], name)
+        between.clear()
         if match["name"]:
             name = match["name"].strip("'\"")
-        elif match["opens"]:
-            count += 1
-            objects.append(count)
-            name = ""
-        elif match["closes"]:
-            objects = objects[:-1] or [0]
-            name = ""
-        elif match["parts"]:
-            if len(objects) == 1:  # of a list outside of objects: each item is by itself
-                count += 1
-                objects = [count]
-            name = name if match["parts"] == "[" else ""
-        elif match["tag"] is not None:
-            text = " ".join(match["text"].split())
-            if text:
-                yield Text(objects[-1], name, text)
         elif match["string"]:
             text = literal(match["string"], holes=True)
             if text:
-                yield Text(objects[-1], name, _HOLE.sub(" ", text))
+                yield Text(groups[-1], name, _HOLE.sub(" ", text))
+        elif match["mark"] == "[":
+            lists.append(name)
+        elif match["mark"] == "{":
+            count += 1
+            lists.append(None)
+            groups.append(count)
+            name = ""
+        elif match["mark"] == ",":
+            name = (lists[-1] if lists else None) or ""
+            if len(groups) == 1:  # of a list outside of objects: each item is by itself
+                count += 1
+                groups = [count]
+        elif lists:
+            is_object = lists.pop() is None
+            groups = groups[:-1] if is_object and len(groups) > 1 else groups
+            name = ""
+    yield from _text_between(between, groups[-1], name)
+
+
+def _text_between(tags: Sequence[str], group: int, name: str) -> Iterator[Text]:
+    text = " ".join(" ".join(tags).split())
+    if text:
+        yield Text(group, name, text)
 
 
 def literal(code: str, *, holes: bool = False) -> str | None:

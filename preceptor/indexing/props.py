@@ -5,8 +5,9 @@ name; a single word is shown where its name says so (`title`, `buttonText`); cla
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from preceptor.indexing.jsx import Expression, Scanner, strings
 from preceptor.indexing.tree import html_parts
@@ -18,7 +19,7 @@ _SHOWN = re.compile(
 """Names of attributes whose value is shown even if it is one word."""
 _HIDDEN = re.compile(
     r"(?i)(?:.*class(?:names?|es)?|.*styles?|sx|css|.*ids?|key|ref|slot|src.*|.*srcset|.*href|to|.*url|.*links?|.*path|d"
-    r"|view-?box|transform|points|.*icon|types?|kind|variant|.*colou?rs?|.*sizes?|width|height|lang(?:uage)?|font.*"
+    r"|view-?box|transform|points|.*icons?|types?|kind|variant|.*colou?rs?|.*sizes?|width|height|lang(?:uage)?|font.*"
     r"|allow.*|rel|target|sandbox|media|loading|data-.*|aria-hidden|role|grid.*|columns?|.*template|.*pattern"
     r"|.*options?schema|include|exclude|import|from|as|mode|theme|align|format|layout|position|meta(?:string|data)?"
     r"|on[A-Z].*|group.*|query.*|highlight.*|show.*|default.*)"
@@ -27,8 +28,12 @@ _HIDDEN = re.compile(
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")
 """Scripts that write sentences without spaces, or with few."""
-_NO_PROSE = re.compile(r"\S+|(?:[\w-]+\s*:\s*[^;:]+;\s*)+(?:[\w-]+\s*:\s*[^;:]+)?|[\w.-]+(?:/[\w.-]+)+.*")
-"""One word, styles, or a path."""
+_NO_PROSE = re.compile(
+    r"\S+|[a-z][a-z+.-]*://.*|(?:[\w-]+\s*:\s*[^;:]+;\s*)+(?:[\w-]+\s*:\s*[^;:]+)?|[\w.-]+(?:/[\w.-]+)+.*",
+    re.DOTALL,
+)
+"""One word, an address, styles, or a path."""
+_LITERAL = ("[", "{", "<", "(")
 _LEADS = ("title", "label", "summary", "caption", "heading", "header", "question")
 """Names of attributes that announce the others and what is inside."""
 
@@ -48,21 +53,30 @@ class Prose:
         return " ".join(filter(None, [self.lead, *(" ".join(part) for part in self.parts)]))
 
 
-def prose(attributes: Mapping[str, str | Expression]) -> Prose:
-    """The text in the attributes of a component."""
-    found = {name: list(_parts(name, value)) for name, value in attributes.items() if _may_show(name)}
+Known = Callable[[str], object]
+"""Gives the value that a name of the page stands for."""
+
+
+def prose(attributes: Mapping[str, str | Expression], known: Known) -> Prose:
+    """The text in the attributes of a component.
+
+    Args:
+        attributes: By name.
+        known: Asked for names in their values.
+    """
+    found = {name: list(_parts(name, value, known)) for name, value in attributes.items() if _may_show(name)}
     found = {name: parts for name, parts in found.items() if parts}
     lead = next((name for name in _LEADS if name in found and len(found[name]) == 1), "")
     title = " ".join(found.pop(lead)[0]) if lead else ""
     return Prose(title, [part for parts in found.values() for part in parts])
 
 
-def said(attributes: Mapping[str, str | Expression], *names: str) -> str:
+def said(attributes: Mapping[str, str | Expression], known: Known, *names: str) -> str:
     """Text of the first of these attributes that has any, whatever it is."""
     for name in names:
         value = attributes.get(name)
         if value is not None:
-            text = " ".join(text for _, _, text in _texts(name, value))
+            text = " ".join(text for _, _, text in _texts(name, value, known))
             if text:
                 return text
     return ""
@@ -83,10 +97,10 @@ def _may_show(name: str) -> bool:
     return not _HIDDEN.fullmatch(name) or bool(_SHOWN.fullmatch(name) and not name.lower().endswith("schema"))
 
 
-def _parts(name: str, value: str | Expression) -> Iterator[list[str]]:
+def _parts(name: str, value: str | Expression, known: Known) -> Iterator[list[str]]:
     """The texts of one attribute; those of one object belong together."""
     group, part = -1, list[str]()
-    for number, key, text in _texts(name, value):
+    for number, key, text in _texts(name, value, known):
         if not _is_shown(key, text):
             continue
         if number != group and part:
@@ -98,15 +112,33 @@ def _parts(name: str, value: str | Expression) -> Iterator[list[str]]:
         yield part
 
 
-def _texts(name: str, value: str | Expression) -> Iterator[tuple[int, str, str]]:
+def _texts(name: str, value: str | Expression, known: Known) -> Iterator[tuple[int, str, str]]:
     """Texts in an attribute's value: the number of the object that each is in, its name there, the text."""
-    if isinstance(value, str):
-        yield 0, name, plain(value)
-    elif value.literal is not None:
-        yield 0, name, plain(value.literal)
-    elif value.code.lstrip()[:1] in ("[", "{", "<", "("):
-        for found in strings(value.code):
-            yield found.group, found.name or name, plain(found.text)
+    if isinstance(value, Expression) and value.literal is None and value.code.lstrip()[:1] not in _LITERAL:
+        yield from _data(name, known(value.code), count())
+    else:
+        yield from _data(name, value, count())
+
+
+def _data(name: str, value: object, numbers: Iterator[int]) -> Iterator[tuple[int, str, str]]:
+    """Texts in a value of the page's code or of its front matter."""
+    if isinstance(value, Expression):
+        text = value.literal
+        if text is not None:
+            yield next(numbers), name, plain(text)
+        elif value.code.lstrip()[:1] in _LITERAL:
+            for found in strings(value.code):
+                yield found.group, found.name or name, plain(found.text)
+    elif isinstance(value, str):
+        yield next(numbers), name, plain(value)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _data(name, item, numbers)
+    elif isinstance(value, dict):
+        number = next(numbers)
+        for key, inner in value.items():
+            for _, inner_name, text in _data(str(key), inner, numbers):
+                yield number, inner_name, text
 
 
 def _is_shown(name: str, text: str) -> bool:

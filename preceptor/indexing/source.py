@@ -68,6 +68,20 @@ class Source:
         imported = self.bindings.imports.get(name, "")
         return self.text_of(imported, line) if raw_path(imported) else None
 
+    def known(self, code: str) -> object:
+        """The value that a name stands for: an exported text, list or object, or one of the front matter; else None.
+
+        Lists and objects of the page's code come as an `Expression`, those of the front matter as they are.
+        """
+        name = code.strip()
+        path = name.split(".")
+        if path[0] == "frontMatter":
+            found: Any = self.front
+            for step in path[1:]:
+                found = found.get(step) if isinstance(found, dict) else None
+            return found
+        return self.bindings.values.get(name) or self.bindings.constants.get(name)
+
     def value(self, expression: Expression, *, line: int, alone: bool) -> str:
         """The text that an expression shows: a string, an exported constant, a property; nothing for other code.
 

@@ -104,7 +104,7 @@ class Writer:
         name = element.name
         if name in self._writers:
             self._writers[name](self, element)
-        elif name[:1].isupper() or "." in name:
+        elif _is_component(element):
             self._component(element)
         elif element.block:
             self._apart(element)
@@ -116,6 +116,20 @@ class Writer:
         self._end_line()
         self._children(element.children)
         self._end_line()
+
+    def _paragraph(self, element: Element) -> None:
+        """A paragraph; one that holds nothing but components is none, and they are blocks, as MDX has it."""
+        shown = [child for child in element.children if not isinstance(child, str) or child.strip()]
+        if (
+            element.markdown
+            and shown
+            and all(isinstance(one, Element) and _is_component(one) for one in shown)
+        ):
+            self._end_line()
+            self._children([replace(one, block=True) for one in shown if isinstance(one, Element)])
+            self._end_line()
+        else:
+            self._apart(element)
 
     def _flat(self, children: Iterable[Child]) -> str:
         """Elements as one line of text, as in a table's cell; headings among them still count."""
@@ -296,7 +310,11 @@ class Writer:
         self._apart(element)
 
     def _admonition(self, element: Element) -> None:
-        self._lead(said(element.attributes, "title") or element.text("type").capitalize() or "Note")
+        self._lead(
+            said(element.attributes, self._source.known, "title")
+            or element.text("type").capitalize()
+            or "Note"
+        )
         self._apart(element)
 
     def _leaf_directive(self, element: Element) -> None:
@@ -310,7 +328,7 @@ class Writer:
         self._children(_label(element))
 
     def _details(self, element: Element) -> None:
-        self._lead(said(element.attributes, "summary"))
+        self._lead(said(element.attributes, self._source.known, "summary"))
         self._apart(element)
 
     def _tabs(self, element: Element) -> None:
@@ -321,7 +339,9 @@ class Writer:
 
     def _tab(self, element: Element) -> None:
         value = element.text("value")
-        self._lead(said(element.attributes, "label") or self._tab_labels.get(value, value))
+        self._lead(
+            said(element.attributes, self._source.known, "label") or self._tab_labels.get(value, value)
+        )
         self._apart(element)
 
     def _component(self, element: Element) -> None:
@@ -335,14 +355,14 @@ class Writer:
         elif element.children:
             self._children(element.children)
         else:
-            text = prose(element.attributes).text
+            text = prose(element.attributes, self._source.known).text
             self._line.append(text)
             if not text:
                 self._unseen_component(element)
 
     def _block_component(self, element: Element) -> None:
         """Its title, then the text of its other attributes, then what is inside."""
-        found, code = prose(element.attributes), self._imported(element)
+        found, code = prose(element.attributes, self._source.known), self._imported(element)
         self._lead(found.lead)
         for part in found.parts:
             self._end_line()
@@ -411,6 +431,7 @@ class Writer:
         **dict.fromkeys(("#title", "summary"), _lead_of),
         **dict.fromkeys(("pre", "CodeBlock"), _code_block),
         **dict.fromkeys(("hr", "#end"), _rule),
+        "p": _paragraph,
         "li": _item_without_list,
         "code": _code,
         "br": _break,
@@ -430,6 +451,11 @@ class Writer:
         "#footnote": _footnote,
     }
     """How each element is written; one that is not here is what its children are."""
+
+
+def _is_component(element: Element) -> bool:
+    """Whether a tag is the site's own rather than HTML's."""
+    return not element.markdown and (element.name[:1].isupper() or "." in element.name or "-" in element.name)
 
 
 def _explicit_id(element: Element, text: str) -> str | None:
