@@ -204,9 +204,9 @@ class _Builder:
     def _apart(self, tokens: Sequence[Token]) -> list[Element | str]:
         """What the tokens are as a tree of their own."""
         top = Element("#apart", markdown=True)
-        outer, self._open = self._open, [top]
+        outer, line, self._open = self._open, self._line, [top]
         self.add(tokens)
-        self._open = outer
+        self._open, self._line = outer, line
         return top.children
 
     def _tag(self, tag: Tag, *, block: bool) -> None:
@@ -231,6 +231,8 @@ class _Builder:
         for part in html_parts(token.content, self._scanner):
             if isinstance(part, Tag):
                 self._tag(replace(part, name=part.name.lower()), block=part.name.lower() in _BLOCKS)
+            elif token.block and part.strip():  # as an element, which has a line
+                self._append(Element("#text", children=[html.unescape(part)]))
             else:
                 self._append(html.unescape(part))
         if token.block:
