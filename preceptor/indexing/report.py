@@ -49,12 +49,12 @@ def summary_text(summary: Summary) -> str:
         lines.append(f"left out: {', '.join(pages[:_NAMED])}{more} ({reason})")
     lines += [missing_text(summary.missing)] if summary.missing else []
     if summary.repeated:
-        left = sum(text.left_out for text in summary.repeated)
-        first = summary.repeated[0]
+        first, *others = summary.repeated
+        left_out = sum(text.left_out for text in summary.repeated)
+        more = f", and {len(others)} more texts" if others else ""
         lines.append(
-            f"kept once: {len(summary.repeated)} texts that stand on more than ten pages ({left} repeats left out): "
-            f"`{first.text}` on {first.pages} pages, kept at {first.place}"
-            + (f", and {len(summary.repeated) - 1} more" if len(summary.repeated) > 1 else "")
+            f"kept once: `{first.text}`, which stands on {first.pages} pages (here: {first.place}){more}; {left_out} "
+            "passages that repeat them are left out"
         )
     lines += [f"failed: {failure.source}: {failure.reason}" for failure in summary.failed]
     return "\n".join(lines)
