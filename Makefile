@@ -6,7 +6,7 @@ ASK ?=
 BOOKS ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline clean
+.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -83,6 +83,9 @@ bench-abstain: $(VENV)/.dev ## whether the book covers a question: AUC of the of
 
 bench-offline: $(VENV)/.dev ## the gold answer stands in what the offline tutor quotes
 	$(BIN)/python bench/offline.py $(BOOKS)/evalsets/xquad-en $(BOOKS)/evalsets/xquad-es
+
+bench-citations: $(VENV)/.dev ## work and CPU of the citation filter for answers of 10^3 to 10^7 characters
+	$(BIN)/python -m bench.citations
 
 clean: ## remove what was built; the index and the traces in .preceptor stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from preceptor.text.languages import language_of
+from preceptor.text.sentences import split_sentences
+
 Rows = list[dict[str, str]]
 SCRIPTS = {"armenian": 0x561, "ethiopic": 0x1200, "arabic": 0x671, "cyrillic": 0x430, "georgian": 0x10D0}
 BOOKS = {
@@ -210,7 +213,7 @@ def sentences(root: Path, chance: random.Random) -> Set:
     queries: Rows = []
     for page, text in pages(root):
         prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-        found = [one.strip() for one in re.split(r"(?<=[.!?۔])\s+", prose)]
+        found = [one.strip() for one in split_sentences(prose, language_of(prose) or "en")]
         found = [one for one in found if 8 <= len(one.split()) <= 30 and "\n" not in one]
         taken = chance.sample(found, min(3, len(found)))
         title = next((heading for heading, _ in sections(text) if heading), "")

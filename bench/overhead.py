@@ -22,12 +22,12 @@ from typing import Any
 from agents import Agent, Handoff, RunConfig, Runner, Tool, function_tool, handoff
 
 from preceptor.agents.answer import Question
-from preceptor.agents.line import Line
-from preceptor.agents.local_model import Call, Items, LocalModel
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.agents.triage import TriageModel
 from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
+from preceptor.providers.local_model import Call, Items, LocalModel
+from preceptor.providers.order import FallbackOrder
 from preceptor.settings import load_settings, shipped
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.plugin import Deps, Run
@@ -59,7 +59,9 @@ async def search_nothing(query: str) -> str:
 def bare_sdk(search: Tool) -> Callable[[str], Awaitable[Any]]:
     """The same three calls with the SDK alone."""
     tutor = Agent[Run](name="Tutor", model=FreeProvider(), tools=[search])
-    triage = Agent[Run](name="Triage", model=TriageModel(Line({}), retry_after=1), handoffs=[handoff(tutor)])
+    triage = Agent[Run](
+        name="Triage", model=TriageModel(FallbackOrder({}, {}), retry_after=1), handoffs=[handoff(tutor)]
+    )
 
     async def ask(question: str) -> None:
         run_config = RunConfig(tracing_disabled=True)

@@ -26,14 +26,14 @@ from fastembed.common.model_description import ModelSource
 from fastembed.rerank.cross_encoder import TextCrossEncoder
 from ir_measures import RR, R, nDCG
 
-from preceptor.indexing.language import language_of
 from preceptor.indexing.run import Indexing
-from preceptor.library.bm25 import LANGUAGES, Bm25
+from preceptor.library.bm25 import Bm25
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import cleaned
 from preceptor.library.library import open_library
 from preceptor.library.passage import Hit
 from preceptor.settings import Settings, load_settings
+from preceptor.text.languages import language_of, languages
 
 MEASURES = {"nDCG@10": nDCG @ 10, "R@5": R @ 5, "R@10": R @ 10, "MRR": RR}
 ALL = 1_000_000
@@ -127,11 +127,12 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def guess_language(text: str) -> str:
     """By its script; in Latin script by whose stop words it is full of."""
-    by_script = language_of(text, "en")
-    if by_script != "en":
+    by_script = language_of(text, default="und")
+    if by_script != "und":
         return by_script
     words = Bm25("und", 1).length(text)
-    share, language = max((1 - Bm25(one, 1).length(text) / words, one) for one in LANGUAGES)
+    stemmed = (one.tag for one in languages().values() if one.stemmer)
+    share, language = max((1 - Bm25(one, 1).length(text) / words, one) for one in stemmed)
     return language if share > STOP_WORDS else "und"
 
 

@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from preceptor import __version__
-from preceptor.errors import IndexError_, PreceptorError, SettingsError
-from preceptor.settings import Provider, Settings, load_settings, shipped
+from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
+from preceptor.settings import Settings, load_settings, shipped
 
 if TYPE_CHECKING:
     from preceptor.agents.answer import Answer
@@ -299,8 +299,7 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
     from preceptor.indexing.run import prepare
     from preceptor.library import open_engine
 
-    engine = open_engine(settings)
-    try:
+    async with open_engine(settings) as engine:
         await engine.verify_connection()
         match task:
             case "list":
@@ -327,8 +326,6 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
                     return {"collection": collection, "where": opened.where, **asdict(await opened.info())}
                 finally:
                     await opened.close()
-    finally:
-        await engine.close()
 
 
 async def _described(engine: "Engine", collection: str) -> dict[str, Any]:
@@ -339,7 +336,7 @@ async def _described(engine: "Engine", collection: str) -> dict[str, Any]:
             found = await opened.info()
         finally:
             await opened.close()
-    except IndexError_ as error:
+    except VectorIndexError as error:
         return {"collection": collection, "problem": str(error)}
     return {
         "collection": collection, "book": found.book, "title": found.title, "passages": found.points,
@@ -380,11 +377,8 @@ def _index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = Fal
     from preceptor.library import open_engine
 
     async def into_engine(told: "Progress") -> "Summary":
-        engine = open_engine(settings)
-        try:
+        async with open_engine(settings) as engine:
             return await Indexing(source, settings, progress=told).into(engine, rebuild=rebuild)
-        finally:
-            await engine.close()
 
     with progress(quiet=quiet) as told:
         return asyncio.run(into_engine(told))
@@ -423,14 +417,13 @@ def check(env: Env = None, as_json: AsJson = False) -> None:
             typer.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
     for way in ways:
         typer.echo(way, err=True)
-    tutors = {"offline tutor", *get_args(Provider)}
-    answers = any(finding.state == "ok" and finding.what in tutors for finding in found)
+    answers = any(finding.state == "ok" and finding.is_tutor for finding in found)
     if not answers or any(finding.state == "failed" for finding in found):
         raise typer.Exit(1)
 
 
 async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
-    """What was found, and the ways without what is missing."""
+    """Returns the findings, and alternatives to whatever is missing."""
     from preceptor.agents.readiness import Finding, findings
 
     unset: list[Finding] = []
@@ -447,31 +440,9 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
     try:
         async for finding in findings(settings):
             found.append(finding)  # noqa: PERF401 - what was found before an error is told
-        if found[0].state == "ok":
-            found.append(Finding("tools", "ok", ", ".join(await _tools(settings))))
     except SettingsError as error:
         unset += [Finding("settings", "failed", problem) for problem in error.problems]
-    except PreceptorError as error:
-        found.append(Finding("tools" if found else "index", "failed", str(error)))
     return [*unset, *found], ways
-
-
-async def _tools(settings: Settings) -> list[str]:
-    """The names of the tools, loaded as they are for a question."""
-    from preceptor.library import open_engine
-    from preceptor.library.library import open_library
-    from preceptor.tools.discovery import load_tools
-    from preceptor.tools.plugin import Deps
-
-    engine = open_engine(settings)
-    try:
-        library = await open_library(engine, settings)
-        try:
-            return [tool.name for tool in load_tools(Deps(library, settings))]
-        finally:
-            await library.close()
-    finally:
-        await engine.close()
 
 
 @app.command()
@@ -612,7 +583,7 @@ async def _evaluate(cases: Path, settings: Settings) -> "Report":
 def _traces(settings: Settings) -> "Generator[TraceStore, None, None]":
     from preceptor.tracing.processor import install
 
-    store = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
+    store = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
     try:
         yield store
     finally:

@@ -11,7 +11,7 @@
     │   ├── EmbeddingModelDamaged
     │   ├── PassagesTooLong
     │   └── VectorInvalid
-    ├── IndexError_              the vector index, embedded or in Qdrant Cloud
+    ├── VectorIndexError              the vector index, embedded or in Qdrant Cloud
     │   ├── IndexNotFound
     │   ├── IndexEmpty
     │   ├── IndexIncompatible
@@ -81,7 +81,7 @@ class SettingsError(PreceptorError):
         what = "are not complete" if ways else "cannot be used"
         lines = [f"The settings of the `{env}` environment {what}:", *(f"  - {one}" for one in problems)]
         if ways:
-            lines += ["Ways without them:", *(f"  - {way}" for way in ways)]
+            lines += ["Alternatives:", *(f"  - {way}" for way in ways)]
         super().__init__("\n".join(lines))
 
 
@@ -179,11 +179,11 @@ class VectorInvalid(EmbeddingError):
         )
 
 
-class IndexError_(PreceptorError):  # noqa: N801 - `IndexError` is Python's own
+class VectorIndexError(PreceptorError):
     """The vector index cannot be used."""
 
 
-class IndexNotFound(IndexError_):
+class IndexNotFound(VectorIndexError):
     """The collection named in the settings does not exist."""
 
     def __init__(self, collection: str, where: str, found: Collection[str]) -> None:
@@ -194,7 +194,7 @@ class IndexNotFound(IndexError_):
         )
 
 
-class IndexEmpty(IndexError_):
+class IndexEmpty(VectorIndexError):
     """The collection exists and holds no passage."""
 
     def __init__(self, collection: str, where: str) -> None:
@@ -205,21 +205,23 @@ class IndexEmpty(IndexError_):
         )
 
 
-class IndexIncompatible(IndexError_):
+class IndexIncompatible(VectorIndexError):
     """The index was built with another embedding model, dimension or schema."""
 
-    def __init__(self, collection: str, what: str, *, found: object, wanted: object, mend: str = "") -> None:
+    def __init__(
+        self, collection: str, what: str, *, found: object, wanted: object, remedy: str = ""
+    ) -> None:
         self.collection = collection
-        mend = mend or (
+        remedy = remedy or (
             "Build it again with `preceptor index --source BOOK --rebuild`, or restore the setting."
         )
         super().__init__(
             f"The collection `{collection}` was built with {what} {found}, but this Preceptor is set to "
-            f"{wanted}. {mend}"
+            f"{wanted}. {remedy}"
         )
 
 
-class IndexDamaged(IndexError_):
+class IndexDamaged(VectorIndexError):
     """The embedded index's files cannot be opened."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -230,19 +232,19 @@ class IndexDamaged(IndexError_):
         )
 
 
-class IndexFolderUnusable(IndexError_):
+class IndexFolderUnusable(VectorIndexError):
     """The operating system refuses the folder of the embedded index."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         super().__init__(
             f"The folder `{path}` of the embedded index cannot be used: {reason}. Whoever runs Preceptor "
-            "needs to read and write there (the engine opens its files for writing even to search): mend "
+            "needs to read and write there (the engine opens its files for writing even to search): fix "
             "that, or set `index.path`."
         )
 
 
-class IndexHasNoPrevious(IndexError_):
+class IndexHasNoPrevious(VectorIndexError):
     """There is no earlier version to go back to."""
 
     def __init__(self, collection: str) -> None:
@@ -253,7 +255,7 @@ class IndexHasNoPrevious(IndexError_):
         )
 
 
-class IndexLocked(IndexError_):
+class IndexLocked(VectorIndexError):
     """Another process is writing this index."""
 
     def __init__(self, collection: str, holder: str) -> None:
@@ -265,8 +267,8 @@ class IndexLocked(IndexError_):
         )
 
 
-class IndexUnreachable(IndexError_):
-    """Nothing answers at the endpoint, or the way there is broken."""
+class IndexUnreachable(VectorIndexError):
+    """Nothing answers at the endpoint, or the connection to it fails."""
 
     def __init__(self, where: str, reason: str) -> None:
         self.where = where
@@ -276,7 +278,7 @@ class IndexUnreachable(IndexError_):
         )
 
 
-class IndexTimeout(IndexError_):
+class IndexTimeout(VectorIndexError):
     """Qdrant did not answer in time."""
 
     def __init__(self, where: str, seconds: float) -> None:
@@ -288,7 +290,7 @@ class IndexTimeout(IndexError_):
         )
 
 
-class IndexUnauthorized(IndexError_):
+class IndexUnauthorized(VectorIndexError):
     """Qdrant does not know the key (401)."""
 
     def __init__(self, where: str) -> None:
@@ -299,7 +301,7 @@ class IndexUnauthorized(IndexError_):
         )
 
 
-class IndexForbidden(IndexError_):
+class IndexForbidden(VectorIndexError):
     """The key may not do this (403): a read-only key, or one of another collection."""
 
     def __init__(self, where: str, action: str) -> None:
@@ -311,7 +313,7 @@ class IndexForbidden(IndexError_):
         )
 
 
-class IndexRateLimited(IndexError_):
+class IndexRateLimited(VectorIndexError):
     """Qdrant asks for patience (429), and the tries are used up."""
 
     def __init__(self, where: str, retry_after: float | None) -> None:
@@ -321,7 +323,7 @@ class IndexRateLimited(IndexError_):
         super().__init__(f"Qdrant at {where} is limiting requests (429). Try again {wait}.")
 
 
-class IndexSuspended(IndexError_):
+class IndexSuspended(VectorIndexError):
     """The cluster does not answer as Qdrant: a free one sleeps when it is idle (plain 404)."""
 
     def __init__(self, where: str) -> None:
@@ -332,7 +334,7 @@ class IndexSuspended(IndexError_):
         )
 
 
-class IndexFieldNotIndexed(IndexError_):
+class IndexFieldNotIndexed(VectorIndexError):
     """Strict mode refuses a filter on a payload field without an index."""
 
     def __init__(self, collection: str, field: str) -> None:
@@ -344,7 +346,7 @@ class IndexFieldNotIndexed(IndexError_):
         )
 
 
-class IndexAnswerInvalid(IndexError_):
+class IndexAnswerInvalid(VectorIndexError):
     """Something answered that is not Qdrant, or Qdrant answered with an error of its own."""
 
     def __init__(self, where: str, reason: str) -> None:
@@ -403,7 +405,7 @@ class PluginError(PreceptorError):
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
         super().__init__(
-            f"The tool plug-in `{name}` cannot be loaded: {reason}. Mend it, or take it out of `tools.plugins`."
+            f"The tool plug-in `{name}` cannot be loaded: {reason}. Fix it, or take it out of `tools.plugins`."
         )
 
 
@@ -505,7 +507,7 @@ class RequestInvalid(RequestRefused):
 
 
 class KeyMissing(RequestRefused):
-    """The service asks for a key, and the request bears none that it knows."""
+    """The service requires a key, and the request carries no valid one."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -515,7 +517,7 @@ class KeyMissing(RequestRefused):
 
 
 class OperatorsOnly(RequestRefused):
-    """Without an operator key, a page of the operator's answers only this machine."""
+    """Without an operator key, the operator's pages answer only this machine."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -542,7 +544,7 @@ class BudgetSpent(RequestRefused):
 
 
 class Overloaded(RequestRefused):
-    """As many answers as may be are being made, and no place came free in time."""
+    """All slots are taken, and none became free in time."""
 
     def __init__(self, *, retry_after: float) -> None:
         self.retry_after = retry_after
@@ -552,7 +554,7 @@ class Overloaded(RequestRefused):
 
 
 class Stopping(RequestRefused):
-    """The service is about to stop: it begins no answer, and in the end cuts those that run."""
+    """The service is stopping: it accepts no question, and finally cancels running answers."""
 
     retry_after = 5.0
 
@@ -600,7 +602,7 @@ class EvaluationError(PreceptorError):
 
 
 class CasesInvalid(EvaluationError):
-    """The file of cases is missing or does not hold what it should."""
+    """The file of cases is missing or invalid."""
 
     def __init__(self, path: Path, problems: Sequence[str]) -> None:
         self.path = path

@@ -6,37 +6,48 @@ environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXE
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from preceptor.errors import SettingsError
 
 Environment = Literal["demo", "local", "production"]
-Provider = Literal["gemini", "openai"]
+ProviderKind = Literal["openai", "gemini"]
 Need = Literal["index", "tutor"]
 
 UNPREFIXED = {
     "QDRANT_CLUSTER_ENDPOINT": ("qdrant", "endpoint"),
     "QDRANT_API_KEY": ("qdrant", "api_key"),
-    "GEMINI_BASE_URL": ("gemini", "base_url"),
-    "GEMINI_API_KEY": ("gemini", "api_key"),
-    "MODEL_NAME": ("gemini", "model"),
-    "OPENAI_API_KEY": ("openai", "api_key"),
-    "OPENAI_MODEL": ("openai", "model"),
+    "GEMINI_BASE_URL": ("providers", "gemini", "base_url"),
+    "GEMINI_API_KEY": ("providers", "gemini", "api_key"),
+    "MODEL_NAME": ("providers", "gemini", "model"),
+    "OPENAI_API_KEY": ("providers", "openai", "api_key"),
+    "OPENAI_MODEL": ("providers", "openai", "model"),
     "EMBEDDING_MODEL": ("embedding", "model"),
 }
-"""The names that the original system used, and where each goes."""
+"""The names that the original system used, and where each goes. Beside them, the key of any provider may stand in
+`NAME_API_KEY`."""
 
 _DEFAULT_ENV = "production"
 _PLACES = ("default", *get_args(Environment))
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
+_ProviderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _AccessKey = Annotated[SecretStr, Field(min_length=16, max_length=500)]
 
 
@@ -45,14 +56,14 @@ class _Section(BaseModel):
 
 
 class BookSettings(_Section):
-    """What the book is. Where these are empty, the index says it (it was written when the book was indexed)."""
+    """Description of the book. Empty values are read from the index, which recorded them when it was built."""
 
     id: str = ""
     """Short name, unique among the books; empty: from the folder's name."""
     title: str = ""
-    """As readers know it; empty: from the folder's name."""
+    """Title for readers; empty: derived from the folder's name."""
     subject: str = ""
-    """What it teaches, in a few words, for the tutor's instructions."""
+    """Subject of the book in a few words, for the tutors' instructions."""
     language: str = Field(
         default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="a BCP 47 tag", examples=["en"]
     )
@@ -60,7 +71,7 @@ class BookSettings(_Section):
 
 
 class SiteSettings(_Section):
-    """How the published site makes its links."""
+    """Link format of the published site."""
 
     preset: Literal["docusaurus", "plain", "mdbook", "mkdocs"] = "docusaurus"
     url: str = ""
@@ -68,10 +79,11 @@ class SiteSettings(_Section):
     base_url: str = "/"
     """Docusaurus' `baseUrl`."""
     docs_dir: str = "docs"
-    """The folder of pages, as seen from the source; where there is none, the source itself."""
+    """Folder of pages, relative to the source; if it does not exist, the source itself."""
     version: str = Field(default="", coerce_numbers_to_str=True)
-    """Of a versioned Docusaurus site, the one to index: a name of `versions.json`, or `current` for `docs_dir`; empty:
-    the one that the site shows first."""
+    """Version of a versioned Docusaurus site to index: a name of `versions.json`, or `current` for
+    `docs_dir`; empty: the one that the site shows first.
+    """
     route_base_path: str = "docs"
     """Docusaurus' `routeBasePath` of the docs plug-in."""
     trailing_slash: bool | None = None
@@ -79,7 +91,7 @@ class SiteSettings(_Section):
     number_prefixes: bool = True
     """Docusaurus' `numberPrefixParser`: `01-intro.md` is the page `intro`."""
     markdown: Literal["mdx", "md", "detect"] = "mdx"
-    """Docusaurus' `markdown.format`: pages are MDX, CommonMark with HTML, or that which their suffix says."""
+    """Docusaurus' `markdown.format`: pages are MDX, CommonMark with HTML, or chosen by their suffix."""
     maintain_case: bool = False
     """Docusaurus' `markdown.anchors.maintainCase`: ids of headings keep their capital letters."""
     math: bool | None = None
@@ -94,7 +106,7 @@ class SiteSettings(_Section):
 
 
 class IndexSettings(_Section):
-    """Where the index is, and how passages are made."""
+    """Location of the index, and how passages are made."""
 
     backend: Literal["embedded", "cloud"] = "cloud"
     path: Path = Path(".preceptor/index")
@@ -156,66 +168,84 @@ class SearchSettings(_Section):
 
 
 class TutorSettings(_Section):
-    """Who answers, and how."""
+    """Providers, limits and behaviour of the tutors."""
 
-    providers: tuple[Provider, ...] = Field(default=("gemini", "openai"), examples=[["gemini", "openai"]])
-    """In the order in which they are tried; `[]`: the offline tutor alone."""
+    providers: tuple[str, ...] = Field(default=("gemini", "openai"), examples=[["gemini", "openai"]])
+    """Names of rows of `providers`, in the order in which they are tried; `[]`: the offline tutor alone."""
     offline_fallback: bool = True
     """Whether the offline tutor answers, with quotations, when no provider can."""
     book_only: bool = True
     """Whether questions that the book does not cover are declined."""
     deadline: _Seconds = 30.0
     """For a whole answer, in seconds."""
+    max_answer: int = Field(default=24_000, ge=500, le=1_000_000)
+    """Characters after which an answer is cut."""
     max_tool_calls: int = Field(default=8, ge=1, le=50)
-    """For one question; then the tutor answers from what it has."""
+    """Largest number of tool calls for one question; then the tutor answers from the results so far."""
     chapter_tokens: int = Field(default=3000, ge=200, le=100_000)
     """Longest part of a chapter that `get_chapter` gives at once, in tokens."""
 
 
 class ProviderSettings(_Section):
-    """One model provider behind an OpenAI-compatible endpoint."""
+    """One model provider behind an OpenAI-compatible endpoint: a row of the table `providers`."""
 
+    kind: ProviderKind = "openai"
+    """Dialect of the endpoint: OpenAI's, or that of Gemini's compatible endpoint, whose tool calls are corrected."""
+    label: str = ""
+    """Its name as people read it; empty: the row's name."""
     base_url: str = ""
     api_key: SecretStr | None = None
+    needs_key: bool = True
+    """False: it is asked without a key, as a server on this machine may be."""
     model: str = ""
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=16)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     parallel_tool_calls: bool | None = None
     timeout: _Seconds = 20.0
-    """For one call, in seconds."""
+    """Longest time for one call, in seconds."""
     first_token: _Seconds = 10.0
-    """Until the first token of a call, and longest silence after it, in seconds."""
+    """Longest wait for the first token of a call, and longest silence after it, in seconds."""
     attempts: int = Field(default=2, ge=1, le=5)
-    """Tries of one call, before anything was shown to the reader."""
+    """Number of attempts of one call, before anything was shown to the reader."""
 
     @property
     def key(self) -> str:
-        """The key in plain text; empty when there is none."""
+        """Key in plain text; empty if there is none."""
         return self.api_key.get_secret_value().strip() if self.api_key else ""
 
     @property
     def configured(self) -> bool:
-        """Whether there is a key to try."""
-        return bool(self.key)
+        """Whether it can be asked: there is a key, or none is needed."""
+        return bool(self.key) or not self.needs_key
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise ValueError("must be a URL such as `https://api.openai.com/v1`")
+        return value
 
 
-class GeminiSettings(ProviderSettings):
-    """Gemini, through its OpenAI-compatible endpoint."""
-
-    base_url: str = "https://generativelanguage.googleapis.com/v1beta/openai/"
-    model: str = "gemini-2.5-flash"
-
-
-class OpenAISettings(ProviderSettings):
-    """OpenAI, the fallback."""
-
-    base_url: str = "https://api.openai.com/v1"
-    model: str = "gpt-4.1-mini"
+_OWN_ROWS: Mapping[str, Mapping[str, Any]] = {
+    "gemini": {
+        "kind": "gemini",
+        "label": "Gemini",
+        "base_url": "https://generativelanguage.googleapis.com/v1beta/openai/",
+        "model": "gemini-2.5-flash",
+    },
+    "openai": {
+        "kind": "openai",
+        "label": "OpenAI",
+        "base_url": "https://api.openai.com/v1",
+        "model": "gpt-4.1-mini",
+    },
+}
+"""The rows of the table `providers` that are always there; settings change single values of them."""
 
 
 class BreakerSettings(_Section):
-    """When a failing provider is left alone."""
+    """When a failing provider is no longer asked."""
 
     failures: int = Field(default=3, ge=1, le=100)
     """Failures in a row that open the breaker."""
@@ -224,13 +254,14 @@ class BreakerSettings(_Section):
 
 
 class SessionSettings(_Section):
-    """What is remembered of a conversation."""
+    """Storage of conversations."""
 
     url: SecretStr = SecretStr("sqlite:///.preceptor/sessions.db")
     """`sqlite:///FILE`, `redis://…` or `postgresql+asyncpg://…`."""
     max_turns: int = Field(default=20, ge=1, le=1000)
-    """Length of a session: the last questions, with their answers, that a follow-up brings along and that can be
-    read. Older ones are not read any more; they go with the session."""
+    """Length of a session: the last questions, with their answers, that a follow-up brings along and that can
+    be read. Older ones stay unread until the session is deleted.
+    """
     ttl_hours: float = Field(default=24.0 * 7, gt=0)
     """Hours after its last turn at which a session is forgotten."""
 
@@ -247,7 +278,7 @@ class SessionSettings(_Section):
 
 
 class TracesSettings(_Section):
-    """What is kept of every run."""
+    """Recording of runs."""
 
     path: Path = Path(".preceptor/traces.db")
     keep_runs: int = Field(default=5000, ge=1)
@@ -268,23 +299,23 @@ class ServerSettings(_Section):
     cors_origins: tuple[str, ...] = Field(default=(), examples=[["https://book.example"]])
     """Origins (scheme, host and port) whose pages may call the service; `*` for all."""
     cors_credentials: bool = False
-    """Whether such pages may send cookies along; Preceptor itself has none."""
+    """Whether such pages may send cookies along; Preceptor itself sets no cookies."""
     trusted_proxies: tuple[str, ...] = Field(default=(), examples=[["10.0.0.0/8"]])
     """Addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed."""
     reader_keys: tuple[_AccessKey, ...] = Field(default=(), examples=[["A-LONG-RANDOM-KEY"]])
-    """Keys of which a reader must send one; none: everybody may ask."""
+    """Keys of which a reader must send one; empty: everybody may ask."""
     operator_key: _AccessKey | None = None
     """Key to the metrics; unset: they answer only this machine."""
     drain_seconds: _Seconds = 35.0
-    """How long running answers may go on after the service was told to stop."""
+    """Longest time that running answers may continue after the service was told to stop."""
     log_format: Literal["plain", "json"] = "plain"
     """Lines of the log as text with `key=value`, or each as a JSON object."""
     aliases: dict[str, str] = Field(default_factory=dict)
-    """Further paths that existing front ends call, each with the path of ours that it means."""
+    """Extra paths that existing front ends call, each with Preceptor's path behind it."""
     max_body: int = Field(default=65536, ge=1024)
-    """Bytes of a request."""
+    """Largest size of a request, in bytes."""
     max_question: int = Field(default=4000, ge=2, le=100_000)
-    """Characters of a question."""
+    """Longest question, in characters."""
 
     @field_validator("cors_origins")
     @classmethod
@@ -327,7 +358,7 @@ class ServerSettings(_Section):
 
 
 class LimitsSettings(_Section):
-    """How much is answered; a client is an IPv4 address or an IPv6 /64."""
+    """Limits on requests and questions; a client is an IPv4 address or an IPv6 /64."""
 
     rate: str = Field(
         default="20/minute",
@@ -341,13 +372,13 @@ class LimitsSettings(_Section):
     budget: int = Field(default=5000, ge=0)
     """Questions of all clients together in a day; 0: any number."""
     storage: SecretStr = SecretStr("memory://")
-    """Where it is counted: `memory://` (each process for itself) or `redis://…` (all together)."""
+    """Storage of the counts: `memory://` (each process for itself) or `redis://…` (all together)."""
     concurrent: int = Field(default=200, ge=1)
-    """Answers that one process makes at a time."""
+    """Largest number of answers that one process makes at a time."""
     queue: int = Field(default=50, ge=0)
-    """Questions that may wait for a place."""
+    """Largest number of questions that wait for a slot."""
     queue_seconds: _Seconds = 5.0
-    """How long one waits at most."""
+    """Longest wait for a slot, in seconds."""
 
     @field_validator("storage")
     @classmethod
@@ -387,8 +418,7 @@ class Settings(_Section):
     embedding: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()
     tutor: TutorSettings = TutorSettings()
-    gemini: GeminiSettings = GeminiSettings()
-    openai: OpenAISettings = OpenAISettings()
+    providers: Mapping[_ProviderName, ProviderSettings] = Field(default_factory=dict, validate_default=True)
     breaker: BreakerSettings = BreakerSettings()
     session: SessionSettings = SessionSettings()
     traces: TracesSettings = TracesSettings()
@@ -397,16 +427,47 @@ class Settings(_Section):
     tools: ToolsSettings = ToolsSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
-    def provider(self, name: Provider) -> ProviderSettings:
-        """The settings of one provider."""
-        return self.gemini if name == "gemini" else self.openai
+    @model_validator(mode="before")
+    @classmethod
+    def _old_sections(cls, data: Any) -> Any:
+        return _with_rows(data)
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _own_rows(cls, value: Any) -> Any:
+        return _merged(_OWN_ROWS, value) if isinstance(value, Mapping) else value
+
+    @field_validator("providers")
+    @classmethod
+    def _can_be_asked(cls, value: Mapping[str, ProviderSettings]) -> Mapping[str, ProviderSettings]:
+        reserved = {"offline", "triage"} & value.keys()
+        if reserved:
+            raise ValueError(
+                f"a provider cannot be named `{reserved.pop()}`: that is a tutor of Preceptor's own"
+            )
+        lacking = [name for name, row in value.items() if not row.base_url or not row.model]
+        if lacking:
+            raise ValueError(f"`{lacking[0]}` needs a `base_url` and a `model`")
+        labels = [(row.label or name).lower() for name, row in value.items()]
+        if len(set(labels)) < len(labels):
+            raise ValueError("two rows have the same `label`")
+        return value
+
+    @model_validator(mode="after")
+    def _asks_known_providers(self) -> "Settings":
+        unknown = [name for name in self.tutor.providers if name not in self.providers]
+        if unknown:
+            raise ValueError(
+                f"`tutor.providers` names `{unknown[0]}`, and `providers` has no such row (it has "
+                f"{', '.join(self.providers)}). Add `[default.providers.{unknown[0]}]` with `base_url` and `model`"
+            )
+        return self
 
     def secrets(self) -> list[str]:
-        """The values that may stand in no log, trace or answer."""
+        """Returns the secret values, which must not appear in logs, traces or answers."""
         keys = (
             self.qdrant.api_key,
-            self.gemini.api_key,
-            self.openai.api_key,
+            *(row.api_key for row in self.providers.values()),
             self.server.operator_key,
             *self.server.reader_keys,
         )
@@ -425,19 +486,19 @@ def load_settings(
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     folder: Path | None = None,
 ) -> Settings:
-    """Read, merge and check every setting.
+    """Reads, merges and validates every setting.
 
     Args:
         env: `demo`, `local` or `production`; default: PRECEPTOR_ENV, else `production`.
-        needs: What the caller is about to use; what that lacks is part of the one error.
+        needs: Features that the caller is about to use; their missing settings are part of the one error.
         overrides: Values by section that win over all others (options of the command line).
-        folder: Where settings.toml, .secrets.toml and .env are looked for; default: the working folder.
+        folder: Folder of settings.toml, .secrets.toml and .env; default: the working folder.
 
     Raises:
         SettingsError: Something is missing or wrong; its message lists all of it.
     """
     folder = folder or Path.cwd()
-    options = overrides or {}
+    options: Mapping[str, Mapping[str, Any]] = _with_rows(overrides or {})
     chosen, found, stray = _read(env, folder)
     if chosen not in get_args(Environment):
         raise SettingsError(
@@ -457,19 +518,19 @@ def load_settings(
 
 
 def hand_down(env: Environment) -> None:
-    """Let processes that are started from this one read the settings of the same environment."""
+    """Lets child processes read the settings of the same environment."""
     os.environ["PRECEPTOR_ENV"] = env
 
 
 def shipped(name: str) -> Path:
-    """Where a file or folder that comes with Preceptor is: in the installed package or the source tree."""
+    """Returns the path of a file or folder shipped with Preceptor, in the installed package or the source tree."""
     package = Path(__file__).parent
     installed = package / name
     return installed if installed.exists() else package.parent / name
 
 
 def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]]:
-    """The environment, its settings by section, and what stands in a file where no setting can stand."""
+    """Returns the environment, its settings by section, and entries in files at places without a setting."""
     # Here and not above: dynaconf takes 0.1 s to import, and most modules only want the classes.
     from dynaconf import Dynaconf
     from dynaconf.vendor.tomllib import TOMLDecodeError  # the one its TOML loader raises
@@ -485,7 +546,7 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     for file in files:
         reader = Dynaconf(settings_files=[str(file)], envvar_prefix=None, core_loaders=["TOML"])
         try:
-            content = _lowered(reader.to_dict())
+            content = {name: _with_rows(table) for name, table in _lowered(reader.to_dict()).items()}
         except TOMLDecodeError as error:
             raise SettingsError([f"`{file.name}` is not valid TOML: {error}"], env=chosen) from None
         stray += [
@@ -497,14 +558,34 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     for section in ("default", chosen):
         for content in read:
             found = _merged(found, content.get(section, {}))
-    found = _merged(found, given)
+    found = _merged(found, _with_rows(given))
     for own in ("env", "load_dotenv"):
         found.pop(own, None)
-    for name, (section, key) in UNPREFIXED.items():
-        value = os.environ.get(name, "").strip()
-        if value:
-            found.setdefault(section, {})[key] = value
+    for name, place in _unprefixed(found).items():
+        if value := os.environ.get(name, "").strip():
+            found = _merged(found, _nested(place, value))
     return chosen, found, stray
+
+
+def _unprefixed(found: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The environment's names without prefix, and where each goes; each provider's key has one."""
+    rows = found.get("providers")
+    names = [str(name) for name in rows] if isinstance(rows, Mapping) else []
+    keys = {f"{name.upper()}_API_KEY": ("providers", name, "api_key") for name in names}
+    return {**keys, **UNPREFIXED}
+
+
+def _nested(place: Sequence[str], value: object) -> dict[str, Any]:
+    return {place[0]: _nested(place[1:], value) if len(place) > 1 else value}
+
+
+def _with_rows(sections: Any) -> Any:
+    """The sections with `[gemini]` and `[openai]`, where they stand by themselves, as rows of `providers`."""
+    if not isinstance(sections, Mapping):
+        return sections
+    rows = {name: sections[name] for name in _OWN_ROWS if name in sections}
+    rest = {name: section for name, section in sections.items() if name not in rows}
+    return _merged(rest, {"providers": rows}) if rows else rest
 
 
 def _is_place(name: str, table: object) -> bool:
@@ -521,14 +602,14 @@ def _misplaced(name: str, file: str) -> str:
 
 
 def _lowered(value: Any) -> Any:
-    """Names in lower case at every depth: `PRECEPTOR_SEARCH__LIMIT` sets `search.limit`."""
+    """Converts names to lower case at every depth: `PRECEPTOR_SEARCH__LIMIT` sets `search.limit`."""
     if isinstance(value, Mapping):
         return {str(key).lower(): _lowered(inner) for key, inner in value.items()}
     return [_lowered(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` wins; tables are merged, lists replaced."""
+    """Merges settings; `over` wins, tables are merged, lists replaced."""
     both = {
         key: _merged(base[key], value)
         if isinstance(base.get(key), Mapping) and isinstance(value, Mapping)
@@ -539,27 +620,33 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One line for each invalid setting, without its value; it is named as the person gave it."""
+    """Returns one line for each invalid setting, without its value; it is named as the person gave it."""
     lines: list[str] = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
-        where = [str(part) for part in fault["loc"]]
+        where = [str(part) for part in fault["loc"] if part != "[key]"]
         name = ".".join(where)
-        if fault["type"] == "extra_forbidden":
+        if not where:
+            lines.append(f"{fault['msg']}.")
+        elif fault["type"] == "extra_forbidden":
             close = get_close_matches(name, documented_names(), n=1)
             hint = f" Did you mean `{close[0]}`?" if close else ""
             lines.append(f"`{name}` is not a setting.{hint}")
         else:
-            given = len(where) > 1 and where[1] in options.get(where[0], {})
+            given = len(where) == 2 and where[1] in options.get(where[0], {})
             source = f"--{where[1].replace('_', '-')}" if given else _as_variable(where)
             lines.append(f"`{name}` ({source}): {_wanted(fault['type'], where) or fault['msg']}.")
     return [line.replace("Value error, ", "") for line in lines]
 
 
 def _wanted(fault: str, where: list[str]) -> str:
-    """What the setting must be, with an example, where pydantic would speak of Python or show a pattern."""
-    section = Settings.model_fields[where[0]].annotation
-    if fault in ("model_type", "dict_type"):
+    """Returns the allowed values with an example, where pydantic would mention Python types or a pattern."""
+    if fault in ("model_type", "dict_type", "mapping_type"):
         return "must be a table, as in settings.toml"
+    section = Settings.model_fields[where[0]].annotation
+    if where[0] == "providers":
+        if fault == "string_pattern_mismatch" and len(where) == 2:
+            return "the name of a provider is made of the letters a to z, digits and `_`"
+        section, where = ProviderSettings, where[1:]
     if len(where) < 2 or not (isinstance(section, type) and issubclass(section, BaseModel)):
         return ""
     field = section.model_fields[where[1]]
@@ -570,24 +657,24 @@ def _wanted(fault: str, where: list[str]) -> str:
 
 
 def documented_names() -> list[str]:
-    """Every setting as `section.name`."""
+    """Returns every setting as `section.name`, those of a provider as `providers.ROW.name`."""
     return [
         f"{section}.{name}"
         for section, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         for name in field.annotation.model_fields
-    ]
+    ] + [f"providers.{row}.{name}" for row in _OWN_ROWS for name in ProviderSettings.model_fields]
 
 
 def _as_variable(where: list[str]) -> str:
     for name, place in UNPREFIXED.items():
-        if list(place) == where[:2]:
+        if list(place) == where:
             return name
-    return "PRECEPTOR_" + "__".join(part.upper() for part in where[:2])
+    return "PRECEPTOR_" + "__".join(part.upper() for part in where)
 
 
 def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], list[str]]:
-    """What the caller is about to use and the settings lack, each with the line to add; and the ways without."""
+    """Lists the settings that the caller needs and that are missing, each with the line to add; and alternatives."""
     lines: list[str] = []
     ways: list[str] = []
     if "index" in needs and settings.index.backend == "cloud":
@@ -604,7 +691,7 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
         if lines and settings.env == "production":
             ways.append("Without Qdrant Cloud: `--env local` keeps the index on this machine.")
     if "tutor" in needs and settings.tutor.providers:
-        if not any(settings.provider(name).configured for name in settings.tutor.providers):
+        if not any(settings.providers[name].configured for name in settings.tutor.providers):
             wanted = " or ".join(f"{name.upper()}_API_KEY" for name in settings.tutor.providers)
             lines.append(
                 f"{wanted} is missing: at least one provider must be able to answer. Add "
@@ -614,7 +701,7 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
                 "Without a provider: `PRECEPTOR_TUTOR__PROVIDERS='[]'`, in .env or before the command, leaves the "
                 "offline tutor, which quotes the book."
             )
-        gemini = settings.gemini
+        gemini = settings.providers["gemini"]
         if "gemini" in settings.tutor.providers and gemini.configured and "/openai" not in gemini.base_url:
             lines.append(
                 "GEMINI_BASE_URL must be the OpenAI-compatible address, which ends in `/openai/`. Set "

@@ -1,9 +1,14 @@
 """What every test may use."""
 
 import asyncio
+import hashlib
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
@@ -11,6 +16,7 @@ from preceptor.settings import Settings
 from tests.sample import SOURCE, sample_settings
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "preceptor"
 
 
 @pytest.fixture(scope="session")
@@ -24,20 +30,38 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def sample_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an embedded index of the sample book, built once: for reading only."""
+    """The folder of an embedded index of the sample book: for reading only.
+
+    To build it takes half a minute of CPU, so that it is kept from run to run, until the book or the code changes
+    that it is made with.
+    """
+    kept = Path(tempfile.gettempdir()) / f"preceptor-sample-{_fingerprint()}"
     folder = tmp_path_factory.mktemp("sample-index")
+    with FileLock(f"{kept}.lock"):
+        if not kept.is_dir():
+            asyncio.run(_build(folder))
+            shutil.copytree(folder, f"{kept}.new")
+            Path(f"{kept}.new").rename(kept)
+            return folder
+    return shutil.copytree(kept, folder, dirs_exist_ok=True)
+
+
+async def _build(folder: Path) -> None:
     settings = sample_settings(folder, folder)
+    async with open_engine(settings) as engine:
+        summary = await Indexing(SOURCE, settings).into(engine)
+    assert summary.failed == []
 
-    async def build() -> None:
-        engine = open_engine(settings)
-        try:
-            summary = await Indexing(SOURCE, settings).into(engine)
-        finally:
-            await engine.close()
-        assert summary.failed == []
 
-    asyncio.run(build())
-    return folder
+def _fingerprint() -> str:
+    """A hash of the sample book and of the code that indexes it."""
+    parts = ("errors.py", "settings.py", "text", "library", "indexing")
+    files = [file for part in parts for file in [PACKAGE / part, *(PACKAGE / part).rglob("*")]]
+    found = hashlib.sha256(sys.version.encode())
+    for file in sorted(file for file in [*files, *SOURCE.rglob("*")] if file.is_file()):
+        if file.suffix != ".pyc":
+            found.update(f"{file.name}\0".encode() + file.read_bytes())
+    return found.hexdigest()[:16]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -67,15 +67,17 @@ def test_every_name_of_the_original_system_works(monkeypatch: pytest.MonkeyPatch
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     settings = load_settings("production", needs=("index", "tutor"))
-    for name, (section, key) in UNPREFIXED.items():
-        found = getattr(getattr(settings, section), key)
+    for name, (section, *place) in UNPREFIXED.items():
+        found = getattr(settings, section)
+        for part in place:
+            found = found[part] if isinstance(found, Mapping) else getattr(found, part)
         found = found.get_secret_value() if isinstance(found, SecretStr) else found
         assert found.rstrip("/") == values[name].rstrip("/"), name
 
 
 def test_a_key_that_looks_like_a_number_stays_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "0123456789")
-    key = load_settings("local").openai.api_key
+    key = load_settings("local").providers["openai"].api_key
     assert key is not None
     assert key.get_secret_value() == "0123456789"
 
@@ -89,9 +91,9 @@ def test_later_sources_win_and_lists_are_replaced(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("MODEL_NAME", "from-environment")
     settings = load_settings("local", needs=("tutor",))
     assert (settings.search.limit, settings.search.prefetch) == (8, 70)
-    assert settings.gemini.model == "from-environment"
+    assert settings.providers["gemini"].model == "from-environment"
     assert settings.tutor.providers == ("openai",)
-    assert settings.provider("openai").configured
+    assert settings.providers["openai"].configured
 
 
 def test_an_environment_of_the_shipped_file_beats_the_users_defaults(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_dotenv_chooses_the_environment_unless_the_shell_does(
 def test_an_unknown_environment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="demo, local, production") as caught:
         load_settings("prod")
-    assert "preceptor demo" not in str(caught.value), "it would not mend this"
+    assert "preceptor demo" not in str(caught.value), "it would not fix this"
     (tmp_path / ".env").write_text("PRECEPTOR_ENV=prod\n")
     with pytest.raises(SettingsError, match="demo, local, production"):
         load_settings()
@@ -171,7 +173,7 @@ def test_a_setting_of_the_wrong_form_is_told_the_right_one_by_an_example() -> No
     patterns = ["book.language", "index.collection", "limits.rate"]
     assert "server.cors_origins" in lists
     for name in [*lists, *patterns]:
-        section, key = name.split(".")
+        section, key = name.split(".")  # no list of a provider
         with pytest.raises(SettingsError) as caught:
             load_settings("demo", overrides={section: {key: f"{SECRET} /"}})
         (problem,) = caught.value.problems
@@ -199,8 +201,64 @@ def test_an_empty_variable_of_a_list_is_told_the_empty_list(monkeypatch: pytest.
 
 
 def _default(name: str) -> object:
-    section, key = name.split(".")
-    return getattr(getattr(Settings(env="demo"), section), key)
+    found: object = Settings(env="demo")
+    for part in name.split("."):
+        found = found[part] if isinstance(found, Mapping) else getattr(found, part)
+    return found
+
+
+def _documented_at(name: str) -> str:
+    """The table of settings.toml that shows a setting; that of a provider is shown once."""
+    return "providers.gemini" if name.startswith("providers.") else name.rsplit(".", 1)[0]
+
+
+def test_a_further_provider_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "settings.toml").write_text(
+        '[default.tutor]\nproviders = ["anthropic", "local", "gemini"]\n'
+        '[default.providers.anthropic]\nlabel = "Claude"\nbase_url = "https://api.anthropic.com/v1/"\nmodel = "m"\n'
+        '[default.providers.local]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\nneeds_key = false\n'
+    )
+    (tmp_path / ".env").write_text(f"ANTHROPIC_API_KEY={SECRET}\n")
+    monkeypatch.setenv("PRECEPTOR_PROVIDERS__LOCAL__TIMEOUT", "3")
+    settings = load_settings("local", needs=("tutor",))
+    rows = settings.providers
+    assert [rows[name].configured for name in settings.tutor.providers] == [True, True, False]
+    assert rows["anthropic"].key == SECRET
+    assert rows["local"].timeout == 3
+    assert rows["gemini"].model == Settings(env="demo").providers["gemini"].model, "its own rows stay"
+    assert SECRET in settings.secrets()
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('[default.tutor]\nproviders = ["claude"]\n', "`tutor.providers` names `claude`"),
+        ('[default.providers.claude]\nmodel = "m"\n', "`claude` needs a `base_url` and a `model`"),
+        ('[default.providers.offline]\nmodel = "m"\n', "cannot be named `offline`"),
+        ('[default.providers.gemini]\nbase_url = "generativelanguage"\n', "GEMINI_BASE_URL"),
+        ("[default.providers.gemini]\ntimeout = -1\n", "PRECEPTOR_PROVIDERS__GEMINI__TIMEOUT"),
+        ("[default.providers.gemini]\ntimout = 1\n", "Did you mean `providers.gemini.timeout`?"),
+        (
+            '[default.providers.other]\nlabel = "Gemini"\nbase_url = "https://a.example"\nmodel = "m"\n',
+            "same `label`",
+        ),
+        ("[default]\nproviders = 3\n", "must be a table"),
+    ],
+)
+def test_mistakes_in_the_table_of_providers_are_told(tmp_path: Path, written: str, told: str) -> None:
+    (tmp_path / "settings.toml").write_text(written)
+    with pytest.raises(SettingsError) as caught:
+        load_settings("local")
+    assert told in str(caught.value)
+
+
+def test_the_sections_of_before_are_rows_and_the_later_file_wins(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text(
+        '[default.gemini]\nmodel = "mine"\n[local.openai]\nattempts = 5\n'
+    )
+    (tmp_path / ".secrets.toml").write_text(f'[default.providers.gemini]\napi_key = "{SECRET}"\n')
+    rows = load_settings("local").providers
+    assert (rows["gemini"].model, rows["gemini"].key, rows["openai"].attempts) == ("mine", SECRET, 5)
 
 
 def test_broken_toml_is_named_and_explained(tmp_path: Path) -> None:
@@ -221,12 +279,12 @@ def test_secrets_appear_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPat
 
 def test_every_setting_is_documented_in_settings_toml() -> None:
     text = (ROOT / "settings.toml").read_text()
-    sections = dict(re.findall(r"^\[default\.(\w+)\](.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^\[default\.([\w.]+)\](.*?)(?=^\[|\Z)", text, re.MULTILINE | re.DOTALL))
     undocumented = [
         name
         for name in documented_names()
         if not re.search(
-            rf"^(?:# )?{name.split('.')[1]}\b", sections.get(name.split(".")[0], ""), re.MULTILINE
+            rf"^(?:# )?{name.rsplit('.', 1)[1]}\b", sections.get(_documented_at(name), ""), re.MULTILINE
         )
     ]
     assert undocumented == []
@@ -241,8 +299,8 @@ def test_the_example_files_name_every_key() -> None:
     names = (ROOT / ".env.example").read_text()
     assert [name for name in UNPREFIXED if not re.search(rf"^{name}=", names, re.MULTILINE)] == []
     secrets = tomllib.loads((ROOT / ".secrets.toml.example").read_text())["default"]
-    assert {section: list(keys) for section, keys in secrets.items()} == {
-        "qdrant": ["api_key"],
+    assert {name: list(row) for name, row in secrets.pop("providers").items()} == {
         "gemini": ["api_key"],
         "openai": ["api_key"],
     }
+    assert {section: list(keys) for section, keys in secrets.items()} == {"qdrant": ["api_key"]}

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,27 +12,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "preceptor"
 
+_GROUND = {"errors", "text"}
+_LEAVES = _GROUND | {"settings"}
+_RUN = _LEAVES | {"library", "tracing", "providers", "tools", "agents"}
+
 MAY_IMPORT = {
     "errors": set[str](),
-    "settings": {"errors"},
-    "library": {"settings", "errors"},
-    "tracing": {"settings", "errors"},
-    "tools": {"library", "settings", "errors"},
-    "indexing": {"library", "settings", "errors"},
-    "agents": {"tools", "tracing", "library", "settings", "errors"},
-    "evaluation": {"agents", "tools", "library", "settings", "errors"},
-    "server": {"agents", "tools", "tracing", "library", "settings", "errors"},
-    "cli": {
-        "server",
-        "evaluation",
-        "indexing",
-        "agents",
-        "tools",
-        "tracing",
-        "library",
-        "settings",
-        "errors",
-    },
+    "text": set[str](),
+    "settings": _GROUND,
+    "library": _LEAVES,
+    "tracing": _LEAVES,
+    "providers": _LEAVES | {"library", "tracing"},
+    "tools": _LEAVES | {"library", "tracing"},
+    "agents": _RUN - {"agents"},
+    "indexing": _LEAVES | {"library"},
+    "evaluation": _RUN,
+    "server": _RUN,
+    "cli": _RUN | {"indexing", "evaluation", "server"},
 }
 """For each part, the parts that it may import (see docs/architecture.md)."""
 
@@ -91,6 +88,46 @@ def test_the_command_line_starts_without_what_is_heavy() -> None:
     code = "import sys, preceptor.cli; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert heavy & set(found.stdout.split()) == set()
+
+
+_WITHOUT_SUBJECT = re.compile(r"\s*Of\b|.*\n +[\w, ]+: Of\b", re.DOTALL)
+
+
+def _descriptions(source: str) -> Iterator[tuple[int, str]]:
+    """Yields line and text of every docstring, those below attributes and constants included."""
+    for node in ast.walk(ast.parse(source)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            yield node.lineno, node.value.value
+
+
+def test_every_docstring_has_a_subject() -> None:
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for line, text in _descriptions(file.read_text())
+        if _WITHOUT_SUBJECT.match(text)
+    ]
+    assert wrong == [], "write a sentence: `Length of the vectors.`, not `Of the vectors.`"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""Of the book."""',
+        'def made(text: str) -> str:\n    """Of one\n    run."""',
+        'class Passage:\n    url: str\n    """Of the section."""',
+        'def made(text: str) -> str:\n    """Returns it.\n\n    Args:\n        text: Of the answer.\n    """',
+    ],
+)
+def test_a_docstring_without_a_subject_is_found(source: str) -> None:
+    assert [text for _, text in _descriptions(source) if _WITHOUT_SUBJECT.match(text)]
+    assert not any(
+        _WITHOUT_SUBJECT.match(text) for _, text in _descriptions(source.replace("Of ", "Length of "))
+    )
 
 
 def test_no_file_holds_a_secret() -> None:

@@ -1,4 +1,4 @@
-"""Who answers: triage, the tutors, failover between providers, checked citations."""
+"""Conversation and answer: triage, the tutors, sessions, checked citations."""
 
 if __name__ == "agents":
     raise ImportError(

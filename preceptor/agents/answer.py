@@ -6,15 +6,16 @@ from typing import Any, Literal
 
 from preceptor.agents.citations import Mark
 from preceptor.library.passage import Hit, Passage
+from preceptor.providers.failure import FailureNote, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a reader asks, and what the reader narrows it to."""
+    """A reader's question, and the part of the book that it is limited to."""
 
     text: str
     session_id: str | None = None
-    """None begins a new session."""
+    """Session to continue; None begins a new one."""
     chapter: str | None = None
     """Answer only from this chapter."""
     book: str | None = None
@@ -26,9 +27,9 @@ class Question:
     selection_only: bool = False
     """Answer only from the marked text."""
     history: Sequence[tuple[Literal["user", "assistant"], str]] = ()
-    """What was said before, as (role, text), oldest first: a new session begins with it."""
+    """Earlier turns as (role, text), oldest first; a new session begins with them."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What the client wants to find in the trace again."""
+    """Data of the client, kept in the trace to find the run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +45,21 @@ class Source:
     breadcrumb: tuple[str, ...]
     url: str
     quote: str
-    """The sentence of the passage that is nearest to what the answer says."""
+    """Sentence of the passage that is nearest to the answer's text."""
     relevance_score: float
-    """In [0, 1], of the passage to what was searched."""
+    """Relevance of the passage to the search, in [0, 1]."""
     support: float | None = None
-    """In [0, 1], how well the passage bears the sentences that cite it; None while the answer streams."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailureNote:
-    """A tutor that was left, and why."""
-
-    tutor: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens and requests of all model calls of a run."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    requests: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.requests + other.requests,
-        )
+    """How well the passage supports the sentences that cite it, in [0, 1]; None while the answer streams."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a run's time went, in seconds."""
+    """Duration of a run and of its phases, in seconds."""
 
     first_token: float | None
-    """From the question to the first text that the reader saw."""
+    """Time from the question to the first visible text."""
     phases: Mapping[str, float]
-    """By phase (`starting`, then those of `Status`), in the order in which they began; they add up to the whole."""
+    """Duration of each phase (`starting`, then the phases of `Status`), in order; they add up to the total."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,22 +67,22 @@ class Answer:
     """A finished run."""
 
     text: str
-    """With markers `[1]`, which are the sources' numbers."""
+    """The answer, with markers `[1]` that are the sources' numbers."""
     sources: Sequence[Source]
     also_relevant: Sequence[Source]
-    """Passages that were shown to the tutor and that the answer does not cite."""
+    """Passages that the tutor was shown but the answer does not cite."""
     in_book: bool
     """Whether the answer rests on the book: it cites at least one passage."""
     confidence: float | None
     """Share of the answer's claims that the cited passages support."""
     provider: str
-    """Who answered: `gemini`, `openai` or `offline`."""
+    """Provider that answered: `gemini`, `openai` or `offline`."""
     model: str
     degraded: bool
     """Whether the offline tutor stood in for a provider."""
     failures: Sequence[FailureNote]
     unknown_keys: int
-    """Markers that were dropped."""
+    """Number of markers that were dropped because no passage has their key."""
     usage: Usage
     seconds: float
     timings: Timings
@@ -125,7 +102,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the tutor is doing."""
+    """The current phase of the run."""
 
     phase: Literal["searching", "reading", "answering"]
     detail: str
@@ -137,7 +114,7 @@ class Token:
 
     content: str
     marks: Sequence[Mark] = ()
-    """The markers of sources in it."""
+    """The source markers in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +126,7 @@ class NewSource:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """What was shown is void: another tutor begins anew."""
+    """The text shown so far is void: another tutor starts over."""
 
     reason: str
     provider: str
@@ -157,7 +134,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of a run that gave an answer."""
+    """The run has ended with an answer."""
 
     answer: Answer
 
@@ -166,7 +143,7 @@ Event = Started | Status | Token | NewSource | Restart | Done
 
 
 def source(number: int, hit: Hit, quote: str) -> Source:
-    """The source that shows `hit` to the reader."""
+    """Returns the source that shows `hit` to the reader."""
     passage = hit.passage
     return Source(
         number=number,
@@ -183,7 +160,7 @@ def source(number: int, hit: Hit, quote: str) -> Source:
 
 
 def hit(source: Source) -> Hit:
-    """The passage behind a source, as far as the source tells of it: its text is the quote."""
+    """Rebuilds a passage from a source, with the quote as its text; other fields of the passage are lost."""
     passage = Passage(
         id=source.key,
         key=source.key,

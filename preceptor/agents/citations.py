@@ -1,41 +1,85 @@
-"""Citations: every marker of an answer is checked while the answer passes by.
+r"""Citations: every marker of an answer is checked while the answer passes by.
 
 A tutor writes `[k7qd]`, the key of a passage it was shown. The reader sees `[1]`, with a link. A key that was
 never shown is dropped and counted, and so is a number in brackets that would look like a checked citation.
 Code is left alone, and so are the numbers of formulas, of an index and of an interval.
+
+Models write keys in many ways: `(see k7qd)`, `[source: k7qd]`, `【1†k7qd】`, `\[k7qd/x9z1\]`. So a marker is known by
+the key in it: a group in brackets of any script that holds a key and little else. A key that was shown is a citation
+in every such group. One that was not can only be told from a word (`h264`, `h5py`) by its form and its company, which
+must say more in parentheses, where words stand, than in square brackets.
+
+The text is read in one pass, in steps of at most `WINDOW` characters; what may be half a marker is held back until the
+rest is there, and is no longer than that.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from preceptor.agents.verbatim import UNDECIDED, Span, Verbatim
-from preceptor.library.passage import KEY, Hit
+from preceptor.agents.unlinked import Unlinked
+from preceptor.library.passage import KEY, Hit, is_key
+from preceptor.text.verbatim import WINDOW, Verbatim, look
 
-_WRITTEN = rf"(?>(?i:{KEY})(?!\w)|[a-z][0-9][a-z0-9]{{2,4}})"
-"""What a model may take for a key, whether or not it can be one; atomic, so that many in a row are read once."""
-_PART = rf"(?:{_WRITTEN}|\d{{1,3}})"
-_BRACKETED = rf"[\[【]\s*(?:(?:\^|keys?\s*[:=])\s*(?={_WRITTEN}))?{_PART}(?:[\s,;&]+{_PART})*\s*[\]】]"
-_IN_PARENTHESES = rf"\(\s*{_WRITTEN}(?:[\s,;&]+{_WRITTEN})*\s*\)"
-_MARKER = re.compile(rf"[ \t]*(?:{_BRACKETED}|{_IN_PARENTHESES})")
-_INSIDE = r"[\w\s,;&^:=]{0,80}"
-_KEYS_BEGUN = rf"\(\s*(?:{_WRITTEN}[\s,;&]+)*\w{{0,6}}"
-_UNFINISHED = re.compile(
-    rf"(?:{UNDECIDED}*(?:[\[【]{_INSIDE}[\]】]|{_KEYS_BEGUN}\s*\)))*{UNDECIDED}*(?:[\[【]{_INSIDE}|{_KEYS_BEGUN})?$"
+_STRONG = "[［【〔〖〘〚⟦⁅❲"
+"""Brackets in which models cite; in the others words stand, too."""
+_QUOTES = "„‚「」『』〝〞〟"
+"""Quotation marks that Unicode calls brackets."""
+_TICK = "`"
+
+_PLAIN = re.compile(r"[^\W\d_]{2,}(?:[ ,.;!?'-][^\W\d_]{2,})*")
+"""Words that can be no key, since no digit is in second place."""
+_WORD = re.compile(r"\w{1,20}")
+_WORDS = re.compile(r"\w+")
+_CODE = re.compile(r"[^`\n]+")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+
+_WRITTEN = re.compile(rf"(?i:{KEY})|[a-z][0-9][a-z0-9]{{2,4}}")
+"""A word that a model may take for a key, whether or not it can be one."""
+_LABEL = r"""(?ix:
+    sources? | refs? | references? | keys? | ids? | cit(?:e[sd]?|ing|ations?) | passages? | quot(?:es?|ations?)
+    | see | cf | also | from | per | in | and | or | siehe | vgl | quellen? | und | oder | voir | et | ou
+    | fuentes? | véase | ver | y | fontes? | fonti? | vedi | e | ماخذ | حوالہ | دیکھیے | اور )"""
+_BESIDE = re.compile(rf"{_WRITTEN.pattern}|{_LABEL}")
+"""A key, or a word beside keys that says nothing of its own."""
+_MOST_OTHERS = 4
+"""Other words that may stand beside a key in square brackets."""
+_SETS_APART = re.compile(r"[,;:=#†§|]")
+
+_OPEN = r"(?P<open>(?:\\?[\[(]\s?){1,3}+)(?P<tick>`?)"
+_SIGNS_BETWEEN = r"[^\w\[\](`$]{0,8}+"
+_GROUP = re.compile(
+    rf"{_OPEN}(?P<content>(?:{_SIGNS_BETWEEN}\w{{1,20}}+(?!\w)){{1,16}}+{_SIGNS_BETWEEN})"
+    r"(?P=tick)(?P<close>(?:\s?\\?\]){0,3}+)"
 )
-"""What may be a marker with what follows it: that may be a link's address, or say that it is none."""
-_CUT = re.compile(rf"\s*[\[【]\s*(?:\^|keys?\s*[:=])?\s*{_WRITTEN}[^\]】]*$")
-_NUMBERS = re.compile(r"\[\s*\d+(?:\s*[,;]\s*\d+)*\s*\]")
-_CLAUSE_ENDS = re.compile(r"\s*(?:$|[.,;:!?)。，；：！？۔؟،])|[ \t]*\n")
-_PARTS = re.compile(_PART)
-_LINKS = {
-    "(": re.compile(r"\[[\d\s,;]+\]$"),
-    "[": re.compile(r"\[\d+\]$"),
-    ":": re.compile(r"^\W*\[\d+\]$"),
-}
-"""What, by the next character, would make Markdown lead a number where the model wants."""
+"""Words in up to three pairs of brackets, as `_Shapes` writes them."""
+_HALF = re.compile(
+    rf"\\\Z|{_OPEN}(?:{_SIGNS_BETWEEN}\w{{1,20}}+){{0,16}}+{_SIGNS_BETWEEN}`?(?P<close>(?:\s?\\?\]){{0,2}}+\s?\\?)\Z"
+)
+"""The same, not closed yet."""
+_OPENINGS = re.compile(r"[\[(]")
+_CLOSINGS = re.compile(r"\]")
+_BEFORE_WORDS = re.compile(r"[^\w\n]{1,20}")
+"""Brackets and signs, as many as a group may begin with."""
+_CUT_OFF = re.compile(r"[\[【]\s?[a-z][0-9]\w?")
+"""Half a key at the end of an answer."""
+
+_NUMBERS = re.compile(r"\[\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*\]")
+_INDEXED = frozenset("_)]}`")
+_SPACE_AFTER = re.compile(r"\s{0,8}")
+_CLAUSE_ENDS = re.compile(r"\s{0,8}(?:\Z|[.,;:!?)。，；：！？۔؟،])|[ \t]{0,8}\n")
+
+_KEY_BEGUN = re.compile(r"[a-z](?:[2-9][a-z2-9]{0,4})?")
+_NO_KEY_AFTER = frozenset(r"_/\.-@=#&?%+~$'’")
+_SIGNS = re.compile(r"[*_]{0,3}[.,;:!?]{0,3}")
+_KEY_ENDS = re.compile(r"""[*_]{0,3}(?:[.,;:!?]{1,3}(?:\s|\Z)|[。，；：！？۔؟،)\]}>"”»」』]|\n|\Z)""")
+"""What follows a key that stands where a citation does."""
+
+_LONGEST_SPACE = 64
+"""Characters of space that are held back, for a marker that is dropped or for the answer's end."""
 
 
 class Mark(NamedTuple):
@@ -44,7 +88,7 @@ class Mark(NamedTuple):
     start: int
     """Index of its opening bracket."""
     number: int
-    """Of the source."""
+    """Number of the source that is cited."""
 
     @property
     def end(self) -> int:
@@ -66,8 +110,58 @@ class Cited:
     """The first use of a passage; comes before the text that holds its number."""
 
     number: int
-    """From 1, in order of first use."""
+    """Number of the source, counted from 1 in order of first use."""
     hit: Hit
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Words in brackets, which may be a marker."""
+
+    text: str
+    end: int
+    """Index after it in the text that is read."""
+    words: Sequence[str]
+    between: Sequence[str]
+    """The signs between the words."""
+    strong: bool
+    """Whether the brackets are ones in which models cite."""
+    plain: bool
+    """Whether no backslash and no backtick belongs to the brackets."""
+    closed: bool
+
+    @property
+    def keys(self) -> list[str]:
+        """The words that may be keys."""
+        return [word.lower() for word in self.words if _WRITTEN.fullmatch(word)]
+
+    @property
+    def others(self) -> list[str]:
+        """The words that say something of their own."""
+        return [word for word in self.words if not (word.isdecimal() or _BESIDE.fullmatch(word))]
+
+    @property
+    def sets_keys_apart(self) -> bool:
+        """Whether punctuation stands between each key and the words that are none."""
+        written = [bool(_WRITTEN.fullmatch(word)) for word in self.words]
+        pairs = zip(pairwise(written), self.between, strict=True)
+        return all(one == other or _SETS_APART.search(signs) for (one, other), signs in pairs)
+
+
+class _Shapes(dict[int, str]):
+    """A table for `str.translate` that writes the brackets of all scripts as `[`, `(` and `]`, and `_` as `*`."""
+
+    def __missing__(self, code: int) -> str:
+        char = "*" if code == ord("_") else chr(code)
+        category = "" if char in _QUOTES else unicodedata.category(char)
+        if category == "Ps" or char == "<":
+            self[code] = "[" if char in _STRONG else "("
+        else:
+            self[code] = "]" if category == "Pe" or char == ">" else char
+        return self[code]
+
+
+_SHAPES = _Shapes()
 
 
 class Citations:
@@ -82,116 +176,268 @@ class Citations:
         self._shown = shown
         self._numbers: dict[str, int] = {}
         self._verbatim = Verbatim()
+        self._unlinked = Unlinked()
         self._held = ""
-        self._last = ""
-        self._line = ""
-        """What the reader has of the last line."""
-        self._marked = False
-        """Whether that ends with a marker."""
+        """The end of the text so far, which is not read yet."""
+        self._before = ""
+        """The character before it."""
+        self._after_marker = False
+        """Whether a marker ends there."""
+        self._words: set[str] = set()
+        """Words of the answer that look like keys."""
+        self._space = ""
+        """Space that the reader does not have yet."""
+        self._run: list[str] = []
+        """Text that the reader gets next."""
+        self._is_code = False
+        """Whether that is code."""
+        self._out: list[Text | Cited] = []
         self.unknown = 0
-        """Markers that were dropped."""
+        """Number of markers that were dropped."""
 
     @property
     def cited(self) -> list[str]:
         """Keys of the cited passages, in order of first use."""
         return list(self._numbers)
 
+    @property
+    def held(self) -> int:
+        """Characters that wait for what follows, never more than one step may look at and `_LONGEST_SPACE`."""
+        return len(self._held) + len(self._space)
+
     def feed(self, piece: str) -> Iterator[Text | Cited]:
         """Take the next piece of the model's text; what may be half a marker is held back."""
-        text = self._held + piece
-        unfinished = _UNFINISHED.search(text)
-        cut = unfinished.start() if unfinished else len(text)
-        self._held = text[cut:]
-        yield from self._pass(text[:cut])
+        return self._take(piece, final=False)
 
     def finish(self) -> Iterator[Text | Cited]:
         """Take the end of the answer."""
-        text, self._held = self._held, ""
-        cut = None if self._verbatim.kind == "code" else _CUT.search(text)
-        self.unknown += cut is not None
-        yield from self._pass(text[: cut.start()] if cut else text.rstrip())
+        if self._verbatim.kind == "prose" and _CUT_OFF.fullmatch(self._held):
+            self._held = ""
+        return self._take("", final=True)
 
-    def _pass(self, text: str) -> Iterator[Text | Cited]:
-        out: list[Text] = []
-        for part in self._verbatim.split(text):
-            if part.kind == "code":
-                out.append(self._say(text[part.start : part.end], code=True))
-                continue
-            for piece in self._checked(text, part):
-                if isinstance(piece, Cited):
-                    if (before := _joined(out)).text:
-                        yield before
-                    out = []
-                    yield piece
-                else:
-                    out.append(piece)
-        self._last = text[-1:] or self._last
-        if (checked := _joined(out)).text:
-            yield checked
+    def _take(self, piece: str, *, final: bool) -> Iterator[Text | Cited]:
+        text = self._held + piece
+        place = 0
+        while place < len(text):
+            end = self._step(text, place, final=final)
+            if end is None:
+                break
+            self._before = text[end - 1]
+            place = end
+        self._held = text[place:]
+        self._give()
+        out, self._out = self._out, []
+        return _joined(out)
 
-    def _checked(self, text: str, part: Span) -> Iterator[Text | Cited]:
-        place = part.start
-        for match in _MARKER.finditer(text, part.start, part.end):
-            marker = match.group()
-            keys = [key.lower() for key in _PARTS.findall(marker)]
-            adjacent = self._marked and match.start() == place
-            if self._is_text(text, match, keys, formula=part.kind == "formula", adjacent=adjacent):
-                yield self._say(text[place : match.end()])
-                place = match.end()
-                continue
-            yield self._say(text[place : match.start()])
-            place = match.end()
-            numbers: list[int] = []
-            for key in keys:
-                hit = self._shown(key)
-                if hit is None:
-                    self.unknown += 1
-                    continue
-                if key not in self._numbers:
-                    self._numbers[key] = len(self._numbers) + 1
-                    yield Cited(self._numbers[key], hit)
-                numbers.append(self._numbers[key])
-            if numbers:
-                yield self._say(marker[: len(marker) - len(marker.lstrip())])
-                for number in dict.fromkeys(numbers):
-                    self._marked = True
-                    self._line += f"[{number}]"
-                    yield Text(f"[{number}]", (Mark(0, number),))
-        yield self._say(text[place : part.end])
+    def _step(self, text: str, place: int, *, final: bool) -> int | None:
+        """Read what begins at `place`; the index after it, or None when more of the text is needed."""
+        if not self._verbatim.begin(text, place, final=final):
+            return None
+        char = text[place]
+        if self._verbatim.kind == "code":
+            if not char.isspace() and (code := look(_CODE, text, place)):
+                return self._pass(text, place, code.end())
+        elif char.isspace():
+            pass
+        elif char.isalpha() and (plain := look(_PLAIN, text, place)):
+            return self._pass(text, place, plain.end())
+        elif char.isalnum() or char == "_":
+            return self._word(text, place, final=final)
+        elif char == "\\" or char.translate(_SHAPES) in "[(":
+            shape = _shape(text, place)
+            if not final and _is_half(text, place, shape):
+                return None
+            group = _group(text, place, shape)
+            if group and not final and _needs_more(text, group):
+                return None
+            if group and self._is_marker(text, group):
+                self._mark(group)
+                return group.end
+        return self._signs(text, place, final=final)
 
-    def _is_text(
-        self, text: str, match: re.Match[str], keys: Sequence[str], *, formula: bool, adjacent: bool
-    ) -> bool:
-        """Whether what looks like a marker is none: an index, an interval, a word in parentheses."""
-        marker = match.group()
-        if marker.endswith(")"):
-            return not any(map(self._shown, keys))
-        if not all(map(str.isdigit, keys)):
+    def _pass(self, text: str, place: int, end: int) -> int:
+        """Give the reader text that opens and closes nothing."""
+        self._say(text[place:end], code=self._verbatim.kind == "code")
+        return end
+
+    def _signs(self, text: str, place: int, *, final: bool) -> int | None:
+        """Give the reader signs that may open or close code and formulas."""
+        code = self._verbatim.kind == "code"
+        end = self._verbatim.read(text, place, final=final)
+        if end is not None:
+            self._say(text[place:end], code=code or self._verbatim.kind == "code")
+        return end
+
+    def _word(self, text: str, place: int, *, final: bool) -> int | None:
+        """Read a word; a shown key at the end of a clause is a citation without brackets, too."""
+        found = look(_WORD, text, place)
+        word, end = (found.group(), found.end()) if found else (text[place], place + 1)
+        is_inside = self._before.isalnum() or self._before in _NO_KEY_AFTER
+        if is_inside or self._verbatim.kind == "formula":
+            return self._pass(text, place, end)
+        if end == len(text) and not final and _KEY_BEGUN.fullmatch(word):
+            return None
+        if is_key(word) and self._shown(word):
+            signs = look(_SIGNS, text, end)
+            if signs and signs.end() == len(text) and not final:
+                return None
+            if look(_KEY_ENDS, text, end):
+                self._cite([word])
+                return end
+        elif is_key(word):
+            self._words.add(word)
+        return self._pass(text, place, end)
+
+    def _is_marker(self, text: str, group: _Group) -> bool:
+        """Whether a group cites, or seems to."""
+        keys = group.keys
+        is_index = self._before.isalnum() or self._before in _INDEXED
+        if not keys:
+            return self._seems_checked(text, group, is_index=is_index and not self._after_marker)
+        if group.closed and any(map(self._shown, keys)):
+            return True
+        is_formula = self._verbatim.kind == "formula"
+        if group.strong:
+            is_prose = group.plain and not is_formula and not is_index
+            return _TICK not in group.text and (not group.others or (is_prose and group.sets_keys_apart))
+        is_word = is_formula or (is_index and self._before != "]")  # `f(h5py)`, but not `[label](z9zz)`
+        keys = [word for word in group.words if _is_no_designation(word) and word not in self._words]
+        return group.plain and not is_word and bool(keys)
+
+    def _seems_checked(self, text: str, group: _Group, *, is_index: bool) -> bool:
+        """Whether numbers in brackets look like citations: not like an index, an interval or a vector."""
+        if is_index or self._verbatim.kind == "formula" or not _NUMBERS.fullmatch(group.text):
             return False
-        before = text[match.start() - 1] if match.start() else self._last
-        is_index = marker[0] == "[" and (before.isalnum() or before in ("_", ")", "]", "}", "`"))
-        if formula or (is_index and not adjacent):
-            return True
-        numbers = [0, *map(int, keys)]
-        if any(one >= other for one, other in pairwise(numbers)) or not _NUMBERS.match(marker.strip()):
-            return True
-        return len(keys) > 1 and not _CLAUSE_ENDS.match(text, match.end())
+        if any(one >= other for one, other in pairwise([0, *map(int, group.words)])):
+            return False
+        return len(group.words) == 1 or bool(look(_CLAUSE_ENDS, text, group.end))
 
-    def _say(self, text: str, *, code: bool = False) -> Text:
-        """A text as the reader gets it: no number before it becomes a link, and no address is given to one."""
-        if not code and (rule := _LINKS.get(text[:1])) and rule.search(self._line):
-            text = f" {text}"
-        if text:
-            self._marked = False
-            self._line = (self._line + text).rsplit("\n", 1)[-1]
-        return Text(text)
+    def _mark(self, group: _Group) -> None:
+        """Cite the passages of a marker that were shown, and drop the rest."""
+        known = [key for key in group.keys if group.closed and self._shown(key)]
+        self.unknown += (
+            len(group.keys if group.closed else "1") - len(known) if group.keys else len(group.words)
+        )
+        self._cite(known)
+
+    def _cite(self, keys: Sequence[str]) -> None:
+        """Give the reader the numbers of passages; a marker without any leaves no space behind."""
+        if keys:
+            self._flush()
+            self._give()
+        else:
+            self._space = self._space.rstrip(" \t")
+        for key in dict.fromkeys(keys):
+            if key not in self._numbers and (hit := self._shown(key)):
+                self._numbers[key] = len(self._numbers) + 1
+                self._out.append(Cited(self._numbers[key], hit))
+        for number in dict.fromkeys(self._numbers[key] for key in keys):
+            apart = self._unlinked.mark()
+            self._out.append(Text(f"{apart}[{number}]", (Mark(len(apart), number),)))
+        self._after_marker = True
+
+    def _say(self, text: str, *, code: bool) -> None:
+        """Give the reader a text, but for the space at its end."""
+        self._after_marker = False
+        visible = text.rstrip()
+        if visible:
+            self._flush()
+            self._emit(visible, code=code)
+        self._space += text[len(visible) :]
+        if len(self._space) > _LONGEST_SPACE:
+            self._emit(self._space[:-_LONGEST_SPACE], code=False)
+            self._space = self._space[-_LONGEST_SPACE:]
+
+    def _flush(self) -> None:
+        space, self._space = self._space, ""
+        self._emit(space, code=False)
+
+    def _emit(self, text: str, *, code: bool) -> None:
+        if code != self._is_code:
+            self._give()
+            self._is_code = code
+        self._run.append(text)
+
+    def _give(self) -> None:
+        """Give the reader the text since the last marker or the last change between prose and code."""
+        text, self._run = "".join(self._run), []
+        self._out.append(Text(self._unlinked.code(text) if self._is_code else self._unlinked.text(text)))
 
 
-def _joined(pieces: Sequence[Text]) -> Text:
-    """One text of several, with their markers."""
-    marks: list[Mark] = []
-    length = 0
-    for piece in pieces:
-        marks += (Mark(length + mark.start, mark.number) for mark in piece.marks)
-        length += len(piece.text)
-    return Text("".join(piece.text for piece in pieces), tuple(marks))
+def _shape(text: str, place: int) -> str:
+    """What is at a place of a text, with the brackets of all scripts as `[`, `(` and `]`; empty if it is no group."""
+    signs = look(_BEFORE_WORDS, text, place)
+    if signs is None or (signs.end() < len(text) and not look(_WORD, text, signs.end())):
+        return ""
+    return text[place : place + WINDOW].translate(_SHAPES)
+
+
+def _is_half(text: str, place: int, shape: str) -> bool:
+    """Whether a text ends within what may be a group."""
+    begun = look(_HALF, shape, 0)
+    if begun is None or place + begun.end() < len(text):
+        return False
+    opened = begun["open"] or ""
+    if len(_CLOSINGS.findall(begun["close"] or "")) >= len(_OPENINGS.findall(opened)) > 0:
+        return False
+    words = _WORDS.findall(begun.group())
+    if words and begun.group().endswith(words[-1]):
+        words.pop()  # which may go on
+    others = [word for word in words if not (word.isdecimal() or _BESIDE.fullmatch(word))]
+    return len(others) <= (_MOST_OTHERS if "[" in opened else 0)
+
+
+def _needs_more(text: str, group: _Group) -> bool:
+    """Whether what follows a group tells whether it is a marker, and is not there yet."""
+    space = look(_SPACE_AFTER, text, group.end)
+    return len(group.words) > 1 and not group.keys and bool(space and space.end() == len(text))
+
+
+def _group(text: str, place: int, shape: str) -> _Group | None:
+    """The words in brackets at a place of a text, if there are any that may be a marker."""
+    found = look(_GROUP, shape, 0)
+    if found is None:
+        return None
+    opened = len(_OPENINGS.findall(found["open"]))
+    closings = [one.end() for one in _CLOSINGS.finditer(found["close"])]
+    closed = len(closings) >= opened
+    if not closed and place + found.end() < len(text):
+        return None
+    end = place + (found.start("close") + closings[opened - 1] if closed else found.end())
+    written = text[place:end]
+    if _PARAGRAPH.search(written):
+        return None
+    words = list(_WORDS.finditer(found["content"]))
+    group = _Group(
+        text=written,
+        end=end,
+        words=[word.group() for word in words],
+        between=[found["content"][one.end() : other.start()] for one, other in pairwise(words)],
+        strong="[" in found["open"],
+        plain="\\" not in found["open"] and not found["tick"],
+        closed=closed,
+    )
+    return group if len(group.others) <= (_MOST_OTHERS if group.strong else 0) else None
+
+
+def _is_no_designation(word: str) -> bool:
+    """Whether a word is a key by its form; `h264` could be one, but is the name of something as a rule."""
+    return bool(is_key(word)) and not word[1:].isdecimal()
+
+
+def _joined(pieces: Sequence[Text | Cited]) -> Iterator[Text | Cited]:
+    """The pieces, those of text that follow each other as one."""
+    for is_text, run in groupby(pieces, key=lambda piece: isinstance(piece, Text)):
+        if not is_text:
+            yield from run
+            continue
+        texts: list[str] = []
+        marks: list[Mark] = []
+        length = 0
+        for piece in run:
+            assert isinstance(piece, Text)
+            marks += (Mark(length + mark.start, mark.number) for mark in piece.marks)
+            texts.append(piece.text)
+            length += len(piece.text)
+        if length:
+            yield Text("".join(texts), tuple(marks))

@@ -1,4 +1,4 @@
-"""The offline tutor: no provider; it searches, then quotes what fits best, each quotation with its key."""
+"""The offline tutor: no provider; it searches, then quotes the best passages, each quotation with its key."""
 
 import json
 from collections import defaultdict
@@ -8,12 +8,13 @@ from contextvars import ContextVar
 from agents import Handoff, Tool
 
 from preceptor.agents.coverage import THRESHOLD, coverage
-from preceptor.agents.follow_up import leans, says_little
-from preceptor.agents.local_model import Call, Items, LocalModel
-from preceptor.agents.phrases import language_of, phrases
 from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
-from preceptor.agents.sentences import overlap
 from preceptor.library.passage import Hit
+from preceptor.providers.local_model import Call, Items, LocalModel
+from preceptor.text.languages import language, language_of
+from preceptor.text.phrases import phrases
+from preceptor.text.questions import depends_on_previous, says_little
+from preceptor.text.tokens import overlap
 from preceptor.tools.plugin import Run
 
 current_run: ContextVar[Run] = ContextVar("current_run")
@@ -32,41 +33,45 @@ class OfflineModel(LocalModel):
 
     name = "offline"
 
-    def __init__(self, likeness: Likeness, *, language: str) -> None:
+    def __init__(self, likeness: Likeness, *, book_language: str) -> None:
         """Make ready.
 
         Args:
             likeness: Cosines of a question and texts.
-            language: BCP 47 tag of the book's language.
+            book_language: BCP 47 tag.
         """
         self._likeness = likeness
-        self._language = language.split("-")[0]
+        self._language = language(book_language).tag
 
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
-        """The search, a section to read, or the answer."""
+        """Returns the next step: the search, a section to read, or the answer."""
         run = current_run.get()
         can, called = {tool.name for tool in tools}, _called(input)
         before = _question_before(input)
-        joined, language = f"{before} {run.question}", language_of(run.question) or self._language
-        question = joined if before and leans(run.question, language) else run.question
+        joined, asked = f"{before} {run.question}", language_of(run.question)
+        spoken = asked or self._language
+        question = joined if before and depends_on_previous(run.question, spoken) else run.question
         hits = _best_first(run)
 
         def search(query: str) -> Call | None:
-            """Unless there is no such tool, or it was asked that already."""
+            """Returns the search call, or None if the tool is missing or was already called with this query."""
             wanted = "search_textbook" in can and query not in called["search_textbook"]
             return Call("search_textbook", json.dumps({"query": query})) if wanted else None
 
+        # A provider that failed after its search has left hits. Searching again would cost the reader time
+        # and change nothing. (Passages of a chapter have a score of 0: no search found them.)
         known = bool(hits and hits[0].score) and self._was_searched(question, called["search_textbook"])
         if not known and (call := search(question)):
             return call
         covered, found = await judged(question, hits, self._likeness)
-        if covered < THRESHOLD and before and says_little(run.question, language):
+        if covered < THRESHOLD and before and says_little(run.question, spoken):
             if call := search(joined):
                 return call
             question = joined
             covered, found = await judged(question, hits, self._likeness)
         if covered < THRESHOLD:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
+        # At most one section is read: every call is a turn of the run, and readers wait.
         section = incomplete(found)
         if section and "get_chapter" in can and not called["get_chapter"]:
             return Call(
@@ -75,13 +80,14 @@ class OfflineModel(LocalModel):
         answer = "\n\n".join(quotations(question, found))
         if not answer:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
-        asked, quoted = language_of(run.question), hits[0].passage.language.split("-")[0]
+        quoted = language(hits[0].passage.language).tag
         if asked and quoted and asked != quoted:
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
         return answer
 
     def _was_searched(self, question: str, queries: Sequence[str]) -> bool:
-        """Whether a provider that failed has searched for the question, in its own words or in the book's language."""
+        """Whether a failed provider already searched, in the question's words or in the book's language."""
+        # A provider translates its query, so that words cannot be compared: any search counts.
         if language_of(question) not in (None, self._language):
             return bool(queries)
         return any(overlap(question, query, self._language) >= _SAME for query in queries)
@@ -100,7 +106,7 @@ def _best_first(run: Run) -> list[Hit]:
 
 
 def _called(input: Items) -> dict[str, list[str]]:
-    """By tool, what it was asked in this run; a provider that failed may have called it."""
+    """Returns the arguments of this run's tool calls by tool; a provider that failed may have made them."""
     called: dict[str, list[str]] = defaultdict(list)
     for item in input:
         if item.get("type") == "function_call":
@@ -116,18 +122,18 @@ def _query(arguments: str) -> str:
 
 
 def _question_before(input: Items) -> str:
-    """The reader's last question but this one; empty where the conversation begins."""
+    """Returns the reader's previous question, or an empty string at the start of a conversation."""
     asked = [item.get("content") for item in input if item.get("role") == "user"]
     return str(asked[-2]) if len(asked) > 1 else ""
 
 
 async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tuple[float, list[Candidate]]:
-    """How much speaks for an answer in the book, and what may be quoted, best first.
+    """Returns the evidence for an answer in the book, and the candidates for quotation, best first.
 
     Args:
-        question: In the reader's words.
-        hits: What was found, best first.
-        likeness: Asks the embedding model.
+        question: The reader's question.
+        hits: Hits of the search, best first.
+        likeness: Computes cosines with the embedding model.
     """
     found = candidates(question, hits)
     cosines = await likeness(question, [one.text for one in found[:SHORT_LIST]])

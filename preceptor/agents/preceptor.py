@@ -1,4 +1,4 @@
-"""The whole: a question in, events out. The server, the command line and evaluations all come through here."""
+"""Entry point: open a book, then `ask` or `stream`. The server, the command line and evaluations use it."""
 
 import asyncio
 import contextvars
@@ -15,12 +15,10 @@ from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
-from preceptor.agents.answer import Answer, Done, Event, FailureNote, Question, Started, Timings, Usage, hit
+from preceptor.agents.answer import Answer, Done, Event, Question, Started, Timings, hit
 from preceptor.agents.instructions import instructions, instructions_of_selection
-from preceptor.agents.losses import Losses, losses
 from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.agents.prompt import prompt
-from preceptor.agents.provider_models import ProviderModels, open_models
 from preceptor.agents.reply import Reply
 from preceptor.agents.run_log import RunLog
 from preceptor.agents.session_store import open_store
@@ -30,6 +28,8 @@ from preceptor.agents.tutors import Tutors, build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
+from preceptor.providers.failure import FailureNote, Failures, Usage, current_failures
+from preceptor.providers.models import ProviderModels, open_models
 from preceptor.settings import Settings
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.ledger import Ledger
@@ -41,18 +41,20 @@ logger = logging.getLogger(__name__)
 
 _ALSO_RELEVANT = 5
 _OWN_TURNS = 6
-"""Of triage, one, and of the offline tutor: two searches, a section, the answer, and one to spare."""
+"""Model turns beside the tool calls: one of triage and five of the offline tutor (two searches, a section,
+the answer, one to spare).
+"""
 
 
-class Watch(Protocol):
-    """Counts runs, for instance for metrics."""
+class Observer(Protocol):
+    """Receives the outcome of every run, for instance for metrics."""
 
     def answered(self, answer: Answer) -> None:
-        """A run gave this answer."""
+        """Called when a run gave this answer."""
         ...
 
     def failed(self, error: BaseException, failures: Sequence[FailureNote], usage: Usage) -> None:
-        """A run ended with an error, or was cancelled."""
+        """Called when a run ended with an error or was cancelled."""
         ...
 
 
@@ -69,21 +71,21 @@ class Preceptor:
         tutors_of_selection: Tutors,
         sessions: Sessions,
         traces: TraceStore | None,
-        watch: Watch | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        """Put the parts together; `open_preceptor` makes them."""
+        """Assemble the parts; use `open_preceptor` instead."""
         self.settings = settings
         self.library = library
         self.models = models
         self.sessions = sessions
         self.traces = traces
-        self._watch = watch
+        self._observer = observer
         self.tutors = tutors
         self.tutors_of_selection = tutors_of_selection
-        """The same without tools: they see the marked text and nothing else."""
+        """Tutors without tools, for questions about the marked text alone."""
 
     async def ask(self, question: Question) -> Answer:
-        """The answer to a question, when it is finished."""
+        """Returns the finished answer to a question."""
         async with aclosing(self.stream(question)) as events:
             async for event in events:
                 if isinstance(event, Done):
@@ -103,7 +105,7 @@ class Preceptor:
             UnknownBook: There is no such book.
             DeadlineExceeded: There was no answer within `tutor.deadline`.
             TutorError: No tutor could answer.
-            IndexError_: The index failed.
+            VectorIndexError: The index failed.
         """
         clock = Stopwatch()
         await self.library.check(chapter=question.chapter, book=question.book)
@@ -116,34 +118,37 @@ class Preceptor:
             try:
                 turns = await stack.enter_async_context(opened)
             except SessionsUnavailable as error:
-                if self._watch is not None:
-                    self._watch.failed(error, (), Usage())
+                if self._observer is not None:
+                    self._observer.failed(error, (), Usage())
                 raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
-            # Where the marked text is the only context, what was said before is none.
+            # The marked text is the only context then; earlier turns would be another one.
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
-            reply = Reply(run.ledger)
-            lost = Losses()
+            reply = Reply(run.ledger, longest=self.settings.tutor.max_answer)
+            lost = Failures()
             result = self._start(question, run, turns, lost, started)
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
                     async for event in events:
-                        for out in reply.take(event, reason=lost.reason):
+                        for out in reply.take(event, reason=failures.reason):
                             clock.note(out)
                             yield out
+                        if reply.truncated:
+                            result.cancel()
+                            break
                 for out in reply.finish():
                     clock.note(out)
                     yield out
             except BaseException as error:
                 result.cancel()
-                self._note_failure(started, question, lost, result, error)
+                self._note_failure(started, question, failures, result, error)
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
-            answer = self._answer(started, reply, lost, result, clock.stop())
+            answer = self._answer(started, reply, failures, result, clock.stop())
             try:
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
@@ -152,7 +157,7 @@ class Preceptor:
             yield Done(answer)
 
     def _start(
-        self, question: Question, run: Run, turns: Turns, lost: Losses, started: Started
+        self, question: Question, run: Run, turns: Turns, failures: Failures, started: Started
     ) -> RunResultStreaming:
         items: list[TResponseInputItem] = [
             *([] if question.selection_only else turns.history),
@@ -170,7 +175,7 @@ class Preceptor:
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
-        context.run(losses.set, lost)
+        context.run(current_failures.set, failures)
         return context.run(
             lambda: Runner.run_streamed(
                 tutors.triage,
@@ -188,7 +193,7 @@ class Preceptor:
         self,
         started: Started,
         reply: Reply,
-        lost: Losses,
+        failures: Failures,
         result: RunResultStreaming,
         times: tuple[float, Timings],
     ) -> Answer:
@@ -204,9 +209,9 @@ class Preceptor:
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),
             degraded=offline and bool(self.settings.tutor.providers),
-            failures=tuple(lost.failures),
+            failures=tuple(failures.notes),
             unknown_keys=reply.unknown_keys,
-            usage=_usage(result, lost),
+            usage=_usage(result, failures),
             seconds=seconds,
             timings=timings,
             session_id=started.session_id,
@@ -223,8 +228,8 @@ class Preceptor:
             _listed(answer.failures),
             answer.seconds,
         )
-        if self._watch is not None:
-            self._watch.answered(answer)
+        if self._observer is not None:
+            self._observer.answered(answer)
         if self.traces is not None:
             self.traces.annotate(
                 answer.trace_id,
@@ -247,16 +252,16 @@ class Preceptor:
         self,
         started: Started,
         question: Question,
-        lost: Losses,
+        failures: Failures,
         result: RunResultStreaming,
         error: BaseException,
     ) -> None:
         name = type(error).__name__
         logger.warning(
-            "no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(lost.failures)
+            "no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(failures.notes)
         )
-        if self._watch is not None:
-            self._watch.failed(error, lost.failures, _usage(result, lost))
+        if self._observer is not None:
+            self._observer.failed(error, failures.notes, _usage(result, failures))
         if self.traces is not None:
             self.traces.annotate(
                 started.trace_id,
@@ -264,34 +269,32 @@ class Preceptor:
                 response_id=started.response_id,
                 session_id=started.session_id,
                 error=name,
-                failover=_failover(lost.failures),
-                usage=asdict(_usage(result, lost)),
+                failover=_failover(failures.notes),
+                usage=asdict(_usage(result, failures)),
             )
 
 
 @asynccontextmanager
 async def open_preceptor(
-    settings: Settings, *, traces: TraceStore | None = None, watch: Watch | None = None
+    settings: Settings, *, traces: TraceStore | None = None, observer: Observer | None = None
 ) -> AsyncGenerator[Preceptor, None]:
     """Open the index, the embedding model, the tools, the providers and the sessions; close them at the end.
 
     Args:
-        settings: All of them.
-        traces: Where runs are kept.
-        watch: Is told of every run's end.
+        settings: All settings.
+        traces: Store of the runs.
+        observer: Receives the outcome of every run.
 
     Raises:
-        IndexError_: The index cannot be served.
+        VectorIndexError: The index cannot be served.
         EmbeddingError: The embedding model cannot be loaded.
         PluginError: A tool cannot be loaded.
     """
     if not settings.traces.upload_to_openai:
         send_nothing()
     async with AsyncExitStack() as stack:
-        engine = open_engine(settings)
-        stack.push_async_callback(engine.close)
-        library = await open_library(engine, settings)
-        stack.push_async_callback(library.close)
+        engine = await stack.enter_async_context(open_engine(settings))
+        library = await stack.enter_async_context(await open_library(engine, settings))
         sessions = Sessions(settings.session, open_store(settings))
         stack.push_async_callback(sessions.close)
         models = open_models(settings)
@@ -299,7 +302,7 @@ async def open_preceptor(
         tools = load_tools(Deps(library, settings))
         info = await library.info()
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
-        offline = OfflineModel(library.likeness, language=info.language) if needed else None
+        offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
         tutors, tutors_of_selection = (
             build_tutors(
                 models,
@@ -321,12 +324,12 @@ async def open_preceptor(
             tutors_of_selection=tutors_of_selection,
             sessions=sessions,
             traces=traces,
-            watch=watch,
+            observer=observer,
         )
 
 
 def _items(question: Question) -> list[TResponseInputItem]:
-    """The history that a client brought along, as a model takes it."""
+    """Converts the history that a client sent to the SDK's input items."""
     return [cast("TResponseInputItem", {"role": role, "content": text}) for role, text in question.history]
 
 
@@ -340,10 +343,10 @@ def _milliseconds(answer: Answer) -> dict[str, float]:
     return {name: round(value * 1000, 1) for name, value in seconds.items()}
 
 
-def _usage(result: RunResultStreaming, lost: Losses) -> Usage:
-    """All model calls of a run, those that gave no answer included."""
+def _usage(result: RunResultStreaming, failures: Failures) -> Usage:
+    """Adds up all model calls of a run, including those that gave no answer."""
     usage = result.context_wrapper.usage
-    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + lost.spent
+    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + failures.spent
 
 
 def _listed(failures: Sequence[FailureNote]) -> str:
@@ -357,7 +360,7 @@ def _failover(failures: Sequence[FailureNote]) -> list[dict[str, str]]:
 async def _until(
     deadline: float, result: RunResultStreaming, seconds: float
 ) -> AsyncGenerator[StreamEvent, None]:
-    """The run's events, until `deadline` (a time of `time.perf_counter`)."""
+    """Yields the run's events until `deadline` (a time of `time.perf_counter`)."""
     cut = False
 
     def cut_off() -> None:
@@ -377,7 +380,7 @@ async def _until(
 
 
 def _named(error: Exception, provider: str) -> PreceptorError:
-    """The error of ours that is behind what the SDK raised."""
+    """Finds the Preceptor error behind an exception of the SDK."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PreceptorError):

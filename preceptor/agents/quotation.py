@@ -1,8 +1,8 @@
-"""What the offline tutor quotes: the sentences, lists, tables and code of the passages that answer a question.
+"""Chooses the offline tutor's quotations: sentences, lists, tables and code that answer a question.
 
-Everything that was found is taken apart into pieces, each of which is completed to what a reader understands: a
-sentence that leans on the one before it comes with it, one that announces a list comes with the list. The words
-they share with the question choose a few of them, and the embedding model has a say among these few.
+Passages are split into pieces, and each piece is completed until a reader understands it: a sentence that
+depends on the previous one comes with it, a sentence that announces a list comes with the list. The words
+shared with the question select a few pieces, which the embedding model then ranks.
 """
 
 import math
@@ -11,66 +11,67 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from preceptor.agents.phrases import wants_code
-from preceptor.agents.sentences import Piece, pieces, stems, whole
 from preceptor.library.passage import Hit, Passage
+from preceptor.text.pieces import Piece, pieces, whole
+from preceptor.text.questions import wants_code
+from preceptor.text.tokens import stems
 
 SHORT_LIST = 6
-"""Candidates that the embedding model is asked about."""
+"""Number of candidates that the embedding model judges."""
 
 _READ = 80
-"""Words of a candidate that it reads."""
+"""Number of words of a candidate that the embedding model reads."""
 _PASSAGES = 6
-"""Best passages from which candidates are taken."""
+"""Number of best passages from which candidates are taken."""
 _RANK = 0.5
 """Weight of the passage's relevance, relative to the best one's."""
 _HEADING = 0.5
-"""What a word counts for that stands only in a heading above."""
+"""Weight of a word that occurs only in a heading above the passage."""
 _BEGINNING = 0.1
-"""What the beginning of a section gains whose heading is what was asked for."""
+"""Bonus for the beginning of a section whose heading names the subject of the question."""
 _DEFINITION = 0.3
-"""What a sentence gains that says what the thing is which was asked for; twice below a heading that names just that."""
+"""Bonus for a definition of the subject; doubled below a heading that names exactly that subject."""
 _CODE = 0.5
-"""What code gains when it is asked for."""
+"""Bonus for code when the question asks for code."""
 _MARGIN = 0.5
 _MARGIN_OF_FULL = 0.15
-"""How much worse than the best a further quotation may be; the second where the best has what was asked for."""
+"""Largest distance to the best quotation; the smaller one if the best has all the words asked for."""
 _FULL = 0.9
 _SENTENCES = 3
 _BLOCK = 2
-"""A list, a table or a block of code counts as so many sentences."""
+"""Weight of a list, a table or a block of code, in sentences."""
 _ROWS = 8
-"""Longest list or table that is quoted whole; of a longer one the best rows."""
+"""Longest list or table that is quoted whole; of a longer one only the best rows are quoted."""
 _SAME = 0.8
-"""Share of words in common from which two quotations say the same."""
+"""Share of common words above which two quotations say the same."""
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SectionPieces:
     """Passages of one section that follow each other, as pieces."""
 
     passages: tuple[Passage, ...]
     pieces: tuple[Piece, ...]
     keys: tuple[tuple[str, ...], ...]
-    """Of each piece the keys of the passages it comes from."""
+    """For each piece, the keys of the passages that it comes from."""
 
     @property
     def language(self) -> str:
-        """Of all its passages."""
+        """Language shared by all passages."""
         return self.passages[0].language
 
     @property
     def heading(self) -> str:
-        """Of all its passages."""
+        """Heading shared by all passages."""
         return self.passages[0].heading
 
     @property
     def above(self) -> frozenset[int]:
-        """The words of what the section stands below: its sentences need not repeat them."""
+        """Words of the headings above the section, which its sentences need not repeat."""
         return stems(" ".join(self.passages[0].breadcrumb[:-1]), self.language)
 
     def is_beginning(self, place: int) -> bool:
-        """Whether the piece stands right below the heading, and so may answer what the heading names."""
+        """Whether the piece is directly below the heading, and so may answer what the heading names."""
         return place == 0 and self.passages[0].ordinal == 0
 
 
@@ -78,27 +79,27 @@ class Section:
 class Candidate:
     """A piece that may be quoted, and how well it fits the question."""
 
-    section: Section
+    section: SectionPieces
     place: int
     found: float
-    """Share of the question's words that it has, rare ones counting more."""
+    """Share of the question's words that the piece has; rare words count more."""
     score: float
     places: range | None
-    """Of the pieces that are quoted; None when a part is missing that may be in the book."""
+    """Pieces to quote; None if a needed neighbour was not retrieved."""
 
     @property
     def text(self) -> str:
-        """What the embedding model compares with the question; of a long block the beginning."""
+        """Text that the embedding model compares with the question; only the beginning of a long block."""
         begins = self.section.heading if self.section.is_beginning(self.place) else ""
         text = " ".join([begins, *(self.section.pieces[place].text for place in self.places or [self.place])])
         return " ".join(text.split()[:_READ])
 
 
 def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
-    """What may be quoted from the best passages, best first, judged by its words alone.
+    """Returns the pieces worth quoting from the best passages, best first, ranked by words alone.
 
     Args:
-        question: In the reader's words.
+        question: The reader's question.
         hits: Everything that was shown, best first.
     """
     best = {hit.passage.key: hit.score for hit in hits[:_PASSAGES]}
@@ -111,6 +112,8 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
     ]
     words = [_words(question, section, place) for section, place, _ in found]
     above = [stems(question, section.language) & section.above for section, _, _ in found]
+    # Words of headings count for the weights as well: in a module on ROS 2 `ROS` is above every candidate and
+    # tells nothing (decision 0008).
     weights = _weights([own | others for own, others in zip(words, above, strict=True)])
     for_code = wants_code(question)
     scored: list[Candidate] = []
@@ -119,12 +122,17 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         heading = stems(section.heading, section.language)
         named, defined = asked & heading, stems(section.pieces[place].defines, section.language)
         has = sum(map(weights, own)) + _HEADING * sum(map(weights, (named | others) - own))
+        # A share of the question instead of a sum, so that one threshold fits short and long questions.
         share = has / sum(map(weights, asked)) if asked else 0.0
         score = share + _RANK * rank
         if named and section.is_beginning(place):
             score += _BEGINNING * len(named) / len(asked)
+        # `A topic is …` answers `What is a topic?`; words that headings supply need not be defined again.
+        # Brought the right first sentence from one to six of six such questions (decision 0008).
         if defined and asked - others <= defined <= asked:
             score += _DEFINITION * (1 + (heading == defined))
+        # Code shares many words with its section without explaining anything, unless it is what was asked
+        # for.
         if section.pieces[place].kind == "code":
             score += _CODE if for_code else -_CODE
         scored.append(Candidate(section, place, share, score, whole(section.pieces, place)))
@@ -132,10 +140,10 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
 
 
 def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candidate]:
-    """All candidates in their new order.
+    """Re-ranks all candidates by the embedding model's cosines.
 
     Args:
-        found: As `candidates` gives them.
+        found: Result of `candidates`.
         likeness: Cosines of the question and the first of them; empty where the model cannot read it.
     """
     judged = [replace(one, score=one.score + like) for one, like in zip(found, likeness, strict=False)]
@@ -143,17 +151,17 @@ def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candid
 
 
 def incomplete(found: Sequence[Candidate]) -> Passage | None:
-    """A passage of the section of which more has to be read before the best candidate can be quoted."""
+    """Returns a passage to read on from before the best candidate can be quoted."""
     if not found or (found[0].places is not None and not _cut(found[0])):
         return None
     return found[0].section.passages[0]
 
 
 def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
-    """The few that answer, each with its key, best first and none twice.
+    """Returns the few quotations that answer, each with its key, best first, without repeats.
 
     Args:
-        question: In the reader's words.
+        question: The reader's question.
         found: Best first.
     """
     chosen: list[Candidate] = []
@@ -162,10 +170,12 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
         if one.places is None:
             continue
         if chosen and (
+            # The best one is quoted in any case: refusing has been decided before, by coverage.
             _cut(one) or not _adds(one, chosen[0]) or any(_repeats(one, other) for other in chosen)
         ):
             continue
         length = sum(1 if one.section.pieces[place].kind == "sentence" else _BLOCK for place in one.places)
+        # A long first quotation may exceed the room; later ones must fit, since readers skim.
         if chosen and length > room:
             continue
         chosen.append(one)
@@ -181,9 +191,10 @@ def _adds(one: Candidate, best: Candidate) -> bool:
     return one.score >= best.score - margin
 
 
-def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
-    """Passages put together again as they follow each other in their sections."""
+def _sections(passages: Sequence[Passage]) -> Iterator[SectionPieces]:
+    """Puts the passages of each section back together in their order."""
     ordered = sorted(passages, key=lambda one: (one.book, one.chapter, one.anchor, one.order))
+    # Order minus index is constant as long as passages follow each other without a gap.
     runs = groupby(
         enumerate(ordered),
         key=lambda pair: (pair[1].book, pair[1].chapter, pair[1].anchor, pair[1].order - pair[0]),
@@ -201,13 +212,13 @@ def _sections(passages: Sequence[Passage]) -> Iterator[Section]:
                     joined.append(piece)
                     keys.append((passage.key,))
         _join_interrupted(joined, keys)
-        yield Section(together, tuple(joined), tuple(keys))
+        yield SectionPieces(together, tuple(joined), tuple(keys))
 
 
 def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
-    """Put a list together again between whose items other text stands, so that it is quoted as a whole.
+    """Joins a list that other text interrupts, so that it is quoted as a whole.
 
-    Such text leaves a list of one item; a list that a line of its own announces is another one.
+    One of the two lists has a single item then; a list with an introductory line of its own is another list.
     """
     begun: int | None = None
     place = 0
@@ -228,10 +239,11 @@ def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
 
 
 def _merged(last: Piece, first: Piece) -> Piece | None:
-    """A block that was cut between two passages, whole again; None when they are two."""
+    """Joins a block that was cut between two passages; None if they are two blocks."""
     if last.kind != first.kind or first.label:
         return None
     before, after = last.text.split("\n"), first.text.split("\n")
+    # The splitter repeats the fence of code and the header of a table in each part; it is dropped again.
     if last.kind == "code" and before[0] == after[0]:
         return replace(last, text="\n".join([*before[:-1], *after[1:]]))
     if last.kind == "table" and before[:2] == after[:2]:
@@ -243,18 +255,19 @@ def _merged(last: Piece, first: Piece) -> Piece | None:
 
 def _quotable(piece: Piece) -> bool:
     if piece.kind == "sentence":
+        # A question of the book matches the reader's best of all, and answers nothing.
         return not piece.text.endswith(("?", "؟", "？"))
     return piece.kind != "formula" and not piece.text.startswith("```mermaid")
 
 
-def _words(question: str, section: Section, place: int) -> frozenset[int]:
-    """The question's words that a candidate has; of a list or a table those of the best part, and what announces it."""
+def _words(question: str, section: SectionPieces, place: int) -> frozenset[int]:
+    """Returns the question's words in a candidate; for a list, those of its best part and announcement."""
     piece, language = section.pieces[place], section.language
     asked = stems(question, language)
     around = asked & stems(
         f"{piece.label} {section.heading if section.is_beginning(place) else ''}", language
     )
-    if place and (section.pieces[place - 1].opens or piece.leans):
+    if place and (section.pieces[place - 1].opens or piece.depends_on_previous):
         around |= asked & stems(section.pieces[place - 1].text, language)
     if piece.opens and place + 1 < len(section.pieces):
         around |= _best_part(asked, section.pieces[place + 1], language)
@@ -266,7 +279,7 @@ def _best_part(asked: frozenset[int], piece: Piece, language: str) -> frozenset[
 
 
 def _weights(found: Sequence[frozenset[int]]) -> Callable[[int], float]:
-    """How much a word tells the candidates apart that have these words; most, when none of them has it."""
+    """Weights words by how few of the candidates have them; a word that no candidate has weighs most."""
     count = Counter(word for words in found for word in words)
 
     def weight(word: int) -> float:
@@ -276,7 +289,7 @@ def _weights(found: Sequence[frozenset[int]]) -> Callable[[int], float]:
 
 
 def _cut(one: Candidate) -> bool:
-    """Whether a block may go on in a passage that was not shown."""
+    """Whether a block may continue in a passage that was not shown."""
     piece = one.section.pieces[one.place]
     edge = one.place == len(one.section.pieces) - 1 or (not one.place and one.section.passages[0].ordinal > 0)
     return piece.kind == "code" and edge
@@ -291,7 +304,7 @@ def _repeats(one: Candidate, other: Candidate) -> bool:
 
 
 def _quoted(question: str, one: Candidate) -> str:
-    """The pieces in the book's order, with the key behind the last sentence, or below a block that has none."""
+    """Renders the pieces in the book's order, with the key behind the last sentence or below a block."""
     section = one.section
     places = one.places or range(0)
     keys = " ".join(
@@ -312,9 +325,10 @@ def _quoted(question: str, one: Candidate) -> str:
 
 
 def _shortened(question: str, piece: Piece, language: str) -> str:
-    """A table or list as the book has it, or the best rows of a long one."""
+    """Returns a table or list, or only its best rows if it is long."""
     if len(piece.parts) <= _ROWS:
         return piece.text
+    # Only the rows closest to the question, and in the book's order, so that the table still reads.
     asked = stems(question, language)
     lines = piece.text.split("\n")
     head = lines[: len(lines) - len(piece.parts)] if piece.kind == "table" else []

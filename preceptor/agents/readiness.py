@@ -1,4 +1,4 @@
-"""Whether everything a run needs is there: for `preceptor check`, which opens each part by itself."""
+"""Checks that everything a run needs is available; `preceptor check` opens each part by itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,44 +8,59 @@ from typing import Literal
 import httpx2
 import openai
 
-from preceptor.agents.failure import classify
-from preceptor.agents.provider_models import ProviderModel, open_models
-from preceptor.errors import PreceptorError
+from preceptor.errors import PreceptorError, SettingsError
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
+from preceptor.providers.failure import classify
+from preceptor.providers.models import ProviderModel, open_models
 from preceptor.settings import Settings
+from preceptor.tools.discovery import load_tools
+from preceptor.tools.plugin import Deps
 
 _PROBE_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     what: str
     state: Literal["ok", "off", "failed"]
     detail: str
+    is_tutor: bool = False
+    """Whether it answers questions when its state is `ok`."""
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at the index with its embedding model, then at each provider; spends no tokens."""
-    yield await _index(settings)
+    """Checks the index and its embedding model, the tools, then each provider; spends no tokens."""
+    async for finding in _library(settings):
+        yield finding
     models = open_models(settings)
     try:
         for name in settings.tutor.providers:
             entry = next((entry for entry in models if entry.provider == name), None)
             if entry is None:
-                yield Finding(name, "off", f"no key; add {name.upper()}_API_KEY=YOUR-KEY to .env to use it")
+                yield Finding(
+                    name,
+                    "off",
+                    f"no key; add {name.upper()}_API_KEY=YOUR-KEY to .env to use it",
+                    is_tutor=True,
+                )
             else:
                 yield await _provider(entry)
     finally:
         await models.close()
     if not settings.tutor.providers:
-        yield Finding("offline tutor", "ok", "answers every question with quotations, as the settings say")
+        yield Finding(
+            "offline tutor",
+            "ok",
+            "answers every question with quotations, as the settings say",
+            is_tutor=True,
+        )
     elif settings.tutor.offline_fallback:
-        yield Finding("offline tutor", "ok", "stands in when no provider can answer")
+        yield _offline("ok", "stands in when no provider can answer")
     else:
-        yield Finding("offline tutor", "off", "`tutor.offline_fallback` is false")
+        yield _offline("off", "`tutor.offline_fallback` is false")
 
 
 async def probe(entry: ProviderModel) -> str | None:
@@ -64,25 +79,32 @@ async def probe(entry: ProviderModel) -> str | None:
     return None
 
 
-async def _index(settings: Settings) -> Finding:
+def _offline(state: Literal["ok", "off"], detail: str) -> Finding:
+    return Finding("offline tutor", state, detail, is_tutor=True)
+
+
+async def _library(settings: Settings) -> AsyncIterator[Finding]:
+    """The index with its embedding model, then the tools, which are loaded as they are for a question."""
     what = f"index ({settings.index.backend})"
-    engine = open_engine(settings)
     try:
-        await engine.verify_connection()
-        library = await open_library(engine, settings)
-        try:
-            books = await library.books()
-        finally:
-            await library.close()
+        async with open_engine(settings) as engine:
+            await engine.verify_connection()
+            async with await open_library(engine, settings) as library:
+                books = await library.books()
+                held = "; ".join(f"{info.title}, {info.points} passages" for info in books)
+                yield Finding(what, "ok", f"{engine.where}: {held}; {settings.embedding.model} is loaded")
+                what = "tools"
+                yield Finding(
+                    what, "ok", ", ".join(tool.name for tool in load_tools(Deps(library, settings)))
+                )
+    except SettingsError:
+        raise  # its lines are told one by one
     except PreceptorError as error:
-        return Finding(what, "failed", str(error))
-    finally:
-        await engine.close()
-    held = "; ".join(f"{info.title}, {info.points} passages" for info in books)
-    return Finding(what, "ok", f"{engine.where}: {held}; {settings.embedding.model} is loaded")
+        yield Finding(what, "failed", str(error))
 
 
 async def _provider(entry: ProviderModel) -> Finding:
     where = f"{entry.name} at {entry.client.base_url}"
     reason = await probe(entry)
-    return Finding(entry.provider, "failed" if reason else "ok", f"{where}: {reason}" if reason else where)
+    detail = f"{where}: {reason}" if reason else where
+    return Finding(entry.provider, "failed" if reason else "ok", detail, is_tutor=True)

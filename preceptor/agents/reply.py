@@ -1,5 +1,6 @@
-"""One answer while it is made: the SDK's stream in, the reader's events out."""
+"""Translates the SDK's stream of one run into the reader's events."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,21 +15,30 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
-from preceptor.agents.line import provider_of
-from preceptor.agents.sentences import nearest
 from preceptor.agents.support import check
+from preceptor.text.languages import language_of
+from preceptor.text.pieces import nearest
+from preceptor.text.sentences import split_sentences
 from preceptor.tools.ledger import Ledger
 
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
+_CLAIM = 500
+"""Characters of the answer before a citation among which the sentence is looked for that it bears."""
 _READING = frozenset({"get_chapter", "list_chapters"})
 
 
 class Reply:
     """Collects the answer of one run."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Begin the answer of one run, whose tools note what they show in `ledger`."""
+    def __init__(self, ledger: Ledger, *, longest: float = math.inf) -> None:
+        """Begin the answer of one run.
+
+        Args:
+            ledger: Where the run's tools note what they show.
+            longest: Characters of the tutor's text after which the answer is cut.
+        """
         self._ledger = ledger
+        self._longest = longest
         self.provider = "triage"
         self._begin()
 
@@ -40,6 +50,10 @@ class Reply:
         self._length = 0
         self._apart = False
         """Whether what comes next is another model call's text."""
+        self._left = self._longest
+        """Characters that the tutor may still write."""
+        self.truncated = False
+        """Whether the answer was cut; then nothing more is taken, and the model can be stopped."""
         self.sources: list[Source] = []
 
     @property
@@ -54,13 +68,13 @@ class Reply:
 
     @property
     def unknown_keys(self) -> int:
-        """Markers that were dropped."""
+        """Number of markers that were dropped."""
         return self._citations.unknown
 
     def checked(self) -> tuple[float | None, list[Source]]:
-        """Share of the answer's claims that are supported, and the sources with how well each bears what cites it.
+        """Share of the answer's claims that are supported, and the sources, each with its support.
 
-        What an earlier answer cited is not judged: no more than a sentence of it is at hand.
+        Sources from earlier answers are not judged: only one sentence of them is known.
         """
         shown = {hit.passage.key: hit.passage for hit in self._ledger}
         passages = {one.number: shown[one.key] for one in self.sources if one.key in shown}
@@ -79,7 +93,7 @@ class Reply:
         ]
 
     def take(self, event: StreamEvent, *, reason: str) -> Iterator[Event]:
-        """What the reader learns from one event of the SDK.
+        """Translates one event of the SDK into events for the reader.
 
         Args:
             event: The SDK's event.
@@ -89,7 +103,7 @@ class Reply:
             if isinstance(event.data, ResponseTextDeltaEvent):
                 yield from self._say(event.data.delta)
         elif isinstance(event, AgentUpdatedStreamEvent):
-            self.provider = provider_of(event.new_agent.name)
+            self.provider = self._provider_of(event.new_agent.name)
             if self._raw:
                 self._begin()
                 yield Restart(reason, self.provider)
@@ -98,15 +112,21 @@ class Reply:
             yield _status(event.item)
 
     def finish(self) -> Iterator[Event]:
-        """What was still held back."""
+        """Returns the events that were still held back."""
         yield from self._events(self._citations.finish())
 
     def _say(self, delta: str) -> Iterator[Event]:
+        if self.truncated:
+            return
         if not self._raw:
             yield Status("answering", self.provider)
         elif self._apart and delta:
             delta = f"\n\n{delta}"
         self._apart = False
+        if len(delta) > self._left:
+            delta = delta[: int(self._left)]
+            self.truncated = True
+        self._left -= len(delta)
         self._raw.append(delta)
         yield from self._events(self._citations.feed(delta))
 
@@ -114,7 +134,7 @@ class Reply:
         for piece in pieces:
             if isinstance(piece, Cited):
                 passage = piece.hit.passage
-                claim = _SENTENCE_END.split("".join(self._shown[-200:]).strip())[-1]
+                claim = _SENTENCE_END.split(self._last_shown(_CLAIM).strip())[-1]
                 found = source(piece.number, piece.hit, nearest(claim, passage.text, passage.language))
                 self.sources.append(found)
                 yield NewSource(found)
@@ -123,6 +143,16 @@ class Reply:
                 self._length += len(piece.text)
                 self._shown.append(piece.text)
                 yield Token(piece.text, piece.marks)
+
+    def _last_shown(self, length: int) -> str:
+        """The end of what the reader has."""
+        pieces: list[str] = []
+        for piece in reversed(self._shown):
+            pieces.append(piece[-length:])
+            length -= len(pieces[-1])
+            if length <= 0:
+                break
+        return "".join(reversed(pieces))
 
 
 def _status(item: ToolCallItem) -> Status:

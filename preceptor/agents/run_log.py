@@ -1,17 +1,18 @@
-"""The log of a run: its hand-offs and tool calls, each with the trace id."""
+"""Logs the hand-offs and tool calls of a run, each with the trace id."""
 
 import logging
 from typing import Any
 
-from agents import Agent, RunContextWrapper, RunHooks, Tool, get_current_trace
+from agents import Agent, RunContextWrapper, RunHooks, Tool
 
 from preceptor.tools.plugin import Run
+from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
 
 
 class RunLog(RunHooks[Run]):
-    """Told by the SDK what happens; logs names alone, no text of reader, book or model."""
+    """Hooks of the SDK that log names only, never text of reader, book or model."""
 
     async def on_handoff(
         self, context: RunContextWrapper[Run], from_agent: Agent[Run], to_agent: Agent[Run]
@@ -30,9 +31,3 @@ class RunLog(RunHooks[Run]):
             len(context.context.ledger),
             trace_id(),
         )
-
-
-def trace_id() -> str:
-    """Of the run that is going on."""
-    trace = get_current_trace()
-    return trace.trace_id if trace else "none"

@@ -1,4 +1,4 @@
-"""Where sessions are kept: the SDK's own session classes, chosen by the scheme of `session.url`."""
+"""Where sessions are stored: the SDK's session classes, chosen by the scheme of `session.url`."""
 
 import asyncio
 import copy
@@ -16,17 +16,17 @@ from preceptor.errors import SettingsError
 from preceptor.settings import Settings
 
 _NEEDS = {"redis": ("redis",), "rediss": ("redis",), "postgresql+asyncpg": ("sqlalchemy", "asyncpg")}
-"""Packages that a scheme needs beside ours."""
+"""Extra packages that each scheme needs."""
 _SECONDS = 5
-"""After which a server that does not answer is given up."""
+"""Connect and read timeout, in seconds."""
 
 
 class SessionStore(Protocol):
-    """Opens the SDK's session object of one conversation."""
+    """Opens the SDK's session object for one conversation."""
 
     name: str
     failures: tuple[type[Exception], ...]
-    """What its sessions raise when they cannot be read or written."""
+    """Exceptions that its sessions raise when reading or writing fails."""
 
     async def open(self, session_id: str) -> Session:
         """The session with this id, whether anything is in it or not."""
@@ -37,12 +37,12 @@ class SessionStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Close all connections."""
         ...
 
 
 def open_store(settings: Settings) -> SessionStore:
-    """The store that `session.url` names; nothing is connected yet.
+    """Returns the store that `session.url` names, without connecting.
 
     Raises:
         SettingsError: A package that it needs is not installed.
@@ -68,7 +68,7 @@ def open_store(settings: Settings) -> SessionStore:
 
 
 class SQLiteStore:
-    """A file on this machine."""
+    """Stores sessions in a file on this machine."""
 
     name = "sqlite"
     failures: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
@@ -81,10 +81,10 @@ class SQLiteStore:
         self._opening = asyncio.Lock()
 
     async def open(self, session_id: str) -> Session:
-        """The session with this id.
+        """Returns the session with this id.
 
-        All are copies of one, so that they share its connections (one for each thread) and its lock: each made
-        anew would open its own, and look at the tables first.
+        All sessions are copies of one, which share its connections (one for each thread) and its lock: a new
+        object would open its own connections and inspect the tables first.
         """
         async with self._opening:
             if self._first is None:
@@ -96,7 +96,7 @@ class SQLiteStore:
         return SQLiteSession("", self._path)
 
     async def purge(self) -> None:
-        """Delete from the SDK's tables what has not been used for too long."""
+        """Delete expired sessions from the SDK's tables."""
         await asyncio.to_thread(self._delete_old)
 
     def _delete_old(self) -> None:
@@ -113,14 +113,14 @@ class SQLiteStore:
                 connection.execute(f"DELETE FROM agent_sessions WHERE session_id IN ({old})", age)  # noqa: S608
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         first, self._first = self._first, None
         if first is not None:
             await asyncio.to_thread(first.close)
 
 
 class RedisStore:
-    """A Redis server, which forgets by itself."""
+    """Stores sessions in Redis, which expires them itself."""
 
     name = "redis"
 
@@ -149,7 +149,7 @@ class RedisStore:
         return cast("Session", session)
 
     async def purge(self) -> None:
-        """Redis does it."""
+        """Do nothing: Redis expires keys itself."""
 
     async def close(self) -> None:
         """Close the client."""
@@ -157,7 +157,7 @@ class RedisStore:
 
 
 class PostgresStore:
-    """A PostgreSQL database, through SQLAlchemy and asyncpg; the tables are made when they are not there."""
+    """Stores sessions in PostgreSQL, through SQLAlchemy and asyncpg; missing tables are created."""
 
     name = "postgresql"
 
@@ -193,7 +193,7 @@ class PostgresStore:
         return session
 
     async def purge(self) -> None:
-        """Delete from the SDK's tables what has not been used for too long."""
+        """Delete expired sessions from the SDK's tables."""
         from sqlalchemy import text
 
         async with self._engine.begin() as connection:

@@ -1,13 +1,13 @@
 """Sessions: the turns of a reader's conversation, kept by the SDK's own session classes.
 
 A turn is written when it is finished, as the question and the answer with its keys; a turn that failed or was
-cancelled leaves nothing behind. Beside the answer lies what the reader saw of it, which no model sees. Neither
-does any see the mark of ours that each session begins with: it tells one without turns from an id that was never
-given.
+cancelled leaves nothing behind. The answer as the reader saw it is stored beside it and never shown to a
+model. The same holds for the marker at the beginning of each session, which distinguishes a session without
+turns from an unknown id.
 
-A session's id is told before anything of it is written, so the first question stands in the session's queue like
-every other. The store is asked in tasks of their own: whoever waits for it can give up, and what was begun to be
-written is written nevertheless; the session's next question waits for that.
+A session's id is sent to the reader before anything is written, so the first question takes its turn in the
+session's queue like every other. Calls of the store run in tasks of their own: a caller may give up, but a
+write that has begun is completed, and the session's next question waits for it.
 """
 
 import asyncio
@@ -36,19 +36,19 @@ T = TypeVar("T")
 
 _OURS = re.compile(r"[A-Za-z0-9_-]{24}")
 _ID_BYTES = 18
-"""Of chance in an id, which is 24 characters then."""
+"""Random bytes in a session id, which has 24 characters then."""
 _MARK = "preceptor session"
 _IN_QUEUE = 4
-"""Questions of one session at a time: one is answered, the others wait."""
+"""Largest number of questions of one session at a time: one is answered, the others wait."""
 _QUEUE_SECONDS = 30.0
 _READ_SECONDS = 5.0
 _WRITE_SECONDS = 2.0
-"""For how long the store is waited for. An answer that is finished is held back by its writing, so that is shorter."""
+"""Longest wait for a write, in seconds; short, because the finished answer waits for it."""
 _CLOSE_SECONDS = 2.0
 _PURGE_SECONDS = 3600.0
 _SOURCE_LIST = TypeAdapter(list[Source])
 _SHOWN = "shown"
-"""Field of an answer's item: what the reader saw."""
+"""Field of an answer's item that holds the answer as the reader saw it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +59,29 @@ class Turn:
     answer: str
     sources: Sequence[Source]
     response_id: str | None
-    """None for a turn that the client brought along."""
+    """Response id; None for a turn that the client supplied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """An open session: its id and what was said in it."""
+    """An open session: its id and its earlier turns."""
 
     session_id: str
     history: list[TResponseInputItem]
-    """Questions and answers in turn, oldest first, as a model takes them."""
+    """Questions and answers in turn, oldest first, as SDK input items."""
     cited: Sequence[Source]
     """Sources of the answers in `history`: a follow-up may cite them again."""
     clock: Callable[[], float]
     write: Callable[[str, list[TResponseInputItem]], Awaitable[None]]
     unwritten: list[TResponseInputItem] = field(default_factory=list["TResponseInputItem"])
-    """What a new session begins with: written together with its first turn, or alone when that fails."""
+    """Initial items of a new session: written together with its first turn, or alone if that fails."""
 
     async def add(self, question: str, answer: str, *, shown: Answer | None = None) -> None:
         """Write a finished turn.
 
         Args:
-            question: As the reader asked it.
-            answer: As the tutor wrote it, with keys.
+            question: The reader's question, unchanged.
+            answer: The tutor's text, with keys.
             shown: The answer that the reader got.
 
         Raises:
@@ -100,7 +100,7 @@ class Turns:
 
 
 class Sessions:
-    """Opens sessions one at a time each."""
+    """Opens sessions, each for one turn at a time."""
 
     def __init__(
         self, settings: SessionSettings, store: SessionStore, clock: Callable[[], float] = time.time
@@ -109,22 +109,22 @@ class Sessions:
 
         Args:
             settings: How many turns are brought along, and how long a session lives.
-            store: Where the turns are; closed with this object.
+            store: Store of the turns; closed with this object.
             clock: Seconds since 1970.
         """
         self.store = store
         self.lost = 0
         """Turns that could not be written."""
         self.failing = False
-        """Whether what was written last could not be."""
+        """Whether the last write failed."""
         self._settings = settings
         self._clock = clock
         self._queues: dict[str, _Queue] = {}
         self._new: set[str] = set()
-        """Ids that were given; nothing is written of these sessions yet."""
+        """Ids that were issued but not yet written."""
         self._calls: set[asyncio.Task[Any]] = set()
         self._writes: dict[str, asyncio.Task[None]] = {}
-        """By session."""
+        """Pending write by session id."""
         self._next_purge = 0.0
 
     @asynccontextmanager
@@ -138,9 +138,9 @@ class Sessions:
         """Hold a session for one turn; None begins a new one.
 
         Args:
-            session_id: Of the session, or None.
+            session_id: Id of an existing session, or None.
             history: Questions and answers that a new session begins with.
-            seconds: For how long to wait for the questions that came before, and for the store.
+            seconds: Longest wait for earlier questions and for the store.
 
         Raises:
             SessionNotFound: There is no session with this id, or it has run out.
@@ -155,6 +155,7 @@ class Sessions:
                 cited = [source for item in items for source in _sources(cast("dict[str, Any]", item))]
                 yield Turns(session_id, [_unshown(item) for item in items], cited, self._clock, self._write)
             return
+        # Whoever knows the id may read the conversation, so that it must not be guessable.
         session_id = secrets.token_urlsafe(_ID_BYTES)
         kept = _last_turns(list(history), self._settings.max_turns)
         mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
@@ -168,12 +169,13 @@ class Sessions:
                     await self._begin(turns)
 
     async def turns(self, session_id: str) -> list[Turn]:
-        """What was asked and answered in a session at last, oldest first, at most `session.max_turns`.
+        """Returns the last turns of a session, oldest first, at most `session.max_turns`.
 
         Raises:
             SessionNotFound: There is no session with this id, or it has run out.
             SessionsUnavailable: The store failed.
         """
+        # Its id was told to the reader before anything was written; the store does not know it yet.
         if session_id in self._new:
             return []
         found = await self._items(session_id, _now() + _READ_SECONDS)
@@ -205,7 +207,7 @@ class Sessions:
         await self._answer(self._get("", 1), _now() + _WRITE_SECONDS)
 
     async def close(self) -> None:
-        """Let what is being written be written, and close the store."""
+        """Finish pending writes and close the store."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=_CLOSE_SECONDS)
         for call in self._calls:
@@ -214,7 +216,7 @@ class Sessions:
 
     @asynccontextmanager
     async def _in_queue(self, session_id: str, until: float) -> AsyncGenerator[float, None]:
-        """Put the questions of one session in order; gives the time until which the store is waited for."""
+        """Queue the questions of one session; yields the time until which to wait for the store."""
         queue = self._queues.setdefault(session_id, _Queue())
         if queue.asking >= _IN_QUEUE:
             raise SessionBusy(session_id)
@@ -226,7 +228,9 @@ class Sessions:
             except TimeoutError:
                 raise SessionBusy(session_id) from None
             try:
+                # The store has a time of its own, within what the queue has left of the whole.
                 until = min(until, _now() + _READ_SECONDS)
+                # A follow-up must see the turn before it, even if nobody waited for its writing.
                 if earlier := self._writes.get(session_id):
                     await self._wait(earlier, until)
                 yield until
@@ -238,7 +242,8 @@ class Sessions:
                 del self._queues[session_id]
 
     async def _items(self, session_id: str, until: float) -> list[TResponseInputItem]:
-        """The last items of a session, without the mark."""
+        """Returns the last items of a session, without the initial marker."""
+        # Preceptor never gave such an id, so that the store need not be asked.
         if not _OURS.fullmatch(session_id):
             raise SessionNotFound(session_id)
         # Two for each turn, and the mark.
@@ -264,7 +269,7 @@ class Sessions:
             logger.warning("a new session was not kept: %s", error)
 
     async def _write(self, session_id: str, items: list[TResponseInputItem], *, turns: int = 1) -> None:
-        """Write; when nobody waits any more, it is written nevertheless.
+        """Write in a task that continues when nobody waits for it any more.
 
         Raises:
             SessionsUnavailable: The store failed, or has not written it within two seconds.
@@ -296,7 +301,7 @@ class Sessions:
             purge.add_done_callback(partial(_log_failure, "sessions that ran out were not removed"))
 
     async def _answer(self, call: Coroutine[Any, Any, T], until: float) -> T:
-        """What the store answers, when it does in time."""
+        """Returns the store's answer, or fails when it does not arrive in time."""
         return await self._outcome(self._call(call), until)
 
     def _call(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -332,7 +337,7 @@ class Sessions:
 
 @dataclass(slots=True)
 class _Queue:
-    """Who asks in one session."""
+    """Questions of one session that run or wait."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     asking: int = 0
@@ -349,7 +354,7 @@ def _log_failure(what: str, task: asyncio.Task[Any]) -> None:
 
 
 def _unshown(item: TResponseInputItem) -> TResponseInputItem:
-    """An item as a model takes it."""
+    """Strips an item to the fields that a model takes."""
     return cast("TResponseInputItem", {name: value for name, value in item.items() if name != _SHOWN})
 
 
@@ -368,6 +373,6 @@ def _turn(question: dict[str, Any], answer: dict[str, Any]) -> Turn:
 
 
 def _last_turns(items: list[TResponseInputItem], turns: int) -> list[TResponseInputItem]:
-    """The last `turns` questions, each with all that followed it."""
+    """Returns the last `turns` questions with everything that followed each."""
     starts = [place for place, item in enumerate(items) if item.get("role") == "user"]
     return items[starts[-turns] :] if len(starts) > turns else items

@@ -1,4 +1,4 @@
-"""Takes the times of a run: until the first token, and of each phase."""
+"""Measures the times of a run: until the first token, and of each phase."""
 
 import time
 
@@ -6,7 +6,7 @@ from preceptor.agents.answer import Event, Status, Timings, Token
 
 
 class Stopwatch:
-    """Runs from its making."""
+    """Starts when constructed."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
@@ -16,7 +16,7 @@ class Stopwatch:
         self._since = self.began
 
     def note(self, event: Event) -> None:
-        """Look at what the reader is about to be told."""
+        """Register the next event for the reader."""
         if isinstance(event, Token):
             if self._first_token is None:
                 self._first_token = time.perf_counter() - self.began
@@ -24,7 +24,7 @@ class Stopwatch:
             self._turn_to(event.phase)
 
     def stop(self) -> tuple[float, Timings]:
-        """Seconds in all, and where they went."""
+        """Returns the total time and the duration of each phase, in seconds."""
         self._turn_to("")
         return self._since - self.began, Timings(self._first_token, self._phases)
 

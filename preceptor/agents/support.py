@@ -1,24 +1,24 @@
-"""How well the passages that an answer cites bear what it says: a light check that asks no provider.
+"""Judges how well cited passages support an answer: a light check without a provider.
 
-A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. It is supported when
-the passages it cites have its words, its numbers, and a negation where it has one. That finds the claim that is about
-something else, the wrong number and the turned-around statement; it does not find a claim that says the opposite in the
-passage's own words, and it cannot judge one in another language than the passage's. How it was calibrated is in
-decision 0008.
+A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. A claim is
+supported if the cited passages contain its words, its numbers, and its negations. This detects claims about
+another subject, wrong numbers and negated statements; it does not detect a claim that says the opposite in
+the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
+describes the calibration.
 """
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] - a compiled module without stubs
-
 from preceptor.agents.citations import Mark
-from preceptor.agents.phrases import language_of
-from preceptor.agents.sentences import overlap, sentences, stems
-from preceptor.library.bm25 import folded
 from preceptor.library.passage import Passage
+from preceptor.text.languages import language, language_of, words
+from preceptor.text.pieces import plain_sentences
+from preceptor.text.sentences import split_sentences
+from preceptor.text.tokens import folded, overlap, stems
 
 SUPPORTED = 0.5
 """Support from which a claim counts as supported."""
@@ -28,52 +28,21 @@ _WRONG_NUMBER = 4.4
 _TURNED_AROUND = 3.2
 _NEEDED = 2.7
 _SAYS_LITTLE = 3
-"""Words, below which a sentence without a citation claims nothing: "Good question!"."""
+"""Word count below which a sentence without a citation claims nothing: "Good question!"."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_COUNTS = {
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-    "eleven": "11",
-    "twelve": "12",
-}
-_NEGATIONS = {
-    "en": r"\b(?:not|no|never|without|cannot|nor|neither|none|nobody|nothing)\b|n['’]t\b",
-    "es": r"\b(?:no|nunca|sin|ni|ningún|ninguna|ninguno|nada|nadie|jamás)\b",
-    "fr": r"\b(?:pas|jamais|sans|ni|aucune?|rien|personne)\b",
-    "de": r"\b(?:nicht|nie|niemals|ohne|kein\w*|nichts|niemand|weder)\b",
-    "pt": r"\b(?:não|nunca|sem|nem|nenhuma?|nada|ninguém|jamais)\b",
-    "it": r"\b(?:non|mai|senza|né|nessun\w*|niente|nulla)\b",
-    "nl": r"\b(?:niet|nooit|zonder|geen|niets|niemand)\b",
-    "id": r"\b(?:tidak|tak|bukan|tanpa|belum|jangan)\b",
-    "ru": r"\b(?:не|нет|никогда|без|ни|никто|ничего)\b",
-    "uk": r"\b(?:не|немає|ніколи|без|ні|ніхто|нічого)\b",
-    "ur": r"\b(?:نہیں|نہ|مت|بغیر)\b",
-    "hi": r"(?:नहीं|मत|बिना)",
-    "ar": r"\b(?:لا|ليس|ليست|لم|لن|بدون|غير)\b",
-    "zh": r"[不没無无]|未",
-}
-_CLAUSE = re.compile(
-    r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n|\b(?:but|whereas|while|because|since|so that)\b"
-)
+_CLAUSE = r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n"
 _SKIPPED = re.compile(r"^\s*(?:#{1,6}\s|\||\$\$|</?\w)")
-"""Lines that state nothing as a sentence does."""
+"""Lines that are not sentences."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _SPACE = re.compile(r"\s+(?=[.,;:!?])")
-"""What a marker leaves behind: "a node [1]." """
+"""Space that a removed marker leaves before punctuation: `a node [1].`"""
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something that an answer says, and the numbers of the sources that it says it on."""
+    """A statement in the answer, and the numbers of the sources cited for it."""
 
     text: str
     sources: tuple[int, ...]
@@ -81,28 +50,28 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of a whole answer."""
+    """Result of checking a whole answer."""
 
     confidence: float | None
     """Share of the claims that are supported; None when none could be judged."""
     support: Mapping[int, float]
-    """By number of a source: the mean over the claims that cite it, in [0, 1]."""
+    """By source number, the mean support of the claims that cite it, in [0, 1]."""
 
 
 def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> Check:
     """Compare every claim of an answer with the passages it cites.
 
     Args:
-        text: As the reader sees it.
+        text: The answer as the reader sees it.
         marks: The markers in it, with their places in `text`.
-        passages: By the numbers of the markers; one that is missing is not judged.
+        passages: Passages by marker number; a missing one is not judged.
     """
     judged: list[float] = []
     by_source: dict[int, list[float]] = {}
-    language = language_of(text)
+    spoken = language_of(text)
     for claim in claims(text, marks):
         cited = [passages[number] for number in claim.sources if number in passages]
-        if any(language and one.language and language != one.language.split("-")[0] for one in cited):
+        if any(spoken and one.language and spoken != language(one.language).tag for one in cited):
             continue  # words cannot be compared over languages
         found = support(claim.text, cited)
         if found is None:
@@ -121,7 +90,7 @@ def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> 
 
 
 def support(claim: str, passages: Sequence[Passage]) -> float | None:
-    """How well passages bear a claim, in [0, 1]; None when that cannot be told.
+    """Returns how well passages support a claim, in [0, 1]; None if it cannot be judged.
 
     Args:
         claim: A sentence.
@@ -129,34 +98,36 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     """
     if not passages:
         return None
-    language = passages[0].language
-    wanted = stems(claim, language)
+    tag = passages[0].language
+    wanted = stems(claim, tag)
     if not wanted:
         return None
+    # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
     if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
         return 1.0
-    has = frozenset[int]().union(*(stems(one.embedded_text, language) for one in passages))
+    has = frozenset[int]().union(*(stems(one.embedded_text, tag) for one in passages))
     evidence = _WORDS * len(wanted & has) / len(wanted) - _NEEDED
     evidence -= _WRONG_NUMBER * _has_wrong_number(claim, passages)
-    evidence -= _TURNED_AROUND * _is_turned_around(claim, "\n".join(one.text for one in passages), language)
+    evidence -= _TURNED_AROUND * _is_turned_around(claim, "\n".join(one.text for one in passages), tag)
     return 1 / (1 + math.exp(-evidence))
 
 
 def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
-    """What an answer says, in order; nothing where it cites nothing.
+    """Returns the claims of an answer in order; empty if it cites nothing.
 
-    A sentence without a marker rests on what the next one in its paragraph or list cites, else the one before,
-    else on everything that is cited.
+    A sentence without a marker takes the sources of the next one in its paragraph or list, otherwise those of
+    the previous one, otherwise all sources.
     """
     found: list[Claim] = []
     for paragraph in _paragraphs(text, marks):
+        # Backwards first: a citation at the end of a paragraph covers the sentences before it.
         found += _rested(_rested(paragraph[::-1])[::-1])
     cited = tuple(dict.fromkeys(number for claim in found for number in claim.sources))
     return [replace(claim, sources=claim.sources or cited) for claim in found if claim.text] if cited else []
 
 
 def _rested(claims: Sequence[Claim]) -> list[Claim]:
-    """Each claim without sources takes those of the one before it."""
+    """Gives each claim without sources those of the previous claim."""
     sources: tuple[int, ...] = ()
     rested: list[Claim] = []
     for claim in claims:
@@ -166,21 +137,19 @@ def _rested(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
-    """Each with its sentences and what they themselves cite; a list belongs to the line that announces it."""
+    """Splits the answer into paragraphs of sentences; a list stays with its introductory line."""
     bare, places = _without_markers(text, marks)
+    tag = language_of(bare) or "en"
     paragraphs: list[list[Claim]] = [[]]
     last, announces = 0, False
-    for start, end in _sentences(bare):
+    for start, end in _sentences(bare, tag):
         if "\n\n" in bare[last:start] and not announces:
             paragraphs.append([])
-        own = tuple(dict.fromkeys(number for place, number in places if start <= place < end))
+        first, behind = (bisect_left(places, (at, 0)) for at in (start, end))
+        own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
         said = _SPACE.sub("", _BULLET.sub("", bare[start:end])).strip(" \n*_")
         last, announces = end, said.endswith((":", "："))
-        if (
-            announces
-            or said.endswith(("?", "؟", "？"))
-            or not (own or len(stems(said, "en")) >= _SAYS_LITTLE)
-        ):
+        if announces or said.endswith(("?", "؟", "？")) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
         paragraphs[-1].append(Claim(said, own))
     return paragraphs
@@ -188,15 +157,20 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
 
 def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[int, int]]]:
     """The text, and where in it each marker was: behind the text before it."""
-    bare, place, places = "", 0, list[tuple[int, int]]()
+    pieces, place, length, visible = list[str](), 0, 0, 0
+    places: list[tuple[int, int]] = []
     for mark in marks:
-        bare += text[place : mark.start]
-        places.append((max(len(bare.rstrip()) - 1, 0), mark.number))
-        place = mark.start + len(f"[{mark.number}]")
-    return bare + text[place:], places
+        piece = text[place : mark.start]
+        if bare := piece.rstrip():
+            visible = length + len(bare)
+        length += len(piece)
+        pieces.append(piece)
+        places.append((max(visible - 1, 0), mark.number))
+        place = mark.end
+    return "".join(pieces) + text[place:], places
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
+def _sentences(text: str, tag: str) -> Iterator[tuple[int, int]]:
     """Start and end of each sentence outside of code; table rows and formulas are left out."""
     start, fence = 0, ""
     for line in text.splitlines(keepends=True):
@@ -207,7 +181,7 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
             fence = opening[1]
         elif line.strip() and not _SKIPPED.match(line):
             place = start
-            for sentence in segment("en", line):
+            for sentence in split_sentences(line, tag):
                 yield place, place + len(sentence)
                 place += len(sentence)
         start += len(line)
@@ -215,43 +189,46 @@ def _sentences(text: str) -> Iterator[tuple[int, int]]:
 
 def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
     """Whether a figure of the claim is in no passage, or one of its counts where the passage counts otherwise."""
-    figures, counts = _numbers(claim)
+    tag = passages[0].language
+    figures, counts = _numbers(claim, tag)
     there = "\n".join(one.embedded_text for one in passages)
-    other_figures, other_counts = _numbers(there)
+    other_figures, other_counts = _numbers(there, tag)
     if figures - other_figures - other_counts:
         return True
     if not counts - other_figures - other_counts:
         return False
-    language = passages[0].language
-    nearest = max(sentences(there, language), key=lambda one: overlap(claim, one, language), default="")
-    return any(_numbers(nearest))
+    nearest = max(plain_sentences(there, tag), key=lambda one: overlap(claim, one, tag), default="")
+    return any(_numbers(nearest, tag))
 
 
-def _numbers(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """What is written in figures, and what in words (in English, up to twelve)."""
-    text = folded(text)
-    figures = frozenset(re.sub(r",(?=\d{3})", "", one).replace(",", ".") for one in _NUMBER.findall(text))
-    words = re.findall(r"[a-z]+", text.lower())
-    return figures, frozenset(_COUNTS[word] for word in words if word in _COUNTS)
+def _numbers(text: str, tag: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Returns the numbers in figures, and the counts in words, up to twelve."""
+    figures = frozenset(
+        re.sub(r",(?=\d{3})", "", one).replace(",", ".") for one in _NUMBER.findall(folded(text))
+    )
+    counts = language(tag or "en").numbers
+    return figures, frozenset(counts[word] for word in words(text) if word in counts)
 
 
-def _is_turned_around(claim: str, text: str, language: str) -> bool:
+def _is_turned_around(claim: str, text: str, tag: str) -> bool:
     """Whether a clause of the claim is negated and the one of the text that is most like it is not, or the reverse."""
-    there = list(_clauses(text, language))
-    for words, negated in _clauses(claim, language):
-        shared = [len(words & others) for others, _ in there]
-        if len(words) < 2 or 2 * max(shared, default=0) < len(words):
+    there = list(_clauses(text, tag))
+    for own, negated in _clauses(claim, tag):
+        shared = [len(own & others) for others, _ in there]
+        if len(own) < 2 or 2 * max(shared, default=0) < len(own):
             continue
         like = [one for one, count in zip(there, shared, strict=True) if count == max(shared)]
+        # Of equally similar clauses the shortest says the least besides.
         _, otherwise = min(like, key=lambda one: len(one[0]))
         if otherwise != negated:
             return True
     return False
 
 
-def _clauses(text: str, language: str) -> Iterator[tuple[frozenset[int], bool]]:
+def _clauses(text: str, tag: str) -> Iterator[tuple[frozenset[int], bool]]:
     """The words of each clause, and whether it is negated (twice is not)."""
-    negation = _NEGATIONS.get(language.split("-")[0] or "en", r"(?!)")
-    for clause in _CLAUSE.split(text):
-        if words := stems(clause, language):
-            yield words, len(re.findall(negation, clause.lower())) % 2 == 1
+    record = language(tag or "en")
+    clause_end = rf"{_CLAUSE}|\b(?:{record.conjunctions})\b" if record.conjunctions else _CLAUSE
+    for clause in re.split(clause_end, text):
+        if own := stems(clause, tag):
+            yield own, len(re.findall(record.negation or "(?!)", clause.lower())) % 2 == 1

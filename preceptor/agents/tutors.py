@@ -6,10 +6,9 @@ from typing import Any
 
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
 
-from preceptor.agents.line import NAMES
 from preceptor.agents.offline import OfflineModel
-from preceptor.agents.provider_models import ProviderModel, ProviderModels
 from preceptor.agents.triage import TriageModel
+from preceptor.providers.models import ProviderModel, ProviderModels
 from preceptor.tools.plugin import Run
 
 
@@ -29,48 +28,40 @@ def build_tutors(
     offline: OfflineModel | None,
     retry_after: float,
 ) -> Tutors:
-    """The triage agent with all tutors behind it.
+    """Returns the triage agent with all tutors behind it.
 
     Args:
         models: One for each provider that has a key, in the order in which they are tried.
         instructions: The tutors' system prompt.
-        tools: What the tutors may call.
-        offline: Stands at the end of the line, if anything does.
+        tools: Tools of the tutors.
+        offline: The last in the fallback order, if there is one.
         retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.
     tutors: dict[str, Agent[Run]] = {}
     behind: list[Handoff[Run, Agent[Run]]] = []
+
+    def add(provider: str, model: Model, settings: ModelSettings) -> Agent[Run]:
+        tutors[provider] = Agent[Run](
+            name=models.order.agent_name(provider),
+            handoff_description=f"Answers the reader's question with {provider}.",
+            instructions=instructions,
+            model=model,
+            model_settings=settings,
+            tools=list(tools),
+            handoffs=list(behind),
+        )
+        return tutors[provider]
+
     if offline:
-        tutors["offline"] = _tutor("offline", offline, ModelSettings(), instructions, tools, [])
-        behind.append(handoff(tutors["offline"]))
+        behind.append(handoff(add("offline", offline, ModelSettings())))
     for entry in reversed(models):
-        tutor = _tutor(entry.provider, entry.model, entry.settings, instructions, tools, behind)
-        tutors[entry.provider] = tutor
-        behind = [handoff(tutor, is_enabled=_open(entry)), *behind]
+        tutor = add(entry.provider, entry.model, entry.settings)
+        behind.insert(0, handoff(tutor, is_enabled=_open(entry)))
     triage = Agent[Run](
-        name="Triage", model=TriageModel(models.line, retry_after=retry_after), handoffs=list(behind)
+        name="Triage", model=TriageModel(models.order, retry_after=retry_after), handoffs=list(behind)
     )
     return Tutors(triage, tutors)
-
-
-def _tutor(
-    provider: str,
-    model: Model,
-    settings: ModelSettings,
-    instructions: str,
-    tools: Sequence[Tool],
-    behind: Sequence[Handoff[Run, Agent[Run]]],
-) -> Agent[Run]:
-    return Agent[Run](
-        name=NAMES[provider],
-        handoff_description=f"Answers the reader's question with {provider}.",
-        instructions=instructions,
-        model=model,
-        model_settings=settings,
-        tools=list(tools),
-        handoffs=list(behind),
-    )
 
 
 def _open(entry: ProviderModel) -> Callable[[RunContextWrapper[Any], Any], bool]:

@@ -1,1 +1,1 @@
-"""Whether answers got better or worse: cases run against an open book. See docs/evaluation.md."""
+"""Evaluation: runs cases against an open book to show whether answers improved. See docs/evaluation.md."""

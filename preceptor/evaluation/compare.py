@@ -1,4 +1,4 @@
-"""Two saved reports side by side: which cases got better, which worse, and whether that can be chance."""
+"""Compares two saved reports: the cases that improved or regressed, and whether that can be chance."""
 
 import json
 import math
@@ -13,35 +13,35 @@ from preceptor.errors import ReportsNotComparable
 from preceptor.evaluation.report import CaseResult, Rate, Report, rates
 
 _CHANCE = 0.05
-"""A change counts as real when it would come by chance less often than this."""
+"""Significance level: a change counts as real when chance alone is less likely than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One assertion in both reports, over the cases that are in both."""
+    """One assertion in both reports, over their common cases."""
 
     name: str
     old: Rate
     new: Rate
     better: tuple[str, ...]
-    """Names of the cases where it holds now and did not before."""
+    """Names of the cases where the assertion holds now and did not before."""
     worse: tuple[str, ...]
     p: float
-    """How often chance alone would give at least so lopsided a change; see `chance`."""
+    """Probability of at least so lopsided a change by chance alone; see `chance`."""
 
     @property
     def regressed(self) -> bool:
-        """Whether it got worse by more than chance explains."""
+        """Whether the assertion got worse by more than chance explains."""
         return len(self.worse) > len(self.better) and self.p < _CHANCE
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two reports side by side."""
+    """Result of comparing two reports."""
 
     changes: tuple[Change, ...]
     unpaired: tuple[str, ...]
-    """Cases that are in one report only, or whose question or expectation was changed: left out."""
+    """Cases left out: they are in one report only, or their question or expectation was changed."""
 
     @property
     def regressed(self) -> bool:
@@ -49,7 +49,7 @@ class Comparison:
         return any(change.regressed for change in self.changes)
 
     def to_json(self) -> str:
-        """Everything, for machines."""
+        """Returns the comparison for machines."""
         return json.dumps({"regressed": self.regressed} | asdict(self), ensure_ascii=False, indent=2)
 
 
@@ -74,7 +74,7 @@ def compare(old: Report, new: Report) -> Comparison:
 
 
 def chance(better: int, worse: int) -> float:
-    """The exact two-sided sign test on the cases that changed (McNemar's test on paired verdicts).
+    """Exact two-sided sign test on the cases that changed (McNemar's test on paired verdicts).
 
     Args:
         better: Cases that hold now and did not before.
@@ -89,7 +89,7 @@ def chance(better: int, worse: int) -> float:
 
 
 def render(comparison: Comparison) -> RenderableType:
-    """One line for each assertion, then the cases that changed."""
+    """Renders one line for each assertion, then the cases that changed."""
     shown = Table("", "old", "new", "better", "worse", "by chance", box=None, header_style="bold")
     for change in comparison.changes:
         shown.add_row(

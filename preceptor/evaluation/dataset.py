@@ -1,4 +1,4 @@
-"""The cases: questions with what a good answer rests on, in pydantic-evals' YAML form."""
+"""The cases: questions and the sections that answer them, in pydantic-evals' YAML form."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ from preceptor.errors import CasesInvalid
 if TYPE_CHECKING:
     from pydantic_evals import Dataset
 
-Cases: TypeAlias = "Dataset[Question, Expected, Labels]"
+Cases: TypeAlias = "Dataset[CaseInput, Expected, Labels]"
 
-Section = Annotated[str, Field(pattern=r"^[^#\s]+(#[^#\s]*)?$")]
+SectionId = Annotated[str, Field(pattern=r"^[^#\s]+(#[^#\s]*)?$")]
 """`chapter#anchor`, `chapter#` for the text above the first heading, or `chapter` for any of its sections."""
 
 
@@ -23,21 +23,21 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Question(_Model):
-    """What is asked."""
+class CaseInput(_Model):
+    """Input of a case."""
 
     question: str = Field(min_length=1)
     chapter: str | None = None
-    """Ask within this chapter only."""
+    """Chapter to which the search and the answer are limited."""
 
 
 class Expected(_Model):
-    """What a good answer rests on."""
+    """Expected outcome of a case."""
 
     in_book: bool
     """Whether the book answers the question; if not, a good answer declines."""
-    sections: tuple[Section, ...] = ()
-    """Sections that answer it, each of them enough; `chapter#anchor`."""
+    sections: tuple[SectionId, ...] = ()
+    """Sections that answer it, each of them sufficient; `chapter#anchor`."""
 
     @model_validator(mode="after")
     def _agree(self) -> "Expected":
@@ -49,10 +49,10 @@ class Expected(_Model):
 
 
 class Labels(_Model):
-    """By what the results are broken down."""
+    """Labels by which the results are grouped."""
 
     language: str = "–"
-    """Of the question; BCP 47."""
+    """Language of the question, as a BCP 47 tag."""
     kind: str = "–"
     """Any word of the author's: definition, how-to, near-miss, …"""
 
@@ -68,7 +68,7 @@ def load_cases(path: Path) -> Cases:
 
     data = _read(path)
     try:
-        cases = Dataset[Question, Expected, Labels].from_dict(data, default_name=path.stem)
+        cases = Dataset[CaseInput, Expected, Labels].from_dict(data, default_name=path.stem)
     except ValidationError as error:
         raise CasesInvalid(path, [_explained(fault, data) for fault in error.errors()]) from None
     except ExceptionGroup as group:  # evaluators that the author added and pydantic-evals does not know
@@ -98,7 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _explained(fault: ErrorDetails, data: dict[str, Any]) -> str:
-    """One problem, with the case and the field it is in."""
+    """Describes one problem, with the case and the field that it is in."""
     where = list(fault["loc"])
     what = fault["msg"].removeprefix("Value error, ")
     if len(where) < 2 or where[0] != "cases" or not isinstance(where[1], int):

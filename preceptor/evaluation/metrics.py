@@ -1,37 +1,37 @@
-"""What is asserted of a case: found, cited and answered in the book; refused outside it."""
+"""The assertions of a case: found, cited and answered in the book; refused outside it."""
 
 from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
 
-from preceptor.evaluation.dataset import Expected, Labels, Question
+from preceptor.evaluation.dataset import CaseInput, Expected, Labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a case. Sections are written `chapter#anchor`."""
+    """Outcome of a case. Sections are written `chapter#anchor`."""
 
     found: tuple[str, ...]
-    """Of the first k passages that the search gave, best first."""
+    """Sections of the first k passages of the search, best first."""
     cited: tuple[str, ...]
-    """Of the answer's sources, in their order."""
+    """Sections of the answer's sources, in order."""
     in_book: bool
     """Whether the answer rests on the book; if not, the question was declined."""
     answer: str
 
 
 @dataclass
-class Grounding(Evaluator[Question, Any, Labels]):
-    """`judge` as pydantic-evals calls it."""
+class Grounding(Evaluator[CaseInput, Any, Labels]):
+    """Evaluator for pydantic-evals that calls `judge`."""
 
-    def evaluate(self, ctx: EvaluatorContext[Question, Any, Labels]) -> dict[str, bool]:
-        """The assertions that apply to the case."""
+    def evaluate(self, ctx: EvaluatorContext[CaseInput, Any, Labels]) -> dict[str, bool]:
+        """Returns the assertions that apply to the case."""
         return judge(cast(Expected, ctx.expected_output), ctx.output)
 
 
 def judge(expected: Expected, outcome: Outcome) -> dict[str, bool]:
-    """The assertions that apply to a case, by name."""
+    """Returns the assertions that apply to a case, by name."""
     if not expected.in_book:
         return {"refused": not outcome.in_book}
     return {
@@ -42,7 +42,7 @@ def judge(expected: Expected, outcome: Outcome) -> dict[str, bool]:
 
 
 def failed(expected: Expected) -> dict[str, bool]:
-    """The same of a case that raised: none of them holds."""
+    """Returns the same assertions for a case that raised: all of them fail."""
     return dict.fromkeys(("found", "cited", "answered") if expected.in_book else ("refused",), False)
 
 

@@ -1,4 +1,4 @@
-"""What came of an evaluation: counted, printed, saved and read again."""
+"""The report of an evaluation: counted, printed, saved and read back."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ class _Model(BaseModel):
 
 
 class CaseResult(_Model):
-    """What came of one case. Sections are written `chapter#anchor`."""
+    """Result of one case. Sections are written `chapter#anchor`."""
 
     name: str
     question: str
@@ -31,11 +31,11 @@ class CaseResult(_Model):
     expected_in_book: bool
     expected_sections: tuple[str, ...]
     found: tuple[str, ...] = ()
-    """Sections of the first k passages that the search gave, best first."""
+    """Sections of the first k passages of the search, best first."""
     cited: tuple[str, ...] = ()
     """Sections that the answer cites."""
     in_book: bool | None = None
-    """Whether the answer rests on the book; None: the case raised."""
+    """Whether the answer rests on the book; None if the case raised."""
     answer: str | None = None
     seconds: float | None = None
     assertions: dict[str, bool] = {}
@@ -45,40 +45,40 @@ class CaseResult(_Model):
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """The assertions that do not hold."""
+        """Names of the assertions that do not hold."""
         return tuple(name for name, holds in self.assertions.items() if not holds)
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many of the judged cases hold an assertion."""
+    """Number of judged cases, and of those among them that hold an assertion."""
 
     held: int
     judged: int
 
     @property
     def share(self) -> float:
-        """In [0, 1]."""
+        """The rate, in [0, 1]."""
         return self.held / self.judged
 
 
 class Report(_Model):
-    """What came of all cases."""
+    """Results of all cases."""
 
     dataset: str
     book: str = ""
-    """Title of the book that was asked; empty where the caller did not say."""
+    """Title of the book; empty if the caller did not give one."""
     collection: str = ""
-    """Where it lay."""
+    """Collection that holds the book."""
     began: datetime
     k: int
     thresholds: dict[str, float]
-    """Least share by assertion."""
+    """Smallest acceptable share by assertion."""
     cases: tuple[CaseResult, ...]
 
     @property
     def problems(self) -> list[str]:
-        """Why the evaluation did not pass, one sentence each; empty when it did."""
+        """Reasons why the evaluation did not pass, one sentence each; empty if it did."""
         found = rates(self.cases)
         problems = [
             f"`{name}` is {rate.share:.0%} ({rate.held} of {rate.judged}), below {least:.0%}."
@@ -100,7 +100,7 @@ class Report(_Model):
         return {value: rates(case for case in self.cases if label(case) == value) for value in labels}
 
     def to_json(self) -> str:
-        """Everything, for machines and for `preceptor evaluate --compare`."""
+        """Returns the report for machines and for `preceptor evaluate --compare`."""
         counted = {
             "passed": self.passed,
             "problems": self.problems,
@@ -112,7 +112,7 @@ class Report(_Model):
 
     @classmethod
     def load(cls, path: Path) -> "Report":
-        """A report that `to_json` wrote.
+        """Reads a report that `to_json` wrote.
 
         Raises:
             ReportInvalid: The file is missing or is not such a report.
@@ -133,7 +133,7 @@ class Report(_Model):
 
 
 def rates(cases: Iterable[CaseResult]) -> dict[str, Rate]:
-    """By assertion, in the order in which they first come: how many of the cases judged by it hold it."""
+    """Counts for each assertion, in order of first use, the judged cases and those that hold it."""
     verdicts: dict[str, list[bool]] = {}
     for case in cases:
         for name, holds in case.assertions.items():
@@ -142,7 +142,7 @@ def rates(cases: Iterable[CaseResult]) -> dict[str, Rate]:
 
 
 def render(report: Report) -> RenderableType:
-    """The rates, the cases that failed, and why the evaluation did not pass."""
+    """Renders the rates, the cases that failed, and why the evaluation did not pass."""
     problems = (Text(problem, "red") for problem in report.problems)
     return Group(_rates(report), Text(), *_failures(report.cases), Text(), *problems)
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from preceptor.evaluation.dataset import Cases, Expected, Question
+from preceptor.evaluation.dataset import CaseInput, Cases, Expected
 from preceptor.evaluation.report import CaseResult, Report
 from preceptor.library.passage import Hit
 from preceptor.settings import EvaluationSettings
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pydantic_evals.reporting import ReportCase, ReportCaseFailure
 
 
-class Source(Protocol):
+class AnySource(Protocol):
     """A passage that an answer cites."""
 
     @property
@@ -22,13 +22,13 @@ class Source(Protocol):
     def anchor(self) -> str: ...  # noqa: D102
 
 
-class Answer(Protocol):
+class AnyAnswer(Protocol):
     """A finished answer."""
 
     @property
     def text(self) -> str: ...  # noqa: D102
     @property
-    def sources(self) -> Sequence[Source]: ...  # noqa: D102
+    def sources(self) -> Sequence[AnySource]: ...  # noqa: D102
     @property
     def in_book(self) -> bool: ...  # noqa: D102
 
@@ -36,7 +36,7 @@ class Answer(Protocol):
 class Ask(Protocol):
     """Asks a question in a conversation of its own."""
 
-    def __call__(self, question: str, /, *, chapter: str | None = None) -> Awaitable[Answer]: ...  # noqa: D102
+    def __call__(self, question: str, /, *, chapter: str | None = None) -> Awaitable[AnyAnswer]: ...  # noqa: D102
 
 
 class Search(Protocol):
@@ -57,7 +57,7 @@ async def evaluate(
     concurrency: int = 4,
     finished: Callable[[], object] = lambda: None,
 ) -> Report:
-    """Run every case and judge it. A case that raises is recorded with its traceback and counts as failed.
+    """Runs every case and judges it.
 
     Args:
         cases: From `load_cases`.
@@ -79,7 +79,7 @@ async def evaluate(
     # Where the index cannot be searched, one error says more than one for every case.
     await search(cases.cases[0].inputs.question, limit=1)
 
-    async def run(question: Question) -> Outcome:
+    async def run(question: CaseInput) -> Outcome:
         try:
             hits = await search(question.question, chapter=question.chapter, limit=k)
             answer = await ask(question.question, chapter=question.chapter)
@@ -93,7 +93,7 @@ async def evaluate(
         )
 
     # pydantic-evals has one type for what is expected and what comes out; ours are two.
-    judged = Dataset[Question, Any, Any](
+    judged = Dataset[CaseInput, Any, Any](
         name=cases.name, cases=cases.cases, evaluators=[*cases.evaluators, Grounding()]
     )
     began = datetime.now(UTC)
@@ -109,7 +109,7 @@ async def evaluate(
     )
 
 
-def _section(place: Source) -> str:
+def _section(place: AnySource) -> str:
     return f"{place.chapter}#{place.anchor}"
 
 

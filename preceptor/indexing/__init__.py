@@ -1,1 +1,1 @@
-"""From a folder of pages to an index: discover, parse, split, embed, write."""
+"""The indexer: discovers, parses, splits, embeds and writes a folder of pages."""

@@ -1,4 +1,4 @@
-"""Ids that site generators give to headings: one `Anchors` for each page, since repeats are numbered.
+"""Heading ids of site generators: one `Anchors` for each page, since repeats are numbered.
 
 Each rule was checked against the generator itself; see docs/links.md.
 """
@@ -20,19 +20,19 @@ class Anchors(Protocol):
     """Gives the headings of one page their ids, in order."""
 
     def __call__(self, text: str) -> str:
-        """The id of the next heading, unique on the page."""
+        """Returns the id of the next heading, unique on the page."""
         ...
 
 
 class GithubAnchors:
-    """As github-slugger makes them: Docusaurus and GitHub."""
+    """Ids of github-slugger, which Docusaurus and GitHub use."""
 
     def __init__(self, *, maintain_case: bool = False) -> None:
         self._maintain_case = maintain_case
         self._seen: dict[str, int] = {}
 
     def __call__(self, text: str) -> str:
-        """The id of the next heading: `Node & topic` is `node--topic`, and the second one `node--topic-1`."""
+        """Returns the id of the next heading: `Node & topic` is `node--topic`, and the second one `node--topic-1`."""
         slug = github_slug(text, maintain_case=self._maintain_case)
         unique = slug
         while unique in self._seen:
@@ -43,13 +43,13 @@ class GithubAnchors:
 
 
 class MdbookAnchors:
-    """As mdBook makes them: repeats are counted by the id without a number."""
+    """Ids of mdBook, which counts repeats by the id without a number."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
     def __call__(self, text: str) -> str:
-        """The id of the next heading."""
+        """Returns the id of the next heading."""
         slug = re.sub(r"[A-Z]", lambda letter: letter[0].lower(), re.sub(r"\s", "-", text.strip()))
         slug = "".join(character for character in slug if character.isalnum() or character in "_-")
         count = self._seen.get(slug, 0)
@@ -58,13 +58,13 @@ class MdbookAnchors:
 
 
 class MkdocsAnchors:
-    """As Python-Markdown's `toc` extension makes them by default: ASCII only, repeats as `_1`."""
+    """Default ids of Python-Markdown's `toc` extension: ASCII only, repeats as `_1`."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def __call__(self, text: str) -> str:
-        """The id of the next heading."""
+        """Returns the id of the next heading."""
         plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
         slug = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
         while slug in self._seen or not slug:
@@ -75,7 +75,7 @@ class MkdocsAnchors:
 
 
 def anchors(site: SiteSettings) -> Anchors:
-    """The rule of this kind of site, for one page."""
+    """Returns the id rule of this kind of site, for one page."""
     if site.preset == "mdbook":
         return MdbookAnchors()
     if site.preset == "mkdocs":
@@ -84,7 +84,7 @@ def anchors(site: SiteSettings) -> Anchors:
 
 
 def github_slug(text: str, *, maintain_case: bool = False) -> str:
-    """The text in lower case, with its spaces as `-` and without what is no letter, mark, digit, `_` or `-`."""
+    """Returns the text in lower case, with `-` for spaces and only letters, marks, digits, `_` and `-`."""
     text = text if maintain_case else text.lower()
     if text.isascii():
         return _NOT_WORD.sub("", text).replace(" ", "-")

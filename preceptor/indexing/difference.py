@@ -1,4 +1,4 @@
-"""What a run has to do: the passages of the book as it is now, compared with those that the index has."""
+"""Compares the passages of the book with those in the index."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -9,27 +9,29 @@ from preceptor.library.protocol import Written
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The passages to write, and what they are.
+    """The passages to write, and the counts of a comparison.
 
-    `unchanged + moved + changed + added` are the passages of the book, `unchanged + moved + changed + removed`
-    those that the index had.
+    The book has `unchanged + moved + changed + added` passages, the old index had `unchanged + moved +
+    changed + removed`.
     """
 
     to_write: frozenset[str]
-    """Ids of passages that the index does not have as they are."""
+    """Ids of passages that the index lacks or holds in another form."""
     added: int
     changed: int
-    """Another text at the same place."""
+    """Number of passages with another text at the same place."""
     moved: int
-    """The same text at another place, or with another link or position: its vectors are used again."""
+    """Number of passages with the same text at another place, link or position: their vectors are reused."""
     unchanged: int
     removed: int
 
 
 def difference(there: Mapping[str, Written], wanted: Mapping[str, Written]) -> Difference:
-    """What leads from the passages that are there to those that are wanted, both by id."""
+    """Compares stored passages with wanted ones, both by id."""
     to_write = frozenset(point for point, passage in wanted.items() if there.get(point) != passage)
     to_leave = [point for point in there if point not in wanted or point in to_write]
+    # By text and not by id: a renamed chapter changes every id, and its vectors can be kept all the same. A
+    # multiset, because the same text may occur several times.
     moved = _texts(to_write, wanted) & _texts(to_leave, there)
     new, lost = _without(moved, to_write, wanted), _without(moved, to_leave, there)
     changed = len(new & lost)
@@ -48,7 +50,7 @@ def _texts(points: Collection[str], passages: Mapping[str, Written]) -> Counter[
 
 
 def _without(moved: Counter[str], points: Collection[str], passages: Mapping[str, Written]) -> set[str]:
-    """The points whose text did not move."""
+    """Returns the points that are left after removing one for each moved text."""
     left = Counter(moved)
     others: set[str] = set()
     for point in points:

@@ -1,4 +1,4 @@
-"""One hash of everything that decides what an index holds: the same one, and there is nothing to do."""
+"""A digest of everything that determines an index: if it is unchanged, there is nothing to do."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from preceptor.library.protocol import SCHEMA_VERSION
 from preceptor.settings import Settings
 
 _LENGTH = 32
-"""Of the digest without the model's."""
+"""Length of the digest without the model's part."""
 _UNKNOWN = "-" * _LENGTH
 _READ = {".md", ".mdx", ".markdown", *CONVERTED}
 _PAGES = (".md", ".mdx", ".markdown")
@@ -24,7 +24,7 @@ _LARGEST = 1_000_000
 
 
 def digest_of(book: Book, settings: Settings) -> str:
-    """Of the book's files, the settings that passages depend on, and the code that makes them.
+    """Hashes the book's files, the settings that affect passages, and the code that makes them.
 
     Returns:
         32 hexadecimal digits (hyphens when a file cannot be read), and 32 of the model's files where the settings
@@ -59,22 +59,22 @@ def digest_of(book: Book, settings: Settings) -> str:
 
 
 def incomplete(digest: str) -> str:
-    """Of an index that lacks pages: the model's part alone, so that the next run reads them again."""
+    """Digest of an incomplete index: model part only, so pages are re-read."""
     return _UNKNOWN + digest[_LENGTH:]
 
 
 def is_unchanged(known: str, digest: str) -> bool:
-    """Whether an index with the digest `known` is what a run with the other one would make."""
+    """Whether a run with the other digest would produce the index with the digest `known`."""
     return known == digest and not known.startswith(_UNKNOWN)
 
 
 def same_model(known: str, digest: str) -> bool:
-    """Whether a run can use vectors of an index with the digest `known`."""
+    """Whether a run can reuse the vectors of an index with the digest `known`."""
     return known[_LENGTH:] == digest[_LENGTH:]
 
 
 def _model(settings: Settings) -> str:
-    """One hash of the model's files, for a model that the settings name by its folder: its name says little."""
+    """Returns a hash of the model's files, for a model that the settings name by its folder."""
     folder = settings.embedding.path
     if folder is None:
         return ""
@@ -86,7 +86,7 @@ def _model(settings: Settings) -> str:
 
 
 def _contents(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file that reading a page may take up."""
+    """Yields name and content of each file that a page may include."""
     for file in sorted(files_below(folder)):
         if (file.suffix in suffixes or file.name.startswith("_category_.")) and file.is_file():
             yield str(file.relative_to(folder)), file.read_bytes()

@@ -10,7 +10,7 @@ from markdown_it.rules_inline import StateInline
 from mdit_py_plugins.container import container_plugin
 
 ADMONITIONS = ("secondary", "info", "success", "danger", "note", "tip", "warning", "important", "caution")
-"""What Docusaurus makes a box with a title of."""
+"""Directives that Docusaurus renders as a box with a title."""
 
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?![A-Za-z0-9_-])")
 _SPACED_TITLE = re.compile(rf"(?P<name>{'|'.join(ADMONITIONS)})[ ]+(?P<title>.*)")
@@ -24,22 +24,22 @@ _LONGEST_LABEL = 1000
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """`name[label]{attribute="value"}`."""
+    """A directive: `name[label]{attribute="value"}`."""
 
     name: str
     label: str = ""
     attributes: dict[str, str] = field(default_factory=dict[str, str])
     braces: bool = False
-    """Whether it has `{…}`."""
+    """Whether the directive has `{…}`."""
 
     @property
     def title(self) -> str:
-        """Markdown of an admonition's title; empty when it has none of its own."""
+        """Returns the Markdown of an admonition's title; empty if it has no title of its own."""
         return self.attributes.get("title") or self.label
 
 
 def directive_plugin(md: MarkdownIt) -> None:
-    """Read directives.
+    """Adds rules for directives.
 
     Tokens: `container_directive_open` and `_close`, whose info is for `container_directive`; `leaf_directive` and
     `text_directive`, whose meta has `directive` (a `Directive`).
@@ -52,7 +52,7 @@ def directive_plugin(md: MarkdownIt) -> None:
 
 
 def container_directive(params: str) -> Directive | None:
-    """The directive that stands after `:::`; the title of an admonition may follow its name after a space."""
+    """Parses the text after `:::`; the title of an admonition may follow its name after a space."""
     spaced = _SPACED_TITLE.fullmatch(params)
     if spaced:
         return Directive(spaced["name"], spaced["title"].strip())
@@ -76,7 +76,7 @@ def _directive(text: str, start: int, end: int) -> tuple[Directive, int] | None:
 
 
 def _label_end(text: str, start: int, end: int) -> int:
-    """The offset after the `]` that closes the `[` at `start`; 0 when there is none."""
+    """Returns the offset after the `]` that closes the `[` at `start`; 0 if nothing closes it."""
     depth = 0
     for match in _LABEL_CHARACTERS.finditer(text, start, end):
         depth += {"[": 1, "]": -1}.get(match[0], 0)

@@ -1,4 +1,4 @@
-"""Find the pages of a book: which files they are, in which order they are read, what is left out and why.
+"""Finds the pages of a book: their files, their reading order, and the reason for each page left out.
 
 The order is that of Docusaurus' generated sidebar: by `sidebar_position`, the category's `position` or the
 number prefix, then by name; a folder's index page comes before the pages of the folder.
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 _GLOBS = glob.GLOBSTAR | glob.BRACE | glob.EXTGLOB | glob.DOTGLOB | glob.FORCEUNIX
 _SUFFIXES = {"docusaurus": (".md", ".mdx"), "plain": (".md", ".mdx", ".markdown")}
 CONVERTED = {".pdf": "pypdf", ".html": "bs4", ".htm": "bs4", ".ipynb": "nbformat"}
-"""Suffixes of pages in other formats, and the library that reads each (see `formats`)."""
+"""Suffixes of other formats, and the library that reads each (see `formats`)."""
 _NOT_PAGES = re.compile(
     r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)"
 )
-"""Files at the root of a repository that are about it, not of the book."""
+"""Files at the root of a repository that describe the repository, not the book."""
 _SUMMARY_LINK = re.compile(r"\]\(\s*<?(?:\./)?([^)>\s]+\.md)>?\s*\)")
 _CATEGORY = ("_category_.json", "_category_.yml", "_category_.yaml")
 _CATEGORY_FIELDS = frozenset(
@@ -52,6 +52,8 @@ _CATEGORY_FIELDS = frozenset(
     }
 )
 _TABS = re.compile(r"^\t+", re.MULTILINE)
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*", re.IGNORECASE)
+_BARE_NUMBER = re.compile(r"""^[\s{,]*["']?label["']?\s*:\s*[-+]?[\d.]+\s*(?:[,}#\n]|\Z)""", re.MULTILINE)
 _OTHER_FORMATS = frozenset(
     {
         ".rst",
@@ -75,18 +77,18 @@ _LAST = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class PageFile:
-    """A file that is, or would be, a page."""
+    """A file that is a page, or would be one if published."""
 
     path: Path
     place: Place
     status: Status
-    """Never `failed`: what is wrong with a page shows when it is read."""
+    """Status of the page, never `failed`: errors in a page only show when it is read."""
     reason: str
     chapter: str
     breadcrumb: tuple[str, ...]
-    """Labels of its folders, outermost first."""
+    """Labels of the page's folders, outermost first."""
     position: int
-    """Among the published pages, in reading order, from 0."""
+    """Position among the published pages, in reading order, from 0."""
 
     @property
     def source(self) -> str:
@@ -96,18 +98,18 @@ class PageFile:
 
 @dataclass(frozen=True)
 class Book:
-    """A folder of pages, in reading order."""
+    """A folder of pages in reading order."""
 
     id: str
     title: str
     language: str
     source: Path
     root: Path
-    """The folder of its site: what `@site/` means."""
+    """Folder of the site, to which `@site/` refers."""
     docs: Path
-    """The folder of pages: `site.docs_dir` where there is one, else the source."""
+    """Folder of pages: `site.docs_dir` if it exists, otherwise the source."""
     site: SiteSettings
-    """With what the site's own files say where the settings are silent."""
+    """Settings, completed from the site's own files."""
     files: tuple[PageFile, ...]
     notes: tuple[str, ...] = ()
     """What its author should know of the folder, since the links depend on it."""
@@ -121,13 +123,13 @@ class Book:
 
     @cached_property
     def published(self) -> int:
-        """How many pages there are to index."""
+        """Number of pages to index."""
         return sum(file.status == "published" for file in self.files)
 
 
 @dataclass(slots=True)
 class _Found:
-    """A page's file with what order and labels depend on."""
+    """A page's file with the data that determines its order and labels."""
 
     path: Path
     place: Place
@@ -146,7 +148,7 @@ class _Found:
 
     @property
     def local_id(self) -> str:
-        """What `link: {type: doc, id: …}` of a category calls it."""
+        """Returns the name by which `link: {type: doc, id: …}` of a category refers to the page."""
         return self.front.id or split_number(self.place.stem, parse=self.number_prefixes).name
 
 
@@ -161,12 +163,12 @@ class _Folder:
 
 
 def discover(source: Path, site: SiteSettings, book: BookSettings | None = None) -> Book:
-    """Find the pages of the book in a folder.
+    """Finds the pages of the book in a folder.
 
     Args:
         source: The folder of the book or of its site.
         site: How the site makes its links.
-        book: What the book is; where it does not say, the folder's name does.
+        book: Description of the book; missing values come from the folder's name.
 
     Raises:
         BookNotFound: There is no such folder.
@@ -199,13 +201,13 @@ def discover(source: Path, site: SiteSettings, book: BookSettings | None = None)
 
 
 def humanised(name: str) -> str:
-    """A folder's or file's name as a title: `module-1_ros2` is `Module 1 ros2`."""
+    """Turns a folder's or file's name into a title: `module-1_ros2` is `Module 1 ros2`."""
     words = " ".join(re.split(r"[-_\s]+", name)).strip()
     return words[:1].upper() + words[1:]
 
 
 def files_below(top: Path) -> Iterator[Path]:
-    """Every file in a folder, hidden ones and those of tools left out; links are followed once."""
+    """Yields every file in a folder except hidden ones and those of tools; links are followed once."""
     seen: set[str] = set()
     for folder, folders, names in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
@@ -224,20 +226,20 @@ def files_below(top: Path) -> Iterator[Path]:
 
 
 def _files(docs: Path, site: SiteSettings) -> Iterator[Path]:
-    """Files with a page's suffix."""
+    """Yields files with a page's suffix."""
     suffixes = {*_SUFFIXES.get(site.preset, _SUFFIXES["plain"]), *CONVERTED}
     return (path for path in files_below(docs) if path.suffix in suffixes and path.is_file())
 
 
 def _holds_translations(folder: Path) -> bool:
-    """Whether it is Docusaurus' `i18n`: the pages of other languages' sites."""
+    """Whether the folder is Docusaurus' `i18n`, which holds pages of sites in other languages."""
     return folder.name.startswith("i18n") and any(folder.glob("*/docusaurus-*"))
 
 
 def _matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Says of a path below the docs folder whether one of the patterns matches it.
+    """Returns a function that tests whether one of the patterns matches a path below the docs folder.
 
-    They are read as Docusaurus reads them; a folder's name stands for all that is in it.
+    Patterns have Docusaurus' meaning; a folder's name matches everything in it.
     """
     plain = [pattern.removeprefix("./").rstrip("/") for pattern in patterns]
     folders = [f"{glob.escape(pattern)}/**" for pattern in plain if not glob.is_magic(pattern, flags=_GLOBS)]
@@ -254,6 +256,7 @@ def _look(path: Path, below: str, docs: Path, site: SiteSettings, excluded: Call
     try:
         if path.suffix not in CONVERTED:
             front, body = split_front_matter(read_text(path, source), source)
+            # The order in which Docusaurus takes a label for the sidebar.
             title = front.sidebar_label or front.title or content_title(body) or ""
     except PageUnreadable as error:  # it is reported when the page is read
         logger.debug("%s", error)
@@ -299,6 +302,7 @@ def _in_order(found: Iterable[_Found], docs: Path, site: SiteSettings) -> Iterat
     for page, labels in walked:
         chapter = _unique_chapter(page, site, chapters)
         yield PageFile(page.path, page.place, page.status, page.reason, chapter, labels, position)
+        # Drafts take no number, so that publishing one moves only the pages after it.
         position += page.status == "published"
 
 
@@ -322,7 +326,8 @@ def _walk(
 
 
 def _linked_page(folder: _Folder, site: SiteSettings, *, root: bool) -> _Found | None:
-    """The page that a folder's label opens: the one its category names, or its index."""
+    """Returns the page that a folder's label opens: the one that its category names, or its index."""
+    # The index at the top is an ordinary page of the sidebar there, at its own position.
     if root and site.preset == "docusaurus":
         return None
     if "link" in folder.category:
@@ -384,6 +389,10 @@ def read_category(folder: Path) -> Mapping[str, Any]:
     unknown = sorted(loaded.keys() - _CATEGORY_FIELDS)
     if unknown:
         raise PageUnreadable(file.name, f"Docusaurus knows no `{unknown[0]}`")
+    if _NUMBER.fullmatch(str(loaded.get("position") or 0)) is None:
+        raise PageUnreadable(file.name, "its `position` is not a number")
+    if _BARE_NUMBER.search(text):
+        raise PageUnreadable(file.name, "its `label` is a number, not text")
     return loaded
 
 
@@ -416,7 +425,7 @@ def _unread_formats(source: Path, files: Iterable[PageFile], docs: Path) -> Iter
 def _by_summary(
     walked: list[tuple[_Found, tuple[str, ...]]], docs: Path
 ) -> list[tuple[_Found, tuple[str, ...]]]:
-    """MdBook's order: as SUMMARY.md names the pages; what it does not name is no page."""
+    """Orders pages as mdBook does, by SUMMARY.md; a file that it does not name is not a page."""
     try:
         summary = read_text(docs / "SUMMARY.md", "SUMMARY.md")
     except PageUnreadable:
@@ -429,7 +438,7 @@ def _by_summary(
 
 
 def _unique_chapter(page: _Found, site: SiteSettings, taken: set[str]) -> str:
-    """The page's chapter id; where another page has it, the path says more (`01-intro`, then `01-intro.mdx`)."""
+    """Returns a chapter id that is not taken; a duplicate becomes its path: `01-intro`, then `01-intro.mdx`."""
     whole = PurePosixPath(page.place.relative)
     wanted = [chapter_id(site, page.place, page.front), str(whole.with_suffix("")), str(whole)]
     numbered = (f"{whole}-{number}" for number in count(2))

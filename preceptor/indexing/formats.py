@@ -1,7 +1,7 @@
-"""Pages in other formats than Markdown: PDF, HTML and Jupyter notebooks. The extra `formats` reads them.
+"""Reads pages in PDF, HTML and Jupyter notebooks. The extra `formats` installs the libraries.
 
-A PDF has a section for each of its pages, whose link opens that page (`slides.pdf#page=3`). HTML keeps the ids of
-its headings; a notebook has the ids that Jupyter gives them, and its code without what it printed.
+A PDF has a section for each of its pages, whose link opens that page (`slides.pdf#page=3`). HTML keeps the
+ids of its headings; a notebook has Jupyter's heading ids, and its code without the output.
 """
 
 import logging
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from preceptor.errors import PageUnreadable
 from preceptor.indexing.discover import Book, PageFile, humanised
 from preceptor.indexing.jsx import Bindings
-from preceptor.indexing.language import language_of
 from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.page import Page
 from preceptor.indexing.site import Place, join
-from preceptor.indexing.source import Source
+from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Element, Flavour, parse_tree
 from preceptor.settings import SiteSettings
+from preceptor.text.languages import language_of
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -35,7 +35,7 @@ _LANGUAGE = re.compile(r"(?:language|lang|highlight)-(?P<name>\S+)")
 
 
 def read_page(book: Book, file: PageFile) -> Page:
-    """Read a page.
+    """Reads a page.
 
     Raises:
         PageUnreadable: It cannot be opened, is damaged or encrypted, or holds no text.
@@ -64,12 +64,12 @@ def read_page(book: Book, file: PageFile) -> Page:
         position=file.position,
         headings=tuple((heading.level, heading.id, heading.text) for heading in outline.headings),
         sections=sections,
-        language=language_of(text, book.language),
+        language=language_of(text, default=book.language),
     )
 
 
 def _url(site: SiteSettings, place: Place) -> str:
-    """Where a site has a file that its generator copies as it is."""
+    """Returns the address of a file that the generator copies unchanged to the site."""
     path = place.source if site.preset == "plain" else place.relative
     folder = site.route_base_path if site.preset == "docusaurus" else ""
     return site.url.rstrip("/") + join(site.base_url, folder, path)
@@ -78,7 +78,7 @@ def _url(site: SiteSettings, place: Place) -> str:
 def _pdf(path: Path) -> tuple[str, Outline]:
     from pypdf import PdfReader  # of the extra `formats`
 
-    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it mends what it can, and says so
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it repairs what it can, and logs that
     outline = Outline()
     with PdfReader(path) as reader:
         for number, page in enumerate(reader.pages, start=1):
@@ -136,7 +136,7 @@ def _notebook(path: Path) -> tuple[str, Outline]:
 
 def _written(page: Element, title: str) -> tuple[str, Outline]:
     """The title and the text of a page, by the writer of Markdown pages."""
-    source = Source(page, Bindings(), {}, _jupyter_anchor, lambda name, line: None)
+    source = PageSource(page, Bindings(), {}, _jupyter_anchor, lambda name, line: None)
     writer = Writer(source, _PLAIN)
     outline = writer.write()
     return title or writer.title, outline

@@ -1,4 +1,4 @@
-"""The top of a page's file: its bytes as text, and its front matter."""
+"""Reads the top of a page's file: its bytes as text, and its front matter."""
 
 import json
 import math
@@ -16,14 +16,14 @@ from preceptor.errors import PageUnreadable
 _FENCED = re.compile(
     r"---[ \t]*(?:ya?ml|(?P<json>json))?[ \t]*(?=\n)(?P<inside>.*?)\n---\n?", re.DOTALL | re.IGNORECASE
 )
-"""As gray-matter has it: `---` at a line's beginning closes it, whatever comes after."""
+"""Delimiters of gray-matter: `---` at a line's beginning closes the front matter, whatever follows it."""
 _HEADING = re.compile(r"#[ \t]+(?P<title>\S.*)|(?P<underlined>\S.*)\n=+[ \t]*(?:\n|$)")
 _TITLE_TAIL = re.compile(r"\s*(?:\{#[\w-]+\}|#+)$")
 _UNREADABLE_CHARACTERS = str.maketrans("", "", "\0\ufeff")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where it was built in
-    """YAML as js-yaml reads it: `yes` and dates stay strings; numbers are strings too, as JavaScript writes them."""
+    """YAML loader like js-yaml: `yes` and dates stay strings; numbers become strings in JavaScript's notation."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
@@ -53,7 +53,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """What the front matter says, as far as links, order and text depend on it."""
+    """Front matter, as far as links, order and text depend on it."""
 
     id: str | None = None
     title: str | None = None
@@ -69,11 +69,11 @@ class FrontMatter:
     """Docusaurus' `mdx: {format: …}`: `md` (CommonMark with HTML), `mdx`, or `detect` (by the file's suffix)."""
     language: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """All of it, for `{frontMatter.…}` in the page."""
+    """All values, for `{frontMatter.…}` in the page."""
 
 
 def read_text(path: Path, source: str) -> str:
-    """The text of a page: UTF-8 (or UTF-16 with its mark), with line feeds as its only line endings.
+    """Reads a page's text: UTF-8 (or UTF-16 with a BOM), with line feeds as its only line endings.
 
     Args:
         path: The file.
@@ -94,7 +94,7 @@ def read_text(path: Path, source: str) -> str:
 
 
 def split_front_matter(text: str, source: str) -> tuple[FrontMatter, str]:
-    """The front matter and the rest of the page.
+    """Splits a page into front matter and the rest.
 
     Raises:
         PageUnreadable: The front matter is not YAML; no site generator would build the page.
@@ -108,7 +108,7 @@ def split_front_matter(text: str, source: str) -> tuple[FrontMatter, str]:
 
 
 def read_json(text: str, source: str) -> dict[str, Any] | None:
-    """A JSON object whose numbers are strings; None when it is no object.
+    """Reads a JSON object with numbers as strings; None if the JSON is not an object.
 
     Raises:
         PageUnreadable: It is not JSON.
@@ -123,7 +123,7 @@ def read_json(text: str, source: str) -> dict[str, Any] | None:
 
 
 def read_yaml(text: str, source: str) -> dict[str, Any] | None:
-    """A YAML mapping whose scalars are strings, booleans or None; None when it is no mapping.
+    """Reads a YAML mapping with strings, booleans or None as scalars; None if the YAML is not a mapping.
 
     Raises:
         PageUnreadable: It is not YAML.
@@ -141,7 +141,7 @@ def read_yaml(text: str, source: str) -> dict[str, Any] | None:
 
 
 def content_title(body: str) -> str | None:
-    """Text of the level-1 heading that opens the page (imports may stand before it), as Docusaurus reads it."""
+    """Returns the level-1 heading that opens the page, as Docusaurus finds it; imports may come before it."""
     rest = body.strip()
     while rest.startswith("import ") and "\n\n" in rest:
         rest = rest.split("\n\n", 1)[1].lstrip("\n")
@@ -183,7 +183,7 @@ def _number(value: object) -> float | None:
 
 
 def _number_text(written: str) -> str:
-    """A number of YAML or JSON, as JavaScript's `String` writes it."""
+    """Formats a number of YAML or JSON like JavaScript's `String`."""
     text = written.lower().lstrip("+")
     base = {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("-")[:2])
     try:

@@ -1,6 +1,6 @@
-"""The JavaScript inside MDX, as far as it must be told apart from text: tags, `{expressions}`, imports, exports.
+"""Scans JavaScript inside MDX only to separate it from text: tags, `{expressions}`, imports, exports.
 
-Nothing is evaluated. Brackets and quotes are matched, strings are read, the rest is only skipped over.
+Nothing is evaluated. Brackets and quotes are matched, strings are read, all other code is skipped.
 """
 
 import html
@@ -8,15 +8,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+# Whether a slash begins a regular expression depends on the token before it, which a scanner without a
+# grammar does not have. The preceding character is a good stand-in: after an operator, an opening bracket or
+# `return` an operand follows. Quantifiers are possessive, so that an unclosed literal fails in linear time.
 _REGEX = (
     r"(?:(?<=[=(,:\[!&|?;{])|(?<==>)|(?<=\breturn))[ \t]*(?:\n[ \t]*)?"
     r"/(?![*/>])(?:\\[^\n]|\[(?:\\[^\n]|[^\]\\\n])*+\]|[^/\\\[\n])++/[a-z]*"
 )
-"""A regular expression: elsewhere a slash divides, or belongs to a comment or a tag."""
+"""A regular expression literal; in other places a slash divides, or belongs to a comment or a tag."""
+# Everything inside which a bracket does not count, and the brackets of `{…}`. `//` after a colon is the
+# middle of an address in text, not a comment.
 _CODE = re.compile(
     rf"""{_REGEX}|[{{}}`]|'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|/\*|(?<![:\\])//[^\n]*""", re.DOTALL
 )
+# A template literal has rules of its own: only `${` returns to code.
 _TEMPLATE = re.compile(r"\\.|`|\$\{", re.DOTALL)
+# Imports and exports also nest in `()` and `[]`, and end at a blank line outside of them.
 _BRACKETS = re.compile(_CODE.pattern + r"|[()\[\]]|\n[ \t]*(?=\n|\Z)", re.DOTALL)
 _TAG_NAME = re.compile(r"[A-Za-z_$][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)*")
 _SPACE = re.compile(r"\s*")
@@ -27,6 +34,7 @@ _HOLE = re.compile(r"\$\{[^{}]*\}")
 _NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*")
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "", "b": "", "f": "", "v": "", "0": "", "\n": ""}
+# Atomic: alternatives that overlap in white space would backtrack exponentially.
 _COMMENTS = re.compile(r"(?>\s+|/\*.*?\*/|//[^\n]*)*+", re.DOTALL)
 
 _ESM = re.compile(
@@ -56,23 +64,23 @@ _VALUE = re.compile(
 )
 
 _WORK_PER_CHARACTER = 40
-"""How often a page's characters may be looked at in the search for closing brackets, on average."""
+"""Average number of times that a character may be visited in the search for closing brackets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """`{…}`: what stands between the braces."""
+    """An expression: the code between `{` and `}`."""
 
     code: str
 
     @property
     def is_comment(self) -> bool:
-        """Whether it holds nothing but comments."""
+        """Whether it contains only comments."""
         return _COMMENTS.fullmatch(self.code) is not None
 
     @property
     def comment(self) -> str:
-        """Text of the comment, when it holds exactly one `/* … */`."""
+        """Returns the text of the comment, if the code is exactly one `/* … */`."""
         code = self.code.strip()
         return (
             code[2:-2].strip()
@@ -82,18 +90,18 @@ class Expression:
 
     @property
     def literal(self) -> str | None:
-        """The text of a string without `${}`, or a number; None for any other code."""
+        """Returns the text of a string without `${}`, or a number; None for any other code."""
         return literal(self.code)
 
     @property
     def verbatim(self) -> str:
-        """The text of a string with its `${}` as they are, or a number; nothing for any other code."""
+        """Returns the text of a string with its `${}` unchanged, or a number; empty for any other code."""
         return literal(self.code, holes=True) or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """`<Name attribute="value">`, `</Name>` or `<Name/>`; a fragment's name is empty."""
+    """A tag: `<Name attribute="value">`, `</Name>` or `<Name/>`; a fragment's name is empty."""
 
     name: str
     closing: bool = False
@@ -101,7 +109,7 @@ class Tag:
     attributes: Mapping[str, str | Expression] = field(default_factory=dict[str, str | Expression])
 
     def text(self, *names: str) -> str:
-        """The first of these attributes that is a string."""
+        """Returns the first of these attributes that is a string."""
         for name in names:
             value = self.attributes.get(name)
             text = value.literal if isinstance(value, Expression) else value
@@ -112,10 +120,10 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
-    """What a page's imports and exports define."""
+    """Names that a page's imports and exports define."""
 
     imports: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Default imports: the path by the name in tags."""
+    """Paths of default imports by the name in tags."""
     constants: Mapping[str, str] = field(default_factory=dict[str, str])
     """Exported strings and numbers."""
     values: Mapping[str, Expression] = field(default_factory=dict[str, Expression])
@@ -135,7 +143,7 @@ class Scanner:
         self._left = length * _WORK_PER_CHARACTER + 10_000
 
     def expression(self, text: str, start: int, end: int) -> int:
-        """Where the expression that begins at `start` with `{` ends (after its `}`); -1 when it does not."""
+        """Returns the end of the expression that begins at `start` (after its `}`); -1 if it does not end."""
         open_: list[str] = []
         at = start
         while self._left > 0:
@@ -161,7 +169,7 @@ class Scanner:
         return -1
 
     def esm(self, text: str, start: int) -> int:
-        """Where the imports and exports that begin at `start` end: at the first blank line outside of brackets.
+        """Returns the end of the imports and exports that begin at `start`: the first blank line outside brackets.
 
         Returns:
             The offset of the line break before the blank line, or the text's length; -1 when it is no import or
@@ -189,6 +197,7 @@ class Scanner:
                 if depth <= 0:
                     break
         else:
+            # A bracket that never closes would swallow the page, so that the first blank line ends the code.
             self._left -= len(text) - start
             closed = depth <= 0 and not in_template
             return len(text) if closed or first_blank < 0 else first_blank
@@ -196,7 +205,7 @@ class Scanner:
         return match.start()
 
     def tag(self, text: str, start: int, end: int) -> tuple[Tag, int] | None:
-        """The tag that begins at `start` with `<`, and where it ends; None when it is none."""
+        """Returns the tag that begins at `start` and its end; None if the text is not a tag."""
         at = start + 1
         closing = text.startswith("/", at)
         at += closing
@@ -214,6 +223,7 @@ class Scanner:
             if text.startswith("/>", at, end):
                 self._left -= at - start
                 return Tag(name[0] if name else "", closing, True, attributes), at + 2
+            # A fragment has no attributes, and a name must be followed by a space: `a <b, c` is text.
             if not name or (at == before and attributes == {} and text[at] != "{"):
                 return None
             after = self._attribute(text, at, end, attributes)
@@ -261,7 +271,7 @@ class Scanner:
 
 
 def bindings(code: str) -> Bindings:
-    """What these imports and exports define."""
+    """Returns the names that these imports and exports define."""
     imports: dict[str, str] = {}
     constants: dict[str, str] = {}
     values: dict[str, Expression] = {}
@@ -269,6 +279,7 @@ def bindings(code: str) -> Bindings:
     for match in _IMPORT.finditer(code):
         what = match["what"]
         names.update(_NAME.findall(what))
+        # `import A from` and `import {default as A} from` name the same thing.
         for default in (_NAME.match(what), _DEFAULT.search(what)):
             if default:
                 imports[default[default.lastgroup or 0]] = match["path"]
@@ -342,7 +353,7 @@ def _text_between(tags: Sequence[str], group: int, name: str) -> Iterator[Text]:
 
 
 def literal(code: str, *, holes: bool = False) -> str | None:
-    """The text of a string, or of a number; None for any other code.
+    """Returns the text of a string, or of a number; None for any other code.
 
     Args:
         code: JavaScript.

@@ -1,6 +1,6 @@
-"""Where the pages of a book's folder are, and what the files of a Docusaurus site say beside the settings.
+"""Locates the pages of a book's folder, and reads settings from the files of a Docusaurus site.
 
-Nothing of the site is run: its configuration is code, of which a few words are looked for.
+The site's configuration is code and is never run; a few settings are found in it by pattern.
 """
 
 import json
@@ -16,33 +16,33 @@ from preceptor.settings import SiteSettings
 
 _CONFIG = "docusaurus.config.[cmjt]*s"
 _ABOVE = 2
-"""Folders between the one that is given and the one of its site."""
+"""Largest number of folders between the given one and the folder of its site."""
 _LAST_VERSION = re.compile(r"\blastVersion\s*:\s*['\"]([^'\"\n]+)['\"]")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A book's folder, understood."""
+    """Layout of a book's folder."""
 
     root: Path
-    """Of the site: what `@site/` means."""
+    """Folder of the site, to which `@site/` refers."""
     docs: Path
-    """The folder of pages."""
+    """Folder of the pages."""
     site: SiteSettings
-    """The settings, with what the site's files say where they are silent."""
+    """Settings, completed from the site's files."""
     notes: tuple[str, ...] = ()
-    """What its author should know, since the links may depend on it."""
+    """Hints for the author about the folder, on which the links may depend."""
 
 
 @dataclass(frozen=True)
 class _Home:
-    """The folder of a Docusaurus site."""
+    """Folder of a Docusaurus site."""
 
     folder: Path
 
     @property
     def has_math(self) -> bool | None:
-        """Whether formulas are read; None when there is no telling."""
+        """Whether the site renders formulas; None if its files do not show it."""
         packages = _text(self.folder / "package.json")
         if any("remark-math" in text for text in (packages, *map(_text, self.folder.glob(_CONFIG)))):
             return True
@@ -50,7 +50,7 @@ class _Home:
 
     @cached_property
     def versions(self) -> list[str]:
-        """The versions beside `current`, the newest first; none where the site has none."""
+        """Names of the versions beside `current`, newest first; empty if the site is not versioned."""
         try:
             names: object = json.loads(_text(self.folder / "versions.json") or "[]")
         except (ValueError, RecursionError):
@@ -59,18 +59,18 @@ class _Home:
         return [name for name in names if self.docs_of(name).is_dir()]
 
     def docs_of(self, version: str) -> Path:
-        """The folder of the pages of a version beside `current`."""
+        """Returns the folder of pages of a version beside `current`."""
         return self.folder / "versioned_docs" / f"version-{version}"
 
     @property
     def last_version(self) -> str:
-        """The one that the site shows first."""
+        """Name of the version that the site shows first."""
         said = {name for file in self.folder.glob(_CONFIG) for name in _LAST_VERSION.findall(_text(file))}
         known = said & {"current", *self.versions}
         return known.pop() if len(known) == 1 else self.versions[0]
 
     def has_versions_of(self, docs: Path) -> bool:
-        """Whether a folder of pages is one of those that the versions are of: a second docs plug-in's is not."""
+        """Whether `docs` belongs to the versioned docs plug-in."""
         if not self.versions:
             return False
         main = self.folder / "docs"
@@ -78,13 +78,13 @@ class _Home:
         return not main.is_dir() or self.folder.is_relative_to(docs) or any(map(docs.is_relative_to, own))
 
     def version_of(self, docs: Path) -> str:
-        """That which a folder of pages holds."""
+        """Returns the version whose pages a folder holds."""
         versioned = docs.parent == self.folder / "versioned_docs"
         return docs.name.removeprefix("version-") if versioned else "current"
 
 
 def layout(source: Path, site: SiteSettings) -> Layout:
-    """Find the folder of pages.
+    """Finds the folder of pages.
 
     Args:
         source: The folder of the book or of its site, absolute.
@@ -98,16 +98,21 @@ def layout(source: Path, site: SiteSettings) -> Layout:
     if site.preset != "docusaurus":
         return Layout(source, docs, site)
     home = _home(source)
+    # Without a configuration the folder above `docs` is taken for the site: people copy `docs` alone.
     root = home.folder if home else source if docs != source else source.parent
+    # A repository with the site in a subfolder (`website/`) is given as a whole.
     if docs == source and home and home.folder.parent == source:
         docs = _below(home.folder, site.docs_dir) or docs
     notes = _notes(source, docs, home, site)
     if site.math is None and home:
+        # The configuration of a site whose docs lie elsewhere may speak of another plug-in: its yes is
+        # believed, its no is not.
         is_its_own = docs.parent in (home.folder, home.folder / "versioned_docs") or home.folder == source
         has_math = home.has_math
         site = site.model_copy(update={"math": has_math if is_its_own else has_math or None})
     home = home or _Home(root)
     if site.version or home.has_versions_of(docs):
+        # Whoever names the folder of a version means that version, even if the site shows another first.
         chosen = docs == source and home.folder in source.parents
         versioned, site, note = _version(home, docs, site, chosen=chosen)
         notes = (*notes, note) if versioned == docs else (note,)
@@ -116,13 +121,13 @@ def layout(source: Path, site: SiteSettings) -> Layout:
 
 
 def _below(folder: Path, name: str) -> Path | None:
-    """The folder of that name, as seen from the other one; None when there is none, or it is the same."""
+    """Returns the folder of that name relative to another one; None if it is missing or the same folder."""
     below = Path(os.path.normpath(folder / name)) if name.strip("/") else folder
     return below if below != folder and below.is_dir() else None
 
 
 def _home(source: Path) -> _Home | None:
-    """The site that a folder is, belongs to, or holds."""
+    """Finds the site that a folder is, belongs to, or contains."""
     for folder in (source, *source.parents[:_ABOVE]):
         if any(folder.glob(_CONFIG)):
             return _Home(folder)
@@ -131,7 +136,7 @@ def _home(source: Path) -> _Home | None:
 
 
 def _version(home: _Home, docs: Path, site: SiteSettings, *, chosen: bool) -> tuple[Path, SiteSettings, str]:
-    """The folder and the settings of the version to index, and what to say of it."""
+    """Returns the folder and settings of the version to index, and hints for the author."""
     there = home.version_of(docs)
     last = home.last_version if home.versions else "current"
     version = site.version or (there if chosen or there != "current" else last)
@@ -139,6 +144,8 @@ def _version(home: _Home, docs: Path, site: SiteSettings, *, chosen: bool) -> tu
         docs = home.docs_of(version)
         if not docs.is_dir():
             raise BookNotFound(docs)
+    # Docusaurus serves the last version without a prefix and `current` below `next`, unless there is only
+    # one.
     part = "" if version == last else "next" if version == "current" else version
     path = join(site.route_base_path, part).rstrip("/") or "/"
     note = f"the site has versions: these are the pages of `{version}`, at {join(site.base_url, path)}"
@@ -146,7 +153,7 @@ def _version(home: _Home, docs: Path, site: SiteSettings, *, chosen: bool) -> tu
 
 
 def _notes(source: Path, docs: Path, home: _Home | None, site: SiteSettings) -> tuple[str, ...]:
-    """What is wrong with the links if the folder is not what it was taken for."""
+    """Returns warnings about links that are wrong if the folder was misunderstood."""
     if docs != source:
         other = _below(home.folder, site.docs_dir) if home and home.folder.parent == source else None
         if not other or other == docs:

@@ -1,11 +1,11 @@
-"""The light Markdown that passages are written in: what a reader sees, and no more marks than it needs."""
+"""The light Markdown of passages: visible text with as few marks as possible."""
 
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 LINE_BREAK = "\v"
-"""Stands for `<br>` in text that is not tidied yet."""
+"""Placeholder for `<br>` in text that `tidy` has not processed."""
 
 _CODE_TITLE = re.compile(r"\btitle=(?P<quote>[\"'])(?P<title>.*?)(?<!\\)(?P=quote)")
 _LANGUAGE = re.compile(r"(?!title=)[^\s{]+")
@@ -23,18 +23,18 @@ _SHORTCODE = re.compile(r":[\w+-]+:")
 
 
 def tidy(text: str) -> str:
-    """The text without what cannot be seen, and with white space as a browser shows it."""
+    """Removes invisible characters and collapses white space like a browser."""
     lines = (" ".join(line.split()) for line in _INVISIBLE.sub("", text).split(LINE_BREAK))
     return "\n".join(filter(None, lines))
 
 
 def with_emoji(text: str) -> str:
-    """The text with `:shortcodes:` as the emoji they name."""
+    """Replaces `:shortcodes:` by the emoji that they name."""
     return _SHORTCODE.sub(lambda match: _emoji(match[0]), text) if text.count(":") > 1 else text
 
 
 def inline_code(text: str) -> str:
-    """Code in a line, between as many backticks as it needs; nothing when there is none."""
+    """Wraps code between as many backticks as it needs; empty if there is no code."""
     text = " ".join(text.split())
     if not text:
         return ""
@@ -44,11 +44,11 @@ def inline_code(text: str) -> str:
 
 
 def fenced_code(code: str, info: str) -> str:
-    """A code block with its language and title; nothing when there is no code.
+    """Returns a code block with its language and title; empty if there is no code.
 
     Args:
-        code: As written; Docusaurus' comments that only mark lines are left out.
-        info: What stands after the fence in the source: language, `title="…"` and more.
+        code: Source text; Docusaurus' comments that only highlight lines are removed.
+        info: Text after the fence in the source: language, `title="…"` and more.
     """
     if "highlight-" in code and not _LINE_RANGE.search(info):
         code = _MAGIC_COMMENT.sub("", code)
@@ -82,7 +82,7 @@ def shown_lines(code: str, info: str, prefixes: Mapping[str, str]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first row is its header."""
+    """Returns a table whose first row is its header."""
     columns = max(map(len, rows))
     lines = [" | ".join(["", *row, *[""] * (columns - len(row)), ""]).strip() for row in rows]
     return "\n".join([lines[0], "|" + "---|" * columns, *lines[1:]])

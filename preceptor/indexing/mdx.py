@@ -1,6 +1,6 @@
-"""MDX for markdown-it: tags, `{expressions}`, imports and exports beside Markdown, as Docusaurus' parser has them.
+"""MDX for markdown-it: tags, `{expressions}`, imports and exports, as Docusaurus parses them.
 
-A page that MDX would refuse is still read: what is no tag or expression stays text.
+A page that MDX would refuse is still read: invalid tags and expressions stay text.
 """
 
 import re
@@ -13,9 +13,9 @@ from markdown_it.rules_inline import StateInline
 from preceptor.indexing.jsx import Expression, Scanner, Tag
 
 _ENDS: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
-"""What such a block ends without a blank line before it."""
+"""Blocks that an MDX block may interrupt without a blank line."""
 _NOT_CODE = re.compile(r"#")
-"""`{#id}` is the id of a heading."""
+"""Start of a heading's id, `{#id}`, which is not an expression."""
 
 
 def mdx_plugin(md: MarkdownIt) -> None:
@@ -24,6 +24,7 @@ def mdx_plugin(md: MarkdownIt) -> None:
     Tokens: `mdx_tag` and `mdx_expression`, whose meta has `tag` (a `Tag`) or `expression` (an `Expression`). The code
     of imports and exports is appended to the list `esm` of the environment.
     """
+    # MDX has no indented code, since components are indented; its own rules replace those for HTML.
     md.disable(["code", "html_block", "html_inline", "lheading", "paragraph"])
     md.block.ruler.before("fence", "mdx_comment", _comment_block, _ENDS)
     md.block.ruler.before("fence", "mdx_flow", _flow, _ENDS)
@@ -41,7 +42,7 @@ def _scanner(state: StateBlock | StateInline) -> Scanner:
 
 
 def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Tags and expressions that have their lines to themselves."""
+    """Parses tags and expressions that have their lines to themselves."""
     parts, after = _leading_parts(state, start_line, end_line)
     line = _line_of(state, start_line, after)
     if not parts or state.skipSpaces(after) < state.eMarks[line]:
@@ -54,11 +55,12 @@ def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
 
 
 def _leading_parts(state: StateBlock, line: int, end_line: int) -> tuple[list[Tag | Expression], int]:
-    """Tags and expressions at the beginning of a line, and the offset after them; they may go over many lines."""
+    """Returns tags and expressions at the beginning of a line, and the offset after them; they may span lines."""
     after = at = state.bMarks[line] + state.tShift[line]
     parts: list[Tag | Expression] = []
     while state.src[at : at + 1] in ("<", "{"):
         part = _part(state, at, state.eMarks[end_line - 1])
+        # `{a} {b}` on one line is a paragraph to MDX, `<A>{b}` is not.
         if part is None or (parts and isinstance(parts[-1], Expression) and isinstance(part[0], Expression)):
             break
         parts.append(part[0])
@@ -74,7 +76,7 @@ def _line_of(state: StateBlock, line: int, offset: int) -> int:
 
 
 def _text(state: StateInline, silent: bool) -> bool:
-    """Tags, expressions and comments among text."""
+    """Parses tags, expressions and comments among text."""
     if state.src[state.pos] not in "<{":
         return False
     if state.src.startswith("<!--", state.pos):
@@ -114,7 +116,7 @@ def _push(
 
 
 def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """`<!-- … -->`, with blank lines if it likes; what follows on its last line begins a block of its own."""
+    """Parses `<!-- … -->`, which may hold blank lines; the rest of its last line begins a new block."""
     start = state.bMarks[start_line] + state.tShift[start_line]
     if not state.src.startswith("<!--", start):
         return False
@@ -127,6 +129,7 @@ def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bo
     state.line = line + 1
     after = state.skipSpaces(close + 3)
     if after < state.eMarks[line]:
+        # The rules only know whole lines: for a moment this one begins behind the comment.
         marks = state.bMarks[line], state.tShift[line], state.sCount[line]
         state.bMarks[line], state.tShift[line], state.sCount[line] = after, 0, state.blkIndent
         any(rule(state, line, end_line, False) for rule in state.md.block.ruler.getRules(""))
@@ -135,7 +138,7 @@ def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bo
 
 
 def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Imports and exports: at the beginning of a line, in no container, after a blank line or another block."""
+    """Parses imports and exports, which begin a line outside containers after a blank line or another block."""
     start = state.bMarks[start_line]
     if (
         state.level
@@ -158,7 +161,8 @@ def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> boo
 
 
 def _list(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """A list, however far it is indented: the library's rule takes four spaces for indented code."""
+    """Parses a list at any indentation: the library's rule treats four spaces as indented code."""
+    # With -1 the library's rule skips its check for indented code.
     outer, state.listIndent = state.listIndent, -1
     found = list_block(state, start_line, end_line, silent)
     state.listIndent = outer
@@ -166,7 +170,7 @@ def _list(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
 
 
 def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """A paragraph or an underlined heading. Without indented code, any block may end it, however far it is indented."""
+    """Parses a paragraph or an underlined heading."""
     rules = state.md.block.ruler.getRules("paragraph")
     old_parent, state.parentType = state.parentType, "paragraph"
     line, level = _after_parts(state, start_line), 0
@@ -189,14 +193,14 @@ def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) 
 
 
 def _after_parts(state: StateBlock, line: int) -> int:
-    """The line after this one, or after the tag that begins with it: `>` in a tag is no quotation."""
+    """Returns the line after this one, or after a tag that begins on it: `>` in a tag is not a quotation."""
     parts, after = _leading_parts(state, line, state.lineMax)
     last = _line_of(state, line, after) if parts else line
     return next((blank for blank in range(line + 1, last) if state.isEmpty(blank)), last + 1)
 
 
 def _underline(state: StateBlock, line: int) -> int:
-    """Level of the heading that this line underlines; 0 when it is no underline."""
+    """Returns the level of the heading that this line underlines; 0 if it is not an underline."""
     text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].rstrip()
     if text and set(text) == {"="}:
         return 1

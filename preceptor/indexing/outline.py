@@ -1,4 +1,4 @@
-"""The sections of a page as they come into being: each heading begins one, each block goes to the last."""
+"""Collects the sections of a page: each heading begins a section, each block belongs to the last one."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ class Heading:
 
     level: int
     id: str
-    """Empty where the site gives none."""
+    """Id of the heading; empty if the site gives it no id."""
     text: str
 
 
@@ -32,7 +32,7 @@ class Outline:
 
     @property
     def sections(self) -> tuple[PageSection, ...]:
-        """All sections so far, the one above the first heading included."""
+        """All sections so far, including the one above the first heading."""
         return tuple(
             PageSection(section.heading.id, section.heading.text, section.path, tuple(section.blocks))
             for section in self._sections
@@ -40,11 +40,11 @@ class Outline:
 
     @property
     def blocks(self) -> list[Block]:
-        """Those of the last section."""
+        """Blocks of the last section."""
         return self._sections[-1].blocks
 
     def begin(self, heading: Heading, *, is_title: bool = False) -> None:
-        """A heading begins a section; the page's title is on the path of no other one."""
+        """Begins a section; the page's title is not part of any other heading's path."""
         self.headings.append(heading)
         while self._above and self._above[-1].level >= heading.level:
             self._above.pop()
@@ -54,6 +54,6 @@ class Outline:
         self._sections.append(_Section(heading, tuple(filter(None, path))))
 
     def add(self, text: str, *, kind: BlockKind = "prose", lead: bool = False) -> None:
-        """A block of the last section; no text is none."""
+        """Append a block; empty text is ignored."""
         if text:
             self.blocks.append(Block(text, kind, lead))

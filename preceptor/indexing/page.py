@@ -1,4 +1,4 @@
-"""What a page of the book is once it is read: its place on the site, its headings, its text by section."""
+"""A page of the book once it is read: its place on the site, its headings, its text by section."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,20 +6,20 @@ from typing import Literal
 from preceptor.indexing.missing import Missing
 
 Status = Literal["published", "draft", "unlisted", "partial", "failed"]
-"""As Docusaurus treats the page. Only a published page makes passages."""
+"""Docusaurus' treatment of a page. Only a published page makes passages."""
 
 BlockKind = Literal["prose", "code", "table"]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a section that is not split without need: a paragraph, a list, a code block, a table."""
+    """A paragraph, list, code block or table, which is split only if it is too long."""
 
     text: str
-    """As a reader sees it, in light Markdown: fences around code, pipes around cells, `-` before items."""
+    """The visible text in light Markdown: fences around code, pipes around cells, `-` before items."""
     kind: BlockKind = "prose"
     lead: bool = False
-    """It announces the next block (a tab's label, an admonition's title) and is not parted from it."""
+    """Whether it introduces the next block (a tab's label, an admonition's title) and stays with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class PageSection:
 
     @property
     def text(self) -> str:
-        """All blocks, parted by blank lines."""
+        """All blocks, separated by blank lines."""
         return "\n\n".join(block.text for block in self.blocks)
 
 
@@ -48,18 +48,18 @@ class Page:
     """Path of the file below the book's folder, with `/`."""
     status: Status
     reason: str
-    """Why it is not published; empty when it is."""
+    """Reason why the page is not published; empty if it is."""
     chapter: str
     """Id of the chapter: path below the docs folder, without number prefixes and suffix."""
     title: str
     url: str
-    """As the site generator has it, not encoded; a passage's is safe in a link."""
+    """Address that the site generator gives the page, not encoded; in passages it is encoded."""
     breadcrumb: tuple[str, ...]
     """Labels of the folders above it (modules), outermost first."""
     position: int
-    """In the book's reading order, from 0."""
+    """Position in the book's reading order, from 0."""
     headings: tuple[tuple[int, str, str], ...]
-    """(level, id, text) of every heading of the rendered page; the id is empty where the site gives none."""
+    """(level, id, text) of every heading of the rendered page; the id is empty if the site gives it no id."""
     sections: tuple[PageSection, ...]
     language: str
     """BCP 47 tag of the language the page is written in."""
@@ -68,5 +68,5 @@ class Page:
 
     @property
     def text(self) -> str:
-        """What a reader sees below the headings, in light Markdown."""
+        """Visible text below the headings, in light Markdown."""
         return "\n\n".join(section.text for section in self.sections if section.blocks)

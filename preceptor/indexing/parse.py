@@ -1,4 +1,4 @@
-"""Read one page: its file, the partials it imports, its headings and its text by section."""
+"""Reads one page: its file, the partials it imports, its headings and its text by section."""
 
 import re
 from dataclasses import replace
@@ -10,15 +10,15 @@ from preceptor.indexing.anchors import anchors
 from preceptor.indexing.discover import Book, PageFile
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
 from preceptor.indexing.include import Body, NotTakenIn, mdbook_includes, mkdocs_snippets, raw_path
-from preceptor.indexing.language import language_of
 from preceptor.indexing.leftover import leftovers
 from preceptor.indexing.missing import Missing, Note, Notes
 from preceptor.indexing.page import Page, PageSection
 from preceptor.indexing.site import page_url, split_number
-from preceptor.indexing.source import Source
+from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Flavour, parse_tree
 from preceptor.settings import SiteSettings
+from preceptor.text.languages import language_of
 
 _UNWRAPPED = tuple(
     re.compile(rf"(^|\n) *{fence} *mdx-code-block\n(?P<inside>.*?)\n *{fence}(?=\n|\Z)", re.DOTALL)
@@ -31,7 +31,7 @@ _DEEPEST_PARTIAL = 8
 
 
 def read_page(book: Book, file: PageFile) -> Page:
-    """Read a page, whatever its status.
+    """Reads a page, whatever its status.
 
     Raises:
         PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML. What is no page
@@ -69,13 +69,13 @@ def read_page(book: Book, file: PageFile) -> Page:
         headings=tuple(headings),
         sections=tuple(_below_title(section, title) for section in sections),
         language=front.language
-        or language_of("\n".join(section.text for section in sections), book.language),
+        or language_of("\n".join(section.text for section in sections), default=book.language),
         missing=notes.found,
     )
 
 
 def _below_title(section: PageSection, title: str) -> PageSection:
-    """The section; the one whose heading is the chapter's title needs no heading of its own."""
+    """Returns the section, without a heading of its own if that is the chapter's title."""
     own_title = section.path == (title,) and section.heading == title
     return (
         replace(section, heading="" if not section.anchor else section.heading, path=())
@@ -94,7 +94,7 @@ class _Reading:
 
     def source(
         self, path: Path, name: str, front: FrontMatter, body: Body, above: tuple[Path, ...]
-    ) -> Source:
+    ) -> PageSource:
         """A file with what it takes in.
 
         Args:
@@ -119,7 +119,7 @@ class _Reading:
         taken_in = (site.preset == "mdbook" and reach.links) or reach.snippets is not None
         for found in leftovers(tree, includes=taken_in):
             note(found.kind, found.line, found.detail)
-        return Source(
+        return PageSource(
             tree,
             bindings,
             front.values,
@@ -132,7 +132,7 @@ class _Reading:
 
     def _partial(
         self, importer: Path, note: Note, above: tuple[Path, ...], imported: str, line: int
-    ) -> Source | None:
+    ) -> PageSource | None:
         """The Markdown file that a page imports; None when it cannot be taken in, which is noted."""
         try:
             path = self._reach.imported(imported, importer.parent)

@@ -1,4 +1,4 @@
-"""The book as it is now: of every passage what tells whether it changed, and the passage itself on disk."""
+"""Desired index state: hashes in memory, payloads on disk."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from preceptor.library.passage import Passage
 from preceptor.library.protocol import Written
 
 _ID = 36
-"""Characters of a passage's id."""
+"""Length of a passage's id, in characters."""
 
 
 _MANY = 10
@@ -44,11 +44,11 @@ class Repeated:
 
 
 class Plan:
-    """All passages that the index shall hold, in reading order. Close it to free the disk."""
+    """All passages that the index should hold, in reading order. Close it to free the disk."""
 
     def __init__(self) -> None:
         self.wanted: dict[str, Written] = {}
-        """By passage id."""
+        """Hashes by passage id."""
         self.bm25_tokens = 0
         self._texts: dict[bytes, _Text] = {}
         # A book may be larger than memory, and its files may change before they are read again.
@@ -60,7 +60,7 @@ class Plan:
         return self.bm25_tokens / len(self.wanted) if self.wanted else 0.0
 
     def add(self, passage: Passage, *, bm25_tokens: int) -> None:
-        """Note a passage and the number of its tokens."""
+        """Adds a passage and its number of tokens."""
         self.wanted[passage.id] = Written.of(passage)
         self.bm25_tokens += bm25_tokens
         digest = hashlib.blake2b(passage.text.encode(), digest_size=12).digest()
@@ -89,14 +89,14 @@ class Plan:
         ]
 
     def passages(self, ids: Collection[str]) -> Iterator[Passage]:
-        """The passages with these ids, in reading order."""
+        """Yields the passages with these ids, in reading order."""
         self._passages.seek(0)
         for line in self._passages:
             if line[:_ID] in ids:
                 yield Passage.from_payload(line[:_ID], json.loads(line[_ID:]))
 
     def close(self) -> None:
-        """Let the file go."""
+        """Delete the file."""
         self._passages.close()
 
 

@@ -1,4 +1,4 @@
-"""What a person or a machine is told of an indexing run: progress, the summary, pages of a dry run."""
+"""Output of an indexing run for people and machines: progress, summary, pages of a dry run."""
 
 import sys
 from collections.abc import Generator, Sequence
@@ -12,14 +12,14 @@ from preceptor.indexing.run import Progress, Summary
 from preceptor.library.passage import Passage
 
 _EVERY = 10
-"""Pages between two lines where there is no terminal; or so many passages as ten pages have."""
+"""Number of pages between two lines if there is no terminal; for passages, the number in ten pages."""
 _NAMED = 3
-"""Pages that are named where many are left out for one reason."""
+"""Largest number of pages named for one reason."""
 
 
 @contextmanager
 def progress(*, quiet: bool) -> Generator[Progress]:
-    """Tell on stderr how a run goes on: a bar for each stage on a terminal, a line every ten pages elsewhere."""
+    """Reports a run on stderr: a bar for each stage on a terminal, a line every ten pages elsewhere."""
     if quiet:
         yield lambda stage, done, total: None
     elif sys.stderr.isatty():
@@ -30,7 +30,7 @@ def progress(*, quiet: bool) -> Generator[Progress]:
 
 
 def summary_text(summary: Summary) -> str:
-    """For people: what was done, how fast, and which pages are missing and why."""
+    """Renders the summary for people: the changes, the speed, and the missing pages with reasons."""
     lines = [
         f"{summary.pages} pages, {summary.passages} passages in `{summary.collection}`: {summary.added} added, "
         f"{summary.changed} changed, {summary.moved} moved, {summary.unchanged} unchanged, {summary.removed} removed, "
@@ -66,7 +66,7 @@ def missing_text(missing: Sequence[Kind]) -> str:
 
 
 def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
-    """A page as a dry run shows it to machines."""
+    """Renders a page of a dry run for machines."""
     line = {
         "source": page.source,
         "url": page.url,
@@ -84,7 +84,7 @@ def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
 
 
 def page_text(page: Page, passages: Sequence[Passage]) -> str:
-    """A page as a dry run shows it to people."""
+    """Renders a page of a dry run for people."""
     what = f"{len(passages)} passages" if page.status == "published" else page.reason
     return f"{page.status:9}  {page.source}  {page.url}  {what}"
 

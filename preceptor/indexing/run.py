@@ -1,8 +1,8 @@
-"""One indexing run: check, read, compare, embed, write, publish, and say what happened.
+"""One indexing run: checks, reads, compares, embeds, writes, publishes and reports.
 
-Reading comes first and keeps of the book only what tells which passages changed; the passages themselves wait
-on disk. Then they are embedded and written batch by batch, so that memory does not grow with the book, and an
-interrupted run loses no more than the batches that were under way.
+The run reads the whole book first and keeps only hashes in memory; the passages wait on disk. Then it embeds
+and writes them batch by batch, so that memory does not grow with the book, and an interrupted run loses only
+the batches in flight.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from preceptor.errors import BookEmpty, IndexError_, PageUnreadable, PassagesTooLong
+from preceptor.errors import BookEmpty, PageUnreadable, PassagesTooLong, VectorIndexError
 from preceptor.indexing import formats
 from preceptor.indexing.difference import difference
 from preceptor.indexing.digest import digest_of, incomplete, is_unchanged, same_model
@@ -50,12 +50,13 @@ _READ_WELL = 0.5
 """Share of letters in words which the model knows: .95 in English, .6 in Spanish, near 0 in other scripts."""
 _AVG_LEN_DRIFT = 2.0
 _GROWTH = 4
-"""The mean length that BM25 weighs with is measured when all vectors are made anew, and they are made anew for it
-when it is off by more than the one factor in a book that has grown by the other."""
+"""BM25's mean length is measured when all vectors are made. They are made again for it if it is off by
+`_AVG_LEN_DRIFT` in a book that has grown by `_GROWTH`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class PageFailure:
     """A page that could not be read."""
 
     source: str
@@ -64,7 +65,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did. Of the passages, `unchanged + moved + changed + added` are those of the book."""
+    """Result of a run. The passages of the book are `unchanged + moved + changed + added`."""
 
     collection: str
     pages: int = 0
@@ -73,14 +74,14 @@ class Summary:
     added: int = 0
     changed: int = 0
     moved: int = 0
-    """The same text at another place; its vectors were used again."""
+    """Number of passages with the same text at another place; their vectors were reused."""
     unchanged: int = 0
     removed: int = 0
     embedded: int = 0
-    """Passages whose vectors had to be made."""
-    failed: list[Failure] = field(default_factory=list[Failure])
+    """Number of passages whose vectors had to be computed."""
+    failed: list[PageFailure] = field(default_factory=list[PageFailure])
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """Pages that are not to be published, by the reason why."""
+    """Pages that are not published, by the reason."""
     notes: tuple[str, ...] = ()
     """What the author should know of the book's folder, since the links depend on it."""
     missing: list[Kind] = field(default_factory=list[Kind])
@@ -90,20 +91,20 @@ class Summary:
     replaced: str = ""
     """Id of the book that the collection held before, if it was another one."""
     duration: float = 0.0
-    """Seconds."""
+    """Duration of the run in seconds."""
 
     @property
     def pages_per_minute(self) -> float:
-        """Speed of the whole run."""
+        """Pages per minute of the whole run."""
         return round(self.pages / self.duration * 60, 1) if self.duration else 0.0
 
     @property
     def passages_per_second(self) -> float:
-        """Speed of the whole run."""
+        """Passages per second of the whole run."""
         return round(self.passages / self.duration, 1) if self.duration else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Returns the summary for machines."""
         return {
             **asdict(self),
             "duration": round(self.duration, 3),
@@ -113,14 +114,14 @@ class Summary:
 
 
 class Indexing:
-    """One run over one book into one collection."""
+    """One run that brings one book into one collection."""
 
     def __init__(self, source: Path, settings: Settings, *, progress: Progress | None = None) -> None:
-        """Prepare a run.
+        """Initialise a run.
 
         Args:
             source: Folder of the book.
-            settings: What the passages shall be and where they go.
+            settings: Settings of passages and index.
             progress: Told as the run goes on.
         """
         self._source = source
@@ -136,7 +137,7 @@ class Indexing:
         return by_kind(self._missing)
 
     def pages(self) -> Iterator[tuple[Page, list[Passage]]]:
-        """Every page with its passages, in reading order, as it would be indexed; writes nothing.
+        """Yields every page with its passages, in reading order, as it would be indexed; writes nothing.
 
         A page that cannot be read comes with the status `failed`, the reason, and no passage.
 
@@ -152,14 +153,14 @@ class Indexing:
         """Bring the collection up to date with the book.
 
         Args:
-            engine: Where the collection is.
-            rebuild: Use nothing of what is there.
+            engine: Engine of the collection.
+            rebuild: Reuse nothing of the existing index.
 
         Raises:
             BookNotFound: There is no such folder.
             BookEmpty: It holds no page to publish, or none that can be read.
             EmbeddingError: The embedding model cannot be loaded, or reads no passage as long as `index.chunk_size`.
-            IndexError_: The index cannot be written; what was written so far is kept for the next run.
+            VectorIndexError: The index cannot be written; what was written so far is kept for the next run.
         """
         began = time.perf_counter()
         await engine.verify_connection()
@@ -230,7 +231,7 @@ class Indexing:
             yield page, made
 
     def _plan(self, book: Book, plan: Plan, summary: Summary) -> None:
-        """Read the book. Ends early when the run has ended: a thread cannot be cancelled."""
+        """Reads the book; stops early after cancellation, because a thread cannot be cancelled."""
         bm25 = Bm25(book.language, 1.0)
         files = (file for file in book.files if file.status == "published")
         for done, (page, made) in enumerate(self._pages(book, files), start=1):
@@ -238,7 +239,7 @@ class Indexing:
                 return
             if page.status == "failed":
                 logger.warning("The page `%s` is left out: %s", page.source, page.reason)
-                summary.failed.append(Failure(page.source, page.reason))
+                summary.failed.append(PageFailure(page.source, page.reason))
             else:
                 summary.pages += 1
             for passage in made:
@@ -261,12 +262,12 @@ class Indexing:
             block.text for section in page.sections for block in section.blocks if block.kind == "prose"
         )
         text = _NO_WORDS.sub(" ", prose)[:_SAMPLE]
-        if len(text.split()) >= _ENOUGH_WORDS and self._embedder.reading(text) < _READ_WELL:
+        if len(text.split()) >= _ENOUGH_WORDS and self._embedder.vocabulary_coverage(text) < _READ_WELL:
             kind = f"pages in a language that the embedding model `{self._embedder.model}` does not read"
             yield Missing(kind, page.source, page.language)
 
     def _info(self, book: Book, plan: Plan, known: IndexInfo | None, *, digest: str) -> IndexInfo:
-        """What the index will say of itself."""
+        """Describes the index that the run will publish."""
         # In whole tokens: a run that goes on after a small change of the book must come to the same number.
         avg_len = float(max(round(plan.avg_len), 1))
         info = _info_of(
@@ -294,7 +295,7 @@ class Indexing:
             self._progress("publishing", 0, summary.passages)
             await writer.publish(info, plan.wanted.keys())
             self._progress("publishing", summary.passages, summary.passages)
-        except IndexError_ as error:
+        except VectorIndexError as error:
             if summary.embedded:
                 error.add_note(f"{summary.embedded} passages are embedded and kept: run it again to go on.")
             raise
@@ -323,13 +324,13 @@ class Indexing:
 
 
 async def prepare(engine: Engine, settings: Settings) -> bool:
-    """Make the collection, with its vectors and payload indexes, without a page.
+    """Creates the collection with its vectors and payload indexes, without pages.
 
     Returns:
         Whether it was made: one that is there is left as it is.
 
     Raises:
-        IndexError_: It cannot be made.
+        VectorIndexError: It cannot be made.
     """
     collection = settings.index.collection
     await engine.verify_connection()
@@ -348,7 +349,7 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
 
 
 async def _known(engine: Engine, collection: str) -> IndexInfo | None:
-    """What the collection says of itself; None when there is none."""
+    """Returns the collection's description; None if there is no collection."""
     if collection not in await engine.collections():
         return None
     index = await engine.open(collection)
@@ -402,7 +403,7 @@ def _as_told(told: str) -> tuple[list[Kind], list[Repeated]]:
 
 
 def _unread(file: PageFile, reason: str) -> Page:
-    """The page that a file would be, had it been read."""
+    """Returns a page for a file that could not be read."""
     return Page(
         source=file.source,
         status="failed" if file.status == "published" else file.status,
@@ -419,4 +420,4 @@ def _unread(file: PageFile, reason: str) -> Page:
 
 
 def _unwatched(stage: str, done: int, total: int) -> None:
-    """Nobody watches the progress."""
+    """Ignores progress when the caller wants no reports."""

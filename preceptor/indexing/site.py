@@ -1,4 +1,4 @@
-"""Where a site generator puts a page: the path of its link, for each preset of `site` in the settings.
+"""Addresses of pages: the path that a site generator gives them, for each preset of `site`.
 
 Docusaurus' rules are those of version 3 (plug-in content-docs); they are written out in docs/links.md.
 """
@@ -12,13 +12,13 @@ from preceptor.indexing.front import FrontMatter
 from preceptor.settings import SiteSettings
 
 _NO_PREFIX = re.compile(r"[0-9]+[-_.][0-9]")
-"""Dates and versions (`2021-11-foo`, `7.0-foo`) are no number prefixes."""
+"""Names that only look numbered: dates and versions (`2021-11-foo`, `7.0-foo`)."""
 _PREFIX = re.compile(r"(?P<number>[0-9]+)\s*[-_.]+\s*(?P<rest>[^-_.\s].*)", re.DOTALL)
 _UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}?#]|%(?![0-9A-Fa-f]{2})")
 
 
 class Numbered(NamedTuple):
-    """A file's or folder's name, taken apart."""
+    """A file's or folder's name without its number prefix, and the number."""
 
     name: str
     number: int | None
@@ -26,12 +26,12 @@ class Numbered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page's file is."""
+    """Location of a page's file."""
 
     source: str
-    """Below the book's folder."""
+    """Path below the book's folder."""
     relative: str
-    """Below the docs folder."""
+    """Path below the docs folder."""
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class Place:
 
 
 def page_url(site: SiteSettings, place: Place, front: FrontMatter) -> str:
-    """The page's address: `site.url`, then the path that the site generator gives it, not encoded."""
+    """Returns the page's address, not encoded: `site.url` and the path that the site generator gives it."""
     if site.preset == "plain":
         path = join(site.base_url, place.source)
     elif site.preset == "mdbook":
@@ -58,30 +58,30 @@ def page_url(site: SiteSettings, place: Place, front: FrontMatter) -> str:
 
 
 def permalink(site: SiteSettings, place: Place, front: FrontMatter) -> str:
-    """What Docusaurus calls the page's permalink: `baseUrl`, `routeBasePath` and the slug, not encoded."""
+    """Returns Docusaurus' permalink of the page: `baseUrl`, `routeBasePath` and the slug, not encoded."""
     return join(site.base_url, site.route_base_path, _slug(site, place, front))
 
 
 def chapter_id(site: SiteSettings, place: Place, front: FrontMatter) -> str:
-    """The page's path without number prefixes and suffix."""
+    """Returns the page's path without number prefixes and suffix."""
     parse = site.number_prefixes and front.number_prefixes
     return "/".join(split_number(part, parse=parse).name for part in (*place.folders, place.stem))
 
 
 def is_index(place: Place) -> bool:
-    """Whether the page stands for its folder: `index`, `README`, or named as the folder is."""
+    """Whether the page represents its folder: `index`, `README`, or the folder's own name."""
     names = {"index", "readme", *(folder.lower() for folder in place.folders[-1:])}
     return place.stem.lower() in names
 
 
 def split_number(name: str, *, parse: bool = True) -> Numbered:
-    """`01-intro` as `intro` and 1; a name without a number prefix as it is."""
+    """Splits `01-intro` into `intro` and 1; returns other names unchanged."""
     match = _PREFIX.fullmatch(name) if parse and not _NO_PREFIX.match(name) else None
     return Numbered(match["rest"], int(match["number"])) if match else Numbered(name, None)
 
 
 def resolve(path: str, folder: str) -> str:
-    """A path seen from a folder, with `.` and `..` taken out, as browsers do it.
+    """Resolves a path relative to a folder, including `.` and `..`, as browsers do.
 
     Args:
         path: Relative, or absolute with a leading `/`.
@@ -102,12 +102,12 @@ def resolve(path: str, folder: str) -> str:
 
 
 def join(*parts: str) -> str:
-    """Parts of a path with one slash between them and in front; a trailing slash of the last part is kept."""
+    """Joins parts of a path with single slashes; keeps a trailing slash of the last part."""
     return re.sub(r"/{2,}", "/", "/" + "/".join(parts))
 
 
 def link_safe(path: str) -> str:
-    """The path with what would break a link percent-encoded; letters of all scripts stay readable."""
+    """Percent-encodes characters that would break a link; letters of all scripts stay readable."""
     return _UNSAFE_IN_LINK.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), path)
 
 

@@ -1,4 +1,4 @@
-"""One file of a page: its tree, and what its expressions and components refer to."""
+"""One file of a page: its tree, and the values and files to which its expressions and components refer."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,15 +31,15 @@ def _no_file(imported: str, line: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A file's tree with what its expressions and components refer to."""
+class PageSource:
+    """A file's tree and the definitions to which its expressions and components refer."""
 
     tree: Element
     bindings: Bindings
     front: Mapping[str, Any]
     anchors: Anchors
     """Gives the ids of this file's headings: a partial counts its own repeats."""
-    load: "Callable[[str, int], Source | None]"
+    load: "Callable[[str, int], PageSource | None]"
     """Reads the Markdown file that an import names, as seen from this file; also given the line that shows it."""
     text_of: Callable[[str, int], str] = _no_file
     """The text of the file that an import takes in as it is; also given the line that shows it."""
@@ -49,10 +49,10 @@ class Source:
     """MdBook's `hidelines`; None on other sites."""
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     """What a partial was given."""
-    given: "tuple[Source, Sequence[Element | str]] | None" = None
+    given: "tuple[PageSource, Sequence[Element | str]] | None" = None
     """What stands between a partial's tags, and the file that it stands in."""
 
-    def partial(self, component: str, line: int) -> "Source | None":
+    def partial(self, component: str, line: int) -> "PageSource | None":
         """The Markdown file that this component is; None when it is another kind of component."""
         return self.load(self.bindings.imports[component], line) if self.is_page(component) else None
 
@@ -85,7 +85,7 @@ class Source:
     def value(self, expression: Expression, *, line: int, alone: bool) -> str:
         """The text that an expression shows: a string, an exported constant, a property; nothing for other code.
 
-        Braces around what is no code stay as they are: MDX would refuse the page, and other generators show them.
+        Braces around anything but code are kept: MDX would refuse the page, and other generators show them.
 
         Args:
             expression: What stands in braces.
@@ -127,7 +127,7 @@ class Source:
 
 
 def title_heading(tree: Element) -> Element | None:
-    """The heading that is the page's title: of level 1, the first heading, above the first rule, made by Markdown."""
+    """Returns the heading that is the page's title: of level 1, the first one, above the first rule, in Markdown."""
     for element in _made_by_markdown(tree):
         if element.name == "hr" or element.name in HEADINGS:
             return element if element.name == "h1" else None
@@ -143,7 +143,7 @@ def _made_by_markdown(tree: Element) -> Iterator[Element]:
 
 
 def slug_text(node: Element | str) -> str:
-    """The text that Docusaurus makes a heading's id of: alternative texts, code and shortcodes as written."""
+    """Returns the text from which Docusaurus makes a heading's id, with alternative texts and shortcodes."""
     if isinstance(node, str):
         return node
     if node.expression:

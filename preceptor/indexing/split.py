@@ -1,9 +1,11 @@
-"""Cut a page into passages: by section first, then by tokens of the embedding model.
+"""Cuts a page into passages: by section first, then by tokens of the embedding model.
 
-Blocks stay whole where they fit. A table that is too long is cut between rows, and each part has the header row; a
-code block is cut between lines, and each part has its fences; prose is cut where it hurts least.
+Blocks stay whole if they fit. A long table is cut between rows, and each part repeats the header row; a long
+code block is cut between lines, and each part has fences of its own; prose is cut at the largest possible
+boundary.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -14,13 +16,15 @@ from tokenizers import Encoding, Tokenizer
 from preceptor.indexing.page import Block, Page, PageSection
 from preceptor.indexing.site import link_safe
 from preceptor.library.passage import Passage, passage_id, passage_key
+from preceptor.text.sentences import split_sentences
 
 _PARAGRAPHS = "\n\n"
 _UNKNOWN = ("[UNK]", "<unk>")
 _UNKNOWN_LETTERS = 4
 """Of an unknown word that count as one token."""
+_STOP_WITHIN = re.compile(r"\.(?= +\S)")
 _WINDOW = 32
-"""Letters for each token of a piece that are shown to the splitter at once: several pieces."""
+"""Number of letters per token of a piece that the splitter sees at once: several pieces."""
 
 
 def passages(
@@ -33,10 +37,10 @@ def passages(
     chunk_overlap: int,
     taken: set[str],
 ) -> list[Passage]:
-    """The passages of a page, in its order; none of a page that is not published.
+    """Returns the passages of a page, in order; empty for an unpublished page.
 
     Args:
-        page: As `read_page` gives it.
+        page: Result of `read_page`.
         book: Id of the book.
         book_title: First part of every breadcrumb.
         tokenizer: The embedding model's, without truncation and padding.
@@ -46,7 +50,7 @@ def passages(
     """
     if page.status != "published":
         return []
-    measure = _Measure(tokenizer)
+    measure = _Measure(tokenizer, page.language)
     made: list[Passage] = []
     ordinals: Counter[str] = Counter()
     for section in page.sections:
@@ -82,10 +86,11 @@ def passages(
 
 
 class _Measure:
-    """Counts tokens. What the tokenizer does not know, however long, is one to it, and more to everybody else."""
+    """Counts tokens; an unknown word, a single token to the tokenizer, counts by its length."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, language: str) -> None:
         self._tokenizer = tokenizer
+        self._language = language
         known = map(tokenizer.token_to_id, _UNKNOWN)
         self._unknown = next((token for token in known if token is not None), -1)
         self.special = tokenizer.num_special_tokens_to_add(is_pair=False)
@@ -94,20 +99,23 @@ class _Measure:
         return self._count(self._tokenizer.encode(text, add_special_tokens=False))
 
     def all(self, texts: Sequence[str]) -> list[int]:
-        """The counts of several texts, on all cores."""
+        """Returns the counts of several texts, using all cores."""
         return list(map(self._count, self._tokenizer.encode_batch(list(texts), add_special_tokens=False)))
 
     def cut(self, text: str, room: int, *, trim: bool = True) -> list[str]:
-        """Prose as pieces of at most so many tokens."""
+        """Splits prose into pieces of at most `room` tokens."""
         splitter = TextSplitter.from_callback(self, room, trim=trim)
         # It looks at all that is left before every piece, so that it is shown a part at a time.
         window, start = room * _WINDOW, 0
+        shown = _guarded(text, self._language)
         pieces: list[str] = []
-        while len(text) - start > window:
-            found = splitter.chunk_indices(text[start : start + window])
-            start += found.pop()[0] if len(found) > 1 else window
-            pieces += [piece for _, piece in found]
-        return pieces + splitter.chunks(text[start:])
+        while start < len(text):
+            found = splitter.chunk_indices(shown[start : start + window])
+            is_last = len(text) - start <= window
+            end = start + (window if is_last or len(found) < 2 else found.pop()[0])
+            pieces += [text[start + place : start + place + len(piece)] for place, piece in found]
+            start = end
+        return pieces
 
     def _count(self, encoding: Encoding) -> int:
         ids = encoding.ids
@@ -118,8 +126,16 @@ class _Measure:
         return len(ids) + sum(max(length // _UNKNOWN_LETTERS - 1, 0) for length in lengths)
 
 
+def _guarded(text: str, language: str) -> str:
+    """A text of the same length in which no full stop within a sentence can be taken for its end.
+
+    The splitter cuts in every language by the same rules, which take "Dr." and "Abb." for ends of sentences.
+    """
+    return "".join(_STOP_WITHIN.sub(",", sentence) for sentence in split_sentences(text, language))
+
+
 def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[str, ...]:
-    """The parts without neighbours that say the same, shortened from the front to leave room for the text."""
+    """Drops neighbouring parts that repeat each other, and shortens the rest from the front to leave room for text."""
     distinct = [part for part, _ in groupby(filter(None, parts))]
     while len(distinct) > 1 and measure(" › ".join(distinct)) > room:
         distinct.pop(0)
@@ -129,7 +145,8 @@ def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[s
 
 
 def _texts(section: PageSection, measure: _Measure, room: int, overlap: int) -> Iterator[str]:
-    """The section's passages: pieces of its blocks, put together as long as they fit."""
+    """Yields the section's passages: pieces of its blocks, combined as long as they fit."""
+    # Room for the overlap is kept free from the start, since a piece is never cut twice.
     pieces = list(_pieces(section.blocks, measure, room - overlap))
     text, size = "", 0
     for piece, tokens in zip(pieces, measure.all(pieces), strict=True):
@@ -144,9 +161,10 @@ def _texts(section: PageSection, measure: _Measure, room: int, overlap: int) -> 
 
 
 def _pieces(blocks: Sequence[Block], measure: _Measure, room: int) -> Iterator[str]:
-    """Pieces that each fit; a line that announces a block goes with the first piece of it."""
+    """Yields pieces that each fit; a line that introduces a block stays with its first piece."""
     lead, lead_size = "", 0
     for block, size in zip(blocks, measure.all([block.text for block in blocks]), strict=True):
+        # A lead that takes half of the room is text like any other.
         if block.lead and lead_size + size <= room // 2:
             lead, lead_size = f"{lead}\n{block.text}" if lead else block.text, lead_size + size
             continue
@@ -159,7 +177,7 @@ def _pieces(blocks: Sequence[Block], measure: _Measure, room: int) -> Iterator[s
 
 
 def _cut(block: Block, measure: _Measure, room: int) -> list[str]:
-    """Pieces of a block that does not fit as a whole."""
+    """Cuts a block that does not fit as a whole."""
     lines = block.text.split("\n")
     if block.kind == "table":
         return _cut_lines(lines[:2], lines[2:], [], measure, room)
@@ -171,7 +189,7 @@ def _cut(block: Block, measure: _Measure, room: int) -> list[str]:
 def _cut_lines(
     before: list[str], lines: list[str], after: list[str], measure: _Measure, room: int
 ) -> list[str]:
-    """Groups of lines that fit, each between the same lines; a line that is too long is cut on its own."""
+    """Groups lines that fit, each group between the same lines; a line that is too long is cut on its own."""
     around = sum(measure.all([*before, *after]))
     if around > room // 2:  # a header row of the length of a page
         return measure.cut("\n".join([*before, *lines, *after]), room)
@@ -189,7 +207,7 @@ def _cut_lines(
 
 
 def _tail(text: str, measure: _Measure, overlap: int) -> str:
-    """The last sentences of a passage, as far as they fit; nothing when it ends in code or a table."""
+    """Returns the last sentences of a passage, as far as they fit; empty if it ends in code or a table."""
     last = text.rsplit(_PARAGRAPHS, 1)[-1]
     if last.endswith(("```", "|", "$$")):
         return ""

@@ -1,7 +1,7 @@
-"""What a reader sees of a page: its headings with their ids, and its text, section by section.
+"""Extracts the visible text of a page: its headings with their ids, and its text, section by section.
 
-Links, emphasis and components are gone, what they hold is there; code has its fence with language and title, tables
-have their pipes, formulas their TeX, images their alternative text.
+Links, emphasis and components are replaced by their content; code keeps its fence with language and title,
+tables keep their pipes, formulas their TeX, images their alternative text.
 """
 
 import re
@@ -22,7 +22,7 @@ from preceptor.indexing.light import (
 )
 from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.props import prose, said
-from preceptor.indexing.source import Source, slug_text, title_heading
+from preceptor.indexing.source import PageSource, slug_text, title_heading
 from preceptor.indexing.tree import HEADINGS, Element
 from preceptor.settings import SiteSettings
 
@@ -30,7 +30,7 @@ Child = Element | str
 
 _EXPLICIT_ID = re.compile(r"\s*\{#(?P<id>(?:.(?!\{#|\}))*.)\}$")
 _HIDDEN_ID = re.compile(r"\s*\[\[[\w-]+\]\]$")
-"""An id in the manner of Hugging Face's courses, which no reader sees."""
+"""A hidden id in the form of Hugging Face's courses."""
 # fmt: off
 _UNSEEN = frozenset({
     "script", "style", "head", "Head", "Helmet", "Seo", "SEO", "template", "noscript", "title", "link", "meta",
@@ -57,19 +57,19 @@ class _Item:
 
 
 class Writer:
-    """Writes what a reader sees of one page."""
+    """Writes the visible text of one page."""
 
-    def __init__(self, source: Source, site: SiteSettings, outline: Outline | None = None) -> None:
+    def __init__(self, source: PageSource, site: SiteSettings, outline: Outline | None = None) -> None:
         """Prepare to write.
 
         Args:
             source: The page's file.
             site: Whose rules give ids to headings.
-            outline: Where headings and text go; a new one if it is not given.
+            outline: Receives headings and text; default: a new one.
         """
         self.outline = outline or Outline()
         self.title = ""
-        """Text of the heading that is the page's title, once it is written."""
+        """Text of the page's title heading, once it is written."""
         self._source = source
         self._site = site
         self._title: Element | None = None
@@ -80,7 +80,7 @@ class Writer:
 
     @property
     def has_title(self) -> bool:
-        """Whether a heading of the page, once it is written, is its title."""
+        """Whether a heading already written is the page's title."""
         return self._title is not None
 
     def write(self) -> Outline:
@@ -112,7 +112,7 @@ class Writer:
             self._children(element.children)
 
     def _apart(self, element: Element) -> None:
-        """A block: what is before and after it stands on other lines."""
+        """Writes a block, separated by line breaks from the text before and after it."""
         self._end_line()
         self._children(element.children)
         self._end_line()
@@ -132,7 +132,7 @@ class Writer:
             self._apart(element)
 
     def _flat(self, children: Iterable[Child]) -> str:
-        """Elements as one line of text, as in a table's cell; headings among them still count."""
+        """Renders elements as one line of text, as in a table's cell; headings among them still count."""
         outline = Outline()
         outline.headings = self.outline.headings
         Writer(self._source, self._site, outline)._blocks(children)
@@ -141,7 +141,7 @@ class Writer:
     # Paragraphs and lists
 
     def _end_line(self) -> None:
-        """A paragraph is complete: a block of its own, or lines of the list it is in."""
+        """Ends a paragraph: a block of its own, or lines of the list that contains it."""
         text = tidy("".join(self._line))
         self._line = []
         if not self._lists:
@@ -155,7 +155,7 @@ class Writer:
             self._list_lines.append(indent + first + text.replace("\n", f"\n{indent}{hanging}"))
 
     def _end_list(self) -> None:
-        """What was collected of a list becomes a block, and what comes next is apart from it."""
+        """Ends a list: the collected items become a block, separate from the text that follows."""
         self._end_line()
         self.outline.add("\n".join(self._list_lines))
         self._list_lines = []
@@ -180,7 +180,7 @@ class Writer:
         self._list(Element("ul", children=[element]))
 
     def _lead(self, text: str) -> None:
-        """A line that announces what follows."""
+        """Writes a line that introduces the next block."""
         self._end_line()
         text = tidy(text)
         if text and text[-1] not in ".:!?…":
@@ -216,7 +216,7 @@ class Writer:
             self.outline.add(text, lead=True)
 
     def _theme_heading(self, element: Element) -> None:
-        """`<Heading as="h2" id="x">` of Docusaurus' theme is that heading; level 1 has no id there."""
+        """Writes `<Heading as="h2" id="x">` of Docusaurus' theme as a heading; level 1 has no id there."""
         name = element.text("as")
         if name in HEADINGS:
             kept = {"id": element.text("id")} if name != "h1" else {}
@@ -225,14 +225,14 @@ class Writer:
             self._component(element)
 
     def _anchor(self, element: Element, level: int) -> str:
-        """Id of a Markdown heading: by a comment, then by `{#id}`, then by its text."""
+        """Returns the id of a Markdown heading: from a comment, then from `{#id}`, then from its text."""
         text = slug_text(element)
         explicit = None if self._site.preset == "plain" else _explicit_id(element, text)
         anchor = explicit or self._source.anchors(text)
         return "" if level == 1 and self._site.preset == "docusaurus" else anchor  # its theme leaves it out
 
     def _shown(self, element: Element) -> str:
-        """Text of a heading, without marks; the alternative texts of its images if it has nothing else."""
+        """Returns the text of a heading without marks; alternative texts of images if it has nothing else."""
         text = tidy(self._bare(element)).replace("\n", " ")
         if self._site.preset != "plain":
             text = _EXPLICIT_ID.sub("", text)
@@ -304,7 +304,7 @@ class Writer:
     # Boxes and components
 
     def _container(self, element: Element) -> None:
-        """`:::note` with its title, or its kind as title; other names have none."""
+        """Writes `:::note` with its title, or its kind as title; containers of other names have no title."""
         kind = element.text("name")
         self._lead(self._flat(_label(element)) or (kind.capitalize() if kind in ADMONITIONS else ""))
         self._apart(element)
@@ -323,7 +323,7 @@ class Writer:
         self._end_line()
 
     def _text_directive(self, element: Element) -> None:
-        """`:name` is text to those who did not mean a directive."""
+        """Writes `:name` as text, since most authors did not mean a directive."""
         self._line.append(f":{element.text('name')}" if element.text("bare") else "")
         self._children(_label(element))
 
@@ -385,7 +385,7 @@ class Writer:
         self._lead(element.text("id"))
         self._apart(element)
 
-    def _partial(self, partial: Source, element: Element) -> None:
+    def _partial(self, partial: PageSource, element: Element) -> None:
         self._end_line()
         properties = {name: element.text(name) for name in element.attributes}
         outer = self._source
@@ -450,7 +450,7 @@ class Writer:
         "#footnotes": _footnotes,
         "#footnote": _footnote,
     }
-    """How each element is written; one that is not here is what its children are."""
+    """Methods that write each element; other elements are replaced by their children."""
 
 
 def _is_component(element: Element) -> bool:
@@ -459,7 +459,7 @@ def _is_component(element: Element) -> bool:
 
 
 def _explicit_id(element: Element, text: str) -> str | None:
-    """The id that an author gave a heading: `{/* #id */}` or `{#id}` at its end."""
+    """Returns the explicit id of a heading: `{/* #id */}` or `{#id}` at its end."""
     last = element.children[-1] if element.children else ""
     comment = last.expression.comment.split() if isinstance(last, Element) and last.expression else []
     if comment and comment[0].startswith("#") and comment[0] != "#":
@@ -473,7 +473,7 @@ def _label(directive: Element) -> list[Child]:
 
 
 def _without_paragraphs(element: Element) -> Iterator[Child]:
-    """What is in an element; `<li>` and text on one line are in a paragraph to Markdown."""
+    """Yields an element's children; Markdown's paragraphs, as in `<li>text`, are replaced by their content."""
     for child in element.children:
         if isinstance(child, Element) and child.name == "p" and child.markdown:
             yield from child.children
@@ -482,7 +482,7 @@ def _without_paragraphs(element: Element) -> Iterator[Child]:
 
 
 def _inside(element: Element, *names: str) -> Iterator[Element]:
-    """Elements of these names, not those inside one another or inside a table of their own."""
+    """Yields elements of these names, except those nested in one another or in an inner table."""
     for child in element.children:
         if isinstance(child, Element):
             if child.name in names:
@@ -492,6 +492,6 @@ def _inside(element: Element, *names: str) -> Iterator[Element]:
 
 
 def _tab_labels(code: str) -> dict[str, str]:
-    """Labels by value, of the `values` of old `Tabs`."""
+    """Returns labels by value, from the `values` of old `Tabs`."""
     tabs = ((_TAB_VALUE.search(tab[0]), tab["label"]) for tab in _TAB.finditer(code))
     return {value["value"]: label for value, label in tabs if value}

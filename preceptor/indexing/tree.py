@@ -1,6 +1,6 @@
-"""A page as a tree: Markdown's tokens, MDX's tags and HTML's tags as one kind of element.
+"""A page as a tree: one kind of element for Markdown's tokens, MDX's tags and HTML's tags.
 
-Tags need not be balanced: what is left open ends with the Markdown block around it, and a stray end tag is ignored.
+Tags need not be balanced: an open tag ends with the Markdown block around it, and a stray end tag is ignored.
 """
 
 import html
@@ -35,7 +35,7 @@ _BLOCKS = frozenset({
 })
 # fmt: on
 _DEEPEST = 50
-"""Elements inside one another; what is further down loses its tags (or, in Markdown, its text)."""
+"""Deepest nesting of elements; beyond it tags (or, in Markdown, text) are dropped."""
 _library_math_inline = math_inline_dollar(allow_double=True)
 _NO_FORMULA = re.compile(r"</?[A-Za-z][^<>]*>|\]\(|`|\{/\*")
 _library_math_block = math_block_dollar(allow_labels=False, allow_blank_lines=True)
@@ -54,34 +54,34 @@ class Element:
     attributes: Mapping[str, str | Expression] = field(default_factory=dict[str, str | Expression])
     children: "list[Element | str]" = field(default_factory=list["Element | str"])
     markdown: bool = False
-    """Whether Markdown made it; else a tag did."""
+    """Whether Markdown made the element, rather than a tag."""
     block: bool = False
-    """Whether it stands apart from the text around it."""
+    """Whether the element is a block."""
     expression: Expression | None = None
     line: int = 0
     """Line of the text that it begins at, or that the block around it begins at."""
 
     def text(self, *names: str) -> str:
-        """The first of these attributes that is a string."""
+        """Returns the first of these attributes that is a string."""
         return Tag(self.name, attributes=self.attributes).text(*names)
 
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """Which kind of Markdown a page is written in."""
+    """The kind of Markdown that a page is written in."""
 
     mdx: bool
-    """MDX in place of HTML and indented code."""
+    """Whether to read MDX instead of HTML and indented code."""
     directives: bool
-    """Docusaurus' `:::note` and its kin."""
+    """Whether to read Docusaurus' `:::note` and other directives."""
     exclamations: bool = False
-    """MkDocs' blocks: `!!! note`, `??? note`, `=== "Tab"`, `/// note`."""
+    """Whether to read MkDocs' blocks: `!!! note`, `??? note`, `=== "Tab"`, `/// note`."""
     math: bool | None = None
-    """Formulas between dollars: any two are (as to remark-math), none are, or (None) those that look like one."""
+    """Formulas between dollars: all (as remark-math), none, or (None) only text that looks like a formula."""
 
 
 def parse_tree(text: str, flavour: Flavour) -> tuple[Element, Bindings]:
-    """The page as a tree, and what its imports and exports define."""
+    """Returns the page as a tree, and the names that its imports and exports define."""
     env: dict[str, Any] = {}
     md = _markdown(flavour)
     builder = _Builder(md, env, len(text))
@@ -115,27 +115,29 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
 
 
 def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """The library's rule, which cannot be asked beforehand: a paragraph ends where one could begin."""
+    """Wraps the library's rule, which lacks a silent mode: a formula may interrupt a paragraph."""
     if silent:
         line = state.src[state.bMarks[start_line] + state.tShift[start_line] : state.eMarks[start_line]]
+        # Only a fence on a line of its own: `$$x$$` inside a paragraph belongs to it.
         return line.startswith("$$") and "$" not in line[2:]
     return _library_math_block(state, start_line, end_line, silent)
 
 
 def _likely_math(state: StateInline, silent: bool) -> bool:
-    """The library's rule, where the site may well have no formulas: prices and markup between dollars are text."""
+    """Wraps the library's rule for sites that may have no formulas: prices and markup between dollars stay text."""
     start = state.pos
     if not _library_math_inline(state, True):
         return False
     formula, after = state.src[start : state.pos], state.src[state.pos : state.pos + 1]
     state.pos = start
+    # `from $5 to $10`: a digit after each dollar.
     if _NO_FORMULA.search(formula) or (formula[1].isdigit() and after.isdigit()):
         return False
     return _library_math_inline(state, silent)
 
 
 def _parenthesis_math(state: StateInline, silent: bool) -> bool:
-    """A formula as courses for MathJax write it, between parentheses with backslashes: no emphasis in it."""
+    """Parses a formula between escaped parentheses, as in courses for MathJax; it contains no emphasis."""
     match = _PARENTHESES.match(state.src, state.pos, state.posMax)
     if match and not silent:
         token = state.push("math_inline", "math", 0)
@@ -145,7 +147,7 @@ def _parenthesis_math(state: StateInline, silent: bool) -> bool:
 
 
 class _Builder:
-    """Puts tokens into a tree."""
+    """Builds a tree from tokens."""
 
     def __init__(self, md: MarkdownIt, env: dict[str, Any], length: int) -> None:
         self._md = md
@@ -156,7 +158,7 @@ class _Builder:
         self._line = 0
 
     def add(self, tokens: Sequence[Token]) -> None:
-        """Append tokens, blocks or those of a line."""
+        """Append block or inline tokens."""
         for token in tokens:
             if token.map and token.nesting >= 0:
                 self._line = token.map[0]
@@ -202,7 +204,7 @@ class _Builder:
             pass
 
     def _apart(self, tokens: Sequence[Token]) -> list[Element | str]:
-        """What the tokens are as a tree of their own."""
+        """Builds a separate tree from tokens."""
         top = Element("#apart", markdown=True)
         outer, line, self._open = self._open, self._line, [top]
         self.add(tokens)
@@ -221,6 +223,8 @@ class _Builder:
 
     def _close(self, name: str) -> None:
         for depth in range(len(self._open) - 1, 0, -1):
+            # An end tag cannot close an element outside of its Markdown block: `</div>` in a list item ends
+            # nothing around the list.
             if self._open[depth].markdown:
                 return
             if self._open[depth].name == name:
@@ -235,6 +239,7 @@ class _Builder:
                 self._append(Element("#text", children=[html.unescape(part)]))
             else:
                 self._append(html.unescape(part))
+        # A block of HTML separates the text around it, even if its tags are all closed.
         if token.block:
             self._append(Element("#end", block=True))
 
@@ -268,7 +273,7 @@ _LEAVES: Mapping[str, Callable[[Token], Element]] = {
 
 
 def _opened(token: Token) -> Element:
-    """The element that a token opens."""
+    """Returns the element that a token opens."""
     if token.type == "footnote_block_open":
         return Element("#footnotes", markdown=True, block=True)
     if token.type == "footnote_open":
@@ -280,7 +285,7 @@ def _opened(token: Token) -> Element:
 
 
 def html_parts(raw: str, scanner: Scanner) -> Iterator[Tag | str]:
-    """Tags and text of a piece of HTML, in order."""
+    """Yields tags and text of a piece of HTML, in order."""
     raw = _UNSHOWN.sub("", raw)
     text_from = at = 0
     while (at := raw.find("<", at)) >= 0:

@@ -1,4 +1,4 @@
-"""Embed passages and store them, batch by batch: while one is stored, the next ones are being embedded."""
+"""Embeds passages and stores them batch by batch; a batch is stored while the next ones are embedded."""
 
 import asyncio
 import os
@@ -15,9 +15,9 @@ from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexWriter, Vectors, Written
 
 _WINDOW = 512
-"""Passages that are sorted by length together: enough that texts of like length meet in one batch."""
+"""Number of passages sorted by length together: enough that texts of similar length share a batch."""
 _UNDER_WAY = 48 * (os.cpu_count() or 1)
-"""Passages that are being embedded while others are stored: enough for every core, and no more to lose."""
+"""Number of passages embedded ahead of storage: enough for every core, and no more to lose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Batch:
 
     passages: Sequence[Passage]
     known: Mapping[str, Vectors]
-    """By passage id, the vectors that the index had."""
+    """Vectors that the index already has, by passage id."""
 
     @property
     def embedded(self) -> int:
-        """How many need vectors of their own."""
+        """Number of passages that need new vectors."""
         return len(self.passages) - len(self.known)
 
 
@@ -42,7 +42,7 @@ class Embedding:
         self._bm25 = bm25
 
     def vectors(self, batch: Batch) -> list[Vectors]:
-        """Those of a batch, in its order."""
+        """Returns the vectors of a batch, in order."""
         texts = {one.id: one.embedded_text for one in batch.passages if one.id not in batch.known}
         dense = self._dense.passages(texts.values()) if texts else ()
         made = {
@@ -61,13 +61,13 @@ async def write(
     embedding: Embedding,
     batch_size: int,
 ) -> AsyncGenerator[Batch, None]:
-    """Store passages with their vectors; gives each batch as soon as it is stored.
+    """Stores passages with their vectors; yields each batch as soon as it is stored.
 
     Args:
-        writer: Of the collection.
+        writer: Writer of the collection.
         plan: Holds the passages.
-        ids: Of those to store.
-        there: What the writer has already; vectors of the same text are used again.
+        ids: Ids of the passages to store.
+        there: Passages that the writer already has; vectors of the same text are reused.
         embedding: Makes the others.
         batch_size: Passages that are embedded and stored at once.
     """
@@ -99,7 +99,7 @@ async def write(
 async def _batches(
     writer: IndexWriter, passages: Iterator[Passage], there: Mapping[str, Written], size: int
 ) -> AsyncGenerator[Batch, None]:
-    """Batches of passages of like length, with the vectors that the index has under any id."""
+    """Yields batches of passages of similar length, with vectors that the index has under any id."""
     place_of = {written.fingerprint: point for point, written in there.items()}
     overwritten: set[str] = set()
     while window := list(islice(passages, _WINDOW)):
@@ -115,7 +115,7 @@ async def _batches(
 
 
 def _source(passage: Passage, there: Mapping[str, Written], place_of: Mapping[str, str]) -> str | None:
-    """Id under which the index has a passage of the same text, its own first."""
+    """Returns the id under which the index has a passage of the same text, preferably its own."""
     own = there.get(passage.id)
     if own is not None and own.fingerprint == passage.fingerprint:
         return passage.id

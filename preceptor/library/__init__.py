@@ -1,8 +1,8 @@
 """The library: the book's passages, their vectors, and the index that holds them.
 
-`open_engine` gives the engine that the settings name: `cloud` (`library.cloud`) or `embedded`
-(`library.embedded`). There is no other, and no way from one to the other that nobody asked for. What an
-index is, whichever engine holds it, is in `library.protocol`; how it is stored, in docs/index-schema.md.
+`open_engine` opens the engine that the settings name: `cloud` (`library.cloud`) or `embedded`
+(`library.embedded`); one never silently replaces the other. `library.protocol` defines the interface of every
+index, docs/index-schema.md its stored form.
 """
 
 from preceptor.errors import SettingsError
@@ -11,10 +11,10 @@ from preceptor.settings import Settings
 
 
 def open_engine(settings: Settings) -> Engine:
-    """The engine that `index.backend` names; nothing is opened or asked yet.
+    """Returns the engine that `index.backend` names, without opening or connecting anything.
 
     Raises:
-        SettingsError: The key of Qdrant Cloud is none.
+        SettingsError: The key of Qdrant Cloud has an impossible form.
         IndexUnreachable: Its endpoint is not an address.
     """
     # Each engine is imported where it is used: the client of Qdrant Cloud takes a second.

@@ -1,7 +1,7 @@
 """The engine of production: Qdrant Cloud over HTTPS, one alias for each collection.
 
-Reading makes, changes and deletes nothing, so a server runs with a read-only key. How the versions behind an
-alias are kept is told in `cloud_versions`.
+Readers create, change and delete nothing, so a server runs with a read-only key. `cloud_versions` describes
+the versions behind an alias.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ from preceptor.library.cloud_lock import CloudLock
 from preceptor.library.cloud_versions import CloudVersions
 from preceptor.library.cloud_writer import CloudWriter
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, IndexInfo, Vectors
+from preceptor.library.protocol import Candidates, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 
 _PASSAGES = 1000
-"""Points with their text in one answer."""
+"""Number of points with text in one response."""
 _SECTIONS = 10_000
-"""Points with their headings alone in one answer, so that an outline is of one version."""
+"""Number of points with headings only in one response, so that an outline comes from one version."""
 
 
-class QdrantCloud:
+class QdrantCloud(Engine):
     """The collections in one cluster. Used in one event loop, and closed in it."""
 
     def __init__(
         self, endpoint: str, *, api_key: str | None = None, timeout: float = 10.0, attempts: int = 3
     ) -> None:
-        """Make the client; nothing is asked yet.
+        """Create the client; nothing is requested yet.
 
         Args:
             endpoint: `https://….cloud.qdrant.io:6333`.
@@ -47,11 +47,11 @@ class QdrantCloud:
         self.where = self._connection.where
 
     async def verify_connection(self) -> None:
-        """Return when it answers and the key is good; raise the named error else."""
+        """Return if the cluster answers and accepts the key; raise the named error otherwise."""
         await self._connection.read("list collections", self._connection.client.get_collections)
 
     async def verify_writable(self, collection: str) -> None:
-        """Return when the key may write and nobody else is writing, see `Engine.verify_writable`.
+        """Return if the key may write and nobody else is writing, see `Engine.verify_writable`.
 
         Raises:
             IndexForbidden: The key may only read.
@@ -90,7 +90,7 @@ class QdrantCloud:
         return await CloudWriter.begin(self._connection, versions, info, rebuild=rebuild)
 
     async def rollback(self, collection: str) -> IndexInfo:
-        """Let readers see the previous version, see `Engine.rollback`."""
+        """Make the previous version the published one, see `Engine.rollback`."""
         versions = await self._versions(collection)
         await versions.current()
         async with CloudLock(self._connection, collection).held():
@@ -103,7 +103,7 @@ class QdrantCloud:
         return previous.info()
 
     async def delete(self, collection: str) -> None:
-        """Remove a collection and all its versions, or one of this very name that Preceptor did not make."""
+        """Remove a collection and all its versions, or a foreign collection of exactly this name."""
         client, versions = self._connection.client, await self._versions(collection)
         found = await self._connection.read("list collections", client.get_collections)
         if collection in [one.name for one in found.collections]:
@@ -129,7 +129,7 @@ class QdrantCloud:
 
 
 class CloudIndex:
-    """An alias, so that the next search sees what was published."""
+    """Reads through an alias, so that the next search sees a new version."""
 
     def __init__(self, connection: Connection, versions: CloudVersions) -> None:
         self.collection = versions.collection
@@ -140,13 +140,13 @@ class CloudIndex:
         self._dimensions = 0
 
     async def info(self) -> IndexInfo:
-        """What the index says of itself, read anew."""
+        """Returns the index's description, read again."""
         info = (await self._versions.current()).info()
         self._dimensions = info.dimensions
         return info
 
     async def candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        """The nearest passages by either vector, in one request; see `Index.candidates`.
+        """Returns the nearest passages by either vector, in one request; see `Index.candidates`.
 
         Raises:
             IndexIncompatible: The dense vector is not as long as those of the index.
@@ -173,17 +173,17 @@ class CloudIndex:
         return Candidates(ranked[0], ranked[1] if len(ranked) > 1 else [])
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
-        """All passages of a chapter in reading order; empty when there is no such chapter."""
+        """Returns all passages of a chapter in reading order; empty if there is no such chapter."""
         found = await self._scroll(_where(CHAPTER, chapter), limit=_PASSAGES, fields=None)
         return schema.in_order((str(point.id), point.payload or {}) for point in found)
 
     async def chapters(self) -> Sequence[Chapter]:
-        """The book's outline in reading order."""
+        """Returns the book's outline in reading order."""
         found = await self._scroll(_where(ORDINAL, 0), limit=_SECTIONS, fields=OUTLINE_FIELDS)
         return schema.outline(point.payload or {} for point in found)
 
     async def close(self) -> None:
-        """Nothing is held; the engine closes the connections."""
+        """Do nothing; the engine closes the connections."""
 
     async def _scroll(
         self, where: models.Filter, *, limit: int, fields: list[str] | None

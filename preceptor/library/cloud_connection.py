@@ -1,4 +1,4 @@
-"""The way to Qdrant Cloud: each request with a deadline, a few tries, a line in the log and a named error."""
+"""Sends requests to Qdrant Cloud: each with a deadline, retries, a log line and named errors."""
 
 import asyncio
 import logging
@@ -16,23 +16,23 @@ import httpx
 import stamina
 from qdrant_client import AsyncQdrantClient
 
-from preceptor.errors import IndexError_, IndexNotFound, IndexUnreachable
+from preceptor.errors import IndexNotFound, IndexUnreachable, VectorIndexError
 from preceptor.library import cloud_errors
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _WRITERS_PATIENCE = 120.0
-"""Longest wait, in seconds, that the server may ask of a writer; of a reader, the timeout."""
+"""Longest Retry-After that a writer accepts, in seconds; a reader accepts its timeout."""
 
 
 def is_version(name: str, *, of: str) -> bool:
-    """Whether a real collection's name is that of a version of the collection `of`."""
+    """Whether a real collection's name is a version of the collection `of`."""
     return re.fullmatch(re.escape(of) + r"__v\d{4,}", name) is not None
 
 
 class Connection:
-    """One client, for one event loop."""
+    """One client for one event loop."""
 
     def __init__(self, endpoint: str, *, api_key: str | None, timeout: float, attempts: int) -> None:
         parts = urlsplit(endpoint)
@@ -40,7 +40,7 @@ class Connection:
         self.timeout = timeout
         self._attempts = attempts
         if api_key and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            _log.warning("the key goes to %s unencrypted: use https", self.where)
+            logger.warning("the key goes to %s unencrypted: use https", self.where)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the same warning, for loopback as well
@@ -55,31 +55,31 @@ class Connection:
             raise IndexUnreachable(self.where, f"it is not an address ({error})") from error
 
     async def read(self, action: str, call: Callable[[], Awaitable[_T]], *, collection: str = "") -> _T:
-        """Ask something that changes nothing, see `write`."""
+        """Run a read-only request with retries, see `write`."""
         patience = self.timeout
         return await self._ask(action, call, collection=collection, patience=patience, level=logging.DEBUG)
 
     async def write(self, action: str, call: Callable[[], Awaitable[_T]], *, collection: str = "") -> _T:
-        """Have something done. It may be tried again, so doing it twice must do no harm.
+        """Run a mutating request; it is retried, so it must be idempotent.
 
         Args:
-            action: What it is, for the log and for messages such as "the key may not …".
+            action: Name of the action, for the log and for messages such as "the key may not …".
             call: A method of `client`, bound to its arguments.
             collection: Its name; empty when it is about the cluster.
 
         Raises:
-            IndexError_: The last try failed.
+            VectorIndexError: The last try failed.
         """
         patience = _WRITERS_PATIENCE
         return await self._ask(action, call, collection=collection, patience=patience, level=logging.INFO)
 
     async def aliases(self) -> dict[str, str]:
-        """Real names by alias."""
+        """Returns the real names by alias."""
         found = await self.read("list aliases", self.client.get_aliases)
         return {one.alias_name: one.collection_name for one in found.aliases}
 
     async def collections(self) -> list[str]:
-        """Names of the books' collections, sorted: aliases of a version."""
+        """Returns the names of the books' collections, sorted: aliases of a version."""
         aliases = await self.aliases()
         return sorted(alias for alias, name in aliases.items() if is_version(name, of=alias))
 
@@ -103,12 +103,12 @@ class Connection:
             problem = cloud_errors.named(
                 error, where=self.where, action=action, collection=collection, timeout=self.timeout
             )
-            _log.warning("%s %s: %s, %.0f ms", action, collection, type(problem).__name__, _since(started))
+            logger.warning("%s %s: %s, %.0f ms", action, collection, type(problem).__name__, _since(started))
             if isinstance(problem, IndexNotFound):
-                with suppress(IndexError_):  # then it is told without the others' names
+                with suppress(VectorIndexError):  # then it is told without the others' names
                     problem = IndexNotFound(collection, self.where, await self.collections())
             raise problem from error
-        _log.log(level, "%s %s: %.0f ms", action, collection, _since(started))
+        logger.log(level, "%s %s: %.0f ms", action, collection, _since(started))
         return answer
 
     async def _try(self, call: Callable[[], Awaitable[_T]], *, patience: float) -> _T:
@@ -128,5 +128,5 @@ class Connection:
 
 
 def _since(started: float) -> float:
-    """Milliseconds."""
+    """Milliseconds since `started`."""
     return (time.perf_counter() - started) * 1000

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to Qdrant Cloud: which of our errors it is, and whether to try again.
+"""Maps failures of Qdrant Cloud to Preceptor's errors, and decides whether to retry.
 
 The client raises eight kinds of exception for it, some with an empty text, one of them an AssertionError.
 What each cause looks like was found by trying; the tests replay them.
@@ -37,11 +37,11 @@ RAISED = (
     AssertionError,  # "… returned None": an answer in JSON that is not Qdrant's
     TimeoutError,
 )
-"""What a call of the client may raise for what is not a mistake of ours."""
+"""Exceptions that the client raises for failures outside this code."""
 
 
 class CollectionExists(IndexAnswerInvalid):
-    """A collection was not made, because there is one of that name; never leaves the package."""
+    """A collection of this name already exists; never leaves the package."""
 
 
 _TRY_AGAIN = {502, 503, 504}
@@ -54,7 +54,7 @@ _bad_header = re.compile(r"Retry-After header value is not a valid integer: (.+)
 
 
 def pause(error: Exception, *, patience: float) -> bool | float:
-    """Whether another try is worth it: after the usual back-off (True), or after so many seconds.
+    """Retry hook: False stops, True uses default back-off, a float is the seconds to wait.
 
     Args:
         error: One of `RAISED`.
@@ -69,14 +69,14 @@ def pause(error: Exception, *, patience: float) -> bool | float:
 
 
 def named(error: Exception, *, where: str, action: str, collection: str, timeout: float) -> PreceptorError:
-    """Which of our errors it is.
+    """Returns the Preceptor error for a failure of the client.
 
     Args:
         error: One of `RAISED`.
         where: The address, without a key.
-        action: What the client was to do, as in "the key may not …".
+        action: The attempted action, as in "the key may not …".
         collection: Its name; empty when it was about the cluster.
-        timeout: Of one request, in seconds.
+        timeout: Timeout of one request, in seconds.
     """
     if _is_limited(error):
         return IndexRateLimited(where, _retry_after(error))
@@ -116,7 +116,7 @@ def _named_status(error: UnexpectedResponse, *, where: str, action: str, collect
 
 
 def _message(error: UnexpectedResponse) -> str:
-    """Qdrant's own text; empty when it is not Qdrant that speaks."""
+    """Returns Qdrant's own text; empty if something else answered."""
     try:
         return str(json.loads(error.content)["status"]["error"])
     except (ValueError, TypeError, KeyError):
@@ -130,7 +130,7 @@ def _is_limited(error: Exception) -> bool:
 
 
 def _retry_after(error: Exception) -> float | None:
-    """Seconds that the server asks for; None when it does not say."""
+    """Returns the Retry-After of the response in seconds; None if there is none."""
     if isinstance(error, ResourceExhaustedResponse):
         return float(error.retry_after_s)
     if isinstance(error, UnexpectedResponse):

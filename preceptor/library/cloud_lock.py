@@ -1,8 +1,9 @@
-"""Who is writing a collection in Qdrant Cloud.
+"""A lock that lets one process at a time write a collection in Qdrant Cloud.
 
-The cluster has no locks, but of two requests to make a collection of one name it grants one. So the lock is
-an empty collection, `NAME__lock`, whose metadata names the holder. A holder that died cannot remove it: on
-the same host that is seen at once, from another host after ten minutes without a sign of life.
+The cluster has no locks, but it grants only one of several requests to create a collection of one name. So
+the lock is an empty collection, `NAME__lock`, whose metadata names the holder. A holder that died cannot
+remove it: on the same host its death is visible at once, from another host it counts as dead after ten
+minutes without a sign of life.
 """
 
 import logging
@@ -12,12 +13,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from preceptor.errors import IndexError_, IndexLocked, IndexNotFound
+from preceptor.errors import IndexLocked, IndexNotFound, VectorIndexError
 from preceptor.library.cloud_connection import Connection
 from preceptor.library.cloud_errors import CollectionExists
 from preceptor.library.lock import Holder
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _METADATA = "preceptor_lock"
 _EXPIRES = 600.0
@@ -45,6 +46,7 @@ class CloudLock:
             IndexLocked: Another writer has it.
             IndexForbidden: The key may not write.
         """
+        # A second round, for a lock that was released or taken over in between; after that somebody else won.
         for _ in range(2):
             self._held = await self._make()
             if self._held:
@@ -56,15 +58,16 @@ class CloudLock:
             if holder.token == self._me.token:
                 self._held = True  # made by a try whose answer was lost
                 return
+            # On this host a dead process is seen at once; of another host only its silence is known.
             if not holder.is_dead() and age < _EXPIRES:
                 left = f"{holder} (free in {_EXPIRES - age:.0f} s if that is gone)"
                 raise IndexLocked(self._collection, left)
-            _log.warning("%s: the lock of %s is taken over", self._collection, holder)
+            logger.warning("%s: the lock of %s is taken over", self._collection, holder)
             await self._remove()
         raise IndexLocked(self._collection, "another process")
 
     async def keep(self, *, surely: bool = False) -> None:
-        """Give a sign of life, when one is due; `surely`: and make certain that the lock is still ours.
+        """Renew the lock if it is due; with `surely`, also verify that it is still held.
 
         Raises:
             IndexLocked: It went to another writer.
@@ -78,16 +81,17 @@ class CloudLock:
         await self._connection.write("keep", update, collection=self._name)
 
     async def release(self) -> None:
-        """Let others write; may be called twice."""
+        """Release the lock; may be called twice."""
         if not self._held:
             return
         self._held = False
         try:
+            # It may have run out and be another writer's by now.
             found = await self._read()
             if found is not None and found[0].token == self._me.token:
                 await self._remove()
-        except IndexError_ as error:  # it must not hide why a run ended
-            _log.warning("%s: the lock stays until it runs out: %s", self._collection, error)
+        except VectorIndexError as error:  # it must not hide why a run ended
+            logger.warning("%s: the lock stays until it runs out: %s", self._collection, error)
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:
@@ -99,7 +103,7 @@ class CloudLock:
             await self.release()
 
     async def _make(self) -> bool:
-        """Whether the lock is ours: it is granted to one of many."""
+        """Whether this process created the lock's collection; only one of several gets it."""
         create = partial(self._client.create_collection, self._name, vectors_config={}, metadata=self._sign())
         try:
             await self._connection.write("create the collection", create, collection=self._name)
@@ -108,7 +112,7 @@ class CloudLock:
         return True
 
     async def _read(self) -> tuple[Holder, float] | None:
-        """The holder, and the seconds since its last sign of life; None when nobody holds it."""
+        """Returns the holder and the age of its last sign of life in seconds; None if the lock is free."""
         get = partial(self._client.get_collection, self._name)
         try:
             found = await self._connection.read("describe", get, collection=self._name)

@@ -1,7 +1,8 @@
-"""The versions of one collection in Qdrant Cloud, and which of them readers see.
+"""The versions of one collection in Qdrant Cloud, and the published one among them.
 
-Readers know an alias. It leads to a real collection, `NAME__v0001` and so on, whose metadata holds, under
-`preceptor`, what `Version.note` lists. One request moves the alias: readers see the old version or the new.
+Readers use an alias. It leads to a real collection, `NAME__v0001` and so on, whose metadata holds the fields
+of `Version.note` under `preceptor`. One request moves the alias, so readers see either the old version or the
+new one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,31 +21,31 @@ from preceptor.library.protocol import IndexInfo
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL
 
 METADATA = "preceptor"
-"""Our key in a collection's metadata."""
+"""Preceptor's key in a collection's metadata."""
 
 _INDEXES = {CHAPTER: models.PayloadSchemaType.KEYWORD, ORDINAL: models.PayloadSchemaType.INTEGER}
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A real collection and what its metadata says."""
+    """A real collection and its metadata."""
 
     name: str
     note: Mapping[str, Any]
-    """`of` (the collection's name), `rebuild`, `info`, and `previous` (a name) where there is one."""
+    """Holds `of` (the collection's name), `rebuild`, `info`, and `previous` (a name) if there is one."""
 
     @property
     def number(self) -> int:
-        """Counts the versions of a collection from 1."""
+        """Number of the version, from 1."""
         return int(self.name.rpartition("__v")[2])
 
     @property
     def previous(self) -> str | None:
-        """The real name of the version that readers saw before."""
+        """Real name of the version that was published before."""
         return self.note.get("previous")
 
     def info(self) -> IndexInfo:
-        """What the index says of itself.
+        """Returns the index's description.
 
         Raises:
             IndexIncompatible: It is of another schema.
@@ -52,7 +53,7 @@ class Version:
         return schema.from_metadata(self.note["of"], self.note["info"])
 
     def is_like(self, info: IndexInfo) -> bool:
-        """Whether passages made for `info` can stand beside its own."""
+        """Whether the version's passages are interchangeable with passages made for `info`."""
         try:
             return schema.same_vectors(self.info(), info)
         except IndexIncompatible:
@@ -60,7 +61,7 @@ class Version:
 
 
 class CloudVersions:
-    """One collection. Only its writer, who holds the lock, calls what changes it."""
+    """Versions of one collection. Only its writer, who holds the lock, calls the methods that change it."""
 
     def __init__(self, connection: Connection, collection: str) -> None:
         self.collection = collection
@@ -68,20 +69,20 @@ class CloudVersions:
         self._client = connection.client
 
     async def current(self) -> Version:
-        """The version that readers see; asks for nothing that a reader's key may not.
+        """Returns the published version; a reader's key is enough.
 
         Raises:
-            IndexNotFound: There is none.
+            IndexNotFound: There is no such collection.
             IndexIncompatible: It was not made by Preceptor.
         """
         return await self.described(self.collection)
 
     async def published(self) -> str | None:
-        """The real name of the version that readers see."""
+        """Real name of the published version."""
         return (await self._connection.aliases()).get(self.collection)
 
     async def all(self) -> dict[str, Version]:
-        """Every version by its real name, those under way included.
+        """Returns every version by real name, unfinished ones included.
 
         Raises:
             IndexIncompatible: A collection that Preceptor did not make has this very name.
@@ -93,10 +94,10 @@ class CloudVersions:
         return {name: await self.described(name) for name in names if is_version(name, of=self.collection)}
 
     async def described(self, name: str) -> Version:
-        """What the metadata of a collection says.
+        """Returns the description in a collection's metadata.
 
         Raises:
-            IndexNotFound: There is none of this name.
+            IndexNotFound: There is no collection of this name.
             IndexIncompatible: It was not made by Preceptor, or not as a version of this collection.
         """
         found = await self._connection.read(
@@ -108,7 +109,7 @@ class CloudVersions:
         return Version(name, note)
 
     async def create(self, name: str, info: IndexInfo, *, rebuild: bool) -> Version:
-        """Make an empty version that nobody sees yet, ready for points."""
+        """Create an empty version, unpublished and ready for points."""
         note = {"of": self.collection, "rebuild": rebuild, "info": schema.as_metadata(info)}
         create = partial(
             self._client.create_collection,
@@ -130,19 +131,19 @@ class CloudVersions:
             ) from error
 
     async def index_payload(self, name: str) -> None:
-        """Make the payload indexes, before there is a point: strict mode filters on nothing else."""
+        """Create the payload indexes before the first point: strict mode filters only on indexed fields."""
         for field, kind in _INDEXES.items():
             index = partial(self._client.create_payload_index, name, field, kind, wait=True)
             await self._connection.write(f"index the field {field} of", index, collection=name)
 
     async def note(self, version: Version, **changes: Any) -> None:
-        """Change what a version says of itself."""
+        """Change fields of a version's metadata."""
         note = {**version.note, **changes}
         update = partial(self._client.update_collection, version.name, metadata={METADATA: note})
         await self._connection.write("describe anew", update, collection=version.name)
 
     async def show(self, name: str) -> None:
-        """Let readers see this version, from one request to the next."""
+        """Publish this version in one request."""
         known = await self.published() is not None
         operations: list[models.AliasOperations] = [self._hiding] if known else []
         operations.append(
@@ -154,7 +155,7 @@ class CloudVersions:
         await self._connection.write("let readers see", switch, collection=name)
 
     async def hide(self) -> None:
-        """Let readers miss the collection."""
+        """Remove the alias, so that readers no longer find the collection."""
         switch = partial(self._client.update_collection_aliases, [self._hiding])
         await self._connection.write("hide", switch, collection=self.collection)
 
@@ -168,7 +169,7 @@ class CloudVersions:
 
 
 def next_name(collection: str, versions: Iterable[Version]) -> str:
-    """The name of the version after these."""
+    """Returns the name of the version after these."""
     return f"{collection}__v{max((version.number for version in versions), default=0) + 1:04}"
 
 
@@ -183,6 +184,6 @@ def _foreign(name: str, found: models.CollectionInfo) -> IndexIncompatible:
         "another program's layout,",
         found=layout,
         wanted=f"a version of its own with `{DENSE}` and `{BM25}`",
-        mend="It is left as it is: index under another name with `PRECEPTOR_INDEX__COLLECTION=NAME preceptor "
+        remedy="It is left as it is: index under another name with `PRECEPTOR_INDEX__COLLECTION=NAME preceptor "
         f"index --source BOOK`, or remove it first with `preceptor index --delete {name}`.",
     )

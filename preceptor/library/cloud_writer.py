@@ -19,17 +19,17 @@ from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexInfo, SparseVector, Vectors, Written
 from preceptor.library.schema import BM25, DENSE, WRITTEN_FIELDS
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _AT_ONCE = 4
-"""Batches that are under way together."""
+"""Number of batches in flight."""
 _PAGE = 1000
-"""Points of which `written` reads two small fields at once."""
+"""Number of points in one page when `written` reads two small fields."""
 
 
 class CloudWriter:
-    """The one writer of a collection; see `IndexWriter`. `begin` makes it."""
+    """Writes a collection; see `IndexWriter`. Use `begin` to create it."""
 
     def __init__(
         self, connection: Connection, versions: CloudVersions, info: IndexInfo, *, rebuild: bool
@@ -42,18 +42,18 @@ class CloudWriter:
         self._rebuild = rebuild
         self._known: dict[str, Version] = {}
         self._shown: Version | None = None
-        """What readers see."""
+        """The published version."""
         self._base: Version | None = None
-        """The same, when new passages can stand beside its own."""
+        """The published version, if new passages are interchangeable with its own."""
         self._next: Version | None = None
-        """What is being filled; made when the first passage is put."""
+        """The version that is being filled; created with the first passage."""
         self._draft = schema.Draft({}, {})
 
     @classmethod
     async def begin(
         cls, connection: Connection, versions: CloudVersions, info: IndexInfo, *, rebuild: bool
     ) -> Self:
-        """Take the lock, and find what can be used again.
+        """Take the lock and find passages that can be reused.
 
         Raises:
             IndexLocked: Another writer has it.
@@ -70,11 +70,11 @@ class CloudWriter:
         return writer
 
     async def written(self) -> Mapping[str, Written]:
-        """By passage id: the published passages and those that an interrupted run left."""
+        """Hashes by passage id: published passages, and those that an interrupted run left."""
         return self._draft.written()
 
     async def vectors(self, ids: Sequence[str]) -> AsyncIterator[tuple[str, Vectors]]:
-        """Stored vectors, for passages that only moved; ids that are not there are left out."""
+        """Returns stored vectors for passages that only moved; unknown ids are left out."""
         for batch in schema.batches(ids):
             for version, part in zip((self._next, self._base), self._draft.split(batch), strict=True):
                 for point in await self._points(version, part):
@@ -116,10 +116,10 @@ class CloudWriter:
             if self._next is not None:
                 await self._versions.drop(self._next.name)
         seconds = time.perf_counter() - started
-        _log.info("published %s: %d passages, %.1f s", self._versions.collection, len(wanted), seconds)
+        logger.info("published %s: %d passages, %.1f s", self._versions.collection, len(wanted), seconds)
 
     async def close(self) -> None:
-        """Let go of the lock; may be called twice."""
+        """Release the lock; may be called twice."""
         await self._lock.release()
 
     async def _look_around(self) -> None:
@@ -136,7 +136,7 @@ class CloudWriter:
                 await self._versions.index_payload(version.name)
         await self._tidy()
         self._draft = schema.Draft(await self._written(self._base), await self._written(self._next))
-        _log.info(
+        logger.info(
             "writing %s: %d passages published, %d staged",
             self._versions.collection,
             len(self._draft.published),
@@ -144,13 +144,13 @@ class CloudWriter:
         )
 
     def _can_go_on_with(self, version: Version) -> bool:
-        """Whether an interrupted run left it: made in the same way, and for a rebuild by a rebuild."""
+        """Whether an interrupted run left this version: made in the same way, and by a rebuild if this is one."""
         shown = self._shown
         is_left = shown is None or (version.number > shown.number and version.name != shown.previous)
         return is_left and version.is_like(self._info) and (version.note["rebuild"] or not self._rebuild)
 
     async def _tidy(self) -> None:
-        """Remove the versions that nobody sees, fills or can go back to."""
+        """Remove versions that are neither published, filled nor kept for rollback."""
         keep = {version.name for version in (self._shown, self._next) if version is not None}
         keep |= {self._shown.previous} if self._shown else set()
         for name in [one for one in self._known if one not in keep]:
@@ -166,7 +166,7 @@ class CloudWriter:
         return self._next
 
     async def _fill(self, ids: Sequence[str]) -> None:
-        """Make the next version hold these passages and no other."""
+        """Make the next version hold exactly these passages."""
         name = (await self._being_filled()).name
         _, unchanged = self._draft.split(ids)
         await _each(schema.batches(unchanged), partial(self._copy, name))
@@ -186,7 +186,7 @@ class CloudWriter:
         await self._tidy()
 
     async def _written(self, version: Version | None) -> dict[str, Written]:
-        """Of all points of a version."""
+        """Reads the hashes of all points of a version."""
         found: dict[str, Written] = {}
         offset: Any = None
         while version is not None:
@@ -224,7 +224,7 @@ class CloudWriter:
 
 
 async def _each(items: Iterable[list[_T]], do: Callable[[list[_T]], Awaitable[None]]) -> None:
-    """Do it for each batch, a few at once; the first failure ends the others."""
+    """Process batches, a few at a time; the first failure cancels the others."""
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(batch: list[_T]) -> None:

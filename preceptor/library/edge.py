@@ -1,4 +1,4 @@
-"""Qdrant Edge as this library uses it: shards, points, a thread to work on, and names for what goes wrong.
+"""A thin layer over Qdrant Edge: shards, points, a worker thread and named errors.
 
 The engine holds the interpreter's lock while it works, and raises bare Exceptions.
 """
@@ -42,7 +42,7 @@ _T = TypeVar("_T")
 
 _INDEXES = {CHAPTER: PayloadSchemaType.Keyword, ORDINAL: PayloadSchemaType.Integer}
 _PAGE = 1000
-"""Points that the engine gives at once."""
+"""Number of points that the engine returns at once."""
 _SYSTEM_REFUSES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 _system_error = re.compile(r"\(os error (\d+)\)").search
 
@@ -59,11 +59,11 @@ class EdgeThread:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="index")
 
     async def run(self, call: Callable[[], _T]) -> _T:
-        """What the call returns or raises, see `named`."""
+        """Returns the result of the call or raises its error, see `named`."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, call)
 
     def close(self) -> None:
-        """Wait for what is under way, and let the thread go."""
+        """Wait for running calls and end the thread."""
         self._pool.shutdown()
 
     def _call(self, call: Callable[[], _T]) -> _T:
@@ -73,7 +73,7 @@ class EdgeThread:
 
 @contextmanager
 def named(path: Path) -> Generator[None]:
-    """Give what the engine and the system raise its name.
+    """Translates exceptions of the engine and the operating system into named errors.
 
     Raises:
         IndexFolderUnusable: The system refused a file, or there is no room left.
@@ -96,11 +96,11 @@ def named(path: Path) -> Generator[None]:
 
 
 def create(folder: Path, *, dimensions: int, log: bool) -> EdgeShard:
-    """An empty shard.
+    """Creates an empty shard.
 
     Args:
-        folder: Where its files will be.
-        dimensions: Of the dense vectors.
+        folder: Folder for its files.
+        dimensions: Length of the dense vectors.
         log: Whether it has a write-ahead log: then every update outlives the process, and only one process
             can open it.
     """
@@ -116,26 +116,26 @@ def create(folder: Path, *, dimensions: int, log: bool) -> EdgeShard:
 
 
 def load(folder: Path) -> EdgeShard:
-    """A shard that was created before."""
+    """Loads an existing shard."""
     with named(folder):
         return EdgeShard.load(str(folder))
 
 
 def index_payload(shard: EdgeShard) -> None:
-    """Make the payload indexes."""
+    """Creates the payload indexes."""
     for field, kind in _INDEXES.items():
         shard.update(UpdateOperation.create_field_index(field, kind))
 
 
 def upsert(shard: EdgeShard, points: list[Point]) -> None:
-    """Store points, in the place of those with the same id."""
+    """Stores points; points with the same id are replaced."""
     shard.update(UpdateOperation.upsert_points(points))
 
 
 def scroll(
     shard: EdgeShard, *, where: Filter | None = None, fields: list[str] | None = None
 ) -> Iterator[Record]:
-    """All points that fit, with these fields of their payload (all of them when none are given)."""
+    """Returns all matching points with these payload fields, or all fields if none are named."""
     offset = None
     while True:
         page, offset = shard.scroll(
@@ -147,27 +147,27 @@ def scroll(
 
 
 def matching(field: str, value: str | int) -> Filter:
-    """Points whose payload has this value."""
+    """Filter for points whose payload has this value."""
     return Filter(must=[FieldCondition(key=field, match=MatchValue(value))])
 
 
 def as_point(passage: Passage, vectors: Vectors) -> Point:
-    """A passage as it is stored."""
+    """Converts a passage to a point of the engine."""
     both: dict[str, Any] = {DENSE: [*vectors.dense], BM25: as_sparse(vectors.bm25)}
     return Point(passage.id, both, schema.stored(passage))
 
 
 def as_sparse(vector: SparseVector) -> EdgeSparseVector:
-    """A BM25 vector as the engine takes it."""
+    """Converts a BM25 vector to the engine's form."""
     return EdgeSparseVector([*vector.indices], [*vector.values])
 
 
 def as_vectors(stored: Any) -> Vectors:
-    """Both vectors of a point."""
+    """Returns both vectors of a point."""
     bm25 = stored[BM25]
     return Vectors(tuple(stored[DENSE]), SparseVector(tuple(bm25.indices), tuple(bm25.values)))
 
 
 def since(started: float) -> float:
-    """Milliseconds since `time.perf_counter()` said `started`."""
+    """Milliseconds since `started`, a time of `time.perf_counter()`."""
     return (time.perf_counter() - started) * 1000

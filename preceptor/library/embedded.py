@@ -1,8 +1,8 @@
 """The embedded engine: Qdrant Edge in this process, one folder for each collection.
 
-Readers open published versions, which have no write-ahead log, take no lock and never change; so any number
-of processes read while one writes. A search takes some milliseconds of the interpreter, so one thread is
-enough for all of them; a writer belongs into a process of its own.
+Readers open published versions, which have no write-ahead log, take no lock and never change, so any number
+of processes can read while one writes. A search holds the interpreter for some milliseconds, so one thread
+serves all searches; a writer should run in a process of its own.
 """
 
 import logging
@@ -21,17 +21,17 @@ from preceptor.library import edge, schema
 from preceptor.library.embedded_writer import EmbeddedWriter
 from preceptor.library.lock import FolderLock
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, IndexInfo, Vectors
+from preceptor.library.protocol import Candidates, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 from preceptor.library.versions import Stamp, Versions, collections
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _KNOWN = 20_000
-"""Passages that stay in memory, some kB each."""
+"""Number of passages kept in memory, some kB each."""
 
 
-class Embedded:
+class Embedded(Engine):
     """The collections in one folder."""
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +40,7 @@ class Embedded:
         self._reading = edge.EdgeThread(path)
 
     async def verify_connection(self) -> None:
-        """Return when the folder can be used, or is not there yet.
+        """Return if the folder can be used or does not exist yet.
 
         Raises:
             IndexFolderUnusable: It is a file, or may not be read or written.
@@ -48,7 +48,7 @@ class Embedded:
         await self._reading.run(self._verify)
 
     async def verify_writable(self, collection: str) -> None:
-        """Return when nobody else is writing the collection, see `Engine.verify_writable`."""
+        """Return if nobody else is writing the collection, see `Engine.verify_writable`."""
         await self._reading.run(partial(self._verify_writable, self._versions(collection)))
 
     async def collections(self) -> Sequence[str]:
@@ -84,7 +84,7 @@ class Embedded:
             raise
 
     async def rollback(self, collection: str) -> IndexInfo:
-        """Let readers see the previous version, see `Engine.rollback`."""
+        """Make the previous version the published one, see `Engine.rollback`."""
         return await self._reading.run(partial(self._rollback, self._versions(collection)))
 
     async def delete(self, collection: str) -> None:
@@ -92,7 +92,7 @@ class Embedded:
         await self._reading.run(partial(self._delete, self._versions(collection)))
 
     async def close(self) -> None:
-        """Let the reading thread go, after what it has begun."""
+        """Stop the reading thread after its current call."""
         self._reading.close()
 
     def _versions(self, collection: str) -> Versions:
@@ -117,7 +117,7 @@ class Embedded:
         versions.stamp()
         with self._lock(versions.collection).held():
             version = versions.swap()
-        _log.info("rolled %s back to %s", versions.collection, version)
+        logger.info("rolled %s back to %s", versions.collection, version)
         return versions.info(version)
 
     def _delete(self, versions: Versions) -> None:
@@ -125,11 +125,11 @@ class Embedded:
             versions.stamp()  # says what there is
         with self._lock(versions.collection).held():
             versions.remove()
-        _log.info("deleted %s", versions.collection)
+        logger.info("deleted %s", versions.collection)
 
 
 class EmbeddedIndex:
-    """A published version, exchanged for the next one as soon as that is published."""
+    """Reads a published version, and switches to the next one as soon as it is published."""
 
     def __init__(self, versions: Versions, thread: edge.EdgeThread) -> None:
         self.collection = versions.collection
@@ -142,11 +142,11 @@ class EmbeddedIndex:
         self._known: dict[UUID, Passage] = {}
 
     async def info(self) -> IndexInfo:
-        """What the index says of itself, read anew."""
+        """Returns the index's description, read again."""
         return await self._thread.run(lambda: self._versions.info(self._versions.published().current))
 
     async def candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        """The nearest passages by either vector, see `Index.candidates`.
+        """Returns the nearest passages by either vector, see `Index.candidates`.
 
         Raises:
             IndexIncompatible: The dense vector is not as long as those of the index.
@@ -155,20 +155,20 @@ class EmbeddedIndex:
         return await self._thread.run(partial(self._candidates, vectors, chapter=chapter, limit=limit))
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
-        """All passages of a chapter in reading order; empty when there is no such chapter."""
+        """Returns all passages of a chapter in reading order; empty if there is no such chapter."""
         return await self._thread.run(partial(self._passages, chapter))
 
     async def chapters(self) -> Sequence[Chapter]:
-        """The book's outline in reading order."""
+        """Returns the book's outline in reading order."""
         return await self._thread.run(self._chapters)
 
     async def close(self) -> None:
-        """Let go of the files; may be called twice."""
+        """Close the files; may be called twice."""
         if self._shard is not None:
             await self._thread.run(self._close)
 
     def reopen(self) -> EdgeShard:
-        """The shard of the version that is published now. For the reading thread alone."""
+        """Returns the shard of the published version; only the reading thread may call it."""
         while self._shard is None or self._stamp != self._versions.stamp():
             stamp = self._versions.stamp()
             started = time.perf_counter()
@@ -182,7 +182,7 @@ class EmbeddedIndex:
                 continue  # removed while it was opened: two versions were published in that time
             self._close()
             self._shard, self._stamp, self._dimensions = shard, stamp, info.dimensions
-            _log.info(
+            logger.info(
                 "opened %s %s: %d passages, %.0f ms",
                 self.collection,
                 version,
@@ -207,7 +207,7 @@ class EmbeddedIndex:
                 ]
             )
         )
-        _log.debug("searched %s: %.1f ms", self.collection, edge.since(started))
+        logger.debug("searched %s: %.1f ms", self.collection, edge.since(started))
         ranked = [
             schema.best_first(((cast("UUID", one.id), one.score) for one in half), limit=limit)
             for half in (dense, bm25)
@@ -216,7 +216,7 @@ class EmbeddedIndex:
         return Candidates(*([(self._known[one], score) for one, score in half] for half in ranked))
 
     def _read(self, shard: EdgeShard, ids: set[UUID]) -> None:
-        """Make these passages known: a version never changes, and reading them takes longer than the search."""
+        """Load passages into memory: a version never changes, and reading them takes longer than the search."""
         missing = [one for one in ids if one not in self._known]
         if len(self._known) + len(missing) > _KNOWN:
             self._known.clear()

@@ -1,7 +1,7 @@
 """Writing an embedded collection: new passages are staged, then a new version is built beside the old one.
 
-What is staged lies in a shard with a write-ahead log, so what `put` acknowledged outlives `kill -9`. (After a
-power cut some of it may have to be made again; what is published is synced to the disk.)
+Staged passages lie in a shard with a write-ahead log, so passages that `put` acknowledged outlive `kill -9`.
+(After a power cut some of them may have to be made again; published versions are synced to the disk.)
 """
 
 import logging
@@ -22,13 +22,14 @@ from preceptor.library.protocol import IndexInfo, Vectors, Written
 from preceptor.library.schema import WRITTEN_FIELDS
 from preceptor.library.versions import Versions, remember, remembered
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class EmbeddedWriter:
-    """The one writer of a collection; see `IndexWriter`. Made on its own thread, which does all its work.
+    """Writes a collection; see `IndexWriter`.
 
-    One thread, so that a writer that is closed while it works lets go of the lock only when the work is done.
+    It is created on its own thread, which does all its work, so that a writer closed in the middle of an
+    operation releases the lock only when the operation has ended.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class EmbeddedWriter:
         self._rebuild = rebuild
         self._staging = _left_over(versions.staging, info, rebuild=rebuild)
         self._draft = schema.Draft(published=_written(self._base), staged=_written(self._staging))
-        _log.info(
+        logger.info(
             "writing %s: %d passages published, %d staged",
             versions.collection,
             len(self._draft.published),
@@ -53,11 +54,11 @@ class EmbeddedWriter:
         )
 
     async def written(self) -> Mapping[str, Written]:
-        """By passage id: the published passages and those that an interrupted run left."""
+        """Hashes by passage id: published passages, and those that an interrupted run left."""
         return self._draft.written()
 
     async def vectors(self, ids: Sequence[str]) -> AsyncIterator[tuple[str, Vectors]]:
-        """Stored vectors, for passages that only moved; ids that are not there are left out."""
+        """Returns stored vectors for passages that only moved; unknown ids are left out."""
         for batch in schema.batches(ids):
             for point in await self._thread.run(partial(self._stored, batch)):
                 yield str(point.id), edge.as_vectors(point.vector)
@@ -82,14 +83,14 @@ class EmbeddedWriter:
         await self._thread.run(partial(self._publish, info, list(dict.fromkeys(ids))))
 
     async def close(self) -> None:
-        """Let go of the lock; may be called twice."""
+        """Release the lock; may be called twice."""
         if not self._closed:
             self._closed = True
             await self._thread.run(self._close)
             self._thread.close()
 
     def _stored(self, ids: Sequence[str]) -> list[Record]:
-        """Of each id the staged point, else the published one."""
+        """Returns for each id the staged point, otherwise the published one."""
         staged, published = self._draft.split(ids)
         points: list[Record] = []
         for shard, part in ((self._staging, staged), (self._base, published)):
@@ -102,7 +103,7 @@ class EmbeddedWriter:
             self._staging = _new_staging(self._versions.staging, self._info, rebuild=self._rebuild)
         edge.upsert(self._staging, [edge.as_point(*both) for both in zip(passages, vectors, strict=True)])
         self._draft.put(passages)
-        _log.debug(
+        logger.debug(
             "put %d passages into %s: %.0f ms", len(passages), self._versions.collection, edge.since(started)
         )
 
@@ -118,7 +119,7 @@ class EmbeddedWriter:
             self._staging.close()
             shutil.rmtree(self._versions.staging)
         self._versions.tidy()
-        _log.info(
+        logger.info(
             "published %s %s: %d passages, %.0f ms",
             self._versions.collection,
             version,
@@ -127,7 +128,7 @@ class EmbeddedWriter:
         )
 
     def _build(self, ids: list[str]) -> Path:
-        """A shard without a log that holds these points, a batch in memory at a time."""
+        """Builds a shard without a log from these points, a batch in memory at a time."""
         folder = self._versions.begin()
         shard = edge.create(folder, dimensions=self._info.dimensions, log=False)
         edge.index_payload(shard)
@@ -151,7 +152,7 @@ class EmbeddedWriter:
 
 
 def _version_to_go_on_from(versions: Versions, info: IndexInfo) -> str | None:
-    """The published version, when new passages can stand beside its own."""
+    """Returns the published version if new passages are interchangeable with its own."""
     try:
         version = versions.published().current
         return version if schema.same_vectors(versions.info(version), info) else None
@@ -160,12 +161,12 @@ def _version_to_go_on_from(versions: Versions, info: IndexInfo) -> str | None:
 
 
 def _left_over(folder: Path, info: IndexInfo, *, rebuild: bool) -> EdgeShard | None:
-    """What an interrupted run of the same kind staged."""
+    """Returns the shard that an interrupted run of the same kind staged, if there is one."""
     if _is_for(folder, info, rebuild=rebuild):
         try:
             return edge.load(folder / "shard")
         except IndexDamaged as error:
-            _log.warning("what an interrupted run left is lost: %s", error)
+            logger.warning("what an interrupted run left is lost: %s", error)
     return None
 
 
@@ -178,7 +179,7 @@ def _new_staging(folder: Path, info: IndexInfo, *, rebuild: bool) -> EdgeShard:
 
 
 def _is_for(staging: Path, info: IndexInfo, *, rebuild: bool) -> bool:
-    """Whether what was staged can be used: made in the same way, and for a rebuild by a rebuild."""
+    """Whether the staged passages can be used: made in the same way, and by a rebuild if this is one."""
     note = remembered(staging)
     try:
         return (

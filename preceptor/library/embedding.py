@@ -42,14 +42,14 @@ _SHIPPED_SHA256 = {
 }
 
 _BATCH = 16
-"""Most texts in one call of the model: 256 of them take 2.75 GB and are slower."""
+"""Largest number of texts in one call of the model: 256 of them take 2.75 GB and are slower."""
 _WINDOW = 16
-"""Batches for each thread whose texts are sorted by length together, so that little padding is computed."""
+"""Number of batches for each thread whose texts are sorted by length together, to save padding."""
 _is_english = re.compile(r"-en(-|$)|all-minilm", re.IGNORECASE).search
 _words = re.compile(r"[^\W\d_]{2,}").findall
 _UNKNOWN = "[UNK]"
 _HUB_SECONDS = 1.5
-"""How long the hub may take to say that it is there; fastembed alone would try for 39 s."""
+"""Longest wait for the hub's first response; fastembed alone would try for 39 s."""
 
 _RETRIEVAL = "Represent this sentence for searching relevant passages: "
 _PREFIXES = {
@@ -59,11 +59,11 @@ _PREFIXES = {
     "intfloat/multilingual-e5": ("query: ", "passage: "),
     "nomic-ai/nomic-embed-text": ("search_query: ", "search_document: "),
 }
-"""What a family of models was trained to read before a question and before a passage; fastembed adds none."""
+"""Prefixes for questions and passages by model family; fastembed adds none."""
 
 
 class DenseEmbedder:
-    """One embedding model: `load` it before use, `close` it at the end."""
+    """Embedding model: call `load` before use and `close` at the end."""
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self.model = settings.model
@@ -88,10 +88,10 @@ class DenseEmbedder:
                 self.model,
                 f"its files give {found} dimensions, but a model of this name has {self.dimensions}",
             )
-        self.reading("warm")
+        self.vocabulary_coverage("warm")
 
     def close(self) -> None:
-        """Let the threads go; what has not begun is dropped."""
+        """Stop the threads; calls that have not started are dropped."""
         self._pool.shutdown(cancel_futures=True)
 
     @property
@@ -121,7 +121,7 @@ class DenseEmbedder:
         return tokenizer
 
     async def question(self, text: str) -> Vector:
-        """The vector of a question, put as the model wants questions to be put.
+        """Returns the vector of a question, with the prefix that the model expects.
 
         Returns:
             (dimensions,) of length 1. The last `embedding.cache_size` questions are remembered.
@@ -137,17 +137,17 @@ class DenseEmbedder:
         return vector
 
     async def text(self, text: str) -> Vector:
-        """The vector of one sentence or so, by the graph for single texts; it is not remembered."""
+        """Returns the vector of one sentence by the graph for single texts; it is not cached."""
         return await asyncio.get_running_loop().run_in_executor(
             self._pool, self._vector, self._before_passage + cleaned(text)
         )
 
-    def reading(self, text: str) -> float:
-        """How well the model reads the language of a text: the share of its letters that are in words it knows.
+    def vocabulary_coverage(self, text: str) -> float:
+        """Share of a text's letters in words that the tokenizer keeps whole: how well the model reads it.
 
-        A word in n pieces counts for 1/n, one that is spelled letter by letter or unknown for nothing. The
-        vectors of such text say little, and say it with high cosines. English is at about .95, Spanish at .6,
-        other scripts near 0. Of models that are not English ones this is not known: 1.
+        A word in n pieces counts 1/n; an unknown word, or one spelled letter by letter, counts 0. Vectors of
+        such text carry little information, but have high cosines. English is at about .95, Spanish at .6,
+        other scripts near 0. For models of other languages the result is always 1.
         """
         if not _is_english(self.model):
             return 1.0
@@ -167,7 +167,7 @@ class DenseEmbedder:
         return known / sum(map(len, words))
 
     def passages(self, texts: Iterable[str], *, batch_size: int = _BATCH) -> Iterator[Vector]:
-        """The vectors of passages in the order of `texts`, made by all threads.
+        """Yields the vectors of passages in the order of `texts`, computed by all threads.
 
         Args:
             texts: Read a window at a time, so there may be more than fit in memory. What a text has beyond
@@ -185,7 +185,7 @@ class DenseEmbedder:
         yield from chain.from_iterable(under_way)
 
     def _begin(self, window: Sequence[str], size: int) -> Iterator[Vector]:
-        """Set the threads to work; what is given back waits for them."""
+        """Start embedding on the threads; the returned iterator waits for the results."""
         order = sorted(range(len(window)), key=lambda i: len(window[i]), reverse=True)
         batches = [[window[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
         return _in_order(order, [self._pool.submit(self._passages, batch) for batch in batches])
@@ -217,7 +217,7 @@ class DenseEmbedder:
 
     @cached_property
     def _shipped_folder(self) -> Path:
-        """Where the shipped model is, once its files are known to be whole."""
+        """Returns the folder of the shipped model after checking its files."""
         folder = shipped(_SHIPPED_FOLDER)
         digests = {name: self._pool.submit(_sha256, folder / name) for name in _SHIPPED_SHA256}
         importlib.import_module("fastembed")  # 0.3 s, in which the digests are taken
@@ -228,7 +228,7 @@ class DenseEmbedder:
 
 
 def cleaned(text: str) -> str:
-    """`text` as every tokenizer can read it: a lone surrogate becomes `?`."""
+    """Returns `text` in a form that every tokenizer can read: a lone surrogate becomes `?`."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -258,7 +258,7 @@ def _opened(model: str, folder: Path | None, *, download: bool) -> "TextEmbeddin
 
 
 def _question_graph(folder: Path) -> "TextEmbedding":
-    """The shipped model's graph for single questions, as a model that fastembed can be told of."""
+    """Describes the shipped model's graph for single questions to fastembed."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
 
@@ -276,7 +276,7 @@ def _question_graph(folder: Path) -> "TextEmbedding":
 
 
 def _ask_hub(repository: str) -> None:
-    """Return when the hub answers, raise its client's error when it does not within seconds."""
+    """Return if the hub answers within seconds; raise its client's error otherwise."""
     from huggingface_hub import HfApi
 
     HfApi().model_info(repository, timeout=_HUB_SECONDS)

@@ -1,4 +1,4 @@
-"""One order out of the two halves of a hybrid search, and how relevant the best of it is.
+"""Fuses the two halves of a hybrid search, and estimates the relevance of the best hit.
 
 Both halves are read as evidence on one scale, that of log-odds. A BM25 score is a sum of log-odds by its
 derivation; it grows with the logarithm of the book's size, which is taken out. A cosine becomes log-odds when it
@@ -13,30 +13,33 @@ import math
 from preceptor.library.passage import Hit
 from preceptor.library.protocol import Candidates
 
+# These constants belong to the shipped model: one that was trained with another temperature needs another
+# weight (decision 0004).
 _COSINE = 8.0
-"""Evidence of one unit of cosine."""
+"""Log-odds for one unit of cosine."""
 _COVERED = 0.3
-"""BM25 score per token of the question at which a match counts for half."""
+"""BM25 score per token of the question at which a match has half its weight."""
 
+# Fitted on ClapNQ (decision 0004).
 _RELEVANCE_OF_COSINE = 14.0
 _RELEVANCE_PER_TOKEN = 3.0
 _IRRELEVANCE = 11.0
 _SPELLED_COSINE = (0.65, 0.2)
-"""The cosine that a BM25 score per token leads to expect, where the true one says nothing."""
+"""(intercept, slope) of the cosine predicted from BM25 per token."""
 _DECAY = 0.6
-"""How much evidence less makes a hit e times less likely than the best."""
+"""Difference in evidence that makes a hit e times less likely than the best."""
 
 
 def fuse(
-    candidates: Candidates, *, tokens: int, points: int, reading: float = 1.0, limit: int | None = None
+    candidates: Candidates, *, tokens: int, points: int, coverage: float = 1.0, limit: int | None = None
 ) -> list[Hit]:
-    """The candidates, best first; ties in the order of their ids.
+    """Returns the candidates, best first; ties in the order of their ids.
 
     Args:
-        candidates: What the two halves found.
+        candidates: Candidates of the two halves.
         tokens: Different BM25 tokens of the question.
         points: Passages in the index.
-        reading: How well the embedding model reads the question's language, in [0, 1].
+        coverage: How well the embedding model reads the question's language, in [0, 1].
         limit: Hits at most; default: all.
 
     Returns:
@@ -54,16 +57,17 @@ def fuse(
     bm25_floor = min(bm25.values()) if bm25 and len(bm25) >= len(dense) else 0.0
     rarest = math.log(max(points, 1) + 1)  # about the IDF of a token that a single passage has
     per_token = max(bm25.values(), default=0.0) / rarest / max(tokens, 1)
+    # A match of one frequent word out of ten says little, however high it ranks among its like.
     trust = per_token / (per_token + _COVERED)
 
     evidence = {
-        one: _COSINE * reading * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor) / rarest
+        one: _COSINE * coverage * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor) / rarest
         for one in passages
     }
     ranked = sorted(passages, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
-        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / rarest / max(tokens, 1), reading=reading
+        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / rarest / max(tokens, 1), coverage=coverage
     )
     return [
         Hit(
@@ -76,10 +80,12 @@ def fuse(
     ]
 
 
-def _certainty(cosine: float, per_token: float, *, reading: float) -> float:
-    """Log-odds that the best hit has to do with the question."""
+def _certainty(cosine: float, per_token: float, *, coverage: float) -> float:
+    """Log-odds that the best hit is relevant to the question."""
     start, slope = _SPELLED_COSINE
-    cosine = reading * cosine + (1 - reading) * (start + slope * per_token)
+    # Where the tokenizer has to spell, high cosines mean nothing; the one that BM25 predicts takes their
+    # place, so that the score keeps its scale.
+    cosine = coverage * cosine + (1 - coverage) * (start + slope * per_token)
     return _RELEVANCE_OF_COSINE * cosine + _RELEVANCE_PER_TOKEN * per_token - _IRRELEVANCE
 
 

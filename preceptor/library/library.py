@@ -7,14 +7,15 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 from operator import attrgetter
+from typing import Self
 
 from preceptor.errors import (
     EmptyQuery,
     IndexEmpty,
-    IndexError_,
     IndexIncompatible,
     UnknownBook,
     UnknownChapter,
+    VectorIndexError,
 )
 from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import DenseEmbedder, Vector, cleaned
@@ -24,13 +25,13 @@ from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo,
 from preceptor.settings import SearchSettings, Settings
 
 _OUTLINE_SECONDS = 30.0
-"""How long an outline is remembered: it changes when the book is published again."""
+"""Lifetime of a cached outline in seconds: it changes when the book is published again."""
 _READABLE = 0.5
-"""Of `DenseEmbedder.reading`, from which a cosine says something by itself."""
+"""Vocabulary coverage from which a cosine is meaningful by itself."""
 
 
 class Library:
-    """One or more books, open for reading. `open_library` makes it."""
+    """One or more books, open for reading. Use `open_library` to create it; leaving the context closes it."""
 
     def __init__(
         self, indexes: Sequence[Index], embedder: DenseEmbedder, *, settings: SearchSettings
@@ -39,13 +40,19 @@ class Library:
         self._embedder = embedder
         self._settings = settings
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def search(
         self, query: str, *, chapter: str | None = None, book: str | None = None, limit: int | None = None
     ) -> list[Hit]:
-        """The passages that fit a question best, best first.
+        """Returns the best passages for a question, best first.
 
         Args:
-            query: In the reader's words, in any language.
+            query: The reader's question, in any language.
             chapter: Only in the chapter with this id, of every book that has one; `book:chapter` is that of one.
             book: Only in the book with this id.
             limit: Passages at most; default: `search.limit`.
@@ -54,8 +61,8 @@ class Library:
             EmptyQuery: It holds no letter and no digit.
             UnknownChapter: No book has such a chapter.
             UnknownBook: No such book is open.
-            IndexIncompatible: A book was published anew, made with another embedding model.
-            IndexEmpty: A book was published anew, without a passage.
+            IndexIncompatible: A book was published again with another embedding model.
+            IndexEmpty: A book was published again without a passage.
         """
         if not any(map(str.isalnum, query)):
             raise EmptyQuery
@@ -64,19 +71,19 @@ class Library:
         else:
             within = [(one, found.id) for one, found in await self._holders(chapter, book)]
         dense = await self._embedder.question(query)
-        reading = self._embedder.reading(query)
+        coverage = self._embedder.vocabulary_coverage(query)
         limit = limit or self._settings.limit
         prefetch = self._settings.prefetch
         found = await asyncio.gather(
             *(
-                one.search(query, dense, reading, chapter=there, prefetch=prefetch, limit=limit)
+                one.search(query, dense, coverage, chapter=there, prefetch=prefetch, limit=limit)
                 for one, there in within
             )
         )
         return sorted(chain.from_iterable(found), key=attrgetter("score"), reverse=True)[:limit]
 
     async def check(self, *, chapter: str | None = None, book: str | None = None) -> None:
-        """Return when there is what a reader narrowed a question to.
+        """Return if the chapter and book of a question exist.
 
         Raises:
             UnknownChapter: There is no such chapter (in that book).
@@ -88,11 +95,11 @@ class Library:
             await self._chosen(book)
 
     async def chapter(self, chapter: str, *, book: str | None = None) -> tuple[Chapter, Sequence[Passage]]:
-        """A chapter and its passages in reading order.
+        """Returns a chapter and its passages in reading order.
 
         Args:
             chapter: Its id; where several books have it, that of the first, and `book:chapter` that of another.
-            book: Of the book with this id.
+            book: Only from the book with this id.
 
         Raises:
             UnknownChapter: There is no such chapter (in that book).
@@ -102,23 +109,23 @@ class Library:
         return found, await holder.passages(found.id)
 
     async def chapters(self) -> list[Chapter]:
-        """The outline, book after book, in reading order; remembered for half a minute."""
+        """Returns the outline, book after book, in reading order; cached for half a minute."""
         outlines = await asyncio.gather(*(one.chapters() for one in self._books))
         return [chapter for outline in outlines for chapter in outline]
 
     async def info(self) -> IndexInfo:
-        """What the (first) index says of itself."""
+        """Returns the description of the (first) index."""
         return await self._books[0].info()
 
     async def books(self) -> list[IndexInfo]:
-        """What every open index says of itself; remembered for half a minute."""
+        """Returns the descriptions of all open indexes; cached for half a minute."""
         return await asyncio.gather(*(one.info() for one in self._books))
 
     async def verify(self) -> list[IndexInfo]:
-        """What every open index says of itself, asked anew.
+        """Returns the descriptions of all open indexes, read again.
 
         Raises:
-            IndexError_: One does not answer, is empty, or was built anew in another way.
+            VectorIndexError: One does not answer, is empty, or was rebuilt with other settings.
         """
         books = await asyncio.gather(*(one.index.info() for one in self._books))
         for one, info in zip(self._books, books, strict=True):
@@ -126,16 +133,16 @@ class Library:
         return books
 
     def tokens(self, text: str) -> int:
-        """How long a text is, in tokens of the embedding model."""
+        """Returns the length of a text in tokens of the embedding model."""
         return len(self._embedder.tokenizer.encode(cleaned(text), add_special_tokens=False))
 
     async def likeness(self, question: str, texts: Sequence[str]) -> list[float]:
-        """How near texts are to a question, as the embedding model sees it; about 5 ms of CPU for a sentence.
+        """Returns the cosines of texts and a question; about 5 ms of CPU for a sentence.
 
         Returns:
             A cosine for each text; nothing at all where the model cannot read the question's script.
         """
-        if self._embedder.reading(question) < _READABLE:
+        if self._embedder.vocabulary_coverage(question) < _READABLE:
             return []
         asked, *vectors = await asyncio.gather(
             self._embedder.question(question), *map(self._embedder.text, texts)
@@ -157,7 +164,7 @@ class Library:
         return [by_id[book]]
 
     async def _holders(self, chapter: str, book: str | None) -> list[tuple["_Book", Chapter]]:
-        """The books that have such a chapter, each with its own; at least one."""
+        """Returns the books that have such a chapter, each with the chapter; at least one."""
         books = await self._chosen(book)
         outlines: list[Sequence[Chapter]] = []
         for fresh in (False, True):  # the chapter may be new
@@ -174,7 +181,7 @@ class Library:
 
 
 class _Book:
-    """One index, with what is remembered of it for a short time."""
+    """One index with short-lived caches."""
 
     def __init__(self, index: Index, embedder: DenseEmbedder, *, place: int) -> None:
         self.index = index
@@ -184,17 +191,17 @@ class _Book:
         self._info: tuple[float, IndexInfo] | None = None
 
     async def search(
-        self, query: str, dense: Vector, reading: float, *, chapter: str | None, prefetch: int, limit: int
+        self, query: str, dense: Vector, coverage: float, *, chapter: str | None, prefetch: int, limit: int
     ) -> list[Hit]:
         info = await self.info()
         try:
             _check(info, self.index, self._embedder)
-        except IndexError_:
-            self._info = None  # the next search may find it mended
+        except VectorIndexError:
+            self._info = None  # the next search may find it repaired
             raise
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
         found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)
-        hits = fuse(found, tokens=len(bm25.indices), points=info.points, reading=reading, limit=limit)
+        hits = fuse(found, tokens=len(bm25.indices), points=info.points, coverage=coverage, limit=limit)
         return [replace(hit, passage=self._named(hit.passage)) for hit in hits] if self._place else hits
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
@@ -211,12 +218,12 @@ class _Book:
         return self._info[1]
 
     def _named(self, passage: Passage) -> Passage:
-        """With a key that no other open book has."""
+        """Gives a passage a key that no other open book has."""
         return replace(passage, key=key_beside(passage.key, self._place)) if self._place else passage
 
 
 def _closest(chapter: str, outline: Sequence[Chapter]) -> list[str]:
-    """Ids of the chapters whose id or title is most like what was asked for."""
+    """Returns the ids of the chapters whose id or title is most similar."""
     by_name = {one.title.casefold(): one.id for one in outline} | {
         one.id.casefold(): one.id for one in outline
     }

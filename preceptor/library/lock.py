@@ -1,4 +1,4 @@
-"""Who is writing: at most one process for each collection, and its name for the one that has to wait."""
+"""A lock for one writer per collection, which names its holder to a process that has to wait."""
 
 import json
 import os
@@ -24,17 +24,17 @@ class Holder:
     host: str = field(default_factory=socket.gethostname)
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """Tells two writers of one process apart."""
+    """Distinguishes two writers in one process."""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {self.since}"
 
     def as_json(self) -> dict[str, Any]:
-        """For a file or a collection's metadata."""
+        """Returns the holder as JSON, for a file or a collection's metadata."""
         return asdict(self)
 
     def is_dead(self) -> bool:
-        """Whether it ran on this host and is gone; False where that cannot be told."""
+        """Whether the holder ran on this host and has ended; False if that cannot be determined."""
         if self.host != socket.gethostname() or os.name != "posix":
             return False
         try:
@@ -60,7 +60,7 @@ class FolderLock:
         self._note = file.with_suffix(".holder.json")
 
     def acquire(self) -> None:
-        """Take the lock at once.
+        """Take the lock without waiting.
 
         Raises:
             IndexLocked: Another writer has it.
@@ -73,7 +73,7 @@ class FolderLock:
         self._note.write_text(json.dumps(Holder().as_json()), encoding="utf-8")
 
     def release(self) -> None:
-        """Let others write; may be called twice."""
+        """Release the lock; may be called twice."""
         self._lock.release()
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""What is embedded, retrieved and cited: a piece of one section of the book.
+"""A passage: the piece of one section of the book that is embedded, retrieved and cited.
 
-A passage's id is a function of its place (book, chapter, anchor, ordinal), its key a short form of that id
-which a model can write as `[k7qd]`.
+A passage's id is a function of its place (book, chapter, anchor, ordinal); its key is a short form of the id
+that a model can write as `[k7qd]`.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 KEY = r"[a-hjkmnp-z][2-9][a-hjkmnp-z2-9]{2,4}"
-"""A key as a regular expression. The digit in second place keeps it apart from words and from `[1]`."""
+"""A key as a regular expression. The digit in second place distinguishes it from words and from `[1]`."""
 
 _LETTERS = "abcdefghjkmnpqrstuvwxyz"
 _DIGITS = "23456789"
@@ -29,7 +29,7 @@ class Passage:
     id: str
     """uuid5 of (book, chapter, anchor, ordinal)."""
     key: str
-    """4 to 6 characters, unique in the book; of the passages that a `Library` gives, in all its books."""
+    """Key of 4 to 6 characters, unique in the book; for passages of a `Library`, unique in all its books."""
     book: str
     chapter: str
     """Id of the page: its path without number prefixes and suffix."""
@@ -38,17 +38,17 @@ class Passage:
     breadcrumb: tuple[str, ...]
     """Book, module(s), chapter, section(s); the last is the heading (or the chapter's title)."""
     url: str
-    """Of the section, its anchor included."""
+    """Address of the section, its anchor included."""
     anchor: str
     """Id of the heading on the site; empty above the first heading."""
     heading: str
     """Text of the heading; empty above the first one."""
     position: int
-    """Of the chapter in the book's reading order, from 0."""
+    """Position of the chapter in the book's reading order, from 0."""
     order: int
-    """Of the passage in its chapter, from 0."""
+    """Position of the passage in its chapter, from 0."""
     ordinal: int
-    """Of the passage in its section, from 0."""
+    """Position of the passage in its section, from 0."""
     text: str
     language: str
 
@@ -59,16 +59,16 @@ class Passage:
 
     @property
     def embedded_text(self) -> str:
-        """What both vectors are made of: the header, then the text."""
+        """Text from which both vectors are made: the header, then the text."""
         return f"{self.header}\n{self.text}"
 
     @property
     def fingerprint(self) -> str:
-        """Hash of what both vectors are made of: the same fingerprint, the same vectors."""
+        """Hash of `embedded_text`: passages with the same fingerprint have the same vectors."""
         return hashlib.blake2b(self.embedded_text.encode(), digest_size=12).hexdigest()
 
     def payload(self) -> dict[str, Any]:
-        """As it is stored beside the vectors (without the id)."""
+        """Returns the passage as stored beside the vectors, without its id."""
         stored = asdict(self)
         del stored["id"]
         stored["breadcrumb"] = list(self.breadcrumb)
@@ -77,7 +77,7 @@ class Passage:
 
     @classmethod
     def from_payload(cls, point_id: str, payload: dict[str, Any]) -> "Passage":
-        """The passage that `payload` describes.
+        """Returns the passage in `payload`.
 
         Raises:
             KeyError: A field is missing.
@@ -94,11 +94,11 @@ class Hit:
 
     passage: Passage
     score: float
-    """Fused relevance in [0, 1]; comes with the order of the hits."""
+    """Fused relevance in [0, 1]; hits are ordered by it."""
     dense: float | None
-    """Cosine of question and passage; None where the dense half did not bring it."""
+    """Cosine of question and passage; None if the dense half did not return the passage."""
     bm25: float | None
-    """BM25 score (unbounded); None where the sparse half did not bring it."""
+    """BM25 score (unbounded); None if the sparse half did not return the passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,12 @@ class Chapter:
 
 
 def passage_id(book: str, chapter: str, anchor: str, ordinal: int) -> str:
-    """The deterministic id of the passage at this place."""
+    """Returns the deterministic id of the passage at this place."""
     return str(uuid.uuid5(_NAMESPACE, f"{book}\n{chapter}\n{anchor}\n{ordinal}"))
 
 
 def passage_key(point_id: str, taken: Collection[str]) -> str:
-    """A short name of the passage with this id that is not in `taken`.
+    """Returns a short name for the passage with this id that is not in `taken`.
 
     Raises:
         ValueError: Every form of it is taken (practically: more than some millions of passages).
@@ -149,15 +149,15 @@ def passage_key(point_id: str, taken: Collection[str]) -> str:
 
 
 def key_beside(key: str, place: int) -> str:
-    """The key for a passage of one of several books that are open together: no other of them has it.
+    """Returns a key for a passage that is unique among several open books.
 
-    The first book's keys stay as they are. The others', of 4 or 5 characters, are brought to 6 by a mark of the
-    book, and the filler, which is no mark, after it. (Keys of 6, of which a book of 10,000 passages has none as a
-    rule, have no room for it.)
+    The first book's keys stay unchanged. Keys of other books, with 4 or 5 characters, are extended to 6 by a
+    character for the book and a filler that never stands for a book. (Keys of 6, which a book of 10,000
+    passages has only in rare cases, have no room for it.)
 
     Args:
         key: Unique in its book.
-        place: Of the book among them, from 0.
+        place: Position of the book among them, from 0.
     """
     return key if place == 0 else (key + _MARKS[(place - 1) % len(_MARKS)] + _FILLER)[:6]
 

@@ -1,19 +1,19 @@
-"""What an index is, whichever engine holds it: read by the server, written by the indexer alone."""
+"""The interface of an index, for every engine: the server reads it, only the indexer writes it."""
 
 import hashlib
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from preceptor.library.passage import Chapter, Passage
 
 SCHEMA_VERSION = 1
-"""Of the payload and the vectors; an index of another version is refused."""
+"""Version of the payload and the vectors; an index of another version is refused."""
 
 DIMENSIONS = 384
-"""Of the dense vector, named `dense`, cosine."""
+"""Length of the dense vector, named `dense`, compared by cosine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True)
 class IndexInfo:
-    """What an index says of itself (the collection's metadata), so that a mismatch can be refused."""
+    """Description of an index (its collection's metadata), by which a mismatch is refused."""
 
     book: str
     title: str
@@ -49,73 +49,74 @@ class IndexInfo:
     """Mean number of BM25 tokens of a passage, measured on the book."""
     built_at: datetime
     points: int
-    """Passages in it now."""
+    """Number of passages in the index."""
     digest: str = ""
-    """Of the files and settings that it was made from: with the same ones there is nothing to do. Its first
-    half is hyphens when a page could not be read: there is something to do next time."""
+    """Digest of the source files and settings: an equal digest means that nothing has changed. Its first half
+    is hyphens if a page could not be read, so that the next run tries again.
+    """
     told: str = ""
-    """What the run that made it had to tell of the book, as JSON: a run that has nothing to do tells it again."""
+    """Report of the run that made the index, as JSON, so that a run that has nothing to do can repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What the two halves of a hybrid search found: (passage, raw score), best first, ties by id."""
+    """Results of both halves of a hybrid search: (passage, raw score), best first, ties by id."""
 
     dense: Sequence[tuple[Passage, float]]
-    """Cosine similarity, in [-1, 1]."""
+    """Passages with their cosine similarity, in [-1, 1]."""
     bm25: Sequence[tuple[Passage, float]]
-    """BM25 score, unbounded, above 0."""
+    """Passages with their BM25 score, unbounded, above 0."""
 
 
 class Index(Protocol):
-    """One collection, open for reading. Every method may raise an `IndexError_`.
+    """One collection, open for reading. Every method may raise an `VectorIndexError`.
 
     An embedded index that was published again while it is open shows the new passages by itself.
     """
 
     collection: str
     where: str
-    """For messages: a folder or an address, without a key."""
+    """A folder or an address without a key, for messages."""
 
     async def info(self) -> IndexInfo:
-        """What the index says of itself, read anew."""
+        """Returns the index's description, read again."""
         ...
 
     async def candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        """The nearest passages by either vector, in one request.
+        """Returns the nearest passages by either vector, in one request.
 
         Args:
-            vectors: Of the question.
+            vectors: Vectors of the question.
             chapter: Only passages of the chapter with this id.
             limit: Passages from each half.
         """
         ...
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
-        """All passages of a chapter in reading order; empty when there is no such chapter."""
+        """Returns all passages of a chapter in reading order; empty if there is no such chapter."""
         ...
 
     async def chapters(self) -> Sequence[Chapter]:
-        """The book's outline in reading order."""
+        """Returns the book's outline in reading order."""
         ...
 
     async def close(self) -> None:
-        """Let go of files and connections; may be called twice."""
+        """Close files and connections; may be called twice."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What an index holds of one passage, as the indexer compares it."""
+    """Hashes of a stored passage, which the indexer compares."""
 
     fingerprint: str
-    """Of what its vectors were made of."""
+    """Fingerprint of the text behind its vectors."""
     payload_hash: str
-    """Of its whole payload."""
+    """Hash of its whole payload."""
 
     @classmethod
     def of(cls, passage: Passage) -> "Written":
-        """What an index that holds `passage` says of it."""
+        """Returns the hashes that an index stores for `passage`."""
         payload = json.dumps(passage.payload(), sort_keys=True)
         return cls(passage.fingerprint, hashlib.blake2b(payload.encode(), digest_size=12).hexdigest())
 
@@ -129,11 +130,11 @@ class IndexWriter(Protocol):
     """
 
     async def written(self) -> Mapping[str, Written]:
-        """By passage id: the published passages and those that an interrupted run left."""
+        """Hashes by passage id: published passages, and those that an interrupted run left."""
         ...
 
     def vectors(self, ids: Sequence[str]) -> AsyncIterator[tuple[str, Vectors]]:
-        """Stored vectors, for passages that only moved; ids that are not there are left out."""
+        """Returns stored vectors for passages that only moved; unknown ids are left out."""
         ...
 
     async def put(self, passages: Sequence[Passage], vectors: Sequence[Vectors]) -> None:
@@ -143,30 +144,36 @@ class IndexWriter(Protocol):
     async def publish(self, info: IndexInfo, ids: Collection[str]) -> None:
         """Make the index hold exactly the passages with these ids, and let readers see it.
 
-        When they are the published ones already, no new version is made.
+        If these passages are already published, no new version is made.
 
         Args:
-            info: As it was given to `Engine.write`; `points` is counted here.
-            ids: Of passages that `written` told or `put` stored.
+            info: The description given to `Engine.write`; `points` is counted here.
+            ids: Ids of passages that `written` returned or `put` stored.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         ...
 
 
 class Engine(Protocol):
-    """Where collections live: `Embedded` (a folder) or `QdrantCloud` (a cluster)."""
+    """Opens and manages collections in a folder (`Embedded`) or a cluster (`QdrantCloud`); closes as a context."""
 
     where: str
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def verify_connection(self) -> None:
-        """Return when it answers and the key is good; raise the named error else."""
+        """Return if the engine can be reached and accepts the key; raise the named error otherwise."""
         ...
 
     async def verify_writable(self, collection: str) -> None:
-        """Return when the key may write and nobody else is writing the collection.
+        """Return if the key may write and nobody else is writing the collection.
 
         Raises:
             IndexForbidden: The key may only read.
@@ -175,7 +182,7 @@ class Engine(Protocol):
         ...
 
     async def collections(self) -> Sequence[str]:
-        """Names of the books' collections, sorted."""
+        """Returns the names of the books' collections, sorted."""
         ...
 
     async def open(self, collection: str) -> Index:
@@ -187,11 +194,11 @@ class Engine(Protocol):
         ...
 
     async def write(self, collection: str, info: IndexInfo, *, rebuild: bool = False) -> IndexWriter:
-        """Open a collection for writing; make it if there is none, with its payload indexes first.
+        """Open a collection for writing; create it if necessary, with its payload indexes first.
 
         Args:
             collection: Its name; readers find it under this name.
-            info: What will be written. Where model, dimensions, schema, chunk size, overlap, language
+            info: Description of the new version. Where model, dimensions, schema, chunk size, overlap, language
                 (which chooses BM25's stemmer) or `bm25_avg_len` differ from what is there, nothing of it is
                 used again. The new version takes its place with `publish`; the old one stays for `rollback`.
             rebuild: Use nothing of what is there in any case.
@@ -202,10 +209,10 @@ class Engine(Protocol):
         ...
 
     async def rollback(self, collection: str) -> IndexInfo:
-        """Let readers see the version before the last `publish` of a new version; twice: the new one again.
+        """Publish the version before the last one; a second call returns to the newer one.
 
         Raises:
-            IndexHasNoPrevious: There is none.
+            IndexHasNoPrevious: There is no previous version.
             IndexLocked: Another process is writing it.
         """
         ...
@@ -220,5 +227,5 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Close all files and connections."""
         ...

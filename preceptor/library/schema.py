@@ -1,4 +1,4 @@
-"""How both engines store a book: names of vectors, payload, metadata, outline. See docs/index-schema.md."""
+"""The stored form of a book in both engines: vectors, payload, metadata, outline. See docs/index-schema.md."""
 
 import math
 import re
@@ -22,17 +22,17 @@ BM25 = "bm25"
 
 CHAPTER = "chapter"
 ORDINAL = "ordinal"
-"""With `CHAPTER`, the payload fields that have an index: nothing else is filtered on."""
+"""One of the two indexed payload fields, with `CHAPTER`: nothing else is filtered on."""
 
 WRITTEN_FIELDS = ["fingerprint", "payload_hash"]
-"""Of the payload: what `written` needs."""
+"""Payload fields that `written` needs."""
 OUTLINE_FIELDS = ["book", "chapter", "title", "url", "anchor", "heading", "breadcrumb", "position", "order"]
-"""Of the payload of each section's first passage: what `outline` needs."""
+"""Payload fields of each section's first passage that `outline` needs."""
 
 BATCH = 256
-"""Points in one request."""
+"""Number of points in one request."""
 TIES = 16
-"""Candidates asked for beyond the limit: of equal scores the smaller id wins, on every engine."""
+"""Number of candidates beyond the limit: among equal scores the smaller id wins, on every engine."""
 
 _DECIDE_VECTORS = (
     "embedding_model",
@@ -49,25 +49,25 @@ is_collection_name = re.compile(r"[A-Za-z0-9_-]{1,100}").fullmatch
 
 
 class Draft:
-    """What a writer knows of the passages that the next version may hold."""
+    """Passages known to a writer, from which the next version is made."""
 
     def __init__(self, published: Mapping[str, Written], staged: Mapping[str, Written]) -> None:
         self.published = published
-        """Of the version that this one goes on from; empty when it begins anew."""
+        """Passages of the version on which this one builds; empty if it starts from scratch."""
         self.staged = dict(staged)
-        """Of those that were put, in this run or an interrupted one; they win."""
+        """Passages put in this run or an interrupted one; they override published ones."""
 
     def written(self) -> dict[str, Written]:
-        """By passage id."""
+        """Hashes by passage id."""
         return {**self.published, **self.staged}
 
     def split(self, ids: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Those that are staged, and those that are only published; others are left out."""
+        """Splits ids into staged ones and ones that are only published; others are left out."""
         staged = [one for one in ids if one in self.staged]
         return staged, [one for one in ids if one in self.published and one not in self.staged]
 
     def put(self, passages: Iterable[Passage]) -> None:
-        """Note what was staged."""
+        """Register staged passages."""
         self.staged.update({passage.id: Written.of(passage) for passage in passages})
 
     def changes(self, ids: Collection[str]) -> bool:
@@ -84,38 +84,38 @@ class Draft:
 
 
 def batches(items: Iterable[_T]) -> Iterator[list[_T]]:
-    """`items` in lists of at most `BATCH`."""
+    """Yields `items` in lists of at most `BATCH`."""
     remaining = iter(items)
     while batch := list(islice(remaining, BATCH)):
         yield batch
 
 
 def stored(passage: Passage) -> dict[str, Any]:
-    """The payload of a point."""
+    """Returns the payload of a point."""
     return {**passage.payload(), "payload_hash": Written.of(passage).payload_hash}
 
 
 def written(payload: Mapping[str, Any]) -> Written:
-    """What a stored payload says of itself."""
+    """Reads the hashes from a stored payload."""
     return Written(payload["fingerprint"], payload["payload_hash"])
 
 
 def best_first(found: Iterable[tuple[_Id, float]], *, limit: int) -> list[tuple[_Id, float]]:
-    """The best `limit` of (id, score), ties by id.
+    """Returns the best `limit` of (id, score), ties by id.
 
-    Scores are equal to five decimals: with other hardware the last bits of the same sum are others.
+    Scores that agree to five decimals count as equal: the last bits of a sum depend on the hardware.
     """
     return sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:limit]
 
 
 def in_order(found: Iterable[tuple[str, dict[str, Any]]]) -> list[Passage]:
-    """The passages of (id, payload) in reading order."""
+    """Returns the passages of (id, payload) in reading order."""
     passages = [Passage.from_payload(point, payload) for point, payload in found]
     return sorted(passages, key=lambda passage: (passage.position, passage.order))
 
 
 def outline(first_passages: Iterable[Mapping[str, Any]]) -> list[Chapter]:
-    """The chapters in reading order.
+    """Returns the chapters in reading order.
 
     Args:
         first_passages: Payloads (of at least `OUTLINE_FIELDS`) of the first passage of each section.
@@ -141,7 +141,7 @@ def _chapter(rows: Sequence[Mapping[str, Any]]) -> Chapter:
 
 
 def check_question(vectors: Vectors, *, collection: str, dimensions: int) -> None:
-    """Refuse a question's vectors that an engine would refuse or, worse, answer with nothing.
+    """Refuse vectors of a question that an engine would refuse or silently answer with nothing.
 
     Raises:
         IndexIncompatible: The dense one is not as long as those of the index.
@@ -155,10 +155,10 @@ def check_question(vectors: Vectors, *, collection: str, dimensions: int) -> Non
 
 
 def check_passages(passages: Sequence[Passage], vectors: Sequence[Vectors], *, dimensions: int) -> None:
-    """Refuse vectors that an engine would refuse or, worse, store.
+    """Refuse vectors that an engine would refuse or silently store.
 
     Raises:
-        VectorInvalid: Of the wrong length; see `_check`.
+        VectorInvalid: A vector has the wrong length; see `_check`.
         ValueError: There is not one for each passage.
     """
     for passage, both in zip(passages, vectors, strict=True):
@@ -181,12 +181,12 @@ def _check(vectors: Vectors, of: str) -> None:
 
 
 def same_vectors(one: IndexInfo, other: IndexInfo) -> bool:
-    """Whether passages of an index so described can stand beside those of the other."""
+    """Whether the vectors are interchangeable."""
     return all(_equal(getattr(one, name), getattr(other, name)) for name in _DECIDE_VECTORS)
 
 
 def same_index(one: IndexInfo, other: IndexInfo) -> bool:
-    """Whether both say the same, but for when the index was built and its size."""
+    """Whether both descriptions agree, apart from build time and size."""
     return same_vectors(one, other) and (
         replace(one, built_at=other.built_at, points=0, bm25_avg_len=0.0)
         == replace(other, points=0, bm25_avg_len=0.0)
@@ -201,16 +201,16 @@ def _equal(one: object, other: object) -> bool:
 
 
 def as_metadata(info: IndexInfo) -> dict[str, Any]:
-    """As JSON can hold it."""
+    """Returns the description as JSON values."""
     return {**asdict(info), "built_at": info.built_at.isoformat()}
 
 
 def from_metadata(collection: str, metadata: Mapping[str, Any]) -> IndexInfo:
-    """What was written by `as_metadata`.
+    """Reads a description that `as_metadata` wrote.
 
     Raises:
         IndexIncompatible: It is of another schema.
-        KeyError, TypeError, ValueError: It is none.
+        KeyError, TypeError, ValueError: The metadata is not a description.
     """
     if metadata["schema_version"] != SCHEMA_VERSION:
         raise IndexIncompatible(

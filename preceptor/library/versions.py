@@ -1,4 +1,4 @@
-"""The versions of one embedded collection on disk, and which of them readers see.
+"""The versions of one embedded collection on disk, and the published one among them.
 
     COLLECTION/
       current.json      {"current": "v0002", "previous": "v0001"}: replaced as a whole to publish
@@ -26,22 +26,22 @@ from preceptor.library.protocol import IndexInfo
 
 _BLOCK = 1 << 16
 _UNDER_WAY = ".atomicwrite"
-"""Folders in which the engine writes a file before it moves it to its place."""
+"""Prefix of folders in which the engine writes a file before moving it to its place."""
 
 Stamp = tuple[int, int]
-"""Changes when another version is published."""
+"""Identity of the published version; changes with every publication."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Names of versions."""
+    """Names of the published and the previous version."""
 
     current: str
     previous: str | None
 
 
 class Versions:
-    """The folder of one collection. Only its writer, who holds the lock, calls what changes it."""
+    """Folder of one collection. Only its writer, who holds the lock, calls the methods that change it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class Versions:
         self._pointer = folder / "current.json"
 
     def stamp(self) -> Stamp:
-        """What a reader compares before each search; costs a microsecond.
+        """Returns a cheap identity (1 µs) that readers compare before each search.
 
         Raises:
             IndexNotFound: Nothing is published.
@@ -61,10 +61,11 @@ class Versions:
             raise IndexNotFound(
                 self.collection, str(self.folder.parent), collections(self.folder.parent)
             ) from None
+        # The inode as well: two versions may be published within one tick of the file system's clock.
         return found.st_mtime_ns, found.st_ino
 
     def published(self) -> Published:
-        """The versions that are kept.
+        """Returns the names of the kept versions.
 
         Raises:
             IndexNotFound: Nothing is published.
@@ -77,7 +78,7 @@ class Versions:
             raise IndexDamaged(self._pointer, str(error)) from error
 
     def info(self, version: str) -> IndexInfo:
-        """What a version says of itself.
+        """Returns a version's description.
 
         Raises:
             IndexIncompatible: It is of another schema.
@@ -86,7 +87,7 @@ class Versions:
         return self._index(version)[0]
 
     def verified(self, version: str) -> tuple[Path, IndexInfo]:
-        """The folder of a version's shard, after its files were found to be as they were written.
+        """Returns the folder of a version's shard after verifying its files.
 
         Raises:
             IndexIncompatible: It is of another schema.
@@ -99,17 +100,18 @@ class Versions:
         return shard, info
 
     def begin(self) -> Path:
-        """An empty folder for the next version's shard, which nobody sees until `publish`."""
+        """Creates an empty, unpublished folder for the next version's shard."""
         numbers = [int(one.name[1:].partition(".")[0]) for one in self.folder.glob("v[0-9]*")]
         shard = self.folder / f"v{max(numbers, default=0) + 1:04}.new" / "shard"
         shard.mkdir(parents=True)
         return shard
 
     def publish(self, shard: Path, info: IndexInfo) -> str:
-        """Let readers see the version whose shard was filled; give back its name."""
+        """Publishes the version whose shard was filled; returns its name."""
         unfinished = shard.parent
         _write_json(unfinished / "index.json", {"info": schema.as_metadata(info), "digest": _digest(shard)})
         version = unfinished.with_suffix("")
+        # Renaming is atomic: whatever has a version's final name is complete.
         unfinished.rename(version)
         _sync(self.folder)
         previous = None
@@ -119,17 +121,17 @@ class Versions:
         return version.name
 
     def describe(self, version: str, info: IndexInfo) -> None:
-        """Change what a version says of itself."""
+        """Changes a version's description."""
         digest = self._index(version)[1]
         _write_json(
             self.folder / version / "index.json", {"info": schema.as_metadata(info), "digest": digest}
         )
 
     def swap(self) -> str:
-        """Let readers see the previous version; give back its name.
+        """Publishes the previous version; returns its name.
 
         Raises:
-            IndexHasNoPrevious: There is none.
+            IndexHasNoPrevious: There is no previous version.
         """
         found = self.published()
         if found.previous is None:
@@ -139,7 +141,7 @@ class Versions:
         return found.previous
 
     def tidy(self) -> None:
-        """Remove what is neither published nor staged. A reader that has it open keeps what it has."""
+        """Removes versions that are neither published nor staged."""
         with suppress(IndexNotFound, IndexDamaged):
             found = self.published()
             keep = {found.current, found.previous, self.staging.name, self._pointer.name}
@@ -148,7 +150,7 @@ class Versions:
                     _remove(one)
 
     def remove(self) -> None:
-        """Remove all of it; readers miss it at once, and see no half of it."""
+        """Removes the whole collection; readers never see half of it."""
         self._pointer.unlink(missing_ok=True)
         shutil.rmtree(self.folder)
 
@@ -165,17 +167,17 @@ class Versions:
 
 
 def collections(folder: Path) -> list[str]:
-    """Names of the collections in a folder of collections, sorted."""
+    """Returns the names of the collections in a folder, sorted."""
     return sorted(one.parent.name for one in folder.glob("*/current.json"))
 
 
 def remember(folder: Path, what: dict[str, Any]) -> None:
-    """Note what a staging folder is for; a staging folder without a note is none."""
+    """Writes the purpose of a staging folder; without it the folder is ignored."""
     _write_json(folder / "for.json", what)
 
 
 def remembered(folder: Path) -> dict[str, Any] | None:
-    """What was noted; None when nothing (readable) was."""
+    """Returns the purpose of a staging folder; None if it is missing or unreadable."""
     try:
         return _read_json(folder / "for.json")
     except (FileNotFoundError, ValueError, TypeError):
@@ -183,7 +185,7 @@ def remembered(folder: Path) -> dict[str, Any] | None:
 
 
 def _digest(folder: Path) -> str:
-    """Of the names, sizes and contents of all files below a folder."""
+    """Digest of the names, sizes and contents of all files below a folder."""
     digest = hashlib.sha256()
     for file in sorted(_files(folder)):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
@@ -193,9 +195,10 @@ def _digest(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files but those that the engine has under way.
+    """Yields all files except those that the engine is still writing.
 
-    Opening a shard, it replaces a file by an equal one, and who is killed in that moment leaves the new one behind.
+    When it opens a shard, the engine replaces a file by an equal one; a process killed at that moment leaves
+    the new file behind.
     """
     for below, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(_UNDER_WAY)]
@@ -203,7 +206,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Position and content of what is not all zeros: of the 100 MB that the engine sets aside, 1 or 2."""
+    """Yields position and content of nonzero blocks: of the 100 MB that the engine allocates, 1 or 2."""
     with file.open("rb", buffering=0) as stream:
         position = stream.seek(_next_data(stream.fileno(), 0))
         while block := stream.read(_BLOCK):
@@ -213,7 +216,7 @@ def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _next_data(file: int, position: int) -> int:
-    """The next block that is not a hole, from this position on."""
+    """Returns the next block at or after this position that is not a hole."""
     if not hasattr(os, "SEEK_DATA"):
         return position
     try:
@@ -228,7 +231,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _write_json(file: Path, what: dict[str, Any]) -> None:
-    """Replace a file as a whole: a reader, or a power cut, finds the old or the new one."""
+    """Replaces a file atomically: a reader, or a power cut, finds the old or the new one."""
     new = file.with_suffix(".tmp")
     with new.open("w", encoding="utf-8") as stream:
         json.dump(what, stream, ensure_ascii=False, indent=1)
@@ -239,7 +242,7 @@ def _write_json(file: Path, what: dict[str, Any]) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make the names in a folder durable, where the system can."""
+    """Makes the names in a folder durable, if the system supports it."""
     if os.name == "posix":
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Who may ask, who may look: keys of readers and of the operator, client addresses, headers for browsers."""
+"""Access control: keys of readers and of the operator, client addresses, security headers."""
 
 import hmac
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ _HEADERS = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""Of every response that does not set its own; pages have a policy of theirs."""
+"""Headers of every response that does not set its own; pages have a policy of their own."""
 
 
 def client_of(scope: Scope) -> str:
-    """What a client is counted by: its IPv4 address, or the /64 network of its IPv6 address."""
+    """Returns the identity for limits: the client's IPv4 address, or the /64 network of its IPv6 address."""
     host: str = (scope.get("client") or ("unknown",))[0]
     try:
         address = ip_address(host)
@@ -38,14 +38,14 @@ def client_of(scope: Scope) -> str:
 
 
 class ReaderKey:
-    """ASGI middleware: asks for one of the readers' keys, if there are any."""
+    """ASGI middleware that requires one of the readers' keys, if there are any."""
 
     def __init__(self, app: ASGIApp, *, keys: Sequence[SecretStr]) -> None:
         """Wrap `app`.
 
         Args:
             app: The application.
-            keys: Each opens; without any, everybody may come in.
+            keys: Accepted keys; if empty, everybody may ask.
         """
         self._app = app
         self._keys = keys
@@ -58,14 +58,14 @@ class ReaderKey:
 
 
 class OperatorOnly:
-    """ASGI middleware: asks for the operator's key or, if there is none, serves this machine alone."""
+    """ASGI middleware that requires the operator's key or, without one, serves only this machine."""
 
     def __init__(self, app: ASGIApp, *, key: SecretStr | None) -> None:
         """Wrap `app`.
 
         Args:
             app: The application.
-            key: What opens; None: only requests from this machine are served.
+            key: The operator's key; None: only requests from this machine are served.
         """
         self._app = app
         self._key = key
@@ -81,7 +81,7 @@ class OperatorOnly:
 
 
 class SecurityHeaders:
-    """ASGI middleware: what a browser should know of every response."""
+    """ASGI middleware that adds security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap `app`."""
@@ -113,7 +113,7 @@ def _bears(scope: Scope, keys: Sequence[SecretStr]) -> bool:
 
 
 def _from_this_machine(scope: Scope) -> bool:
-    """Whether the request was made here, to this machine by name, and passed no proxy.
+    """Whether the request came from this machine, to this machine by name, without a proxy.
 
     A proxy on this machine makes everybody's requests look as if they were made here, and a page in a browser on
     this machine can be made to ask for us under a name of its own.

@@ -1,4 +1,4 @@
-"""Further paths for existing front ends: `server.aliases` says which path of ours each one means."""
+"""Extra paths for existing front ends: `server.aliases` maps each to one of Preceptor's paths."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class Aliases:
-    """ASGI middleware, the outermost: from here on, a request for an alias is one for the path that it means."""
+    """ASGI middleware, the outermost: rewrites a request for an alias to the path behind it."""
 
     def __init__(self, app: ASGIApp, *, aliases: Mapping[str, str]) -> None:
         """Wrap `app`.

@@ -25,24 +25,24 @@ from preceptor.server.limits import Admission, Limits, RateLimit
 from preceptor.server.log import Observed
 from preceptor.server.openapi import openapi_json
 from preceptor.server.openapi_page import openapi_page
-from preceptor.server.places import Places
 from preceptor.server.reader import LastResort, chapter_page
+from preceptor.server.slots import Slots
 from preceptor.settings import ServerSettings, Settings, load_settings
 from preceptor.tracing.processor import install
 
 
 class State(TypedDict):
-    """What the lifespan opens for the routes."""
+    """Objects that the lifespan opens for the routes."""
 
     preceptor: Preceptor
     health: Health
     limits: Limits
     metrics: metrics.Metrics
-    places: Places
+    slots: Slots
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The application; everything long-lived is opened when it starts.
+    """Returns the application; its lifespan opens everything long-lived.
 
     Args:
         settings: Default: read from settings.toml and the environment (`production`, unless PRECEPTOR_ENV says
@@ -56,21 +56,23 @@ def create_app(settings: Settings | None = None) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[State, None]:
         counts = metrics.Metrics()
-        places = Places(settings.limits)
+        slots = Slots(settings.limits)
         async with AsyncExitStack() as stack:
             limits = Limits(settings.limits, env=settings.env)
             stack.push_async_callback(limits.close)
-            traces = install(settings.traces, settings.secrets(), openai_key=settings.openai.key)
+            traces = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
             stack.callback(traces.close)
-            preceptor = await stack.enter_async_context(open_preceptor(settings, traces=traces, watch=counts))
-            counts.watch(preceptor, places)
-            stack.enter_context(drained_before_exit(places, settings.server.drain_seconds))
+            preceptor = await stack.enter_async_context(
+                open_preceptor(settings, traces=traces, observer=counts)
+            )
+            counts.observe(preceptor, slots)
+            stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
             yield {
                 "preceptor": preceptor,
-                "health": Health(preceptor, places),
+                "health": Health(preceptor, slots),
                 "limits": limits,
                 "metrics": counts,
-                "places": places,
+                "slots": slots,
             }
 
     reads = [Middleware(ReaderKey, keys=settings.server.reader_keys), Middleware(RateLimit)]
@@ -110,7 +112,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 
 def _middleware(server: ServerSettings) -> list[Middleware]:
-    """What every request passes, the outermost first."""
+    """Returns the middleware of every request, outermost first."""
     return [
         Middleware(Aliases, aliases=server.aliases),
         Middleware(ProxyHeadersMiddleware, trusted_hosts=list(server.trusted_proxies)),

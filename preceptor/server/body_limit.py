@@ -1,4 +1,4 @@
-"""A request's body may not be larger than the settings say."""
+"""Limits the size of request bodies."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -8,7 +8,7 @@ from preceptor.server.faults import respond
 
 
 class BodyLimit:
-    """ASGI middleware: 413 as soon as a body is known to be too large."""
+    """ASGI middleware that answers 413 as soon as a body is known to be too large."""
 
     def __init__(self, app: ASGIApp, *, largest: int) -> None:
         """Wrap `app`.

@@ -1,4 +1,4 @@
-"""The book itself, without any tutor: search it, list its chapters, read one."""
+"""Endpoints for the book itself, without a tutor: search, list the chapters, read one."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response

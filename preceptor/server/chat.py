@@ -79,7 +79,7 @@ async def _stream(run: RunningAnswer, asked: ChatRequest) -> AsyncGenerator[Serv
 
 
 def _event(event: Event, asked: ChatRequest, response_id: str) -> tuple[str, BaseModel]:
-    """The contract's name and data of an event."""
+    """Returns the contract's name and data of an event."""
     match event:
         case Started():
             return "start", StartBody.model_validate(event)

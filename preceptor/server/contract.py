@@ -1,6 +1,6 @@
-"""The shapes of the HTTP contract: what is taken from clients, and what they are given.
+"""The HTTP contract: the models of requests and responses.
 
-Existing widgets name the same things differently; their names are aliases here and nowhere else.
+Existing widgets use other names for the same things; these names are aliases here and nowhere else.
 """
 
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ from preceptor.library.passage import Chapter, Hit, Passage
 
 _SELECTION_ONLY = frozenset({"selected_text_only", "text_selection", "selected"})
 _SMALL = 1000
-"""Bytes of JSON that a client may have kept with a run."""
+"""Largest size of the metadata that a client may keep with a run, in bytes of JSON."""
 
 
 def not_too_long(text: str, info: ValidationInfo) -> str:
-    """A question within the settings' limit, which whoever validates puts into the context as `longest`."""
+    """Checks a question against the settings' limit, which the validation context holds as `longest`."""
     longest = (info.context or {}).get("longest")
     if longest is not None and len(text) > longest:
         raise ValueError(f"it has {len(text)} characters, and at most {longest} are taken")
@@ -41,12 +41,12 @@ def not_too_long(text: str, info: ValidationInfo) -> str:
 
 
 def _whole(value: object) -> object:
-    """In JSON, 3.0 is a whole number like 3."""
+    """Accepts a whole number with a fraction of zero, which JSON does not distinguish: 3.0 is 3."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _nulls_are_absent(body: Any) -> Any:
-    """A body without its nulls and those of its `context`, so that none hides a value under another name."""
+    """Removes nulls from a body and its `context`, so that a null never hides a value under another name."""
     if not isinstance(body, dict):
         return body
     present = {name: value for name, value in body.items() if value is not None}
@@ -57,9 +57,9 @@ def _nulls_are_absent(body: Any) -> Any:
 
 
 VISIBLE = r"[^\s\x85]"
-"""What is no space to anybody, as a regular expression; whether U+0085 belongs to `\\s` differs."""
+"""A character that is not space, as a regular expression; `\\s` matches U+0085 in some engines only."""
 Whole = BeforeValidator(_whole)
-"""For an `int`, after its bounds."""
+"""Validator for an `int`, listed after its bounds."""
 
 _Question = Annotated[
     str,
@@ -71,13 +71,13 @@ _Path = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)
 
 
 class RequestBody(BaseModel):
-    """A body that clients send. Unknown fields are ignored; a number in quotes is no number."""
+    """Base of request bodies. Unknown fields are ignored; a quoted number is not a number."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
 
 
 class ChatRequest(RequestBody):
-    """Body of `POST /api/v1/chat`. What is null is absent."""
+    """Body of `POST /api/v1/chat`. A null counts as absent."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -136,7 +136,7 @@ class ChatRequest(RequestBody):
     @field_validator("mode", mode="before")
     @classmethod
     def _known_modes(cls, value: object) -> object:
-        """`full_text`, `FULL_BOOK`, `full` and `text_selection`, `SELECTED_TEXT`, `selected` mean the two modes."""
+        """Maps `full_text`, `FULL_BOOK`, `full` and `text_selection`, `SELECTED_TEXT`, `selected` to the two modes."""
         if not isinstance(value, str):
             return value
         folded = value.casefold()
@@ -165,7 +165,7 @@ class ChatRequest(RequestBody):
             return None
 
     def question(self) -> Question:
-        """What the tutors are asked."""
+        """Returns the question for the tutors."""
         return Question(
             text=self.content,
             session_id=self.session_id,
@@ -179,7 +179,7 @@ class ChatRequest(RequestBody):
 
 
 class SourceBody(BaseModel):
-    """A source of an answer; the last names are those that existing widgets read."""
+    """A source of an answer; the last fields repeat others under the names of existing widgets."""
 
     n: int
     key: str
@@ -199,7 +199,7 @@ class SourceBody(BaseModel):
 
     @classmethod
     def of(cls, source: Source, response_id: str) -> "SourceBody":
-        """The body that shows `source`."""
+        """Returns the body for `source`."""
         page = source.url.partition("#")[0]
         return cls(
             n=source.number,
@@ -221,7 +221,7 @@ class SourceBody(BaseModel):
 
 
 class FailoverBody(BaseModel):
-    """A tutor that was left, and why."""
+    """A tutor that failed or was passed over, and the reason."""
 
     from_: str = Field(validation_alias=AliasChoices("from", "from_"), serialization_alias="from")
     reason: str
@@ -258,7 +258,7 @@ class ChatResponse(BaseModel):
 
     @classmethod
     def of(cls, answer: Answer, request: ChatRequest) -> "ChatResponse":
-        """The body that gives `answer`."""
+        """Returns the body for `answer`."""
         return cls(
             answer=answer.text,
             response_id=answer.response_id,
@@ -306,7 +306,7 @@ class StartBody(BaseModel):
 
 
 class StatusBody(BaseModel):
-    """Data of `status`: what the tutor is doing."""
+    """Data of `status`: the current phase of the run."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -321,7 +321,7 @@ class TokenBody(BaseModel):
 
 
 class RestartBody(BaseModel):
-    """Data of `restart`: what was shown is void, another tutor begins anew."""
+    """Data of `restart`: the text shown so far is void, another tutor starts over."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -383,7 +383,7 @@ class SearchResponse(BaseModel):
 
     @classmethod
     def of(cls, hits: Sequence[Hit]) -> "SearchResponse":
-        """The body that shows `hits`."""
+        """Returns the body for `hits`."""
         passages = [(PassageBody.model_validate(hit.passage), round(hit.score, 4)) for hit in hits]
         return cls(
             passages=[
@@ -428,7 +428,7 @@ class ChapterResponse(ChapterBody):
 
     @classmethod
     def of(cls, chapter: Chapter, passages: Sequence[Passage]) -> "ChapterResponse":
-        """The body that shows a chapter and its text."""
+        """Returns the body for a chapter and its text."""
         return cls(
             **ChapterBody.model_validate(chapter).model_dump(),
             passages=[PassageBody.model_validate(passage) for passage in passages],
@@ -445,7 +445,7 @@ class TurnBody(BaseModel):
 
     @classmethod
     def of(cls, turn: Turn) -> "TurnBody":
-        """The body that shows `turn`."""
+        """Returns the body for `turn`."""
         return cls(
             question=turn.question,
             answer=turn.answer,
@@ -479,7 +479,7 @@ class FeedbackRequest(RequestBody):
 
 
 class CheckBody(BaseModel):
-    """One thing that the service needs; further fields say more of it."""
+    """State of one part of the service; further fields give details."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -497,7 +497,7 @@ class HealthResponse(BaseModel):
 
 
 class MetricsResponse(BaseModel):
-    """Body of `GET /api/v1/metrics`; further fields say more."""
+    """Body of `GET /api/v1/metrics`; further fields give details."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""A reader's own conversation: its turns, its end, and what the reader thought of an answer."""
+"""Endpoints for a reader's own conversation: read it, delete it, rate an answer."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ _ID = "Id of the session, as an answer bears it. Whoever knows it may read and d
 
 
 class Session(HTTPEndpoint):
-    """One session; whoever knows its id may read and delete it."""
+    """One session; anyone who knows its id may read and delete it."""
 
     @operation(
         Operation(
@@ -29,7 +29,7 @@ class Session(HTTPEndpoint):
         )
     )
     async def get(self, request: Request) -> Response:
-        """Its turns."""
+        """Read the session's turns."""
         preceptor: Preceptor = request.state.preceptor
         session_id = request.path_params["id"]
         turns = [TurnBody.of(turn) for turn in await preceptor.sessions.turns(session_id)]
@@ -45,7 +45,7 @@ class Session(HTTPEndpoint):
         )
     )
     async def delete(self, request: Request) -> Response:
-        """Forget it."""
+        """Delete the session."""
         preceptor: Preceptor = request.state.preceptor
         await preceptor.sessions.delete(request.path_params["id"])
         return Response(status_code=204)
@@ -62,7 +62,7 @@ class Session(HTTPEndpoint):
     )
 )
 async def feedback(request: Request) -> Response:
-    """Keep what a reader thought of an answer."""
+    """Store a reader's feedback on an answer."""
     preceptor: Preceptor = request.state.preceptor
     said = await read_body(request, FeedbackRequest)
     rating = 1 if said.rating in (1, "up") else -1

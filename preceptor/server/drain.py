@@ -1,7 +1,7 @@
-"""When the service is told to stop: first let the running answers end, then stop.
+"""Graceful stop: running answers may finish before the service ends.
 
 uvicorn closes its socket as soon as it gets a signal, so that new questions would meet a closed door. Here the
-signal first closes the places alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
+signal first closes the slots alone: new questions get a 503 with Retry-After, and health says `unhealthy`, so
 that a load balancer turns away. Only when the last answer has ended does uvicorn learn of the signal. A second
 signal cuts the answers, a third one reaches uvicorn at once. Other servers than uvicorn stop in their own way.
 
@@ -21,22 +21,23 @@ from typing import Any
 
 import uvicorn
 
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ECHO_SECONDS = 3.0
-"""The supervisor looks for signals twice a second, on an idle machine."""
+"""Time within which a repeated signal is the supervisor's echo: it checks twice a second on an idle machine."""
 
 
 @contextmanager
-def drained_before_exit(places: Places, seconds: float) -> Generator[None]:
-    """While this is open, a signal to stop waits for the running answers.
+def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
+    """While this context is open, a signal to stop waits for the running answers.
 
     Args:
-        places: Where they run.
+        slots: Slots of the running answers.
         seconds: How long it waits at most.
     """
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # Signal handlers belong to the main thread, and other servers than uvicorn have their own way to stop.
     if threading.current_thread() is not threading.main_thread() or not _is_uvicorn(handlers):
         yield
         return
@@ -47,6 +48,7 @@ def drained_before_exit(places: Places, seconds: float) -> Generator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal told, first
+        # With several processes the supervisor passes the signal on once more: that is no second Ctrl-C.
         if told and time.monotonic() - first < echo:
             return
         first = first or time.monotonic()
@@ -55,12 +57,12 @@ def drained_before_exit(places: Places, seconds: float) -> Generator[None]:
         if told == 1:
             loop.call_soon_threadsafe(drain, lambda: tell(number, frame))
         elif told == 2:
-            loop.call_soon_threadsafe(places.cut)
+            loop.call_soon_threadsafe(slots.cut)
         else:
             tell(number, frame)
 
     def drain(then: Callable[[], None]) -> None:
-        task = loop.create_task(places.stop(seconds))
+        task = loop.create_task(slots.stop(seconds))
         task.add_done_callback(lambda _: then())
         draining.add(task)
 

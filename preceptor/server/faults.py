@@ -1,4 +1,4 @@
-"""Errors as HTTP: one table by exception class, and the contract's error object."""
+"""Maps errors to HTTP: one table by exception class, and the contract's error object."""
 
 import logging
 import math
@@ -32,14 +32,14 @@ TABLE: Mapping[type[errors.PreceptorError], tuple[int, str]] = {
     errors.RequestRefused: (503, "SERVICE_UNAVAILABLE"),
     errors.DeadlineExceeded: (504, "DEADLINE_EXCEEDED"),
     errors.TutorError: (503, "SERVICE_UNAVAILABLE"),
-    errors.IndexError_: (503, "SERVICE_UNAVAILABLE"),
+    errors.VectorIndexError: (503, "SERVICE_UNAVAILABLE"),
     errors.EmbeddingError: (503, "SERVICE_UNAVAILABLE"),
     errors.TracesUnavailable: (503, "SERVICE_UNAVAILABLE"),
 }
 """Status and code by the nearest class in the error's ancestry; any other error is a 500."""
 
 _READERS_TEXT: Mapping[type[errors.PreceptorError], str] = {
-    errors.IndexError_: "The book's index cannot be reached right now. Try again in a moment.",
+    errors.VectorIndexError: "The book's index cannot be reached right now. Try again in a moment.",
     errors.EmbeddingError: "The book cannot be searched right now. Try again in a moment.",
     errors.TutorError: "No tutor can answer right now. Try again in a moment.",
     errors.SessionsUnavailable: (
@@ -47,7 +47,7 @@ _READERS_TEXT: Mapping[type[errors.PreceptorError], str] = {
     ),
     errors.TracesUnavailable: "This cannot be kept or looked up right now. Try again in a moment.",
 }
-"""Where an error's own text is the operator's business (addresses, settings), what the reader is told."""
+"""Messages for readers, for errors whose own text (addresses, settings) is only for the operator."""
 
 _STATUS_CODES: Mapping[int, str] = {
     400: "VALIDATION_ERROR",
@@ -65,7 +65,7 @@ _RETRY_AFTER = 5.0
 
 
 def fault(error: Exception) -> tuple[int, ErrorBody, float | None]:
-    """Status, body and Retry-After in seconds (or None) for an error; an unexpected one is logged with its id."""
+    """Returns status, body and Retry-After in seconds (or None) for an error; logs an unexpected one with its id."""
     if isinstance(error, errors.PreceptorError):
         for kind in type(error).__mro__:
             if kind in TABLE:
@@ -91,13 +91,13 @@ def _told(error: errors.PreceptorError) -> str:
 
 
 def respond(status: int, body: ErrorBody, retry_after: float | None = None, *, path: str) -> Response:
-    """The response for an error.
+    """Returns the response for an error.
 
     Args:
-        status: Of HTTP.
-        body: What to say.
+        status: HTTP status.
+        body: The error object.
         retry_after: Seconds.
-        path: Of the request: below `/v1/`, where OpenAI's clients ask, errors have OpenAI's shape.
+        path: Path of the request: below `/v1/`, where OpenAI's clients ask, errors have OpenAI's shape.
     """
     headers = {"Retry-After": str(math.ceil(retry_after))} if retry_after else {}
     if status == 401:
@@ -107,9 +107,9 @@ def respond(status: int, body: ErrorBody, retry_after: float | None = None, *, p
 
 
 class Faults:
-    """ASGI middleware, the edge: an unexpected error becomes a 500 with an id, one at the start a message.
+    """ASGI middleware at the edge: turns an unexpected error into a 500 with an id, at startup into a message.
 
-    It stands inside CORS and the other headers, so that a page of another origin can read the 500 as well.
+    It is inside CORS and the security headers, so that a page of another origin can read the 500 as well.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -160,7 +160,7 @@ class Faults:
 
 
 async def on_error(request: Request, error: Exception) -> Response:
-    """Starlette's handler for our errors."""
+    """Starlette's handler for Preceptor's errors."""
     return respond(*fault(error), path=request.url.path)
 
 

@@ -1,7 +1,6 @@
-"""Whether the service can answer: `/livez` for the process, `/api/v1/health` for all it needs.
+"""Health: `/livez` for the process, `/api/v1/health` for everything that answers depend on.
 
-What costs a request elsewhere is asked again only after some seconds, however often health is asked for, and
-by one request at a time.
+Checks that cost a request elsewhere are cached for some seconds and run one at a time.
 """
 
 import asyncio
@@ -19,18 +18,18 @@ from preceptor.agents.readiness import probe
 from preceptor.errors import PreceptorError, SessionsUnavailable
 from preceptor.server.contract import HealthResponse
 from preceptor.server.openapi import Operation, operation
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 
 _STORE_SECONDS = 2.0
 _PROBE_SECONDS = 30.0
-"""How long what was found is believed."""
+"""Lifetime of a cached check, in seconds."""
 
 Check = dict[str, Any]
 
 
 @operation(Operation(name="livez", summary="Whether the process runs", returns="text/plain", open=True))
 async def livez(request: Request) -> Response:
-    """The process runs."""
+    """Report that the process runs."""
     return PlainTextResponse("ok")
 
 
@@ -50,7 +49,8 @@ async def livez(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """Index, providers, embedding model and sessions; 503 when questions cannot be answered.
 
-    With `?probe=1` each provider is asked whether it knows the key and the model, which spends no tokens.
+    With `?probe=1` each provider is asked whether it accepts the key and knows the model, which spends no
+    tokens.
     """
     state: Health = request.state.health
     checks = await state.checks(probe=request.query_params.get("probe", "") not in ("", "0", "false"))
@@ -66,18 +66,18 @@ async def health(request: Request) -> Response:
 
 
 class Health:
-    """What is known of the parts."""
+    """Checks the parts of the service."""
 
-    def __init__(self, preceptor: Preceptor, places: Places) -> None:
-        """Look at these."""
+    def __init__(self, preceptor: Preceptor, slots: Slots) -> None:
+        """Initialise with the parts to check."""
         self._preceptor = preceptor
-        self._places = places
+        self._slots = slots
         self._index = _Remembered(lambda: _index(preceptor), seconds=_STORE_SECONDS)
         self._sessions = _Remembered(lambda: _sessions(preceptor), seconds=_STORE_SECONDS)
         self._probes = _Remembered(lambda: _probes(preceptor), seconds=_PROBE_SECONDS)
 
     async def checks(self, *, probe: bool) -> dict[str, Check]:
-        """By part; each has `status` and `detail`."""
+        """Returns the state of each part by name, with `status` and `detail`."""
         index, sessions = await asyncio.gather(self._index.get(), self._sessions.get())
         failures = await self._probes.get() if probe else {}
         checks = {
@@ -86,13 +86,13 @@ class Health:
             "embeddings": _embeddings(self._preceptor),
             "sessions": sessions,
         }
-        if self._places.stopping:
+        if self._slots.stopping:
             checks["server"] = {"status": "unhealthy", "detail": "it is being stopped and takes no questions"}
         return checks
 
 
 class _Remembered:
-    """A check's last outcome."""
+    """Caches the outcome of a check."""
 
     def __init__(self, ask: Callable[[], Awaitable[Check]], *, seconds: float) -> None:
         self._ask = ask
@@ -101,7 +101,7 @@ class _Remembered:
         self._found: tuple[float, Check] | None = None
 
     async def get(self) -> Check:
-        """What was found, not longer ago than some seconds."""
+        """Returns the cached outcome, renewed if it is too old."""
         async with self._lock:
             if self._found is None or time.monotonic() - self._found[0] > self._seconds:
                 found = await self._ask()
@@ -121,7 +121,7 @@ async def _index(preceptor: Preceptor) -> Check:
 
 
 async def _sessions(preceptor: Preceptor) -> Check:
-    """Degraded at worst: a new question is answered without them."""
+    """Checks the sessions: degraded at worst, since a new question is answered without them."""
     sessions = preceptor.sessions
     store, lost = sessions.store.name, sessions.lost
     seen: Check = {"store": store, "lost_turns": lost}
@@ -142,7 +142,7 @@ def _embeddings(preceptor: Preceptor) -> Check:
 
 
 async def _probes(preceptor: Preceptor) -> Check:
-    """By provider, why it does not answer; None when it does."""
+    """Returns for each provider the reason why it does not answer; None if it does."""
     outcomes = await asyncio.gather(*(probe(entry) for entry in preceptor.models))
     return {entry.provider: outcome for entry, outcome in zip(preceptor.models, outcomes, strict=True)}
 

@@ -1,7 +1,7 @@
-"""How much is answered: a rate and a daily budget for each client, and a budget for all.
+"""Limits: a rate and a daily budget for each client, and a budget for all clients.
 
-`RateLimit` and `Admission` are ASGI middleware of the routes that they guard; what they count with is opened by
-the lifespan. With `memory://`, and while Redis does not answer, each process counts by itself.
+`RateLimit` and `Admission` are ASGI middleware of the routes that they guard; the lifespan opens their
+storage. With `memory://`, and while Redis does not answer, each process counts by itself.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.errors import BudgetSpent, RateLimited, SettingsError
 from preceptor.server.access import client_of
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 from preceptor.settings import LimitsSettings
 
 if TYPE_CHECKING:
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REDIS_SECONDS = 1.0
-"""For an answer of Redis."""
+"""Longest wait for Redis, in seconds."""
 _REDIS_REST = 10.0
-"""Seconds for which a Redis that did not answer is left alone."""
+"""Pause after a failure of Redis, in seconds."""
 
 
 class Limits:
-    """Counts what clients ask."""
+    """Counts the requests and questions of clients."""
 
     def __init__(
         self, settings: LimitsSettings, *, env: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Open the storage; Redis is asked when the first question comes.
+        """Opens the storage; Redis is first contacted with the first question.
 
         Args:
-            settings: How much is answered.
-            env: Of the settings.
+            settings: The limits.
+            env: Environment of the settings, for messages.
             clock: Seconds.
 
         Raises:
@@ -60,7 +60,7 @@ class Limits:
         self._redis = None if self._pool is None else _redis(url, self._pool)
         self._clock = clock
         self._failed_at: float | None = None
-        """When Redis did not answer, if it did not answer last time."""
+        """Time at which Redis last failed, if its last call failed."""
 
     async def ask(self, client: str) -> None:
         """Count one request.
@@ -86,16 +86,17 @@ class Limits:
             raise BudgetSpent(whose="The questions that this service answers", retry_after=wait)
 
     async def close(self) -> None:
-        """Close the connections to Redis."""
+        """Closes the connections to Redis."""
         if self._pool is not None:
             await self._pool.aclose()
 
     async def _spend(
         self, strategy: type[RateLimiter], limit: RateLimitItem | None, *who: str
     ) -> float | None:
-        """Count one; the seconds to wait if that was too many."""
+        """Counts one question; returns the seconds to wait if that was too many."""
         if limit is None:
             return None
+        # Without the pause every question would wait for Redis' timeout while it is down.
         resting = self._failed_at is not None and self._clock() - self._failed_at < _REDIS_REST
         if self._redis is None or resting:
             return await _hit(strategy(self._memory), limit, *who)
@@ -105,6 +106,7 @@ class Limits:
             if self._failed_at is None:
                 logger.warning("limits.storage does not answer: each process counts by itself until it does")
             self._failed_at = self._clock()
+            # Counting by process is less strict, but neither refuses everybody nor lets everybody through.
             return await _hit(strategy(self._memory), limit, *who)
         if self._failed_at is not None:
             logger.info("limits.storage answers again")
@@ -113,7 +115,7 @@ class Limits:
 
 
 class RateLimit:
-    """ASGI middleware: no more requests of one client than `limits.rate`."""
+    """ASGI middleware that enforces `limits.rate` for each client."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap `app`."""
@@ -127,7 +129,7 @@ class RateLimit:
 
 
 class Admission:
-    """ASGI middleware: a place for each question, from when all of it is there until its answer is sent."""
+    """ASGI middleware that holds a slot for each question, from its last byte until the answer is sent."""
 
     def __init__(self, app: ASGIApp, *, body_seconds: float = 10.0) -> None:
         """Wrap `app`.
@@ -141,14 +143,14 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        places: Places = scope["state"]["places"]
+        slots: Slots = scope["state"]["slots"]
         # Before it takes a place: whoever sends slowly keeps nobody else out.
         unread: list[Message] = [{"type": "http.request", "body": await self._body(scope, receive)}]
 
         async def replayed() -> Message:
             return unread.pop() if unread else await receive()
 
-        async with places.take():
+        async with slots.take():
             await self._app(scope, replayed, send)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -160,7 +162,7 @@ class Admission:
 
 
 async def _hit(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> float | None:
-    """Count one; the seconds to wait if that was too many.
+    """Counts one request; returns the seconds to wait if that was too many.
 
     Raises:
         StorageError: The storage does not answer.

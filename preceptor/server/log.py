@@ -1,7 +1,7 @@
-"""The log: one line for each request, as text or as JSON, without what readers write and without secrets.
+"""The log: one line for each request, as text or JSON, without readers' text and without secrets.
 
-A client appears as a short mark that is the same for all its requests until the service is restarted, and
-that nobody can turn back into an address.
+A client appears as a short mark that stays the same until the service is restarted and cannot be turned back
+into an address.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from preceptor.tracing.redaction import Redactor
 logger = logging.getLogger("preceptor.request")
 
 _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
-"""Of any other, clients could make up as many as they like."""
+"""Methods that are logged by name; others are logged as `other`, to bound metric labels."""
 _GONE = 499
-"""Status, in log and metrics, of a request whose client went away before the response."""
+"""Status in log and metrics of a request whose client disconnected before the response."""
 
 
 def log_config(settings: ServerSettings, secret_values: Collection[str]) -> dict[str, Any]:
-    """What uvicorn gives to `logging.config.dictConfig` in each of its processes.
+    """Returns the configuration that uvicorn passes to `logging.config.dictConfig` in each process.
 
     Args:
         settings: `[server]`.
@@ -53,30 +53,30 @@ class PlainLines(logging.Formatter):
     """`2026-11-20 12:00:00 INFO preceptor.request request method=POST status=200 …`."""
 
     def __init__(self, *, secret_values: Collection[str] = ()) -> None:
-        """Make a formatter that lets none of the secrets through."""
+        """Initialise the formatter, which removes the secrets."""
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", "%Y-%m-%d %H:%M:%S")
         self._redact = Redactor(secret_values)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The line, with the record's fields behind it."""
+        """Returns the line, followed by the record's fields."""
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         return super().formatMessage(record) + (f" {fields}" if fields else "")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line and the traceback, if there is one."""
+        """Returns the line and the traceback, if there is one."""
         return self._redact(super().format(record))
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object for each record."""
+    """Formats each record as one JSON object."""
 
     def __init__(self, *, secret_values: Collection[str] = ()) -> None:
-        """Make a formatter that lets none of the secrets through."""
+        """Initialise the formatter, which removes the secrets."""
         super().__init__()
         self._redact = Redactor(secret_values)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object."""
+        """Returns the record as JSON."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
@@ -97,7 +97,7 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 
 
 class Observed:
-    """ASGI middleware: measures each request, for the metrics and for its line in the log."""
+    """ASGI middleware that measures each request for the metrics and the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap `app`."""

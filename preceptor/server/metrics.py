@@ -1,4 +1,4 @@
-"""The numbers of this process: `/metrics` for Prometheus, `/api/v1/metrics` as JSON, both of the same counts.
+"""Metrics of this process: `/metrics` for Prometheus, `/api/v1/metrics` as JSON, from the same counts.
 
 Each application counts in a registry of its own. Percentiles in the JSON are exact, over the last 1,000 answers;
 Prometheus computes its own from the histograms. With several workers each answers with its own numbers, so let
@@ -19,12 +19,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor import __version__
-from preceptor.agents.answer import Answer, FailureNote, Usage
+from preceptor.agents.answer import Answer
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import PreceptorError
+from preceptor.providers.failure import FailureNote, Usage
 from preceptor.server.contract import MetricsResponse
 from preceptor.server.openapi import Operation, operation
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
 _REMEMBERED = 1000
@@ -35,7 +36,7 @@ class Metrics:
     """Counts requests, answers and failures."""
 
     def __init__(self) -> None:
-        """Begin at zero."""
+        """Initialise all counts with zero."""
         self.registry = CollectorRegistry()
         own: dict[str, Any] = {"registry": self.registry, "namespace": "preceptor"}
         self._began = time.monotonic()
@@ -81,7 +82,7 @@ class Metrics:
         self._left(answer.failures)
 
     def failed(self, error: BaseException, failures: Sequence[FailureNote], usage: Usage) -> None:
-        """Count a question without an answer; one whose reader went away is no failure of ours."""
+        """Count a question without an answer; a disconnected reader is not a failure."""
         name = type(error).__name__ if isinstance(error, Exception) else "Cancelled"
         self._errors.labels(name).inc()
         self._tokens.labels("unanswered", "input").inc(usage.input_tokens)
@@ -92,15 +93,15 @@ class Metrics:
         for note in failures:
             self._provider_failures.labels(note.tutor, note.reason).inc()
 
-    def watch(self, preceptor: Preceptor, places: Places) -> None:
-        """Show the state of the breakers and of the places whenever the numbers are read."""
-        self.registry.register(_States(preceptor, places))
+    def observe(self, preceptor: Preceptor, slots: Slots) -> None:
+        """Add gauges that read the state of the breakers and slots at each request."""
+        self.registry.register(_States(preceptor, slots))
 
     def summary(self) -> dict[str, Any]:
-        """The contract's JSON.
+        """Returns the contract's JSON.
 
-        `error_rate` is the share of questions since the start that got an error; those whose readers went away
-        are no part of it.
+        `error_rate` is the share of questions since the start that ended with an error; questions of
+        disconnected readers are not counted.
         """
         read = self.registry.get_sample_value
         answered, by_error = self._sums("answers", "provider"), self._sums("answer_errors", "error")
@@ -134,7 +135,7 @@ class Metrics:
         return found
 
     def _percentile(self, share: float) -> float | None:
-        """Of the latest answers, in milliseconds, by nearest rank; None before the first one."""
+        """Returns a percentile of the latest answers in milliseconds, by nearest rank; None before the first one."""
         if not self._latencies:
             return None
         rank = max(1, math.ceil(share * len(self._latencies)))
@@ -142,14 +143,14 @@ class Metrics:
 
 
 class _States(Collector):
-    """What is read when it is asked for, not counted."""
+    """Gauges that are read on request instead of counted."""
 
-    def __init__(self, preceptor: Preceptor, places: Places) -> None:
+    def __init__(self, preceptor: Preceptor, slots: Slots) -> None:
         self._preceptor = preceptor
-        self._places = places
+        self._slots = slots
 
     def collect(self) -> Iterable[Metric]:
-        """The gauges."""
+        """Yields the gauges."""
         breakers = GaugeMetricFamily(
             "preceptor_breaker_state", "1 for the state that a breaker is in.", labels=["provider", "state"]
         )
@@ -158,7 +159,7 @@ class _States(Collector):
                 breakers.add_metric([entry.provider, state], float(entry.breaker.state == state))
         yield breakers
         yield GaugeMetricFamily(
-            "preceptor_answers_in_flight", "Answers that are being made.", value=self._places.taken
+            "preceptor_answers_in_flight", "Answers that are being made.", value=self._slots.taken
         )
         yield CounterMetricFamily(
             "preceptor_lost_turns", "Turns that no session keeps.", value=self._preceptor.sessions.lost

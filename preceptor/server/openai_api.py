@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/v1/models`: the tutor for every program that speaks to OpenAI."""
+"""Endpoints `/v1/chat/completions` and `/v1/models`, for programs that speak OpenAI's protocol."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor.agents.answer import Answer, Done, Event, NewSource, Restart, Source, Started, Token
-from preceptor.agents.phrases import phrases
 from preceptor.agents.preceptor import Preceptor
 from preceptor.server.faults import fault
 from preceptor.server.openai_contract import (
@@ -24,22 +23,23 @@ from preceptor.server.openai_contract import (
     Completion,
     CompletionEvent,
     CompletionRequest,
+    CompletionUsage,
     Delta,
     ModelBody,
     ModelsResponse,
     OpenAIErrorBody,
     UrlCitation,
-    Usage,
 )
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body, while_connected
 from preceptor.server.run import EventStream, RunningAnswer
+from preceptor.text.phrases import phrases
 
 _IN_A_LINK = str.maketrans({" ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E"})
 
 
 class LinkedText:
-    """An answer while it is made, its markers as Markdown links, and where they are."""
+    """Builds the streamed text of an answer with its markers as Markdown links, and the links' positions."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -47,7 +47,7 @@ class LinkedText:
         self._sources: dict[int, Source] = {}
 
     def take(self, event: Event) -> str:
-        """The text that an event adds."""
+        """Returns the text that an event adds."""
         before = len(self.text)
         if isinstance(event, NewSource):
             self._sources[event.source.number] = event.source
@@ -56,7 +56,7 @@ class LinkedText:
         return self.text[before:]
 
     def begin_again(self, notice: str) -> str:
-        """The text that says so: clients of this protocol cannot take back what they have shown."""
+        """Returns text that announces a restart: clients of this protocol cannot take back shown text."""
         added = f"\n\n---\n\n*{notice}*\n\n"
         self.text += added
         return added
@@ -153,7 +153,7 @@ async def _models(request: Request) -> list[ModelBody]:
 
 
 async def _whole(run: RunningAnswer) -> tuple[LinkedText, Answer]:
-    """The answer, when it is finished."""
+    """Returns the finished answer."""
     linked = LinkedText()
     try:
         async for event in run:
@@ -168,7 +168,7 @@ async def _whole(run: RunningAnswer) -> tuple[LinkedText, Answer]:
 
 
 async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerator[ServerSentEvent, None]:
-    """The answer while it is made."""
+    """Yields the answer in chunks."""
     head = _head(run.started, asked)
     linked = LinkedText()
 
@@ -197,7 +197,7 @@ def _sent(body: BaseModel) -> ServerSentEvent:
 
 
 def _head(started: Started, asked: CompletionRequest) -> dict[str, Any]:
-    """What the whole answer and each of its chunks bear."""
+    """Returns the fields that the whole answer and each chunk share."""
     return {
         "id": started.response_id,
         "object": "chat.completion.chunk" if asked.stream else "chat.completion",
@@ -208,6 +208,6 @@ def _head(started: Started, asked: CompletionRequest) -> dict[str, Any]:
     }
 
 
-def _usage(answer: Answer) -> Usage:
+def _usage(answer: Answer) -> CompletionUsage:
     read, written = answer.usage.input_tokens, answer.usage.output_tokens
-    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+    return CompletionUsage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)

@@ -1,7 +1,7 @@
-"""The shapes of OpenAI's chat completions, as far as clients need them here.
+"""Models of OpenAI's chat completions, as far as clients of Preceptor need them.
 
-Fields that choose how a model writes (`temperature`, `max_tokens`, `tools`, …) are taken and have no effect: the
-tutors, their tools and their settings are the service's.
+Fields that control generation (`temperature`, `max_tokens`, `tools`, …) are accepted and have no effect: the
+service has its own tutors, tools and settings.
 """
 
 import re
@@ -23,7 +23,7 @@ from preceptor.agents.answer import Question
 from preceptor.server.contract import VISIBLE, ErrorBody, RequestBody, Whole, not_too_long
 
 MODEL = "preceptor"
-"""The model that searches every open book; `preceptor/BOOK` is the one that searches this book alone."""
+"""Name of the model that searches every open book; `preceptor/BOOK` searches only this book."""
 
 _OUR_LINK = re.compile(r"\s*\[\[\d{1,3}\]\]\([^()\s]*\)")
 _Text = Annotated[str, StringConstraints(pattern=VISIBLE)]
@@ -42,7 +42,7 @@ def _kind(content: Any) -> str:
 
 
 class UserMessage(RequestBody):
-    """What the reader said."""
+    """A message from the reader."""
 
     role: Literal["user"]
     content: Annotated[
@@ -52,7 +52,7 @@ class UserMessage(RequestBody):
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text of the message."""
         content = (
             self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
         )
@@ -60,7 +60,7 @@ class UserMessage(RequestBody):
 
 
 class AssistantMessage(RequestBody):
-    """What a tutor, or another model, answered."""
+    """A message from a tutor or another model."""
 
     role: Literal["assistant"]
     content: Any = Field(
@@ -69,14 +69,14 @@ class AssistantMessage(RequestBody):
 
     @property
     def text(self) -> str:
-        """All of it, without our links: their numbers would mean nothing in the next answer."""
+        """The whole text, without Preceptor's links: their numbers would mean nothing in the next answer."""
         parts: list[Any] = self.content if isinstance(self.content, list) else [self.content]
         texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
         return _OUR_LINK.sub("", "\n".join(text for text in texts if isinstance(text, str))).strip()
 
 
 class OtherMessage(RequestBody):
-    """Instructions and results of tools, which have no effect: the tutors have instructions and tools of their own."""
+    """Instructions and tool results, which have no effect: the tutors have their own."""
 
     role: Literal["system", "developer", "tool", "function"]
 
@@ -93,7 +93,7 @@ def _asks(messages: list[Message], info: ValidationInfo) -> list[Message]:
 
 
 class StreamOptions(RequestBody):
-    """How a stream ends."""
+    """Options of a stream."""
 
     include_usage: bool | None = None
 
@@ -131,7 +131,7 @@ class CompletionRequest(RequestBody):
 
     @property
     def wants_usage(self) -> bool:
-        """Whether a stream shall tell the usage."""
+        """Whether the stream should report usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @property
@@ -141,14 +141,14 @@ class CompletionRequest(RequestBody):
 
     @property
     def book(self) -> str | None:
-        """Id of the book that the model's name stands for."""
+        """Id of the book named by the model."""
         return self.model.removeprefix(f"{MODEL}/") if self.model.startswith(f"{MODEL}/") else None
 
     def question(self, *, session_id: str | None) -> Question:
-        """What the tutors are asked.
+        """Returns the question for the tutors.
 
         Args:
-            session_id: Of the header; a field `session_id` wins.
+            session_id: Session named in the header; a field `session_id` wins.
         """
         said = [each for each in self.messages if isinstance(each, UserMessage | AssistantMessage)]
         last = max(place for place, each in enumerate(said) if isinstance(each, UserMessage))
@@ -171,13 +171,13 @@ class UrlCitation(BaseModel):
 
 
 class Annotation(BaseModel):
-    """A link in the text."""
+    """A link in the text of the answer."""
 
     type: Literal["url_citation"]
     url_citation: UrlCitation
 
 
-class Usage(BaseModel):
+class CompletionUsage(BaseModel):
     """Tokens of all model calls of the run."""
 
     prompt_tokens: int
@@ -216,11 +216,11 @@ class Completion(_Head):
 
     object: Literal["chat.completion"]
     choices: Sequence[Choice]
-    usage: Usage
+    usage: CompletionUsage
 
 
 class Delta(BaseModel):
-    """What a chunk adds."""
+    """The part of a message that a chunk adds."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -242,11 +242,11 @@ class Chunk(_Head):
 
     object: Literal["chat.completion.chunk"]
     choices: Sequence[ChunkChoice]
-    usage: Usage | None = None
+    usage: CompletionUsage | None = None
 
 
 class OpenAIError(BaseModel):
-    """What went wrong."""
+    """An error in OpenAI's shape."""
 
     message: str
     type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
@@ -262,7 +262,7 @@ class OpenAIErrorBody(BaseModel):
 
     @classmethod
     def of(cls, status: int, body: ErrorBody) -> "OpenAIErrorBody":
-        """The same error in OpenAI's shape."""
+        """Converts an error body to OpenAI's shape."""
         kind = (
             "server_error"
             if status >= 500
@@ -288,7 +288,7 @@ class CompletionEvent(BaseModel):
 
 
 class ModelBody(BaseModel):
-    """A model, that is: a choice of books."""
+    """A model, which stands for a choice of books."""
 
     id: str
     object: Literal["model"] = "model"

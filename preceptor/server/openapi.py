@@ -1,7 +1,7 @@
-"""The HTTP contract as OpenAPI, made from the routes and from the models that check and give the bodies.
+"""The HTTP contract as OpenAPI, generated from the routes and from the models that validate the bodies.
 
-An endpoint says with `@operation(…)` what it takes and gives; the path and the method are those of its route.
-`/openapi.json` is the document, `make openapi` writes the copy in docs/.
+An endpoint declares its input and output with `@operation(…)`; its route gives the path and the method.
+`/openapi.json` serves the document, `make openapi` writes the copy in docs/.
 """
 
 import re
@@ -33,39 +33,39 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What an endpoint does, for the document."""
+    """Description of an endpoint for the document."""
 
     name: str
-    """Its `operationId`."""
+    """The `operationId`."""
     summary: str
     description: str = ""
     body: type[BaseModel] | None = None
-    """What the request's body is checked with."""
+    """Model that validates the request's body."""
     returns: type[BaseModel] | str | None = None
-    """What a success bears: a model, or a media type; None: nothing."""
+    """Content of a success: a model, or a media type; None for no content."""
     status: int = 200
-    """Of a success."""
+    """Status of a success."""
     streams: type[BaseModel] | None = None
-    """What an event is, where a success may also be a stream of them."""
+    """Model of an event, if a success may also be a stream."""
     also: Mapping[int, type[BaseModel]] = field(default_factory=dict[int, type[BaseModel]])
-    """Bodies by status, where one is not that of a success and no error either."""
+    """Other bodies by status, for statuses that are neither the success nor an error."""
     links: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
-    """What can be done with a success: OpenAPI's link objects by name."""
+    """OpenAPI's link objects of a success, by name."""
     errors: Sequence[int] = ()
-    """Statuses beside those that every operation may have."""
+    """Error statuses in addition to those of every operation."""
     parameter: str = ""
-    """What the path's parameter is, if there is one."""
+    """Description of the path's parameter, if there is one."""
     query: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What the query's parameters are, by name; none is needed."""
+    """Descriptions of the query's parameters by name; all are optional."""
     open: bool = False
-    """Whether it asks for no key and has no limit."""
+    """Whether the operation needs no key and has no limit."""
 
 
 _operations: dict[object, Operation] = {}
 
 
 def operation(said: Operation) -> Callable[[_Endpoint], _Endpoint]:
-    """Say what an endpoint does."""
+    """Describes an endpoint."""
 
     def note(endpoint: _Endpoint) -> _Endpoint:
         _operations[endpoint] = said
@@ -75,21 +75,21 @@ def operation(said: Operation) -> Callable[[_Endpoint], _Endpoint]:
 
 
 async def openapi_json(request: Request) -> Response:
-    """The document of this service."""
+    """Returns the document of this service."""
     return JSONResponse(served_document(request))
 
 
 def served_document(request: Request) -> dict[str, Any]:
-    """The document of the service that got `request`."""
+    """Returns the document of the service that received `request`."""
     preceptor: Preceptor = request.state.preceptor
     return document(request.app.routes, keys=bool(preceptor.settings.server.reader_keys))
 
 
 def document(routes: Iterable[BaseRoute], *, keys: bool = False) -> dict[str, Any]:
-    """The routes as an OpenAPI document, as far as their endpoints say what they do.
+    """Returns an OpenAPI document of all routes whose endpoints are described.
 
     Args:
-        routes: Of the application.
+        routes: Routes of the application.
         keys: Whether readers need a key.
     """
     described = [each for route in routes if isinstance(route, Route) for each in _operations_of(route)]
@@ -116,7 +116,7 @@ def document(routes: Iterable[BaseRoute], *, keys: bool = False) -> dict[str, An
 
 
 def _operations_of(route: Route) -> Iterator[tuple[str, str, Operation]]:
-    """(path, method, operation), for each method whose endpoint says what it does."""
+    """Yields (path, method, operation) for each described endpoint."""
     path = _CONVERTER.sub(r"{\1}", route.path)
     for method in ("get", "post", "put", "patch", "delete"):
         # An endpoint is a function, or a class with a function for each method.
@@ -126,7 +126,7 @@ def _operations_of(route: Route) -> Iterator[tuple[str, str, Operation]]:
 
 
 _Refs = Mapping[Any, dict[str, Any]]
-"""By (model, mode)."""
+"""Schema references by (model, mode)."""
 
 
 def _models(operations: Iterable[Operation]) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
@@ -144,7 +144,7 @@ def _models(operations: Iterable[Operation]) -> Iterator[tuple[type[BaseModel], 
 
 
 def _described(path: str, said: Operation, refs: _Refs, *, keys: bool) -> dict[str, Any]:
-    """One operation of the document."""
+    """Returns one operation of the document."""
     errors = {*said.errors, *said.also, *_ALWAYS}
     errors.update(() if said.open else _UNLESS_OPEN)
     errors.update(_WITH_BODY if said.body else ())

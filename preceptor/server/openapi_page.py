@@ -1,4 +1,4 @@
-"""`GET /docs`: the HTTP contract for people, made from the OpenAPI document. No script, and nothing from elsewhere."""
+"""`GET /docs`: the OpenAPI document as a page, without scripts or anything from other hosts."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ _EXAMPLES: Mapping[str, Any] = {
 
 
 async def openapi_page(request: Request) -> Response:
-    """The page."""
+    """Renders the page."""
     html = "".join(_page(served_document(request), str(request.base_url).rstrip("/")))
     return HTMLResponse(html, headers=_HEADERS)
 
@@ -102,7 +102,7 @@ def _operation(
 
 
 def _fields(schema: Mapping[str, Any]) -> str:
-    """The properties of an object, as a table."""
+    """Renders the properties of an object as a table."""
     required = schema.get("required", ())
     rows = [
         (
@@ -117,7 +117,7 @@ def _fields(schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """A type in a few words."""
+    """Describes a type in a few words."""
     if "$ref" in schema:
         return f'<a href="#{_name(schema)}">{_name(schema)}</a>'
     for choice in ("anyOf", "oneOf"):
@@ -138,7 +138,7 @@ def _contents(answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table; the cells are HTML."""
+    """Renders a table; the cells are HTML."""
     names = "".join(f'<th scope="col">{name}</th>' for name in head)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -152,7 +152,7 @@ def _curl(method: str, path: str, base: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text with code in backticks, as HTML."""
+    """Renders text with code in backticks as HTML."""
     return _CODE.sub(r"<code>\1</code>", escape(text))
 
 

@@ -1,4 +1,4 @@
-"""What a browser is given: the page for readers at `/`, the widget's script, and the static files of both.
+"""Serves the page for readers at `/`, the widget's script, and the static files of both.
 
 Nothing is built and nothing comes from another host: see docs/decisions/0007-page-without-a-build.md.
 """
@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
-from preceptor.errors import IndexError_
+from preceptor.errors import VectorIndexError
 
 _HERE = Path(__file__).parent
 
@@ -45,7 +45,7 @@ _SCRIPTS = (".js", ".mjs")
 
 
 def routes() -> list[BaseRoute]:
-    """The routes `/`, `/widget.js` and `/static`."""
+    """Returns the routes `/`, `/widget.js` and `/static`."""
     files = _Files(directory=_HERE / "static")
 
     async def widget(request: Request) -> Response:
@@ -59,13 +59,13 @@ def routes() -> list[BaseRoute]:
 
 
 async def chat_page(request: Request) -> Response:
-    """The page for readers, with the book's title and language."""
+    """Renders the page for readers, with the book's title and language."""
     preceptor: Preceptor = request.state.preceptor
     title, language = preceptor.settings.book.title, preceptor.settings.book.language
     try:
         info = await preceptor.library.info()
         title, language = title or info.title, info.language
-    except IndexError_:
+    except VectorIndexError:
         pass  # the page still opens, and says what is wrong when it is asked something
     page = Template((_HERE / "templates" / "chat.html").read_text(encoding="utf-8"))
     return HTMLResponse(

@@ -1,4 +1,4 @@
-"""A book that has no site of its own yet: its chapters at their own URLs, so that every citation opens the heading.
+"""Pages for a book without a site: its chapters at their own URLs, so that every citation opens the heading.
 
 Only while `site.url` is empty: then links begin with `/`, and on the tutor's own host they would lead nowhere. A site
 that is served under the same host answers these paths itself, before the tutor is asked. Where readers need a key
@@ -34,16 +34,16 @@ _HEADERS = {
 
 
 class LastResort(Route):
-    """A route for paths that no other route has, not even for another method."""
+    """A route that matches only paths without any other route."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Weaker than any other match, so that the method that a path does not take stays a 405."""
+        """Match less than any other route, so that a wrong method on a known path stays a 405."""
         match, found = super().matches(scope)
         return (Match.PARTIAL if match is Match.FULL else Match.NONE), found
 
 
 async def chapter_page(request: Request) -> Response:
-    """The chapter whose URL this is, as the index has it."""
+    """Serve the chapter of this URL as the index has it."""
     preceptor: Preceptor = request.state.preceptor
     settings = preceptor.settings
     closed = settings.site.url or settings.server.reader_keys
@@ -72,7 +72,7 @@ async def _at(preceptor: Preceptor, path: str) -> Chapter | None:
 
 
 def _sections(chapter: Chapter, passages: Sequence[Passage]) -> Iterator[str]:
-    """The sections as HTML: each heading with the id that its citations end in."""
+    """Renders the sections as HTML: each heading with the id in its citations."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     yield f"<h1>{escape(chapter.title)}</h1>"
     for (anchor, heading), group in groupby(passages, key=lambda passage: (passage.anchor, passage.heading)):

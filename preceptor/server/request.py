@@ -1,4 +1,4 @@
-"""What a request brings: its JSON body, checked, and a client that may go away."""
+"""Reads requests: a validated JSON body, and clients that may disconnect."""
 
 import json
 from collections.abc import Awaitable
@@ -18,7 +18,7 @@ _Result = TypeVar("_Result")
 
 
 async def read_body(request: Request, kind: type[_Body]) -> _Body:
-    """The body as `kind`, checked.
+    """Returns the body, validated as `kind`.
 
     Raises:
         HTTPException: It is no JSON object (400), not declared as JSON (415), or too large (413).
@@ -41,12 +41,12 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
 
 
 def _no_number(name: str) -> None:
-    """Python reads NaN and Infinity, which are no JSON."""
+    """Rejects NaN and Infinity, which Python reads but JSON does not allow."""
     raise ValueError(name)
 
 
 def _details(error: ValidationError) -> dict[str, str]:
-    """By field, what is wrong with it; no value, which may be what a reader wrote."""
+    """Returns the error of each field, without its value, which may be readers' text."""
     return {
         ".".join(str(part) for part in each["loc"]): each["msg"].removeprefix("Value error, ")
         for each in error.errors(include_url=False, include_input=False, include_context=False)
@@ -54,7 +54,7 @@ def _details(error: ValidationError) -> dict[str, str]:
 
 
 async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
-    """The result of `work`, which ends when the client goes away.
+    """Returns the result of `work`, which is cancelled if the client disconnects.
 
     Raises:
         ClientDisconnect: It went away.

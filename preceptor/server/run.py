@@ -1,4 +1,4 @@
-"""A run as the endpoints hold it: named in the log, ended when its reader leaves or the service stops."""
+"""Runs behind an endpoint: named in the log, cancelled when the reader leaves or the service stops."""
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Self
@@ -11,19 +11,19 @@ from preceptor.agents.answer import Answer, Done, Event, Question, Started
 from preceptor.agents.preceptor import Preceptor
 from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
-from preceptor.server.places import Places
 from preceptor.server.request import while_connected
+from preceptor.server.slots import Slots
 
 _PING_SECONDS = 15
 
 
 class RunningAnswer:
-    """The events of one run; whoever begins it closes it. `begin` makes it."""
+    """The events of one run. Use `begin` to create it; the caller closes it."""
 
-    def __init__(self, started: Started, events: AsyncGenerator[Event, None], places: Places) -> None:
+    def __init__(self, started: Started, events: AsyncGenerator[Event, None], slots: Slots) -> None:
         self.started = started
         self._events = events
-        self._places = places
+        self._slots = slots
 
     @classmethod
     async def begin(cls, request: Request, question: Question) -> Self:
@@ -40,30 +40,30 @@ class RunningAnswer:
     @classmethod
     async def _begun(cls, request: Request, question: Question) -> Self:
         preceptor: Preceptor = request.state.preceptor
-        places: Places = request.state.places
+        slots: Slots = request.state.slots
         limits: Limits = request.state.limits
         await limits.spend(client_of(request.scope))
         events = preceptor.stream(question)
-        with places.cut_in_the_end():
+        with slots.cut_in_the_end():
             started = await anext(events)
         assert isinstance(started, Started)
         request.state.trace_id = started.trace_id
-        return cls(started, events, places)
+        return cls(started, events, slots)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        """The next event.
+        """Returns the next event.
 
         Raises:
             Stopping: The service stops, and can wait no longer.
         """
-        with self._places.cut_in_the_end():
+        with self._slots.cut_in_the_end():
             return await anext(self._events)
 
     async def answer(self) -> Answer:
-        """The answer, when it is finished."""
+        """Returns the finished answer."""
         try:
             async for event in self:
                 if isinstance(event, Done):
@@ -73,12 +73,12 @@ class RunningAnswer:
         raise AssertionError("a run ends with an answer or an error")
 
     async def aclose(self) -> None:
-        """End the run, if it has not ended."""
+        """End the run, if it is still going."""
         await self._events.aclose()
 
 
 class EventStream(EventSourceResponse):
-    """A run as server-sent events, with a comment while it is silent."""
+    """Sends a run as server-sent events, with comments during pauses."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class EventStream(EventSourceResponse):
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         try:
             await super().__call__(scope, receive, send)
         finally:

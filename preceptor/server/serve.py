@@ -14,10 +14,10 @@ from preceptor.server.log import log_config
 from preceptor.settings import Settings, hand_down
 
 _LEFTOVERS_SECONDS = 5
-"""For responses that are no answers, after the last answer has ended."""
+"""Time for other responses after the last answer has ended, in seconds."""
 
 _START_SECONDS = 60
-"""Until a worker, which reads the embedding model, answers the process that started it."""
+"""Longest start of a worker in seconds, which includes loading the embedding model."""
 
 
 def serve(settings: Settings) -> None:
@@ -54,7 +54,7 @@ def serve(settings: Settings) -> None:
 
 
 def check_address(host: str, port: int) -> None:
-    """Find out, before what takes long, whether the service can listen there.
+    """Check before any slow work whether the service can listen there.
 
     Raises:
         AddressUnavailable: It cannot.

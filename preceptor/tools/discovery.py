@@ -18,7 +18,7 @@ GROUP = "preceptor.tools"
 
 
 def load_tools(deps: Deps) -> list[Tool]:
-    """Every tool of every plug-in that is not disabled, bound to `deps`.
+    """Returns every tool of every plug-in that is not disabled, bound to `deps`.
 
     Raises:
         PluginError: A plug-in cannot be imported, exports no `tools(deps)`, fails, or gives a tool whose name

@@ -50,7 +50,7 @@ def tools(deps: Deps) -> list[Tool]:
 
 
 def _of_section(chapter: Chapter, passages: Sequence[Passage], section: str) -> list[Passage]:
-    """The passages under a heading and under the headings below it."""
+    """Returns the passages under a heading and its subheadings."""
     wanted = section.strip().lstrip("#").casefold()
     for entry in chapter.sections:
         if wanted in (entry.anchor.casefold(), entry.heading.casefold()):
@@ -60,7 +60,7 @@ def _of_section(chapter: Chapter, passages: Sequence[Passage], section: str) -> 
 
 
 def _parts(passages: Sequence[Passage], budget: int, tokens: Callable[[str], int]) -> list[list[Passage]]:
-    """Passages in reading order, grouped so that each group stays below `budget` tokens (one passage at least)."""
+    """Groups passages in reading order into parts below `budget` tokens, with one passage at least."""
     groups: list[list[Passage]] = [[]]
     room = budget
     for passage in passages:

@@ -1,4 +1,4 @@
-"""The ledger: which passages a conversation has shown to its tutors, and so which keys an answer may cite."""
+"""Records the passages that a conversation has shown to its tutors: an answer may cite only these."""
 
 from collections.abc import Iterable, Iterator
 from html import escape
@@ -12,7 +12,7 @@ FENCE = (
 
 
 class Ledger:
-    """Passages by key: those that this run has shown, in order, and those that earlier answers cited."""
+    """Passages by key: shown in this run, in order, and cited by earlier answers."""
 
     def __init__(self, earlier: Iterable[Hit] = ()) -> None:
         """Begin a run.
@@ -30,18 +30,18 @@ class Ledger:
         return iter(self._hits.values())
 
     def get(self, key: str) -> Hit | None:
-        """The passage with this key, if the conversation has shown it."""
+        """Returns the passage with this key, if the conversation has shown it."""
         return self._hits.get(key) or self._earlier.get(key)
 
     def note(self, hits: Iterable[Hit]) -> None:
-        """Remember passages as shown; of two scores for one passage the better one stays."""
+        """Record passages as shown; a repeated passage keeps its better score."""
         for hit in hits:
             known = self._hits.get(hit.passage.key)
             if known is None or hit.score > known.score:
                 self._hits[hit.passage.key] = hit
 
     def show(self, hits: Iterable[Hit]) -> str:
-        """Note passages and give the text that a model reads: each one fenced, named, with its key."""
+        """Record passages and return the text for a model: each passage fenced, named, with its key."""
         hits = list(hits)
         self.note(hits)
         if not hits:

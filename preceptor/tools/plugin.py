@@ -1,8 +1,8 @@
 """The plug-in contract: one function `tools(deps)` that binds tools to the open library.
 
-A tool's first parameter is `context: ToolContext[Run]`: through it the tool knows what the reader narrowed
-the question to, and shows passages. Whatever a tool shows with `context.context.ledger.show(hits)` may be
-cited; nothing else may.
+A tool's first parameter is `context: ToolContext[Run]`, which holds the reader's limits on the question and
+receives passages. An answer may cite only passages that a tool showed with
+`context.context.ledger.show(hits)`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ __all__ = ["Deps", "Plugin", "Run", "ToolContext", "tell_model"]
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """What every plug-in is handed."""
+    """Dependencies that every plug-in receives."""
 
     library: Library
     settings: Settings
@@ -33,9 +33,9 @@ class Run:
 
     question: str
     chapter: str | None = None
-    """The reader asked only about this chapter."""
+    """Chapter to which the reader limited the question."""
     book: str | None = None
-    """The reader asked only about this book."""
+    """Book to which the reader limited the question."""
     ledger: Ledger = field(default_factory=Ledger)
 
 
@@ -43,7 +43,7 @@ Plugin = Callable[[Deps], Sequence[Tool]]
 
 
 def tell_model(context: RunContextWrapper[Run], error: Exception) -> str:
-    """Answer of a tool that failed: what the model can correct is told to it, the rest ends the run."""
+    """Returns an error that the model can correct as the tool's result; raises any other."""
     if isinstance(error, ToolInputError):
         return str(error)
     raise error

@@ -1,7 +1,7 @@
-"""Takes runs from the SDK and hands them to the store; the SDK's own upload stays off unless it is asked for.
+"""Receives runs from the SDK and hands them to the store; the SDK's own upload is off unless asked for.
 
-The SDK calls a processor on the event loop, so that all it does there is remember each span object. What the
-spans hold is read when the run has ended, on the store's thread.
+The SDK calls a processor on the event loop, so this one only remembers each span object. The spans are read
+when the run has ended, on the store's thread.
 """
 
 import time
@@ -27,7 +27,7 @@ from preceptor.tracing.run import RunRecord, SpanRecord
 from preceptor.tracing.store import TraceStore
 
 _MOST_OPEN = 1000
-"""Runs that are watched at a time; a run that never ends must not stay in memory for ever."""
+"""Largest number of unfinished runs; a run that never ends must not stay in memory for ever."""
 _WITHHELD = "withheld, because traces.include_text is off"
 
 
@@ -49,7 +49,7 @@ class LocalProcessor(TracingProcessor):
         self._open: dict[str, _Open] = {}
 
     def on_trace_start(self, trace: Trace) -> None:
-        """Begin to watch a run."""
+        """Begin to record a run."""
         if len(self._open) >= _MOST_OPEN:
             self._open.pop(next(iter(self._open)), None)
         self._open[trace.trace_id] = _Open(trace, time.time(), time.perf_counter())
@@ -61,7 +61,7 @@ class LocalProcessor(TracingProcessor):
             run.spans.append(span)
 
     def on_span_end(self, span: Span[Any]) -> None:
-        """Nothing: the span knows its end."""
+        """Do nothing: the span records its own end."""
 
     def on_trace_end(self, trace: Trace) -> None:
         """Hand the run to the store."""
@@ -76,7 +76,7 @@ class LocalProcessor(TracingProcessor):
         self._store.flush()
 
     def shutdown(self, timeout: float | None = None) -> None:
-        """Write what waits and close the store; the SDK calls it when the process ends."""
+        """Write pending runs and close the store; the SDK calls it at exit."""
         self._store.close(10.0 if timeout is None else timeout)
 
 
@@ -88,7 +88,7 @@ def install(
     Args:
         settings: `[traces]`.
         redact: Secrets in plain text, which must not reach the file.
-        openai_key: For the SDK's own upload, which happens only with `upload_to_openai`.
+        openai_key: Key for the SDK's own upload, which happens only with `upload_to_openai`.
 
     Returns:
         The open store; whoever installs it closes it.
@@ -105,9 +105,9 @@ def install(
 
 
 def send_nothing() -> None:
-    """Keep the SDK from its own upload, which it begins with where nobody has said otherwise.
+    """Prevent the SDK's own upload, which is on by default.
 
-    The exporter that it would make has an HTTP client, too, which takes 50 ms.
+    The default exporter also opens an HTTP client, which takes 50 ms.
     """
     if setup.GLOBAL_TRACE_PROVIDER is None:
         set_trace_provider(DefaultTraceProvider())
@@ -122,16 +122,16 @@ _OUTCOME: dict[str, tuple[str, ...]] = {
     "generation": ("model", "usage"),
     "guardrail": ("triggered",),
 }
-"""Holds no word of the reader, the book or the model."""
+"""Span data that describes the outcome; contains no word of the reader, the book or the model."""
 _TEXT: dict[str, tuple[str, ...]] = {
     "generation": ("input", "output"),
     "function": ("input", "output"),
     "custom": ("data",),
 }
 _FAILOVER = frozenset({"provider", "reason", "after_text", "to", "breaker"})
-"""Of the span that says why a tutor was left: words of ours alone."""
+"""Data of failover spans, all of it in Preceptor's own words."""
 _NAME = {"generation": "model", "turn": "turn"}
-"""Where it is not `name`."""
+"""Field that names the span, for kinds where it is not `name`."""
 
 
 def _record(run: _Open, *, seconds: float, text: bool) -> RunRecord:
@@ -193,7 +193,7 @@ def _data(data: SpanData, *, text: bool) -> dict[str, Any]:
 
 
 def _response(data: SpanData, *, text: bool) -> dict[str, Any]:
-    """Like a generation; such a span exports no more than an id."""
+    """Reads a response span like a generation; its export holds only an id."""
     response = getattr(data, "response", None)
     kept = {"model": getattr(response, "model", None), "usage": getattr(data, "usage", None)}
     if text:
@@ -209,7 +209,7 @@ def _error(span: Span[Any], *, text: bool) -> dict[str, Any] | None:
 
 
 def _common(before: Sequence[Any], now: Sequence[Any]) -> int:
-    """How many items at the beginning of `now` are those of `before`."""
+    """Returns the number of leading items that both lists share."""
     for number, (old, new) in enumerate(zip(before, now, strict=False)):
         if old != new:
             return number
@@ -217,5 +217,5 @@ def _common(before: Sequence[Any], now: Sequence[Any]) -> int:
 
 
 def _seconds(moment: str | None, start: float) -> float:
-    """From the start of the run to a span's ISO time."""
+    """Converts a span's ISO time to seconds since the start of the run."""
     return 0.0 if moment is None else datetime.fromisoformat(moment).timestamp() - start

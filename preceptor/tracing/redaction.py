@@ -1,4 +1,4 @@
-"""Takes secrets out of what is about to be written: the configured ones, and what has the shape of a key."""
+"""Removes secrets from text before it is written: configured ones, and text shaped like a key."""
 
 import json
 import re
@@ -24,11 +24,11 @@ _SHAPES = (
     (re.compile(r"://[^\s/\"\\:@]*:[^\s/\"\\@]+@"), f"://{REMOVED}@"),  # user and password of a URL
 )
 _SHORTEST = 8
-"""Characters; a shorter "secret" would blank out ordinary text."""
+"""Shortest secret, in characters; a shorter one would blank out ordinary text."""
 
 
 class Redactor:
-    """Takes secrets out of JSON text."""
+    """Removes secrets from JSON text."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         """Make a redactor.
@@ -46,7 +46,7 @@ class Redactor:
         self._patterns = (*configured, *_SHAPES)
 
     def __call__(self, text: str) -> str:
-        """`text`, JSON or plain, without secrets."""
+        """Returns `text`, JSON or plain, without secrets."""
         for pattern, instead in self._patterns:
             text = pattern.sub(instead, text)
         return text

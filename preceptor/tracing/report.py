@@ -8,17 +8,17 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from preceptor.tracing.run import Run, RunSummary, Span, Tokens, span_tokens
+from preceptor.tracing.run import RecordedRun, RunSummary, Span, Tokens, span_tokens
 
 _LINE = 100
-"""Characters of an input or output that are shown."""
+"""Number of characters shown of an input or output."""
 _SHORT_ID = 14
-"""Characters of a trace id in the table: enough for `preceptor traces ID`."""
+"""Number of characters of a trace id in the table: enough for `preceptor traces ID`."""
 _RATINGS = {1: "👍", -1: "👎"}
 
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:
-    """The list of runs."""
+    """Renders the list of runs."""
     shown = Table(box=None, header_style="bold", expand=True)
     for title in ("trace", "when", "took", "tutor", "tools"):
         shown.add_column(title, no_wrap=True)
@@ -35,8 +35,8 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
     return shown
 
 
-def run_tree(run: Run) -> Tree:
-    """One run: what is known of it, then its steps with durations, tokens, errors, inputs and outputs."""
+def run_tree(run: RecordedRun) -> Tree:
+    """Renders one run: its facts, then its steps with durations, tokens, errors, inputs and outputs."""
     known = run.summary
     title = Text(known.trace_id, style="bold cyan")
     title.append(f"  {known.started.astimezone():%Y-%m-%d %H:%M:%S}", style="default")
@@ -51,7 +51,7 @@ def run_tree(run: Run) -> Tree:
 
 
 def line(value: object, width: int = _LINE) -> str:
-    """A value on one line, cut to `width` characters, without anything that a terminal would obey."""
+    """Renders a value on one line of `width` characters, without control sequences."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = "".join(char if char.isprintable() else " " for char in text[: 4 * width])
     text = " ".join(text.split())
@@ -75,7 +75,7 @@ def _add(parent: Tree, span: Span) -> None:
 
 
 def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a span's data says beside its name and its tokens; of a conversation, its last part."""
+    """Returns a span's data beside its name and tokens; for a conversation, only the last part."""
     said = {name: data[name] for name in ("input", "output", "data") if data.get(name)}
     if isinstance(said.get("input"), list):
         said["input"] = said["input"][-1]
@@ -83,7 +83,7 @@ def _shown(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gist(said: Any) -> Any:
-    """What a message, a tool's call or a list of them says, without the wrapping of the wire."""
+    """Returns the text of a message, a tool call or a list of them, without the wire format around it."""
     match said:
         case list():
             parts: list[Any] = [_gist(part) for part in said]

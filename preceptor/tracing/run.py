@@ -1,4 +1,4 @@
-"""What is kept of a run: its spans as they are written, and the run as it is read again."""
+"""The records of a run: its spans as they are written, and the run as it is read back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,27 +7,27 @@ from typing import Any, TypedDict
 
 
 class SpanRecord(TypedDict):
-    """One span as it is stored; a run's are a JSON list of these, in the order in which they started."""
+    """One span as it is stored; a run stores a JSON list of these, in order of their start."""
 
     parent: int | None
-    """Place of the span around it in the list; None at the top."""
+    """Position of the parent span in the list; None at the top."""
     type: str
     name: str
     at: float
     """Milliseconds from the start of the run."""
     ms: float | None
-    """Duration; None: it had not ended when the run did."""
+    """Duration in milliseconds; None if the span was open when the run ended."""
     data: dict[str, Any]
-    """What the kind of span has: model, usage, input, output, …
+    """Data of this kind of span: model, usage, input, output, …
 
-    A model call's input lacks its first `repeats` items, which are those of the call before it.
+    A model call's input lacks its first `repeats` items, which are the previous call's.
     """
     error: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A finished run on its way into the file."""
+    """A finished run on its way to the file."""
 
     started: float
     """Seconds since 1970."""
@@ -38,7 +38,7 @@ class RunRecord:
 
 
 class Facts(TypedDict, total=False):
-    """What the server knows of a run and its spans do not say. `question` and `answer` are readers' text."""
+    """Facts of a run that its spans do not hold. `question` and `answer` are readers' text."""
 
     question: str
     answer: str
@@ -50,7 +50,7 @@ class Facts(TypedDict, total=False):
     sources: Sequence[str]
     """Keys of the passages that the answer cites."""
     failover: Sequence[Mapping[str, str]]
-    """Tutors that were left: `{"from": …, "reason": …}`."""
+    """Tutors that failed or were passed over: `{"from": …, "reason": …}`."""
     usage: Mapping[str, int]
     timings: Mapping[str, float]
     """Milliseconds by name, such as `first_token`."""
@@ -66,7 +66,7 @@ READERS_TEXT = frozenset({"question", "answer", "metadata"})
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens of all model calls of a run, or of one."""
+    """Tokens of a model call, or of all calls of a run."""
 
     input: int = 0
     output: int = 0
@@ -74,27 +74,27 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One line of the list of runs."""
+    """One entry in the list of runs."""
 
     trace_id: str
     started: datetime
     seconds: float | None
-    """None: the run has not ended, or its process was killed."""
+    """Duration; None if the run has not ended, or its process was killed."""
     session_id: str | None
     response_id: str | None
     question: str | None
-    """None when text is not kept."""
+    """The question; None when text is not kept."""
     provider: str | None
     agents: tuple[str, ...]
-    """In the order in which they took over."""
+    """Agents in the order in which they took over."""
     tools: tuple[str, ...]
-    """Every call, in order."""
+    """Names of all tool calls, in order."""
     failover: tuple[Mapping[str, str], ...]
     error: str | None
-    """Why there was no answer; errors that an answered run got over are in its spans only."""
+    """Reason why there was no answer; errors that an answered run recovered from are only in its spans."""
     tokens: Tokens
     rating: int | None
-    """1 or -1, by the reader."""
+    """Reader's rating, 1 or -1."""
     comment: str | None
 
 
@@ -113,17 +113,17 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A whole run."""
+class RecordedRun:
+    """A run with all its spans."""
 
     summary: RunSummary
     facts: Mapping[str, Any]
-    """All that is known of it beside the spans (see `Facts`)."""
+    """All facts beside the spans (see `Facts`)."""
     spans: tuple[Span, ...]
 
 
 def outline(spans: Sequence[SpanRecord]) -> dict[str, Any]:
-    """What the list of runs shows of a run's spans, so that listing need not read them."""
+    """Summarises a run's spans for the list of runs, so that listing need not read them."""
     tokens = [span_tokens(span["data"]) for span in spans]
     errors = [span["error"] for span in spans if span["error"]]
     return {
@@ -136,7 +136,7 @@ def outline(spans: Sequence[SpanRecord]) -> dict[str, Any]:
 
 
 def span_tokens(data: Mapping[str, Any]) -> Tokens | None:
-    """Tokens of a model call; None for other spans (tasks and turns only add up what is inside them)."""
+    """Returns the tokens of a model call; None for other spans, which only sum up their calls."""
     usage: Mapping[str, Any] | None = data.get("usage")
     if not usage or "model" not in data:
         return None
@@ -144,7 +144,7 @@ def span_tokens(data: Mapping[str, Any]) -> Tokens | None:
 
 
 def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str, Any]) -> RunSummary:
-    """A run's line in the list.
+    """Builds a run's entry in the list.
 
     Args:
         row: Columns of the run's row.
@@ -171,7 +171,7 @@ def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str
 
 
 def tree(records: Sequence[SpanRecord]) -> tuple[Span, ...]:
-    """The spans at the top, with the others inside them, each with its whole input."""
+    """Builds the tree of spans, each with its whole input."""
     _complete(records)
     children: dict[int | None, list[int]] = {}
     for number, record in enumerate(records):
@@ -184,7 +184,7 @@ def tree(records: Sequence[SpanRecord]) -> tuple[Span, ...]:
 
 
 def _complete(records: Sequence[SpanRecord]) -> None:
-    """Put back what a model call's input repeats of the one before it, which is stored once."""
+    """Restores the part of a model call's input that repeats the previous call's and is stored once."""
     before: list[Any] = []
     for record in records:
         data = record["data"]
@@ -202,3 +202,12 @@ def _span(record: SpanRecord, children: tuple[Span, ...]) -> Span:
         error=record["error"],
         children=children,
     )
+
+
+def trace_id() -> str:
+    """Trace id of the current run, or `none`."""
+    # Not above: the rest of this module is read by the command line, which starts without the SDK.
+    from agents import get_current_trace
+
+    trace = get_current_trace()
+    return trace.trace_id if trace else "none"

@@ -1,4 +1,4 @@
-"""The file of runs: one SQLite database, written from a thread of its own, read by anyone.
+"""Stores runs in one SQLite database: written by a thread of its own, readable by any process.
 
 A run that cannot be written is counted and logged; it never holds up or fails an answer. Several processes
 may write the same file.
@@ -26,7 +26,7 @@ from preceptor.tracing.redaction import Redactor
 from preceptor.tracing.run import (
     READERS_TEXT,
     Facts,
-    Run,
+    RecordedRun,
     RunRecord,
     RunSummary,
     SpanRecord,
@@ -35,7 +35,7 @@ from preceptor.tracing.run import (
     tree,
 )
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _VERSION = 1
 _SCHEMA = f"""
@@ -73,21 +73,21 @@ _TROUBLED = """(
 )"""
 
 _WAITING = 1000
-"""Jobs that wait for the thread; further ones are dropped."""
+"""Largest number of queued jobs; further ones are dropped."""
 _PATIENCE = 5.0
-"""Seconds that SQLite waits for another process."""
+"""Longest wait for another process's lock, in seconds."""
 _GATHER = 0.05
-"""Seconds that the thread waits for more to write at once: a run's facts come right after its end."""
+"""Pause to collect more jobs for one write, in seconds: a run's facts arrive right after its end."""
 _PRUNE_EVERY = 50
-"""Runs."""
+"""Number of runs between removals of old ones."""
 _LONGEST_RUN = 200_000
-"""Characters of a run's spans; in a longer one, long texts are cut."""
+"""Longest text of a run's spans, in characters; in a longer one, long texts are cut."""
 _LONGEST_TEXT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A run that has ended."""
+    """Job that stores a run that has ended."""
 
     trace_id: str
     make: Callable[[], RunRecord]
@@ -95,7 +95,7 @@ class _Ended:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Facts of a run."""
+    """Job that stores facts of a run."""
 
     trace_id: str
     facts: Facts
@@ -103,7 +103,7 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """Something else to do on the connection, whose outcome somebody waits for."""
+    """Job that does something else on the connection and reports the outcome."""
 
     work: Callable[[sqlite3.Connection], bool]
     done: "Future[bool]"
@@ -114,7 +114,7 @@ _Row = tuple[str, float, float | None, str | None, str | None, str, str | None, 
 
 
 class TraceStore:
-    """Keeps runs in a file, and finds them again."""
+    """Stores runs in a file and retrieves them."""
 
     def __init__(
         self,
@@ -125,11 +125,11 @@ class TraceStore:
         include_text: bool,
         redact: Collection[str] = (),
     ) -> None:
-        """Name the file; nothing is opened before there is something to write or read.
+        """Initialise the store; the file is opened at the first write or read.
 
         Args:
             path: The file; it and its folder are made when they are needed.
-            keep_runs: Runs older than the newest so many are removed, now and then.
+            keep_runs: Number of newest runs to keep; older ones are removed from time to time.
             keep_days: Runs older than this are removed, too.
             include_text: Whether readers' text, the book's text and the tools' arguments are kept.
             redact: Secrets in plain text, which are taken out of everything.
@@ -137,7 +137,7 @@ class TraceStore:
         self.path = path
         self.include_text = include_text
         self.dropped = 0
-        """What was lost since the start: the queue was full, or the file could not be written."""
+        """Number of jobs lost since the start: the queue was full, or the file could not be written."""
         self._keep_runs = keep_runs
         self._keep_days = keep_days
         self._redacted = Redactor(redact)
@@ -151,7 +151,7 @@ class TraceStore:
 
     @classmethod
     def from_settings(cls, settings: TracesSettings, redact: Collection[str] = ()) -> "TraceStore":
-        """The store that `[traces]` describes."""
+        """Creates the store that `[traces]` describes."""
         return cls(
             settings.path,
             keep_runs=settings.keep_runs,
@@ -163,7 +163,7 @@ class TraceStore:
     # Writing: these return at once.
 
     def add(self, trace_id: str, make: Callable[[], RunRecord]) -> None:
-        """Keep a run.
+        """Store a run.
 
         Args:
             trace_id: Its id.
@@ -172,13 +172,13 @@ class TraceStore:
         self._enqueue(_Ended(trace_id, make))
 
     def annotate(self, trace_id: str, **facts: Unpack[Facts]) -> None:
-        """Keep what the server knows of a run, before it ends or after; the last word on a fact stays."""
+        """Store facts of a run, before or after its end; a later value replaces an earlier one."""
         self._enqueue(_Known(trace_id, facts))
 
     def feedback(
         self, response_id: str, rating: Literal[1, -1], comment: str | None = None
     ) -> "Future[bool]":
-        """Keep what a reader thought of an answer.
+        """Store a reader's feedback on an answer.
 
         Returns:
             Whether the answer's run is (still) kept; for `asyncio.wrap_future`. Fails with
@@ -199,7 +199,7 @@ class TraceStore:
         return done
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until everything before this call is written (or lost).
+        """Wait until everything before this call is written or lost.
 
         Returns:
             False when `timeout` seconds were not enough.
@@ -210,7 +210,7 @@ class TraceStore:
         return not wait([done], timeout).not_done
 
     def close(self, timeout: float = 10.0) -> None:
-        """Write what is waiting, and end the thread; may be called twice, and takes nothing more."""
+        """Write pending jobs and end the thread; may be called twice, and accepts no more jobs."""
         with self._starting:
             thread, self._thread = self._thread, None
             self._closed = True
@@ -220,7 +220,7 @@ class TraceStore:
         try:
             self._jobs.put(None, timeout=timeout)
         except queue.Full:
-            _logger.warning("%d runs were not written in time and are lost.", self._jobs.qsize())
+            logger.warning("%d runs were not written in time and are lost.", self._jobs.qsize())
             return
         thread.join(timeout)
 
@@ -229,10 +229,10 @@ class TraceStore:
     def runs(
         self, limit: int = 20, *, session_id: str | None = None, troubled: bool = False
     ) -> list[RunSummary]:
-        """The newest runs, newest first.
+        """Returns the newest runs, newest first.
 
         Args:
-            limit: At most so many.
+            limit: Largest number of runs.
             session_id: Only those of one conversation.
             troubled: Only those with an error, a tutor that was left, or a reader who was not content.
 
@@ -248,8 +248,8 @@ class TraceStore:
             rows = connection.execute(f"{query} ORDER BY started DESC LIMIT ?2", (session_id, limit))
             return [_summary(row) for row in rows]
 
-    def run(self, trace_id: str) -> Run:
-        """One whole run.
+    def run(self, trace_id: str) -> RecordedRun:
+        """Returns one run with its spans.
 
         Args:
             trace_id: Its id, or the beginning of it.
@@ -268,11 +268,11 @@ class TraceStore:
         if len(rows) != 1:
             raise TraceNotFound(trace_id, self.path, matches=len(rows))
         spans: list[SpanRecord] = json.loads(rows[0]["spans"] or "[]")
-        return Run(summary=_summary(rows[0]), facts=json.loads(rows[0]["facts"]), spans=tree(spans))
+        return RecordedRun(summary=_summary(rows[0]), facts=json.loads(rows[0]["facts"]), spans=tree(spans))
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection | None]:
-        """A connection for reading; None when nothing has been written yet."""
+        """Opens a connection for reading; None if nothing has been written yet."""
         if not self.path.exists():
             yield None
             return
@@ -318,7 +318,7 @@ class TraceStore:
             connection.close()
 
     def _gathered(self) -> list[_Job | None]:
-        """The next job, once there is one, and those that come shortly after it."""
+        """Returns the next job together with those that arrive shortly after it."""
         jobs = [self._jobs.get()]
         self._hurry.wait(_GATHER)
         self._hurry.clear()
@@ -327,20 +327,22 @@ class TraceStore:
         return jobs
 
     def _written(self, jobs: list[_Job], connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
-        """Write `jobs` in one transaction; the connection to go on with, None to open one again."""
+        """Writes `jobs` in one transaction; returns the connection, or None if it must be opened again."""
         rows = self._rows(jobs)
         # Whoever waits for a task may be gone, which cancels it; from here on that is not possible any more.
         tasks = [job for job in jobs if isinstance(job, _Task) and job.done.set_running_or_notify_cancel()]
         try:
             if connection is None:
                 connection = _open(self.path)
+            # Immediate: a transaction that begins as a reader fails without waiting if another process
+            # writes.
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(_WRITE, rows)
             results = [task.work(connection) for task in tasks]
             self._prune(connection, len(rows))
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError, TracesUnavailable) as error:
-            # Opened again for the next write: the file may have been mended or replaced by then.
+            # Opened again for the next write: the file may have been repaired or replaced by then.
             if connection is not None:
                 connection.close()
             self._lost(str(error), len(rows))
@@ -353,7 +355,7 @@ class TraceStore:
         return connection
 
     def _rows(self, jobs: list[_Job]) -> list[_Row]:
-        """One row for each run that the jobs say something of."""
+        """Builds one row for each run that the jobs mention."""
         ended = {job.trace_id: job.make for job in jobs if isinstance(job, _Ended)}
         facts: dict[str, dict[str, Any]] = {trace_id: {} for trace_id in ended}
         for job in jobs:
@@ -373,6 +375,7 @@ class TraceStore:
         known = {"metadata": run.metadata if run else None} | dict(facts)
         kept = {name: known[name] for name in known if self.include_text or name not in READERS_TEXT}
         spans = self._json(run.spans) if run else None
+        # Only texts are cut; the steps and their times stay complete.
         if spans is not None and len(spans) > _LONGEST_RUN:
             spans = self._json(_shortened(json.loads(spans)))
         return (
@@ -390,7 +393,7 @@ class TraceStore:
         self.dropped += count
         if count and reason != self._complaint:  # once for each cause, not for each run
             self._complaint = reason
-            _logger.warning("A run was not kept in %s: %s (%d lost so far).", self.path, reason, self.dropped)
+            logger.warning("A run was not kept in %s: %s (%d lost so far).", self.path, reason, self.dropped)
 
     def _prune(self, connection: sqlite3.Connection, written: int) -> None:
         self._unpruned += written
@@ -405,7 +408,7 @@ class TraceStore:
         self._unpruned = 0
 
     def _json(self, value: object) -> str:
-        """`value` as JSON without secrets. Values that JSON does not know become text."""
+        """Returns `value` as JSON without secrets."""
         try:
             text = to_json(value, serialize_unknown=True, inf_nan_mode="null").decode()
         except ValueError:
@@ -424,7 +427,7 @@ def _is_busy(error: Exception) -> bool:
 
 @stamina.retry(on=_is_busy, attempts=None, timeout=_PATIENCE, wait_initial=0.02, wait_max=0.5)
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection for writing, each statement its own transaction."""
+    """Opens a connection for writing, each statement its own transaction."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)  # it holds readers' questions
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
@@ -442,7 +445,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """Version of the file's tables; 0: there are none yet.
+    """Returns the version of the file's tables; 0 if there are none yet.
 
     Raises:
         TracesUnavailable: Another Preceptor has made them.
@@ -460,7 +463,7 @@ def _summary(row: sqlite3.Row) -> RunSummary:
 
 
 def _shortened(value: Any) -> Any:
-    """A value from JSON with long texts cut."""
+    """Returns a JSON value with long texts cut."""
     if isinstance(value, str):
         return value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}… ({len(value)} characters)"
     if isinstance(value, dict):

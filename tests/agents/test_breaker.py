@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from preceptor.agents.breaker import Breaker
-from preceptor.agents.failure import FailureClass
 from preceptor.errors import AnswerUnusable
+from preceptor.providers.breaker import Breaker
+from preceptor.providers.failure import FailureClass
 from tests.standins.desk import Spans, open_desk, two_providers
 from tests.standins.provider import Answer, Provider, fails, says
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from preceptor.agents.citations import Citations, Cited, Text
 from preceptor.library.passage import Hit, Passage, is_key
+from tests.agents.growing import FULL_OF, MOST_HELD, Work, full_of
 
 
 def _hit(key: str) -> Hit:
@@ -32,6 +34,7 @@ def _hit(key: str) -> Hit:
     return Hit(passage=passage, score=0.5, dense=None, bm25=None)
 
 
+_MARKDOWN = MarkdownIt("commonmark", {"html": True})
 SHOWN: Mapping[str, Hit] = {key: _hit(key) for key in ("k7qd", "a2bc", "m3xy2")}
 
 
@@ -112,7 +115,184 @@ CASES = [
     ("Named [key: k7qd] or (k7qd; a2bc).", "Named [1] or [1][2].", ["k7qd", "a2bc"], 0),
     ("Made up [Z9ZZ] [a1b2] 【z9zz】 [^z9zz] [key: z9zz].", "Made up.", [], 5),
     ("A codec (h264) and a card [A100] stay.", "A codec (h264) and a card [A100] stay.", [], 0),
+    # at the end of a clause it needs no brackets
+    ("So k7qd says, see k7qd. In k7qd.py not.", "So k7qd says, see [1]. In k7qd.py not.", ["k7qd"], 0),
+    ("- A node, k7qd\n- **k7qd**, a2bc", "- A node, [1]\n- **[1]**, [2]", ["k7qd", "a2bc"], 0),
+    # a word of the answer is a word in parentheses, too
+    ("Files are read by h5py. A library (h5py) [z9zz].", "Files are read by h5py. A library (h5py).", [], 1),
+    # one fault each
+    ("The index `arr`[1] stays.", "The index `arr`[1] stays.", [], 0),
+    ("A vector [1, 1].", "A vector [1, 1].", [], 0),
+    ("Twice [k7qd, k7qd].", "Twice [1].", ["k7qd"], 0),
+    ("Cut off in `code[k7qd", "Cut off in `code[k7qd", [], 0),
+    ("```py\ncut = off[k7qd", "```py\ncut = off[k7qd", [], 0),
+    ("```py\na[z9zz]\n`````\nAfter [z9zz].", "```py\na[z9zz]\n`````\nAfter.", [], 1),
+    (
+        "````md\n```py\na[z9zz]\n```\n[z9zz]\n````\n[z9zz]!",
+        "````md\n```py\na[z9zz]\n```\n[z9zz]\n````\n!",
+        [],
+        1,
+    ),
+    ("- An item\n\nProse.\n\n    code[k7qd]\n", "- An item\n\nProse.\n\n    code[k7qd]", [], 0),
+    ("It costs 5 $ a month. Not [2].", "It costs 5 $ a month. Not.", [], 1),
+    ("Half a key [k7", "Half a key", [], 0),
 ]
+
+FORMS = [
+    "[KEY]",
+    "(KEY)",
+    "[ KEY ]",
+    "[source: KEY]",
+    "[ref KEY]",
+    "[Quelle: KEY]",
+    "(see KEY)",
+    "(cf. KEY)",
+    "[KEY.]",
+    "[#KEY]",
+    "[^KEY]",
+    '[key="KEY"]',
+    "［KEY］",
+    "（KEY）",
+    "【KEY】",
+    "〔KEY〕",
+    "〖KEY〗",
+    "⟦KEY⟧",
+    "<KEY>",
+    "{KEY}",
+    "[[KEY]]",
+    "((KEY))",
+    "([KEY])",
+    "[(KEY)]",
+    "[**KEY**]",
+    "[_KEY_]",
+    "\\[KEY\\]",
+    "【1†KEY】",
+    "[KEY†L1-L3]",
+    "[KEY: Nodes]",
+    "[KEY, Chapter 3]",
+    "[Nodes, p. 3; KEY]",
+    "[KEY/KEY]",
+    "[KEY-KEY]",
+    "[KEY|KEY]",
+    "[KEY and KEY]",
+    "(source: KEY; see also KEY)",
+    "[KEY,\nKEY]",
+    "(KEY, KEY)",
+    "[\\_KEY\\_]",
+]
+"""Ways in which models write keys."""
+
+SURVIVORS = [
+    "(ros2)",
+    "(2024)",
+    "(h264)",
+    "[2D]",
+    "[A100]",
+    "(P3DX)",
+    "(see h264)",
+    "(Ubuntu 22.04)",
+    "[Chapter 3](chapter3)",
+    "[x]",
+    "[ ]",
+    "[citation needed]",
+    "[see Fig. 2]",
+    "f(x2yz)",
+    "open(h5py)",
+    "$f(x2yz)$",
+    "$(x2yz)$",
+    "`arr[abc1]`",
+    "`(k7qd)`",
+    "[0, 1)",
+    "(0, 1]",
+    "a[0][1]",
+    "{a}",
+    "<h2>",
+    "x < y > z",
+    "[h5py docs](https://docs.h5py.org)",
+    "[using h5py]",
+    "[0]",
+    "[3, 2]",
+    "[2024]",
+    "(a, b)",
+    "[…]",
+    "[`h5py`](https://www.h5py.org)",
+    "[`k5`]",
+    "(e.g. [docs](https://ok.example))",
+    "- [ ] to do",
+    "「h5py」",
+    "“h5py”",
+    "h5py",
+    "d3js",
+    "HDF5 (by h5py and others)",
+    "[[wiki]]",
+    "((a))",
+    "<b>bold</b>",
+    "\\(f(x2yz)\\)",
+]
+"""Texts in which nothing is a key, though some words could be one by their form."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_shown_key_is_a_citation_however_it_is_written(form: str) -> None:
+    written = f"A node {form.replace('KEY', 'k7qd')}, and more."
+    assert passed([written]) == ("A node [1], and more.", [(1, "k7qd")], 0)
+    assert passed(list(written)) == passed([written])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_that_was_never_shown_is_dropped_however_it_is_written(form: str) -> None:
+    written = f"A node {form.replace('KEY', 'z9zz')}, and more."
+    assert passed([written]) == ("A node, and more.", [], form.count("KEY"))
+    assert passed(list(written)) == passed([written])
+
+
+@pytest.mark.parametrize("form", SURVIVORS)
+def test_what_holds_no_key_stays_as_it_is(form: str) -> None:
+    for written in (f"Said {form}, and more.", f"{form}\n\nMore.", f"- {form}\n- {form}!"):
+        assert passed([written]) == (written, [], 0)
+        assert passed(list(written)) == passed([written])
+
+
+LINKED = [
+    "[[k7qd]](https://evil.example)",
+    "[a [k7qd]](https://evil.example)",
+    "[a [k7qd] b](javascript:alert)",
+    "[a\n[b **[k7qd]**]](https://evil.example)",
+    "[a ![k7qd](https://evil.example/i.png)](https://evil.example)",
+    "[a [k7qd]][here]\n\n[here]: https://evil.example",
+    "[a [k7qd]][]\n\n[a [k7qd]]: https://evil.example",
+    "[a (k7qd)](https://evil.example)",
+    "[a \\] [k7qd]](https://evil.example)",
+    "[a [k7qd][z9zz]](https://evil.example)",
+    "[see k7qd](https://evil.example)",
+    "[these are many words before the key: k7qd](https://evil.example)",
+    "[k7qd](javascript:alert)",
+    "[k7qd] [z9zz](https://evil.example)",
+    "[k7qd][here]\n\n[here]: https://evil.example",
+    "[k7qd]: https://evil.example\n\nA node [k7qd].",
+    "1. [k7qd]: https://evil.example\n\nA node [k7qd].",
+    "> [a [k7qd]]: https://evil.example\n\nA [a [k7qd]].",
+    '<a href="https://evil.example">[k7qd]</a>',
+    '<A\nHREF="https://evil.example">see <b>this [k7qd] and [a2bc]</b></A>',
+    "https://evil.example/[k7qd]",
+    "(www.evil.example)[k7qd]",
+]
+
+
+@pytest.mark.parametrize("written", LINKED)
+def test_no_number_is_part_of_a_link_of_the_models(written: str) -> None:
+    text, sources, _ = passed([written])
+    assert passed(list(written))[0] == text
+    assert sources
+    html = _MARKDOWN.render(text)
+    assert "[1]" in re.sub(r"<[^>]*>", "", html), "the reader still sees it"
+    assert not re.search(r"<(a|img)\b[^>]*\[\d|<a\b[^>]*>(?:(?!</a>).)*\[\d", html, re.DOTALL | re.IGNORECASE)
+    assert not re.search(r"(?:://|www\.)[^\s<]*\[\d", text), "an address ends before it"
+
+
+def test_links_beside_citations_stay_links() -> None:
+    written = "A node [k7qd]. See [the docs](https://ok.example), [more][1a] and <a href='x'>this</a> [k7qd]."
+    assert passed([written])[0] == written.replace("k7qd", "1")
 
 
 @pytest.mark.parametrize("opening", "[(")
@@ -140,39 +320,73 @@ def test_it_does_not_matter_where_the_stream_is_cut(written: str) -> None:
         assert passed(pieces) == whole, pieces
 
 
-@settings(max_examples=400)
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                "[k7qd]",
-                "[z9zz]",
-                "[a2bc,k7qd]",
-                "`",
-                "```",
-                "\n",
-                "\n\n",
-                " ",
-                "word",
-                "[",
-                "]",
-                "[1]",
-                "x[2]",
-                "$",
-                "~~~",
-                "\n    ",
-                "- ",
-                "[0, 1]",
-                "(a2bc)",
-                "(u)",
-                ":",
-                "\\",
-            ]
-        ),
-        max_size=14,
-    ),
-    st.integers(1, 5),
-)
+PIECES = [
+    "[k7qd]",
+    "[z9zz]",
+    "[a2bc,k7qd]",
+    "`",
+    "```",
+    "word",
+    "[",
+    "]",
+    "[1]",
+    "x[2]",
+    "$",
+    "~~~",
+    "-",
+    "(a2bc)",
+    "(u)",
+    ":",
+    "\\",
+    "\n",
+    "\n\n",
+    " ",
+    "\n    ",
+    "- ",
+    "[0, 1]",
+]
+HALVES = [
+    r"\[",
+    r"\]",
+    r"k7qd",
+    r"k7",
+    r"qd",
+    r"h264",
+    r"z9zz",
+    r"(",
+    r")",
+    r"<",
+    r">",
+    r"</a>",
+    r"【1†",
+    r"】",
+    r"**",
+    r"_",
+    r"://",
+    r"www.",
+    r"1.",
+    r",",
+    r"#",
+    r"-",
+    r"&",
+    r"and",
+    r"see",
+    r"5",
+    "<a ",
+    "see ",
+    "\t",
+    "\r\n",
+    " " * 70,
+    "`" * 70,
+    "~" * 70,
+    "a" * 90,
+    "[" * 5,
+    "the words ",
+]
+
+
+@settings(max_examples=150)
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.integers(1, 5))
 def test_no_unknown_key_reaches_the_reader_outside_code(words: list[str], step: int) -> None:
     written = "".join(words)
     text, sources, _ = passed([written[place : place + step] for place in range(0, len(written), step)])
@@ -185,6 +399,41 @@ def test_no_unknown_key_reaches_the_reader_outside_code(words: list[str], step: 
     assert [number for number, _ in sources] == list(range(1, len(sources) + 1))
 
 
+@settings(max_examples=150)
+@given(st.lists(st.sampled_from(PIECES + HALVES), max_size=16), st.data())
+def test_any_cut_of_any_text_gives_the_same(words: list[str], data: st.DataObject) -> None:
+    written = "".join(words)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(written)), max_size=20)))
+    pieces = [written[a:b] for a, b in zip([0, *cuts], [*cuts, len(written)], strict=True)]
+    assert passed(pieces) == passed([written]) == passed(list(written))
+
+
+BLOCKS = [
+    *((f"Said {form.replace('KEY', 'z9zz')}.", "Said.") for form in FORMS),
+    *((f"Said {form.replace('KEY', 'k7qd')}.", "Said [1].") for form in FORMS),
+    *((f"Code `a{form}` [z9zz].", f"Code `a{form}`.") for form in ("[z9zz]", "(k7qd)", "[1]")),
+    *(
+        (f"{fence}py\na[z9zz] = (k7qd)\n\n$ b\n{fence}{longer}", None)
+        for fence in ("```", "````", "~~~")
+        for longer in ("", fence[0] * 3)
+    ),
+    ("````md\n```py\na[z9zz]\n```\n[k7qd]\n````", None),
+    ("    a[z9zz]\n\n    b[k7qd]", None),
+    ("- One [z9zz]\n\n  It costs 5 $ [2].\n\nSaid.", "- One\n\n  It costs 5 $.\n\nSaid."),
+    ("A lone ` tick.", None),
+    ("A lone $ sign and $x_{[1]}$.", None),
+]
+
+
+@settings(max_examples=150)
+@given(st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=8))
+def test_no_unknown_key_reaches_the_reader_beside_code_and_code_stays(
+    blocks: list[tuple[str, str | None]],
+) -> None:
+    written = "\n\n".join(before for before, _ in blocks)
+    assert passed([written])[0] == "\n\n".join(after or before for before, after in blocks)
+
+
 def test_a_source_comes_before_the_text_that_holds_its_number() -> None:
     citations = Citations(SHOWN.get)
     events = list(citations.feed("A node [k7qd] runs. "))
@@ -193,3 +442,30 @@ def test_a_source_comes_before_the_text_that_holds_its_number() -> None:
 
 def test_words_and_numbers_are_no_keys() -> None:
     assert [word for word in ("node", "ros2", "2024", "1", "fig3", "a1", "gpt4") if is_key(word)] == []
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Counts what the filter reads, in characters, so that nothing depends on the machine."""
+    work = Work()
+    for module in ("preceptor.text.verbatim", "preceptor.agents.citations"):
+        monkeypatch.setattr(f"{module}.look", work.look)
+    return work
+
+
+@pytest.mark.parametrize("kind", FULL_OF)
+@pytest.mark.parametrize("piece", [1, 1_000_000])
+def test_the_work_grows_as_the_answer_does(kind: str, piece: int, work: Work) -> None:
+    lengths = (1_000, 2_000, 8_000)
+    short, double, long = (work.filter(full_of(kind, length), size=piece) for length in lengths)
+    assert double <= 2.1 * short
+    assert long <= 8.4 * short
+    assert work.most_held <= MOST_HELD
+
+
+@pytest.mark.parametrize("kind", ["spaces", "prose"])
+def test_a_piece_of_a_million_characters_is_a_thousand_times_the_work_of_a_thousand(
+    kind: str, work: Work
+) -> None:
+    short, long = (work.filter(full_of(kind, length), size=length) for length in (1_000, 1_000_000))
+    assert long <= 1_100 * short

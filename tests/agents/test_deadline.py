@@ -10,9 +10,9 @@ from agents import Handoff, Tool
 from agents.items import TResponseStreamEvent
 
 from preceptor.agents.answer import Question, Started, Status, Token
-from preceptor.agents.local_model import Items, LocalModel
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.errors import DeadlineExceeded
+from preceptor.providers.local_model import Items, LocalModel
 from preceptor.settings import Settings
 
 DEADLINE = 500.0

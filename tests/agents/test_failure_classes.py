@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 from agents import UserError
 
-from preceptor.agents.failure import FailureClass, classify
+from preceptor.providers.failure import FailureClass, classify
 from tests.standins.desk import Spans, open_desk, two_providers
 from tests.standins.provider import (
     Answer,
@@ -261,7 +261,7 @@ async def test_an_answer_that_is_not_whole_in_time_is_a_read_timeout(
 async def test_what_happens_after_the_finish_reason_does_not_spoil_the_answer(
     ending: Ending, gemini: Provider, monkeypatch: pytest.MonkeyPatch, spans: Spans
 ) -> None:
-    monkeypatch.setattr("preceptor.agents.checked_chat._TRAILER", 0.1)
+    monkeypatch.setattr("preceptor.providers.checked_chat._TRAILER", 0.1)
     last = chunk({}, "stop", usage(7, 2))
     gemini.will(stream(chunk({"content": "Whole."}), last, done=False, ending=ending))
     async with open_desk(two_providers(gemini.base_url)) as desk:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
-from preceptor.agents.gemini import ToolCalls
+from preceptor.providers.gemini import ToolCalls
 from tests.standins.desk import Spans, open_desk, two_providers
 from tests.standins.provider import Answer, Json, Provider, call, calls, chunk, says, stream, whole
 

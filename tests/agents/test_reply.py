@@ -6,12 +6,19 @@ from typing import Any
 
 from agents import Agent
 from agents.items import ToolCallItem
-from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent, StreamEvent
+from agents.stream_events import (
+    AgentUpdatedStreamEvent,
+    RawResponsesStreamEvent,
+    RunItemStreamEvent,
+    StreamEvent,
+)
 from openai.types.responses import ResponseTextDeltaEvent
 
-from preceptor.agents.local_model import Call, call_item
+from preceptor.agents.answer import Token
 from preceptor.agents.reply import Reply
+from preceptor.providers.local_model import Call, call_item
 from preceptor.tools.ledger import Ledger
+from tests.agents.quoting import hits, passage
 
 TUTOR = Agent[Any](name="Gemini tutor")
 
@@ -31,7 +38,7 @@ def calls(tool: str) -> StreamEvent:
 
 
 def test_what_is_said_before_a_tool_call_stands_apart_from_what_is_said_after_it() -> None:
-    reply = Reply(Ledger())
+    reply = Reply(Ledger(), str)
     events = [
         *says("Let me ", "look."),
         calls("search_textbook"),
@@ -46,8 +53,51 @@ def test_what_is_said_before_a_tool_call_stands_apart_from_what_is_said_after_it
 
 
 def test_an_answer_that_begins_with_a_tool_call_begins_with_its_first_word() -> None:
-    reply = Reply(Ledger())
+    reply = Reply(Ledger(), str)
     for event in [calls("search_textbook"), *says("A node ", "is it.")]:
         list(reply.take(event, reason=""))
     list(reply.finish())
     assert reply.raw == "A node is it."
+
+
+def test_a_long_answer_is_cut_and_nothing_more_is_taken() -> None:
+    reply = Reply(Ledger(), longest=20)
+    taken = [
+        out
+        for event in says("A node ", "is a process [k7", "qd].", " More.")
+        for out in reply.take(event, reason="")
+    ]
+    taken += reply.finish()
+    assert reply.truncated
+    assert reply.raw == "A node is a process "
+    assert reply.text == "A node is a process"
+    assert "".join(out.content for out in taken if isinstance(out, Token)) == reply.text
+
+
+def test_an_answer_of_the_longest_length_is_whole() -> None:
+    reply = Reply(Ledger(), longest=len("A node."))
+    for event in says("A ", "node."):
+        list(reply.take(event, reason=""))
+    assert not reply.truncated
+
+
+def test_the_answer_of_the_next_tutor_has_all_the_room() -> None:
+    reply = Reply(Ledger(), longest=10)
+    restarts = AgentUpdatedStreamEvent(new_agent=Agent[Any](name="OpenAI tutor"))
+    for event in [*says("A node of many words"), restarts, *says("A node.")]:
+        list(reply.take(event, reason="timeout"))
+    list(reply.finish())
+    assert (reply.text, reply.truncated) == ("A node.", False)
+
+
+def test_the_quote_is_the_sentence_that_is_cited_however_the_answer_came() -> None:
+    [found] = hits(passage("Nodes talk. Topics carry messages. Services answer."))
+    ledger = Ledger()
+    ledger.note([found])
+    written = "It is long. " * 200 + "Topics carry them [k7qd]."
+    for pieces in ([written], list(written)):
+        reply = Reply(ledger)
+        for event in says(*pieces):
+            list(reply.take(event, reason=""))
+        list(reply.finish())
+        assert [source.quote for source in reply.sources] == ["Topics carry messages."]

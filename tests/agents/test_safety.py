@@ -13,10 +13,10 @@ import pytest
 from agents import Handoff, Tool
 
 from preceptor.agents.answer import Answer, Question, Started
-from preceptor.agents.local_model import Call, Items, LocalModel
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
+from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.settings import Settings
 from preceptor.tools.ledger import Ledger
 from tests.sample import sample_settings

@@ -171,3 +171,28 @@ def test_a_number_may_stand_in_any_of_the_cited_passages() -> None:
     )
     assert found is not None
     assert found > SUPPORTED
+
+
+GERMAN = passage("Ein Knoten rechnet z. B. Bahnen. Er darf zwei Motoren haben.", language="de")
+
+
+@pytest.mark.parametrize("tag", ["en-GB", "en_GB", "EN"])
+def test_a_passage_whose_language_has_a_region_is_judged(tag: str) -> None:
+    text = "A node is a process that computes [1]."
+    found = check(text, marked(text), {1: passage(NODE.text, language=tag)})
+    assert (found.confidence, found.support) == (1.0, {1: 1.0})
+    assert (support("Nodes share memory.", [passage(NODE.text, language=tag)]) or 0.0) < SUPPORTED
+
+
+def test_an_answer_is_cut_into_claims_in_its_own_language() -> None:
+    assert said(
+        "Ein Knoten ist, d. h. Prozess, der z. B. Bahnen für die Motoren rechnet [1]. Er ist klein [2]."
+    ) == [
+        ("Ein Knoten ist, d. h. Prozess, der z. B. Bahnen für die Motoren rechnet.", (1,)),
+        ("Er ist klein.", (2,)),
+    ]
+
+
+def test_a_number_word_is_read_in_the_language_of_the_passage() -> None:
+    assert (support("Ein Knoten darf drei Motoren haben.", [GERMAN]) or 0.0) < SUPPORTED
+    assert (support("Ein Knoten darf 2 Motoren haben.", [GERMAN]) or 0.0) > SUPPORTED

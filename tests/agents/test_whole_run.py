@@ -172,7 +172,7 @@ async def test_hand_offs_tool_calls_and_failures_are_logged_with_the_trace_id(
 ) -> None:
     gemini.will(calls(call("search_textbook", {"query": "node"})), fails(503, {}))
     openai.will(says("A node."))
-    with caplog.at_level(logging.INFO, "preceptor.agents"):
+    with caplog.at_level(logging.INFO, "preceptor"):
         async with opened(settings) as preceptor:
             answer = await preceptor.ask(ASKED)
     told = [line for line in caplog.messages if answer.trace_id in line]
@@ -184,3 +184,16 @@ async def test_hand_offs_tool_calls_and_failures_are_logged_with_the_trace_id(
         "Gemini tutor hands over to OpenAI tutor",
         "answered provider=openai sources=0 failures=gemini:server_error",
     ]
+
+
+async def test_an_answer_that_does_not_end_is_cut_and_its_tutor_stopped(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    gemini.will(says("A node is a process. " * 100))
+    async with opened(changed(settings, "tutor", max_answer=500)) as preceptor:
+        answer = await preceptor.ask(ASKED)
+        assert 450 < len(answer.text) <= 500
+        assert (answer.provider, left(answer)) == ("gemini", [])
+        gemini.will(says("Two."))
+        assert (await preceptor.ask(Question(text="And?", session_id=answer.session_id))).text == "Two."
+    assert openai.requests == []

@@ -215,7 +215,7 @@ def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_the_extra")
-def test_without_the_extra_a_page_is_left_out_with_the_line_that_mends_it(docs: Path) -> None:
+def test_without_the_extra_a_page_is_left_out_with_the_line_that_fixes_it(docs: Path) -> None:
     book = discover(docs.parent, SiteSettings())
     left_out = {file.source: file.reason for file in book.files if file.status != "published"}
     assert left_out == {"docs/more/slides.pdf": "`pip install 'preceptor[formats]'` reads PDF files"}

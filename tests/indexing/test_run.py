@@ -25,7 +25,7 @@ from preceptor.errors import (
 )
 from preceptor.indexing import write
 from preceptor.indexing.report import summary_text
-from preceptor.indexing.run import Failure, Indexing, Summary, prepare
+from preceptor.indexing.run import Indexing, PageFailure, Summary, prepare
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
 from preceptor.library.passage import Passage
@@ -754,7 +754,9 @@ async def test_a_change_of_what_a_generator_includes_is_seen(
 
 
 def test_failures_are_named_by_page_and_reason_in_json() -> None:
-    summary = Summary("robots", pages=1, passages=10, failed=[Failure("a.md", "it is no text")], duration=2.0)
+    summary = Summary(
+        "robots", pages=1, passages=10, failed=[PageFailure("a.md", "it is no text")], duration=2.0
+    )
     said = summary.as_json()
     assert said["failed"] == [{"source": "a.md", "reason": "it is no text"}]
     assert (said["duration"], said["pages_per_minute"], said["passages_per_second"]) == (2.0, 30.0, 5.0)

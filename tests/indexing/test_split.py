@@ -188,6 +188,16 @@ def test_a_label_is_not_parted_from_what_it_announces(tmp_path: Path, tokenizer:
     assert labelled.startswith("Ubuntu:\n```py\ncall(0)")
 
 
+def test_prose_is_not_cut_behind_an_abbreviation_of_its_language(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    for size in range(40, 70):  # the cut falls on every word of it
+        text = "---\nlang: de\n---\n" + "Den Regler hat Dr. Meier vgl. Abb. 3 entworfen. " * 12
+        texts = [passage.text for passage in cut(page_of(tmp_path, text), tokenizer, size=size)]
+        assert len(texts) > 2
+        assert {one[-10:] for one in texts} == {"entworfen."}
+
+
 def test_overlap_repeats_the_end_of_the_prose_before(tmp_path: Path, tokenizer: Tokenizer) -> None:
     sentences = [f"Sentence number {number} says something about robots." for number in range(40)]
     made = cut(page_of(tmp_path, " ".join(sentences)), tokenizer, size=100, overlap=20)

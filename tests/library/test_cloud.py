@@ -22,7 +22,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from preceptor.errors import (
     IndexAnswerInvalid,
-    IndexError_,
     IndexFieldNotIndexed,
     IndexForbidden,
     IndexIncompatible,
@@ -34,6 +33,7 @@ from preceptor.errors import (
     IndexUnauthorized,
     IndexUnreachable,
     SettingsError,
+    VectorIndexError,
 )
 from preceptor.library import open_engine
 from preceptor.library.cloud import QdrantCloud
@@ -321,7 +321,7 @@ async def test_what_may_pass_is_tried_three_times(
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 500, 507])
 async def test_what_will_not_pass_is_tried_once(qdrant: QdrantStandIn, status: int, connect: Connect) -> None:
     qdrant.script.append(answer(status))
-    with pytest.raises(IndexError_):
+    with pytest.raises(VectorIndexError):
         await connect(qdrant.url).verify_connection()
     assert len(qdrant.asked) == 1
 
@@ -488,7 +488,7 @@ def answering(found: httpx.Response | Exception) -> Generator[respx.MockRouter]:
 async def test_each_way_to_go_wrong_has_a_name_and_says_what_to_do(
     published: QdrantStandIn,
     found: httpx.Response | Exception,
-    error: type[IndexError_],
+    error: type[VectorIndexError],
     said: str,
     no_waits: None,
     caplog: pytest.LogCaptureFixture,

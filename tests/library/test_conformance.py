@@ -364,7 +364,7 @@ async def test_a_vector_that_no_index_can_hold_is_refused(engine: Engine, bad: V
         await index.candidates(bad, chapter=None, limit=3)
 
 
-async def test_a_question_of_another_dimension_names_the_command_that_mends_it(engine: Engine) -> None:
+async def test_a_question_of_another_dimension_names_the_command_that_fixes_it(engine: Engine) -> None:
     await publish(engine, book())
     index = await engine.open("robots")
     short = Vectors((0.5,) * 128, SparseVector((1,), (1.0,)))

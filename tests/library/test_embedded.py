@@ -160,7 +160,9 @@ async def test_a_damaged_file_is_named_before_the_engine_sees_it(
 
 @pytest.mark.parametrize("file", ["current.json", "v0001/index.json"])
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"info": {}}', "\x00\x01"])
-async def test_a_damaged_note_is_an_error_that_a_rebuild_mends(folder: Path, file: str, content: str) -> None:
+async def test_a_damaged_note_is_an_error_that_a_rebuild_repairs(
+    folder: Path, file: str, content: str
+) -> None:
     engine = Embedded(folder)
     await publish(engine, book())
     (folder / "robots" / file).write_text(content)
@@ -172,7 +174,7 @@ async def test_a_damaged_note_is_an_error_that_a_rebuild_mends(folder: Path, fil
     assert await everything(engine) == book()
 
 
-async def test_a_damaged_shard_is_an_error_that_a_rebuild_mends(folder: Path) -> None:
+async def test_a_damaged_shard_is_an_error_that_a_rebuild_repairs(folder: Path) -> None:
     engine = Embedded(folder)
     await publish(engine, book())
     next((folder / "robots/v0001/shard/segments").glob("*/segment.json")).unlink()

@@ -83,7 +83,7 @@ def test_passages_are_read_as_they_are_needed(embedder: DenseEmbedder) -> None:
 @settings(max_examples=25, deadline=None)
 def test_no_text_is_too_strange_to_embed(embedder: DenseEmbedder, text: str) -> None:
     assert len(next(embedder.passages([text]))) == 384
-    assert 0 <= embedder.reading(text) <= 1
+    assert 0 <= embedder.vocabulary_coverage(text) <= 1
 
 
 def test_the_tokenizer_counts_all_tokens_of_a_text(embedder: DenseEmbedder) -> None:
@@ -107,12 +107,12 @@ def test_the_tokenizer_counts_all_tokens_of_a_text(embedder: DenseEmbedder) -> N
 def test_a_language_that_the_model_can_only_spell_is_noticed(
     embedder: DenseEmbedder, text: str, low: float, high: float
 ) -> None:
-    assert low <= embedder.reading(text) <= high
+    assert low <= embedder.vocabulary_coverage(text) <= high
 
 
 def test_of_a_model_for_other_languages_nothing_is_presumed() -> None:
     multilingual = DenseEmbedder(EmbeddingSettings(model="intfloat/multilingual-e5-small"))
-    assert multilingual.reading("Что такое узел?") == 1
+    assert multilingual.vocabulary_coverage("Что такое узел?") == 1
 
 
 def test_an_unknown_model_names_the_closest_ones() -> None:

@@ -21,9 +21,9 @@ def half(scores: dict[str, float]) -> list[tuple[Passage, float]]:
 
 
 def order(
-    dense: dict[str, float], bm25: dict[str, float], *, tokens: int = 4, reading: float = 1.0
+    dense: dict[str, float], bm25: dict[str, float], *, tokens: int = 4, coverage: float = 1.0
 ) -> list[str]:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, reading=reading)
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, coverage=coverage)
     return [NAMES[hit.passage.id] for hit in hits]
 
 
@@ -42,8 +42,8 @@ def test_a_clear_cosine_wins_over_a_weak_match_of_words() -> None:
 
 def test_cosines_say_nothing_where_the_model_can_only_spell() -> None:
     dense = {"1": 0.95, "2": 0.85, "3": 0.75}
-    assert order(dense, {"3": 6.0}, reading=1.0)[0] == "1"
-    assert order(dense, {"3": 6.0}, reading=0.0) == ["3", "1", "2"]
+    assert order(dense, {"3": 6.0}, coverage=1.0)[0] == "1"
+    assert order(dense, {"3": 6.0}, coverage=0.0) == ["3", "1", "2"]
 
 
 def test_one_empty_half_leaves_the_order_of_the_other() -> None:
@@ -68,7 +68,7 @@ def test_a_hit_keeps_the_scores_of_both_halves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cosine", "bm25", "reading", "low", "high"),
+    ("cosine", "bm25", "coverage", "low", "high"),
     [
         (0.78, 16.0, 1.0, 0.8, 1.0),  # answers the question
         (0.65, 8.0, 1.0, 0.2, 0.6),  # has to do with it
@@ -78,10 +78,10 @@ def test_a_hit_keeps_the_scores_of_both_halves() -> None:
     ],
 )
 def test_the_best_score_says_whether_the_book_covers_the_question(
-    cosine: float, bm25: float, reading: float, low: float, high: float
+    cosine: float, bm25: float, coverage: float, low: float, high: float
 ) -> None:
     found = Candidates(half({"1": cosine}), half({"1": bm25}))
-    assert low <= fuse(found, tokens=4, points=500, reading=reading)[0].score <= high
+    assert low <= fuse(found, tokens=4, points=500, coverage=coverage)[0].score <= high
 
 
 scores = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(-1, 1), max_size=20)
@@ -90,9 +90,9 @@ matches = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(0.01, 60)
 
 @given(scores, matches, st.integers(0, 30), st.floats(0, 1))
 def test_scores_are_between_zero_and_one_and_fall_with_the_rank(
-    dense: dict[str, float], bm25: dict[str, float], tokens: int, reading: float
+    dense: dict[str, float], bm25: dict[str, float], tokens: int, coverage: float
 ) -> None:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, reading=reading)
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, coverage=coverage)
     found = [hit.score for hit in hits]
     assert {NAMES[hit.passage.id] for hit in hits} == {*dense, *bm25}
     assert found == sorted(found, reverse=True)

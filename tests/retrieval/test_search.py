@@ -204,7 +204,7 @@ async def test_a_missing_collection_is_named(folder: Path) -> None:
         ({"dimensions": 768}, "768"),
     ],
 )
-async def test_an_index_that_was_built_otherwise_is_refused_with_the_command_that_mends_it(
+async def test_an_index_that_was_built_otherwise_is_refused_with_the_command_that_fixes_it(
     tmp_path: Path, embedder: DenseEmbedder, change: dict[str, object], said: str
 ) -> None:
     info = replace(describe("robots", embedder), **change)  # pyright: ignore[reportArgumentType]

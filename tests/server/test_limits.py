@@ -1,4 +1,4 @@
-"""How much is answered: rates, budgets, places, and what a client is counted by."""
+"""How much is answered: rates, budgets, slots, and what a client is counted by."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimite
 from preceptor.server.access import client_of
 from preceptor.server.faults import on_error
 from preceptor.server.limits import Admission, Limits, RateLimit
-from preceptor.server.places import Places
+from preceptor.server.slots import Slots
 from preceptor.settings import LimitsSettings, Settings
 from tests.sample import sample_settings
 from tests.server.inside import asking
@@ -88,17 +88,17 @@ def test_a_client_is_an_address_or_a_network_that_one_household_has(address: str
 
 
 async def test_places_are_given_in_turn_and_the_queue_is_short() -> None:
-    places = Places(limits_settings(concurrent=1, queue=1, queue_seconds=5))
+    slots = Slots(limits_settings(concurrent=1, queue=1, queue_seconds=5))
     order: list[str] = []
     leave = asyncio.Event()
 
     async def first() -> None:
-        async with places.take():
+        async with slots.take():
             order.append("first")
             await leave.wait()
 
     async def second() -> None:
-        async with places.take():
+        async with slots.take():
             order.append("second")
 
     async with asyncio.TaskGroup() as group:
@@ -107,42 +107,42 @@ async def test_places_are_given_in_turn_and_the_queue_is_short() -> None:
         group.create_task(second())
         await asyncio.sleep(0)
         with pytest.raises(Overloaded, match="5 s"):
-            async with places.take():
+            async with slots.take():
                 raise AssertionError
         leave.set()
     assert order == ["first", "second"]
-    assert places.taken == 0
+    assert slots.taken == 0
 
 
 async def test_nobody_waits_for_a_place_longer_than_the_settings_say() -> None:
-    places = Places(limits_settings(concurrent=1, queue=1, queue_seconds=0.01))
-    async with places.take():
+    slots = Slots(limits_settings(concurrent=1, queue=1, queue_seconds=0.01))
+    async with slots.take():
         with pytest.raises(Overloaded):
-            async with places.take():
+            async with slots.take():
                 raise AssertionError
-    async with places.take():
-        assert places.taken == 1
+    async with slots.take():
+        assert slots.taken == 1
 
 
 async def test_when_the_service_stops_running_answers_end_and_no_new_one_begins() -> None:
-    places = Places(limits_settings())
+    slots = Slots(limits_settings())
     leave = asyncio.Event()
     ended = False
 
     async def answer() -> None:
         nonlocal ended
-        async with places.take():
-            with places.cut_in_the_end():
+        async with slots.take():
+            with slots.cut_in_the_end():
                 await leave.wait()
             ended = True
 
     async with asyncio.TaskGroup() as group:
         group.create_task(answer())
         await asyncio.sleep(0)
-        stopping = group.create_task(places.stop(60))
+        stopping = group.create_task(slots.stop(60))
         await asyncio.sleep(0)
         with pytest.raises(Stopping):
-            async with places.take():
+            async with slots.take():
                 raise AssertionError
         assert not stopping.done()
         leave.set()
@@ -150,13 +150,13 @@ async def test_when_the_service_stops_running_answers_end_and_no_new_one_begins(
 
 
 async def test_an_answer_that_takes_longer_than_the_service_may_wait_ends_with_an_error() -> None:
-    places = Places(limits_settings())
+    slots = Slots(limits_settings())
     caught: list[Exception] = []
 
     async def answer() -> None:
-        async with places.take():
+        async with slots.take():
             try:
-                with places.cut_in_the_end():
+                with slots.cut_in_the_end():
                     await asyncio.Event().wait()
             except Stopping as error:
                 caught.append(error)
@@ -164,19 +164,19 @@ async def test_an_answer_that_takes_longer_than_the_service_may_wait_ends_with_a
     async with asyncio.TaskGroup() as group:
         group.create_task(answer())
         await asyncio.sleep(0)
-        await places.stop(0.01)
+        await slots.stop(0.01)
     assert len(caught) == 1
-    assert places.taken == 0
-    with pytest.raises(Stopping), places.cut_in_the_end():
+    assert slots.taken == 0
+    with pytest.raises(Stopping), slots.cut_in_the_end():
         raise AssertionError
 
 
 async def test_an_answer_whose_reader_leaves_is_cancelled_as_ever() -> None:
-    places = Places(limits_settings())
+    slots = Slots(limits_settings())
 
     async def answer() -> None:
-        async with places.take():
-            with places.cut_in_the_end():
+        async with slots.take():
+            with slots.cut_in_the_end():
                 await asyncio.Event().wait()
 
     task = asyncio.create_task(answer())
@@ -184,7 +184,7 @@ async def test_an_answer_whose_reader_leaves_is_cancelled_as_ever() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert places.taken == 0
+    assert slots.taken == 0
 
 
 @asynccontextmanager
@@ -192,7 +192,7 @@ async def service(*middleware: Callable[[ASGIApp], ASGIApp], **table: Any) -> As
     """A route behind the middleware, with what they count with."""
     settings = limits_settings(**table)
     limits = Limits(settings, env="local")
-    state = {"limits": limits, "places": Places(settings)}
+    state = {"limits": limits, "slots": Slots(settings)}
 
     async def answer(request: Request) -> Response:
         return Response(await request.body())

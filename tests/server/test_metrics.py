@@ -9,8 +9,9 @@ import pytest
 from httpx2 import AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from preceptor.agents.answer import Answer, FailureNote, Timings, Usage
+from preceptor.agents.answer import Answer, Timings
 from preceptor.errors import NoTutorLeft
+from preceptor.providers.failure import FailureNote, Usage
 from preceptor.server.metrics import Metrics
 from preceptor.settings import Settings
 from tests.conftest import ROOT

@@ -258,3 +258,49 @@ def _key(message: str) -> str:
     found = re.search('key="(.*?)"', message)
     assert found
     return found[1]
+
+
+def test_a_third_provider_is_a_row_whose_failures_key_and_health_are_like_any_others(
+    sample_index: Path, tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "sk-of-claude-must-not-be-seen"
+    with Provider() as claude, Provider() as local:
+        settings = sample_settings(
+            sample_index,
+            tmp_path,
+            tutor={"providers": ("anthropic", "local")},
+            providers={
+                "anthropic": {
+                    "label": "Claude",
+                    "base_url": claude.base_url,
+                    "api_key": secret,
+                    "model": "c",
+                    "attempts": 1,
+                },
+                "local": {"base_url": local.base_url, "needs_key": False, "model": "l", "attempts": 1},
+            },
+        )
+        claude.will(
+            fails(401, {"error": {"message": f"invalid x-api-key {secret}", "type": "authentication_error"}})
+        )
+        local.will(
+            calls(
+                call("search_textbook", {"query": "What is a node?"}, index=0, id="call_1"),
+                finish="tool_calls",
+            ),
+            says(f"A node is a process [{key}]."),
+        )
+        with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+            body = client.post("/api/v1/chat", json=ASKED).json()
+            health = client.get("/api/v1/health").json()["checks"]["llm"]["providers"]
+        assert (body["provider"], body["model"], body["degraded"]) == ("local", "l", False)
+        assert body["failover"] == [{"from": "anthropic", "reason": "bad_key"}]
+        assert body["answer"] == "A node is a process [1]."
+        assert {name: row["breaker"] for name, row in health.items()} == {
+            "anthropic": "open",
+            "local": "closed",
+        }
+        assert "to: Local tutor" in caplog.text
+        kept = (tmp_path / "traces.db").read_bytes()
+        assert secret not in json.dumps([body, health]) + caplog.text
+        assert secret.encode() not in kept

@@ -12,10 +12,9 @@ from agents.result import RunResultBase
 from agents.stream_events import RawResponsesStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 
-from preceptor.agents.line import provider_of
-from preceptor.agents.losses import Losses, losses
-from preceptor.agents.provider_models import ProviderModels, open_models
 from preceptor.agents.tutors import build_tutors
+from preceptor.providers.failure import Failures, current_failures
+from preceptor.providers.models import ProviderModels, open_models
 from preceptor.settings import Settings
 
 
@@ -64,13 +63,13 @@ class Outcome:
     requests: int
 
     @classmethod
-    def of(cls, result: RunResultBase, lost: Losses, shown: list[str]) -> "Outcome":
+    def of(cls, result: RunResultBase, lost: Failures, shown: list[str], tutor: str) -> "Outcome":
         usage = result.context_wrapper.usage
         return cls(
             answer=result.final_output,
-            tutor=provider_of(result.last_agent.name),
+            tutor=tutor,
             shown=shown,
-            failures=[(note.tutor, note.reason) for note in lost.failures],
+            failures=[(note.tutor, note.reason) for note in lost.notes],
             items=result.to_input_list(),
             tokens=(
                 usage.input_tokens + lost.spent.input_tokens,
@@ -93,10 +92,10 @@ class Desk:
     async def ask(self, question: str, history: Sequence[TResponseInputItem] = ()) -> Outcome:
         """Answer a question as the server does: streamed."""
         shown = [""]
-        lost = Losses()
+        lost = Failures()
         asked: list[TResponseInputItem] = [*history, {"role": "user", "content": question}]
         context = copy_context()
-        context.run(losses.set, lost)
+        context.run(current_failures.set, lost)
         result = context.run(lambda: Runner.run_streamed(self.triage, asked))
         try:
             async for event in result.stream_events():
@@ -107,14 +106,17 @@ class Desk:
         except BaseException:
             result.cancel()
             raise
-        return Outcome.of(result, lost, [text for text in shown if text])
+        return Outcome.of(result, lost, [text for text in shown if text], self._tutor(result))
 
     async def ask_whole(self, question: str) -> Outcome:
         """Answer a question without streaming."""
-        lost = Losses()
-        losses.set(lost)
+        lost = Failures()
+        current_failures.set(lost)
         result = await Runner.run(self.triage, question)
-        return Outcome.of(result, lost, [result.final_output])
+        return Outcome.of(result, lost, [result.final_output], self._tutor(result))
+
+    def _tutor(self, result: RunResultBase) -> str:
+        return self.models.order.provider_of(result.last_agent.name)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from preceptor.tracing.report import line, run_tree, runs_table
-from preceptor.tracing.run import Run, RunSummary, Span, Tokens
+from preceptor.tracing.run import RecordedRun, RunSummary, Span, Tokens
 
 
 def printed(shown: RenderableType) -> str:
@@ -72,7 +72,7 @@ def test_one_run_is_a_tree_with_durations_tokens_errors_and_short_texts() -> Non
         type="agent", name="Gemini tutor", at=0, ms=None, data={"tools": ["a"]}, error=None, children=(call,)
     )
 
-    shown = printed(run_tree(Run(summary=summary(), facts={"question": "What?"}, spans=(agent,))))
+    shown = printed(run_tree(RecordedRun(summary=summary(), facts={"question": "What?"}, spans=(agent,))))
 
     title, *rest = shown.splitlines()
     assert "trace_0123456789abcdef" in title
@@ -108,7 +108,9 @@ def test_a_step_shows_what_was_said_and_not_how_it_was_wrapped() -> None:
     ]
     for output, shown in said:
         span = Span(type="generation", name="m", at=0, ms=1, data={"output": output}, error=None, children=())
-        assert f"output: {shown}" in printed(run_tree(Run(summary=summary(), facts={}, spans=(span,))))
+        assert f"output: {shown}" in printed(
+            run_tree(RecordedRun(summary=summary(), facts={}, spans=(span,)))
+        )
 
 
 def test_a_text_from_outside_cannot_move_the_cursor_or_colour_the_screen() -> None:

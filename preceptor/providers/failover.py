@@ -1,8 +1,8 @@
 """Failover: a provider's model that, when it cannot answer, hands the question on to the next tutor.
 
-The hand-off is an ordinary one of the SDK, made here instead of by the model. So the run goes on in the same
-trace, with the same conversation, and what the tools returned is kept. These hand-offs are the only ones:
-they are hidden from the provider's model, and from the history that a model sees.
+The hand-off is an ordinary one of the SDK, made by this code instead of by the model. So the run continues in
+the same trace, with the same conversation and the tools' results. No other hand-offs exist: they are hidden
+from the provider's model and from the history that a model sees.
 """
 
 import logging
@@ -28,15 +28,13 @@ from agents.items import TResponseOutputItem, TResponseStreamEvent
 from openai.types.responses import ResponseTextDeltaEvent
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from preceptor.agents.answer import FailureNote
-from preceptor.agents.breaker import Breaker
-from preceptor.agents.failure import PATIENCE, classify
-from preceptor.agents.history import calls_for_question, without_handoffs
-from preceptor.agents.line import Line
-from preceptor.agents.local_model import Call, call_item, events
-from preceptor.agents.losses import Losses, losses
-from preceptor.agents.run_log import trace_id
 from preceptor.errors import ProviderFailed
+from preceptor.providers.breaker import Breaker
+from preceptor.providers.failure import PATIENCE, FailureNote, Failures, classify, current_failures
+from preceptor.providers.history import calls_for_question, without_handoffs
+from preceptor.providers.local_model import Call, call_item, events
+from preceptor.providers.order import FallbackOrder
+from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ _JITTER = 0.3
 
 
 class Failover(Model):
-    """Tries a provider's model; hands over when it gives up."""
+    """Tries a provider's model and hands over to the next tutor when it gives up."""
 
     def __init__(
         self,
@@ -55,7 +53,7 @@ class Failover(Model):
         *,
         provider: str,
         breaker: Breaker,
-        line: Line,
+        order: FallbackOrder,
         attempts: int,
         within: float,
         most_calls: int,
@@ -66,7 +64,7 @@ class Failover(Model):
             inner: The provider's model.
             provider: Its name, in notes, spans and the log.
             breaker: The provider's breaker, shared by everything that calls it.
-            line: Says why a tutor behind this one is passed over.
+            order: Says why a tutor behind this one is passed over.
             attempts: Tries of one call, as long as nothing of the answer was shown.
             within: Seconds after which no further try is made.
             most_calls: Tool calls for one question; then the model must answer from what it has.
@@ -74,7 +72,7 @@ class Failover(Model):
         self.provider = provider
         self.breaker = breaker
         self._inner = inner
-        self._line = line
+        self._order = order
         self._most_calls = most_calls
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=attempts, timeout=within, wait_initial=_BACKOFF, wait_jitter=_JITTER, wait_max=PATIENCE
@@ -113,15 +111,15 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        lost, failed = losses.get(Losses()), list[Exception]()
+        failures, failed = current_failures.get(Failures()), list[Exception]()
         try:
             with self.breaker.guard():
                 return await self._retrying(partial(self._try_again, failed), call)
         except Exception as error:  # noqa: BLE001 - providers raise anything
-            item = self._hand_over(error, lost, handoffs, tracing, after_text=False)
+            item = self._hand_over(error, failures, handoffs, tracing, after_text=False)
             return ModelResponse(output=[item], usage=Usage(), response_id=None)
         finally:
-            lost.tried(failed)
+            failures.tried(failed)
 
     async def stream_response(
         self,
@@ -156,14 +154,14 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        lost, failed = losses.get(Losses()), list[Exception]()
+        failures, failed = current_failures.get(Failures()), list[Exception]()
         after_text = False
         try:
             with self.breaker.guard():
                 try:
                     begun, rest = await self._retrying(partial(self._try_again, failed), _begin, call)
                 finally:
-                    lost.tried(failed)
+                    failures.tried(failed)
                 async with aclosing(rest):
                     for event in begun:
                         after_text = after_text or _is_text(event)
@@ -172,8 +170,8 @@ class Failover(Model):
                         yield event
         except Exception as error:  # noqa: BLE001 - providers raise anything
             if error not in failed:
-                lost.tried([error])
-            item = self._hand_over(error, lost, handoffs, tracing, after_text=after_text)
+                failures.tried([error])
+            item = self._hand_over(error, failures, handoffs, tracing, after_text=after_text)
             for event in events(item, model=self.provider):
                 yield event
 
@@ -182,7 +180,7 @@ class Failover(Model):
         await self._inner.close()
 
     def _try_again(self, failed: list[Exception], error: BaseException) -> bool | float:
-        """Whether a call is worth another try, or the seconds to wait before it; notes the failed one."""
+        """Whether to retry a call, or the seconds to wait before that; records the failed call."""
         if not isinstance(error, Exception):  # the call was cancelled
             return False
         failed.append(error)
@@ -195,7 +193,7 @@ class Failover(Model):
     def _hand_over(
         self,
         error: Exception,
-        lost: Losses,
+        failures: Failures,
         handoffs: Sequence[Handoff],
         tracing: ModelTracing,
         *,
@@ -203,11 +201,11 @@ class Failover(Model):
     ) -> TResponseOutputItem:
         failure = classify(error)
         to = handoffs[0] if handoffs else None
-        passed_over = self._line.passed_over(behind=self.provider, for_=to and to.agent_name)
-        lost.failures += [FailureNote(self.provider, failure.reason), *passed_over]
+        passed_over = self._order.passed_over(behind=self.provider, for_=to and to.agent_name)
+        failures.notes += [FailureNote(self.provider, failure.reason), *passed_over]
         self._tell(error, failure.reason, to.agent_name if to else None, tracing, after_text=after_text)
         if to is None:
-            waits = [wait for wait in (failure.retry_after, self._line.retry_after) if wait]
+            waits = [wait for wait in (failure.retry_after, self._order.retry_after) if wait]
             raise ProviderFailed(
                 self.provider, failure.reason, retry_after=min(waits, default=None)
             ) from error
@@ -216,7 +214,7 @@ class Failover(Model):
     def _tell(
         self, error: Exception, reason: str, to: str | None, tracing: ModelTracing, *, after_text: bool
     ) -> None:
-        """Say it in the trace and in the log, without the provider's words: they may quote the reader."""
+        """Record the hand-off in the trace and the log, without the provider's words: they may quote the reader."""
         data = {"provider": self.provider, "reason": reason, "after_text": after_text, "to": to}
         with custom_span("failover", {**data, "breaker": self.breaker.state}, disabled=tracing.is_disabled()):
             pass
@@ -227,9 +225,10 @@ class Failover(Model):
 
 
 async def _begin(call: Callable[[], Any]) -> tuple[list[TResponseStreamEvent], _Stream]:
-    """A stream, read to its first visible text or its end: until there it may fail and be tried again."""
+    """Reads a stream to its first visible text or its end; until there it may fail and be retried."""
     stream: _Stream = call()
     begun: list[TResponseStreamEvent] = []
+    # After visible text a retry would show the reader two beginnings, so that only this part is repeated.
     async for event in stream:
         begun.append(event)
         if _is_text(event):

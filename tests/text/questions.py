@@ -1,10 +1,4 @@
-"""The language of a question, and what Preceptor says in it."""
-
-from dataclasses import fields
-
-import pytest
-
-from preceptor.agents.phrases import Phrases, language_of, phrases, wants_code
+"""Questions in the languages that Preceptor speaks."""
 
 QUESTIONS = {
     "en": [
@@ -34,31 +28,3 @@ QUESTIONS = {
     "th": ["โหนดคืออะไร"],
     "bn": ["একটি নোড কী?"],
 }
-
-
-@pytest.mark.parametrize(
-    ("language", "question"), [(key, one) for key, many in QUESTIONS.items() for one in many]
-)
-def test_the_language_of_a_question_is_told(language: str, question: str) -> None:
-    assert language_of(question) == language
-
-
-@pytest.mark.parametrize("question", ["qos_profile_sensor_data depth reliability", "ZMP", "2 + 2 = ?", ""])
-def test_the_language_of_bare_terms_is_not_guessed(question: str) -> None:
-    assert language_of(question) is None
-
-
-def test_every_language_has_phrases_of_its_own() -> None:
-    said = [phrases(questions[0]) for questions in QUESTIONS.values()]
-    for sentence in fields(Phrases):
-        assert len({getattr(one, sentence.name) for one in said}) == len(QUESTIONS)
-
-
-def test_a_language_without_phrases_is_answered_in_english() -> None:
-    assert phrases("რა არის ROS 2?") == phrases("What is ROS 2?")
-
-
-def test_a_question_that_wants_code_is_told_from_one_that_does_not() -> None:
-    assert wants_code("How do I write a publisher in C++?")
-    assert wants_code("Muéstrame el código")
-    assert not wants_code("Is Gazebo open source?")

@@ -9,7 +9,7 @@ from agents.items import TResponseInputItem
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from openai.types.chat.chat_completion_message_function_tool_call import ChatCompletionMessageFunctionToolCall
 
-from preceptor.agents.checked_chat import CheckedChat, Mender
+from preceptor.providers.checked_chat import CheckedChat, Normaliser
 
 _PREFIXES = ("default_api.", "default_api:")
 
@@ -17,14 +17,14 @@ _PREFIXES = ("default_api.", "default_api:")
 class GeminiChat(CheckedChat):
     """A checked model whose tool calls are first put into OpenAI's form."""
 
-    def mender(self, input: str | list[TResponseInputItem]) -> Mender:
-        """Puts one answer's tool calls right."""
+    def normaliser(self, input: str | list[TResponseInputItem]) -> Normaliser:
+        """Returns a normaliser for the tool calls of one answer."""
         return ToolCalls(input)
 
 
 @dataclass(slots=True)
 class _Call:
-    """A call as far as it has come."""
+    """A call of which parts have arrived."""
 
     wire_index: int | None
     wire_id: str | None
@@ -33,14 +33,16 @@ class _Call:
 
     def continued_by(self, name: str, wire_id: str | None) -> bool:
         """Whether a piece with this name and id belongs to this call, rather than beginning the next."""
+        # A piece without a name carries arguments, or only a thought signature.
         if not name or not self.name:
             return True
         same = name == self.name and (not wire_id or wire_id == self.wire_id)
+        # Arguments that are complete JSON take no more pieces: the same tool is called again.
         return same and not _is_json(self.arguments)
 
 
 class ToolCalls:
-    """Tells the tool calls of one answer apart, and gives each an index, an id and a name that hold.
+    """Separates the tool calls of one answer and gives each a stable index, id and name.
 
     Gemini leaves out `index` or sends 0 for each of several calls, leaves ids empty or repeats them, puts
     `default_api.` before names, and may send a thought signature as a piece of its own.
@@ -57,7 +59,7 @@ class ToolCalls:
         self._calls: list[_Call] = []
 
     def pieces(self, pieces: Sequence[ChoiceDeltaToolCall]) -> None:
-        """Put the next pieces of a stream right, in place."""
+        """Correct the next pieces of a stream, in place."""
         for piece in pieces:
             index: int | None = piece.index  # None where the provider leaves it out, whatever its type
             function = piece.function
@@ -78,7 +80,7 @@ class ToolCalls:
                 function.name = name or None
 
     def whole(self, calls: Sequence[ChatCompletionMessageFunctionToolCall]) -> None:
-        """Put whole calls right, in place."""
+        """Correct complete calls, in place."""
         for call in calls:
             call.id = self._own_id(call.id)
             call.type = "function"
@@ -92,7 +94,7 @@ class ToolCalls:
         return None
 
     def _own_id(self, wire_id: str | None) -> str:
-        """The id, or a new one where it is missing or was used before in this conversation."""
+        """Returns the id, or a new one if it is missing or already used in this conversation."""
         if self._taken is None:
             items = [item for item in self._input if isinstance(item, dict)]
             self._taken = {str(item["call_id"]) for item in items if "call_id" in item}

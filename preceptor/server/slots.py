@@ -1,4 +1,4 @@
-"""Places: how many answers one process makes at a time, and how they end when the service is to stop."""
+"""Slots: limits the concurrent answers of a process, and lets them finish when the service stops."""
 
 import asyncio
 import logging
@@ -12,14 +12,14 @@ from preceptor.settings import LimitsSettings
 logger = logging.getLogger(__name__)
 
 _CUT_SECONDS = 2.0
-"""For an answer that was cut to say so to its reader."""
+"""Time for a cancelled answer to tell its reader, in seconds."""
 
 
-class Places:
-    """Bounds the answers that are made at a time; when the service is to stop, lets them run out."""
+class Slots:
+    """Limits concurrent answers; on stop, lets the running ones finish."""
 
     def __init__(self, settings: LimitsSettings) -> None:
-        """Open as many places as the settings say."""
+        """Initialise with the number of slots in the settings."""
         self._settings = settings
         self._free = asyncio.Semaphore(settings.concurrent)
         self._waiting = 0
@@ -32,7 +32,7 @@ class Places:
 
     @asynccontextmanager
     async def take(self) -> AsyncGenerator[None]:
-        """Hold a place.
+        """Hold a slot.
 
         Raises:
             Overloaded: The queue is full, or no place came free in time.
@@ -40,6 +40,7 @@ class Places:
         """
         await self._wait()
         try:
+            # The service may have begun to stop while this question waited.
             if self.stopping:
                 raise Stopping
             self.taken += 1
@@ -57,6 +58,7 @@ class Places:
         if self.stopping:
             raise Stopping
         seconds = self._settings.queue_seconds
+        # Refused at once instead of after `queue_seconds`: a reader who cannot be served soon should know.
         if self._free.locked() and self._waiting >= self._settings.queue:
             raise Overloaded(retry_after=seconds)
         self._waiting += 1
@@ -70,7 +72,7 @@ class Places:
 
     @contextmanager
     def cut_in_the_end(self) -> Generator[None]:
-        """What runs inside is ended with an error when the time to stop is over.
+        """Cancels the body with `Stopping` after the grace period.
 
         Raises:
             Stopping: It was ended.
@@ -85,13 +87,14 @@ class Places:
         except asyncio.CancelledError:
             if not self._over:
                 raise
+            # The cancellation was ours and ends here: the client still gets an error with a reason.
             task.uncancel()
             raise Stopping from None
         finally:
             self._running.discard(task)
 
     async def stop(self, seconds: float) -> None:
-        """Take no more questions; return when the last answer has ended, at the latest after `seconds`."""
+        """Accept no more questions; return when the last answer has ended, or after `seconds`."""
         self.stopping = True
         try:
             async with asyncio.timeout(seconds):

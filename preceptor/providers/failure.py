@@ -21,8 +21,9 @@
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, cast
@@ -52,7 +53,7 @@ FailureClass = Literal[
 ]
 
 PATIENCE = 2.0
-"""Longest Retry-After, in seconds, that is waited for; after a longer one another tutor answers sooner."""
+"""Longest Retry-After to wait for, in seconds; after a longer one another tutor answers sooner."""
 
 _PASSING: frozenset[FailureClass] = frozenset(
     {"server_error", "unreachable", "stream_cut", "empty_answer", "malformed_tool_call"}
@@ -84,11 +85,11 @@ _FILTERED = re.compile(r"content_filter|content_policy|responsible_?ai", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a call gave no answer."""
+    """The reason why a call gave no answer."""
 
     reason: FailureClass
     retry_after: float | None = None
-    """Seconds after which the provider wants to be asked again."""
+    """Retry-After of the provider, in seconds."""
 
     @property
     def retry_in_place(self) -> bool:
@@ -99,7 +100,7 @@ class Failure:
 
 
 def classify(error: Exception) -> Failure:
-    """The failure behind what a provider's client raised."""
+    """Classifies an exception of the provider's client."""
     match error:
         case AnswerUnusable():
             return Failure(cast("FailureClass", error.reason))
@@ -158,7 +159,7 @@ def _bad_request(text: str) -> FailureClass:
 
 
 def _status_in(detail: Mapping[str, Any]) -> int:
-    """The HTTP status that an error inside a stream stands for; 500 when it does not say."""
+    """Returns the HTTP status that an error inside a stream stands for; 500 if it does not say."""
     for name in ("code", "status", "type"):
         value = detail.get(name)
         if isinstance(value, int) or (isinstance(value, str) and value.isdigit()):
@@ -193,3 +194,60 @@ def _retry_delay(detail: Mapping[str, Any]) -> float | None:
             except ValueError:
                 continue
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureNote:
+    """A tutor that failed or was passed over, and the reason."""
+
+    tutor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and requests of all model calls of a run."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    requests: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Add two usages."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.requests + other.requests,
+        )
+
+
+_NOT_ASKED = ("not_configured", "breaker_open")
+
+
+@dataclass(slots=True)
+class Failures:
+    """Failures and wasted usage of one run; its models append to it."""
+
+    notes: list[FailureNote] = field(default_factory=list[FailureNote])
+    spent: Usage = field(default_factory=Usage)
+    """Requests that gave no answer, and their tokens as far as the provider reported them."""
+
+    @property
+    def reason(self) -> str:
+        """Reason why the last tutor was left."""
+        asked = (note.reason for note in reversed(self.notes) if note.reason not in _NOT_ASKED)
+        return next(asked, "")
+
+    def tried(self, errors: Iterable[Exception]) -> None:
+        """Count the attempts of a call that failed."""
+        for error in errors:
+            told = error if isinstance(error, AnswerUnusable) else None
+            self.spent += Usage(
+                input_tokens=told.input_tokens if told else 0,
+                output_tokens=told.output_tokens if told else 0,
+                requests=int(classify(error).reason != "breaker_open"),
+            )
+
+
+current_failures: ContextVar[Failures] = ContextVar("failures")
+"""The current run's failures, set before the run starts; unset where a model is called without a run."""

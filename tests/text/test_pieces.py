@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.agents.sentences import nearest, pieces, sentences, whole
+from preceptor.text.pieces import nearest, pieces, plain_sentences, whole
 
 PAGE = """The costmap is a grid. It couples nothing.
 
@@ -78,7 +78,7 @@ def test_the_title_of_an_admonition_is_no_part_of_its_first_sentence() -> None:
 
 
 def test_a_row_of_a_table_is_read_with_its_column_names() -> None:
-    assert "Module: Orin · Memory: 64 GB" in sentences(PAGE, "en")
+    assert "Module: Orin · Memory: 64 GB" in plain_sentences(PAGE, "en")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_sentence_that_says_what_a_thing_is_names_it(language: str, sentence: 
 
 
 def test_a_full_stop_of_another_script_ends_a_sentence() -> None:
-    assert sentences("یہ صفحہ ہے۔ روبوٹ چلتا ہے۔", "ur") == ["یہ صفحہ ہے۔", "روبوٹ چلتا ہے۔"]
-    assert sentences("这是机器人。它会走。", "zh") == ["这是机器人。", "它会走。"]
+    assert plain_sentences("یہ صفحہ ہے۔ روبوٹ چلتا ہے۔", "ur") == ["یہ صفحہ ہے۔", "روبوٹ چلتا ہے۔"]
+    assert plain_sentences("这是机器人。它会走。", "zh") == ["这是机器人。", "它会走。"]
 
 
 def test_the_quote_of_a_source_is_the_sentence_that_shares_most_with_the_claim() -> None:

@@ -1,4 +1,4 @@
-"""What a model sees of a conversation, and what was done in it."""
+"""Filters a conversation for a model; counts its tool calls."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -6,13 +6,13 @@ from typing import Any, cast
 from agents.items import TResponseInputItem
 
 _HANDOFF = "transfer_to_"
-"""The SDK names a hand-off's tool so."""
+"""Prefix of the SDK's hand-off tools."""
 
 
 def without_handoffs(input: str | list[TResponseInputItem]) -> list[TResponseInputItem]:
     """The items of a call's input, without the hand-offs' calls and outputs.
 
-    Gemini 3 refuses a call that does not bear its own thought signature.
+    Gemini 3 refuses a call that lacks its own thought signature.
     """
     if isinstance(input, str):
         return [{"role": "user", "content": input}]
@@ -22,7 +22,7 @@ def without_handoffs(input: str | list[TResponseInputItem]) -> list[TResponseInp
 
 
 def calls_for_question(items: Sequence[TResponseInputItem]) -> int:
-    """How many tools were called since the reader's last question."""
+    """Returns the number of tool calls since the reader's last question."""
     made = 0
     for item in reversed(cast("Sequence[dict[str, Any]]", items)):
         if item.get("role") == "user":

@@ -1,6 +1,6 @@
 """The providers' models, built from the settings: client, checks, failover and breaker of each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,19 +10,23 @@ from httpx2 import Timeout
 from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 
-from preceptor.agents.breaker import Breaker
-from preceptor.agents.checked_chat import CheckedChat
-from preceptor.agents.failover import Failover
-from preceptor.agents.gemini import GeminiChat
-from preceptor.agents.line import Line
-from preceptor.settings import Provider, ProviderSettings, Settings
+from preceptor.providers.breaker import Breaker
+from preceptor.providers.checked_chat import CheckedChat
+from preceptor.providers.failover import Failover
+from preceptor.providers.gemini import GeminiChat
+from preceptor.providers.order import FallbackOrder
+from preceptor.settings import ProviderKind, ProviderSettings, Settings
+
+_KINDS: Mapping[ProviderKind, type[CheckedChat]] = {"openai": CheckedChat, "gemini": GeminiChat}
+_NO_KEY = "none"
+"""Placeholder key for a provider that needs no key: the client refuses an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderModel:
     """One provider, ready to be called."""
 
-    provider: Provider
+    provider: str
     name: str
     """The provider's name for the model."""
     model: Failover
@@ -34,17 +38,17 @@ class ProviderModel:
 class ProviderModels(tuple[ProviderModel, ...]):
     """The providers that have a key, in the order in which they are tried."""
 
-    line: Line
-    """The same with those that have none."""
+    order: FallbackOrder
+    """The same providers, together with those that have no key."""
 
-    def __new__(cls, entries: Iterable[ProviderModel], line: Line) -> Self:
-        """Put them together; `open_models` makes them."""
+    def __new__(cls, entries: Iterable[ProviderModel], order: FallbackOrder) -> Self:
+        """Assemble the models; use `open_models` instead."""
         models = super().__new__(cls, entries)
-        models.line = line
+        models.order = order
         return models
 
     def model_name(self, provider: str) -> str:
-        """The name of a provider's model; empty when the provider has no key."""
+        """Returns a provider's model name; empty if the provider has no key."""
         return next((entry.name for entry in self if entry.provider == provider), "")
 
     async def close(self) -> None:
@@ -56,33 +60,37 @@ class ProviderModels(tuple[ProviderModel, ...]):
 def open_models(settings: Settings) -> ProviderModels:
     """Open a client for each configured provider of `tutor.providers`; the caller closes them."""
     names = settings.tutor.providers
-    line = Line({name: _breaker(name, settings) for name in names})
-    entries = (_open(name, settings, breaker, line) for name in names if (breaker := line.breakers[name]))
-    return ProviderModels(entries, line)
+    order = FallbackOrder(
+        {name: _breaker(name, settings) for name in names},
+        {name: settings.providers[name].label for name in names},
+    )
+    entries = (_open(name, settings, breaker, order) for name in names if (breaker := order.breakers[name]))
+    return ProviderModels(entries, order)
 
 
-def _breaker(name: Provider, settings: Settings) -> Breaker | None:
-    if not settings.provider(name).configured:
+def _breaker(name: str, settings: Settings) -> Breaker | None:
+    if not settings.providers[name].configured:
         return None
     return Breaker(name, failures=settings.breaker.failures, cool_down=settings.breaker.cool_down)
 
 
-def _open(name: Provider, all_settings: Settings, breaker: Breaker, line: Line) -> ProviderModel:
-    settings = all_settings.provider(name)
+def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOrder) -> ProviderModel:
+    settings = all_settings.providers[name]
     client = AsyncOpenAI(
-        api_key=settings.key,
+        api_key=settings.key or _NO_KEY,
         base_url=settings.base_url,
         # Half the time for the first token, so that a host that drops packets is told from a slow model.
         timeout=Timeout(settings.timeout, connect=settings.first_token / 2),
         max_retries=0,  # the failover retries
     )
-    kind = GeminiChat if name == "gemini" else CheckedChat
-    inner = kind(settings.model, client, timeout=settings.timeout, first_token=settings.first_token)
+    inner = _KINDS[settings.kind](
+        settings.model, client, timeout=settings.timeout, first_token=settings.first_token
+    )
     model = Failover(
         inner,
         provider=name,
         breaker=breaker,
-        line=line,
+        order=order,
         attempts=settings.attempts,
         within=settings.first_token,
         most_calls=all_settings.tutor.max_tool_calls,

@@ -1,8 +1,8 @@
 """A provider's chat model whose answers are whole, or fail with a named reason.
 
-The SDK takes a stream that merely ends, an empty answer or half a tool call for an answer. This model looks
-at each answer while it passes and raises `AnswerUnusable` where it must not; it also keeps the time. Both
-happen inside the call's generation span, which therefore shows why a call failed.
+The SDK accepts a stream that merely ends, an empty answer or half a tool call as an answer. This model checks
+each answer while it arrives and raises `AnswerUnusable` if it is incomplete; it also enforces the timeouts.
+Both happen inside the call's generation span, which therefore shows why a call failed.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletio
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceDeltaToolCall
 from openai.types.chat.chat_completion_message_function_tool_call import ChatCompletionMessageFunctionToolCall
 
-from preceptor.agents.failure import FailureClass, error_object
 from preceptor.errors import AnswerUnusable
+from preceptor.providers.failure import FailureClass, error_object
 
 _BLOCKED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
 _MALFORMED = ("malformed", "unexpected_tool_call")
 _TRAILER = 2.0
-"""Longest wait in seconds, after the finish reason, for the usage and the end of the stream."""
+"""Longest wait after the finish reason for the usage and the end of the stream, in seconds."""
 
 
-class Mender(Protocol):
+class Normaliser(Protocol):
     """Puts the tool calls of one answer right, in place."""
 
     def pieces(self, pieces: Sequence[ChoiceDeltaToolCall]) -> None:
@@ -41,7 +41,7 @@ class Mender(Protocol):
 
 
 class CheckedChat(OpenAIChatCompletionsModel):
-    """A model behind an OpenAI-compatible endpoint, mistrusted."""
+    """Chat model that validates every response before the SDK sees it."""
 
     def __init__(self, model: str, client: openai.AsyncOpenAI, *, timeout: float, first_token: float) -> None:
         """Make the model.
@@ -56,8 +56,8 @@ class CheckedChat(OpenAIChatCompletionsModel):
         self._timeout = timeout
         self._first_token = first_token
 
-    def mender(self, input: str | list[TResponseInputItem]) -> Mender | None:
-        """What puts this provider's tool calls right, for one answer to `input`; None: they are right."""
+    def normaliser(self, input: str | list[TResponseInputItem]) -> Normaliser | None:
+        """Returns the normaliser of tool calls for one answer to `input`; None if the provider needs no normaliser."""
         return None
 
     async def _fetch_response(  # pyright: ignore[reportIncompatibleMethodOverride] - the base has overloads
@@ -74,28 +74,28 @@ class CheckedChat(OpenAIChatCompletionsModel):
         except TimeoutError:
             raise AnswerUnusable(reason, f"no answer within {limit:g} s") from None
         if not stream:
-            return self._checked_whole(answer, self.mender(input))
+            return self._checked_whole(answer, self.normaliser(input))
         response, chunks = answer
         self._attach_stream_request_id(response, chunks)
-        return response, self._checked(chunks, self.mender(input), began)
+        return response, self._checked(chunks, self.normaliser(input), began)
 
-    def _checked_whole(self, answer: object, mender: Mender | None) -> ChatCompletion:
+    def _checked_whole(self, answer: object, normaliser: Normaliser | None) -> ChatCompletion:
         # The SDK takes whatever is no completion for a stream, and pairs it with a response.
         body = answer[1] if isinstance(answer, tuple) else answer
         if not isinstance(body, ChatCompletion) or (body.model_extra or {}).get("error"):
             raise self._error(body)
         seen = _Seen()
-        seen.add_whole(body, mender)
+        seen.add_whole(body, normaliser)
         seen.check()
         return body
 
     async def _checked(
-        self, chunks: openai.AsyncStream[ChatCompletionChunk], mender: Mender | None, began: float
+        self, chunks: openai.AsyncStream[ChatCompletionChunk], normaliser: Normaliser | None, began: float
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
         seen = _Seen()
         try:
             while (chunk := await self._next(chunks, seen, began)) is not None:
-                seen.add(chunk, mender)
+                seen.add(chunk, normaliser)
                 yield chunk
             seen.check()
         finally:
@@ -104,7 +104,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
     async def _next(
         self, chunks: openai.AsyncStream[ChatCompletionChunk], seen: "_Seen", began: float
     ) -> ChatCompletionChunk | None:
-        """The next chunk, or None at the end; once the finish reason is there, anything may be the end."""
+        """Returns the next chunk, or None at the end; after the finish reason, silence or a broken stream ends it."""
         deadline, reason = self._deadline(seen, began)
         try:
             async with asyncio.timeout_at(deadline):
@@ -132,7 +132,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         return min(now + self._first_token, began + self._timeout), "read_timeout"
 
     def _error(self, body: object) -> openai.APIError:
-        """The error that a 200 brought in the place of an answer; Gemini sends a list of one."""
+        """Returns the error that a 200 response holds instead of an answer; Gemini sends a list of one."""
         first = body[0] if isinstance(body, list) and body else body
         detail = error_object(getattr(first, "model_extra", None) or first)
         text = f"A 200 that is no answer: {detail.get('message', 'no message')}"
@@ -140,7 +140,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
 
 
 class _Seen:
-    """What has come of one answer."""
+    """The parts of one answer that have arrived."""
 
     def __init__(self) -> None:
         self.started = False
@@ -152,7 +152,7 @@ class _Seen:
         self._arguments: dict[int, str] = {}
         self._usage: CompletionUsage | None = None
 
-    def add(self, chunk: ChatCompletionChunk, mender: Mender | None) -> None:
+    def add(self, chunk: ChatCompletionChunk, normaliser: Normaliser | None) -> None:
         """Note a chunk of a stream, after putting it right."""
         self._empty = False
         self._usage = chunk.usage or self._usage
@@ -163,22 +163,22 @@ class _Seen:
                 choice.index = 0
             self.finish = choice.finish_reason or self.finish
             if delta := cast("ChoiceDelta | None", choice.delta):
-                if delta.tool_calls and mender is not None:
-                    mender.pieces(delta.tool_calls)
+                if delta.tool_calls and normaliser is not None:
+                    normaliser.pieces(delta.tool_calls)
                 for call in delta.tool_calls or []:
                     function = call.function
                     self._call(call.index, function and function.name, function and function.arguments)
                 self._content(delta)
 
-    def add_whole(self, completion: ChatCompletion, mender: Mender | None) -> None:
+    def add_whole(self, completion: ChatCompletion, normaliser: Normaliser | None) -> None:
         """Note an answer that was not streamed, after putting it right."""
         self._usage = completion.usage
         for choice in (cast("list[Any] | None", completion.choices) or [])[:1]:
             self._empty = False
             self.finish = choice.finish_reason or "stop"
             calls = [call for call in choice.message.tool_calls or [] if hasattr(call, "function")]
-            if mender is not None:
-                mender.whole(calls)
+            if normaliser is not None:
+                normaliser.whole(calls)
             for place, call in enumerate(calls):
                 self._call(place, call.function.name, call.function.arguments)
             self._content(choice.message)
@@ -196,7 +196,7 @@ class _Seen:
         self._arguments[place] = self._arguments.get(place, "") + (arguments or "")
 
     def check(self) -> None:
-        """Raise what must not pass.
+        """Raise if the answer must not reach the SDK.
 
         Raises:
             AnswerUnusable: With the failure's class and the tokens that were spent.

@@ -1,8 +1,8 @@
-"""Whether a question needs the one before it."""
+"""What the words of a question tell."""
 
 import pytest
 
-from preceptor.agents.follow_up import leans, says_little
+from preceptor.text.questions import depends_on_previous, says_little, wants_code
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from preceptor.agents.follow_up import leans, says_little
     ],
 )
 def test_a_question_that_points_to_the_one_before_it_leans(language: str, question: str) -> None:
-    assert leans(question, language)
+    assert depends_on_previous(question, language)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,25 @@ def test_a_question_that_points_to_the_one_before_it_leans(language: str, questi
     ],
 )
 def test_a_question_that_says_what_it_is_about_stands_alone(question: str) -> None:
-    assert not leans(question, "en")
+    assert not depends_on_previous(question, "en")
 
 
 def test_a_question_of_a_word_or_two_says_little() -> None:
     assert says_little("Why useful?", "en")
     assert not says_little("How does a costmap mark obstacles?", "en")
+
+
+def test_a_pronoun_with_vowel_signs_is_one_word() -> None:
+    """`re` takes the vowel signs of Hindi for what separates words."""
+    assert depends_on_previous("इसका क्या लाभ है?", "hi")
+
+
+def test_the_region_of_a_tag_does_not_matter() -> None:
+    assert depends_on_previous("And how does that differ from services?", "en-GB")
+    assert depends_on_previous("它有什么用？", "zh-TW")
+
+
+def test_a_question_that_wants_code_is_told_from_one_that_does_not() -> None:
+    assert wants_code("How do I write a publisher in C++?")
+    assert wants_code("Muéstrame el código")
+    assert not wants_code("Is Gazebo open source?")

@@ -4,8 +4,8 @@
                                    ▲                          │
                                    └──────probe failed────────┘
 
-Only failures that speak of the provider's health count. A key or a model name that is wrong does not mend
-itself within a cool-down: it opens the breaker at once and for longer. A rate limit with a Retry-After opens
+Only failures that speak of the provider's health count. A key or a model name that is wrong does not get
+better within a cool-down: it opens the breaker at once and for longer. A rate limit with a Retry-After opens
 it for that long. A question that a filter refused, or a bad answer to it, says nothing about the next one.
 """
 
@@ -15,8 +15,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Literal
 
-from preceptor.agents.failure import Failure, FailureClass, classify
 from preceptor.errors import AnswerUnusable
+from preceptor.providers.failure import Failure, FailureClass, classify
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _LONGEST_RETRY_AFTER = 3600.0
 
 
 class Breaker:
-    """Counts one provider's failures; shared by all runs of a process, on one event loop."""
+    """Counts one provider's failures in a row; shared by all runs of a process, on one event loop."""
 
     def __init__(
         self, name: str, *, failures: int, cool_down: float, clock: Callable[[], float] = time.monotonic
@@ -64,7 +64,7 @@ class Breaker:
 
     @property
     def state(self) -> BreakerState:
-        """Where it stands now."""
+        """The current state."""
         if self._open_until is None:
             return "closed"
         return "open" if self._clock() < self._open_until else "half_open"
@@ -81,9 +81,9 @@ class Breaker:
 
     @contextmanager
     def guard(self) -> Generator[None]:
-        """Make one call inside; what comes out of it is counted.
+        """Make one call inside; its outcome is counted.
 
-        A call that is cancelled counts for nothing and, if it was the probe, leaves the place to the next.
+        A cancelled call does not count; if it was the probe, the next call becomes the probe.
 
         Raises:
             AnswerUnusable: The call is not let through (`breaker_open`).
@@ -113,9 +113,11 @@ class Breaker:
 
     def _failed(self, failure: Failure, *, probe: bool) -> None:
         self.last_failure = failure.reason
+        # Calls that began before it opened and fail now must not prolong the cool-down; only the probe does.
         if failure.reason not in _ILL | _LASTING or (self._open_until is not None and not probe):
             return
         self._in_a_row += 1
+        # The provider itself says that the next call will fail as well.
         told = failure.reason in _LASTING or failure.retry_after is not None
         if probe or told or self._in_a_row >= self._failures:
             seconds = self._seconds(failure)

@@ -1,4 +1,4 @@
-"""A model that makes no request: what it says is decided here, and it is traced like any other."""
+"""Base of models that run in this process and make no request; they are traced like any other."""
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +32,7 @@ from openai.types.responses import (
 )
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
-from preceptor.agents.history import without_handoffs
+from preceptor.providers.history import without_handoffs
 
 Items = Sequence[TResponseInputItem]
 
@@ -46,13 +46,13 @@ class Call:
 
 
 class LocalModel(Model):
-    """Base of the models of ours: a subclass says what comes next."""
+    """Base class of local models: a subclass returns the next step."""
 
     name: str
 
     @abstractmethod
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
-        """The text of the answer, or a call.
+        """Returns the text of the answer, or a call.
 
         Args:
             input: The conversation so far, tool results included and hand-offs left out.
@@ -74,7 +74,7 @@ class LocalModel(Model):
         conversation_id: str | None,
         prompt: ResponsePromptParam | None,
     ) -> ModelResponse:
-        """One whole turn."""
+        """Run one turn and return the whole response."""
         item = await self._item(input, tools, handoffs, tracing)
         return ModelResponse(output=[item], usage=Usage(), response_id=None)
 
@@ -92,7 +92,7 @@ class LocalModel(Model):
         conversation_id: str | None,
         prompt: ResponsePromptParam | None,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """One turn as events."""
+        """Run one turn and yield it as events."""
         item = await self._item(input, tools, handoffs, tracing)
         for event in events(item, model=self.name):
             yield event
@@ -113,7 +113,7 @@ class LocalModel(Model):
 
 
 def call_item(call: Call) -> ResponseFunctionToolCall:
-    """The output item of a call, with an id of its own."""
+    """Returns the output item of a call, with an id of its own."""
     return ResponseFunctionToolCall(
         id=FAKE_RESPONSES_ID,
         call_id=f"call_{uuid4().hex}",
@@ -125,7 +125,7 @@ def call_item(call: Call) -> ResponseFunctionToolCall:
 
 
 def message_item(text: str) -> ResponseOutputMessage:
-    """The output item of a whole answer."""
+    """Returns the output item of a whole answer."""
     return ResponseOutputMessage(
         id=FAKE_RESPONSES_ID,
         role="assistant",
@@ -136,7 +136,7 @@ def message_item(text: str) -> ResponseOutputMessage:
 
 
 def events(item: TResponseOutputItem, *, model: str) -> Sequence[TResponseStreamEvent]:
-    """The smallest stream of one finished item that the SDK takes."""
+    """Yields the fewest events from which the SDK accepts a finished item."""
     response = Response.model_construct(
         id=FAKE_RESPONSES_ID,
         created_at=time(),

@@ -1,0 +1,1 @@
+"""Model providers: one client for each, how they fail, and who answers next."""
