@@ -21,7 +21,7 @@ _INDENTED = tuple(
 )
 _FENCED = re.compile(r"(?P<fence>/{3,})[ \t]*(?P<kind>[A-Za-z][\w-]*)[ \t]*(?:\|[ \t]*(?P<title>.*?))?[ \t]*")
 _UNTITLED = ("html", "caption", "figure-caption", "table-caption", "definition", "tab")
-"""Blocks whose kind is no title; what stands after the `|` of `html` is an element."""
+"""Blocks whose kind is not a title."""
 _INDENT = 4
 
 
@@ -29,17 +29,17 @@ _INDENT = 4
 class _Block:
     title: str
     first: int
-    """Line that its body begins at."""
+    """First line of the body."""
     end: int
-    """Line after its body."""
+    """Line after the body."""
     after: int
     """Line after the block."""
     indent: int
-    """Column of its body."""
+    """Column of the body."""
 
 
 def blocks_plugin(md: MarkdownIt) -> None:
-    """Read MkDocs' blocks.
+    """Adds MkDocs' blocks to the parser.
 
     Tokens: `mkdocs_block_open` and `_close`; between them `admonition_title_open` and `_close` where there is a title.
     """

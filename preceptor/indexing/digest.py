@@ -18,9 +18,9 @@ _UNKNOWN = "-" * _LENGTH
 _READ = {".md", ".mdx", ".markdown", *CONVERTED}
 _PAGES = (".md", ".mdx", ".markdown")
 _CONFIGURATIONS = ("book.toml", "mkdocs.yml", "mkdocs.yaml")
-"""Files at the site's root that say how pages take in others."""
+"""Files at the site's root that decide how pages take in others."""
 _LARGEST = 1_000_000
-"""Bytes of a file that another takes in."""
+"""Largest file that another takes in, in bytes."""
 
 
 def digest_of(book: Book, settings: Settings) -> str:
@@ -93,7 +93,7 @@ def _contents(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _taken_in(book: Book) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file that the pages take in from elsewhere, and of those that say how."""
+    """Yields name and content of each file that pages take in, and of the configuration that decides how."""
     reach = book.reach
     for file in (book.root / name for name in _CONFIGURATIONS):
         if file.is_file():

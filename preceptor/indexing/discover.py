@@ -71,7 +71,7 @@ _OTHER_FORMATS = frozenset(
         ".textile",
     }
 )
-"""Suffixes of documents that may be pages, and that nobody here reads."""
+"""Suffixes of documents that may be pages but are not read."""
 _LAST = float("inf")
 
 
@@ -114,11 +114,11 @@ class Book:
     notes: tuple[str, ...] = ()
     """What its author should know of the folder, since the links depend on it."""
     missing: tuple[Missing, ...] = ()
-    """What the folder has and the pages have not."""
+    """Parts of the folder that the pages lack."""
 
     @cached_property
     def reach(self) -> Reach:
-        """The files that its pages may take in."""
+        """Files that the pages may take in."""
         return reach(self.root, self.source, self.docs, self.site.preset)
 
     @cached_property
@@ -363,7 +363,7 @@ def _label(folder: _Folder, site: SiteSettings) -> str:
 
 
 def _category(folder: Path) -> Mapping[str, Any]:
-    """What `_category_.json` (or `.yml`) of a folder says; nothing when there is none or it is broken."""
+    """Reads `_category_.json` (or `.yml`) of a folder; empty if it is missing or broken."""
     try:
         return read_category(folder)
     except PageUnreadable as error:
@@ -372,7 +372,7 @@ def _category(folder: Path) -> Mapping[str, Any]:
 
 
 def read_category(folder: Path) -> Mapping[str, Any]:
-    """What `_category_.json` (or `.yml`) of a folder says, read as YAML whatever its suffix; nothing without one.
+    """Reads `_category_.json` (or `.yml`) of a folder as YAML, as Docusaurus does; empty if there is none.
 
     Raises:
         PageUnreadable: It is broken; Docusaurus refuses it.
@@ -397,7 +397,7 @@ def read_category(folder: Path) -> Mapping[str, Any]:
 
 
 def _broken_categories(files: Iterable[PageFile], docs: Path, source: Path) -> Iterator[Missing]:
-    """The folders above the pages whose `_category_` file is broken."""
+    """Yields an entry for each broken `_category_` file above the pages."""
     folders = {folder for file in files for folder in PurePosixPath(file.place.relative).parents}
     for folder in sorted(map(str, folders - {PurePosixPath(".")})):
         try:
@@ -408,7 +408,7 @@ def _broken_categories(files: Iterable[PageFile], docs: Path, source: Path) -> I
 
 
 def _unread_formats(source: Path, files: Iterable[PageFile], docs: Path) -> Iterator[Missing]:
-    """Documents that lie beside the pages, in formats that nobody here reads, or not without the extra."""
+    """Yields an entry for each document beside the pages whose format is not read."""
     for file in files:
         if file.path.suffix in CONVERTED and not find_spec(CONVERTED[file.path.suffix]):
             yield Missing(

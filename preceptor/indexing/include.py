@@ -19,16 +19,16 @@ from preceptor.indexing.front import read_text
 from preceptor.indexing.missing import Note
 
 _LARGEST = 1_000_000
-"""Bytes of a file that is taken in. A page that shows more is no page for readers."""
+"""Largest file that is taken in, in bytes. A page that shows more is not meant for readers."""
 LONGEST_PAGE = 1_000_000
-"""Characters that a page takes in: files that take in others twice make it grow by powers of two."""
+"""Most characters that a page takes in: files that take in others twice make it grow by powers of two."""
 _DEEPEST = 10
-"""Files that take in one another, as in mdBook."""
+"""Deepest nesting of files that take in one another, as in mdBook."""
 
 _MDBOOK = re.compile(r"(?P<escaped>\\\{\{#.*\}\})|\{\{\s*#(?P<name>[a-zA-Z0-9_]+)\s+(?P<rest>[^}]+)\}\}")
-"""As mdBook's `links` preprocessor finds them: inside code, too."""
+"""Includes as mdBook's `links` preprocessor finds them, also inside code."""
 _UNSEEN = "\u2060"
-"""Tells what a page shows of an include from an include; it is taken out with all that cannot be seen."""
+"""Mark that keeps an escaped include, which is text, from being read as one; invisible characters are removed later."""
 MDBOOK_INCLUDES = ("include", "rustdoc_include", "playground", "playpen")
 _NUMBER = re.compile(r"\+?[0-9]+")
 _ANCHOR = re.compile(r"ANCHOR:\s*(?P<name>[\w-]+)")
@@ -39,7 +39,7 @@ _RAW = re.compile(r"(?:[-!]*raw-loader(?:\?[^!]*)?!)(?P<path>.+)|(?P<query>.+)\?
 _CONFIGURATIONS = ("docusaurus.config.*", "book.toml", "mkdocs.y*ml")
 """Files by which a site's folder is known."""
 _CODE_SUFFIXES = ("", ".ts", ".tsx", ".mjs", ".js", ".jsx", ".json")
-"""What bundlers try at the end of a path."""
+"""Suffixes that bundlers try at the end of a path."""
 
 
 class NotTakenIn(Exception):
@@ -55,11 +55,11 @@ class Body:
 
     @classmethod
     def of(cls, text: str, *, first: int = 1) -> "Body":
-        """The text of a file from its line `first` on."""
+        """Returns the text of a file from its line `first` on."""
         return cls(text, range(first, first + text.count("\n") + 1))
 
     def replaced(self, pattern: re.Pattern[str], write: Callable[[re.Match[str], int], str]) -> "Body":
-        """The body with every match replaced by what `write` makes of it and its line (from 0)."""
+        """Returns the body with every match replaced by the result of `write`, called with the match and its line."""
         parts: list[str] = []
         lines = list(self.lines[:1])
         end = line = 0
@@ -84,26 +84,26 @@ class Reach:
     root: Path
     """The folder of the site."""
     source: Path
-    """The folder of the book, which names of files begin at."""
+    """The folder of the book, from which files are named."""
     folders: tuple[Path, ...]
     """The repository, and the folders of the book and of its pages, which the author named."""
     snippets: "Mapping[str, Any] | None"
     """Options of MkDocs' snippets; None where the site does not read any."""
     hidden_lines: Mapping[str, str] = field(default_factory=dict[str, str])
-    """MdBook's `hidelines`: by language, what a line begins with that readers do not see."""
+    """MdBook's `hidelines`: the prefix of hidden lines by language."""
     links: bool = True
     """Whether mdBook's `links` preprocessor runs, which takes in files."""
 
     def name(self, path: Path) -> str:
-        """How a file is named to people."""
+        """Returns the path of a file below the book's folder, for messages."""
         return Path(os.path.relpath(path, self.source)).as_posix()
 
     def find(self, path: Path, said: str) -> Path:
-        """The file at a path, with symbolic links followed.
+        """Returns the file at a path, with symbolic links followed.
 
         Args:
-            path: Where it is.
-            said: As the page names it.
+            path: The path of the file.
+            said: The name of the file on the page.
 
         Raises:
             NotTakenIn: There is no such file, or it is outside the repository.
@@ -123,7 +123,7 @@ class Reach:
         return found
 
     def read(self, path: Path, said: str) -> str:
-        """The text of a file that `find` gave.
+        """Returns the text of a file that `find` returned.
 
         Raises:
             NotTakenIn: It is too large, or no text.
@@ -144,11 +144,11 @@ class Reach:
             raise NotTakenIn(f"{said}: {error.reason}") from error
 
     def imported(self, name: str, folder: Path) -> Path:
-        """The file that an import names.
+        """Returns the file that an import names.
 
         Args:
             name: `@site/…` or relative, without a loader before it.
-            folder: Of the file that imports it.
+            folder: The folder of the file that imports it.
 
         Raises:
             NotTakenIn: There is no such file, or it is outside the repository, or in a package.
@@ -167,7 +167,7 @@ class Reach:
 
 
 def reach(root: Path, source: Path, docs: Path, kind: str) -> Reach:
-    """What the pages of a site may take in.
+    """Returns the files that the pages of a site may take in.
 
     Args:
         root: The folder of the site, absolute.
@@ -191,19 +191,19 @@ def reach(root: Path, source: Path, docs: Path, kind: str) -> Reach:
 
 
 def raw_path(imported: str) -> str:
-    """The path of a file that is imported as its text (`!!raw-loader!./a.py`, `./a.py?raw`); else empty."""
+    """Returns the path of a file that is imported as text (`!!raw-loader!./a.py`, `./a.py?raw`); else empty."""
     match = _RAW.fullmatch(imported)
     return (match["path"] or match["query"]) if match else ""
 
 
 def mdbook_includes(body: Body, path: Path, reach: Reach, note: Note) -> Body:
-    """The page with the files that it takes in.
+    """Returns the page with the files that it takes in.
 
     Args:
-        body: Of the page.
-        path: Its file.
-        reach: What it may take in.
-        note: Told what cannot be.
+        body: The text of the page.
+        path: The file of the page.
+        reach: The files that it may take in.
+        note: Called for each include that cannot be resolved.
     """
     room = LONGEST_PAGE
 
@@ -240,7 +240,7 @@ def mdbook_includes(body: Body, path: Path, reach: Reach, note: Note) -> Body:
 
 
 def mkdocs_snippets(body: Body, path: Path, reach: Reach, note: Note) -> Body:
-    """The page with its snippets (`--8<-- "file.md"`), by the extension of MkDocs itself."""
+    """Returns the page with its snippets (`--8<-- "file.md"`), read by PyMdown's own extension."""
     if "8<-" not in body.text and not (reach.snippets or {}).get("auto_append"):
         return body
     if reach.snippets is None:  # what is left of them is noted with all that stays in the text
@@ -251,7 +251,7 @@ def mkdocs_snippets(body: Body, path: Path, reach: Reach, note: Note) -> Body:
 
 
 def references(text: str, path: Path, reach: Reach, kind: str) -> Iterator[Path]:
-    """The files that a page, or a file that it takes in, may take in itself; more are named than it shows."""
+    """Yields the files that a page, or a file that it takes in, may name; possibly more than it shows."""
     if kind == "mdbook":
         said = [match["rest"].split()[0] for match in _MDBOOK.finditer(text) if (match["rest"] or "").strip()]
         candidates = [path.parent / name for one in said for name in {one, one.partition(":")[0]}]
@@ -279,7 +279,7 @@ def references(text: str, path: Path, reach: Reach, kind: str) -> Iterator[Path]
 
 
 def _part(text: str, part: str, name: str, file: str) -> str:
-    """The lines of a file that an include names: all of them, a range from 1, or those between anchors."""
+    """Returns the lines of a file that an include names: all of them, a range from 1, or those between anchors."""
     lines = text.split("\n")[: -1 if text.endswith("\n") else None]
     keep = _chosen(lines, part, file, reopens=name == "rustdoc_include")
     if name == "rustdoc_include":  # the others are there for the compiler, and readers do not see them
@@ -292,7 +292,7 @@ def _part(text: str, part: str, name: str, file: str) -> str:
 
 
 _Shown = Literal[True, False] | None
-"""Of a line: whether it is chosen; None for the marks of the chosen anchor."""
+"""Whether a line is chosen; None for lines that mark an anchor."""
 
 
 def _chosen(lines: Sequence[str], part: str, file: str, *, reopens: bool) -> list[_Shown]:
@@ -324,7 +324,7 @@ def _anchored(lines: Sequence[str], anchor: str, file: str, *, reopens: bool) ->
 
 
 class _Config(yaml.SafeLoader):
-    """YAML of MkDocs: tags such as `!!python/name:…` and `!relative` stand for Python objects."""
+    """Loads MkDocs' YAML: tags such as `!!python/name:…` and `!relative` are kept as names."""
 
     def tagged(self, suffix: str, node: yaml.Node) -> object:
         if isinstance(node, yaml.ScalarNode):
@@ -343,7 +343,7 @@ _Config.add_multi_constructor("tag:yaml.org,2002:python/", _Config.tagged)
 
 
 def _snippet_options(root: Path) -> dict[str, Any] | None:
-    """Options of `pymdownx.snippets`; None where mkdocs.yml does not switch it on."""
+    """Returns the options of `pymdownx.snippets`; None if mkdocs.yml does not enable it."""
     defaults: dict[str, Any] = {
         "base_path": [str(root)],
         "auto_append": [],
@@ -372,7 +372,7 @@ def _snippet_options(root: Path) -> dict[str, Any] | None:
 
 
 def _base(said: object, root: Path, docs: Path) -> Path:
-    """A folder of snippets; `!relative $docs_dir` stands for the docs."""
+    """Returns a folder of snippets; `!relative $docs_dir` stands for the docs."""
     if isinstance(said, _Tagged):
         start, _, below = said.value.partition("/")
         return ({"$docs_dir": docs, "$config_dir": root}.get(start) or root / start) / below
@@ -380,7 +380,7 @@ def _base(said: object, root: Path, docs: Path) -> Path:
 
 
 def _mkdocs(root: Path, above: tuple[Path, ...]) -> dict[str, Any] | None:
-    """What mkdocs.yml says, with what it inherits; None where there is none, or it is broken."""
+    """Returns the values of mkdocs.yml, including inherited ones; None if it is missing or broken."""
     path = next((root / name for name in ("mkdocs.yml", "mkdocs.yaml") if (root / name).is_file()), None)
     return _mkdocs_file(path, above) if path else None
 

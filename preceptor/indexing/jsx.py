@@ -302,17 +302,17 @@ def bindings(code: str) -> Bindings:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string in a value of JavaScript, or text between its tags."""
+    """A string in a JavaScript literal, or text between its tags."""
 
     group: int
-    """Number of the object that it is in; strings of a list have numbers of their own."""
+    """Number of the object that holds the string; strings of a list have numbers of their own."""
     name: str
-    """Key in the object; empty in a list."""
+    """Key in the object, or name of the list."""
     text: str
 
 
 def strings(code: str) -> Iterator[Text]:
-    """The strings in a literal of lists, objects and tags, in order."""
+    """Yields the strings in a literal of lists, objects and tags, in order."""
     lists: list[str | None] = []  # for each open bracket the list's name, or None of an object
     groups, count, name, between = [0], 0, "", list[str]()
     for match in _VALUE.finditer(code):

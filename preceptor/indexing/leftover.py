@@ -1,6 +1,6 @@
-"""What stayed in a page's text because nobody here resolves it: directives, roles, template tags, frames.
+"""Directives, roles, template tags and frames that stayed in a page's text because nothing here resolves them.
 
-It is looked for in the page as it was parsed, so that code which shows such a thing is left alone.
+They are looked for in the parsed page, so that code that shows such a thing is left alone.
 """
 
 import re
@@ -14,7 +14,7 @@ from preceptor.indexing.tree import Element
 
 _FRAMES = ("iframe", "frame", "object", "embed")
 _ROLE = re.compile(r"(?:(?<![\w:]):(?P<colons>[A-Za-z][\w+.:-]*):|\{(?P<braces>[A-Za-z][\w+.:-]*)\})\Z")
-"""At the end of the text before code: `:numref:` of Sphinx, `{ref}` of MyST."""
+"""Name of a role at the end of the text before code: `:numref:` in Sphinx, `{ref}` in MyST."""
 _TAB_ROLES = ("begin_tab", "end_tab")
 _SIGNS = tuple(
     (re.compile(pattern, re.MULTILINE), kind)
@@ -40,7 +40,7 @@ _SIGNS = tuple(
     )
 )
 _CODE_SIGNS = re.compile(r"^(?P<mark>#@tab|%%tab)\b[^\n]*", re.MULTILINE)
-"""Of d2l's books: which frameworks a block of code is for."""
+"""Marks in d2l's books that tell for which framework a block of code is."""
 _CODE_DIRECTIVE = re.compile(r"\{(?P<name>[A-Za-z][\w:+-]*)\}")
 _PROGRAMS = frozenset(
     {
@@ -48,24 +48,24 @@ _PROGRAMS = frozenset(
         "code", "code-block", "sourcecode", "mermaid", "dot", "math",
     }
 )  # fmt: skip
-"""Directives whose body is shown as it is."""
+"""Directives whose body is shown unchanged."""
 
 
 class Leftover(NamedTuple):
-    """One thing that nobody resolved."""
+    """Something on a page that nothing resolves."""
 
     kind: str
     detail: str
     line: int
-    """Of the text, from 0."""
+    """Line of the text, from 0."""
 
 
 def leftovers(tree: Element, *, includes: bool) -> Iterator[Leftover]:
-    """What stayed in a page.
+    """Yields the unresolved markup of a page.
 
     Args:
-        tree: The page.
-        includes: Whether files were taken in already: what looks like it is text that explains it.
+        tree: The parsed page.
+        includes: Whether includes were resolved before, so that any that remain are text about includes.
     """
     taken = (
         {"`--8<--` snippets not resolved", *(f"`{{{{#{name}}}}}` not resolved" for name in MDBOOK_INCLUDES)}

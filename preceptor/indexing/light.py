@@ -63,12 +63,12 @@ def fenced_code(code: str, info: str) -> str:
 
 
 def shown_lines(code: str, info: str, prefixes: Mapping[str, str]) -> str:
-    """A code block without the lines that mdBook hides: those after `# ` in Rust, those after a prefix elsewhere.
+    """Returns a code block without the lines that mdBook hides: after `# ` in Rust, after a prefix elsewhere.
 
     Args:
-        code: As written.
-        info: What stands after the fence.
-        prefixes: By language, as `output.html.code.hidelines` of book.toml has them.
+        code: The code in the source.
+        info: The text after the opening fence.
+        prefixes: Prefixes by language, from `output.html.code.hidelines` of book.toml.
     """
     language = re.split(r"[\s,{]", info, maxsplit=1)[0]
     if language == "rust":

@@ -1,44 +1,44 @@
-"""What a page has and the index has not: noted while the page is read, told by kind at the end of the run."""
+"""Parts of pages that the index lacks: noted while a page is read, reported by kind at the end of the run."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 _NAMED = 3
-"""Places that are named of each kind."""
+"""Number of places that are named for each kind."""
 _LONGEST = 80
-"""Characters of a detail; a page may hold code of any length."""
+"""Longest detail, in characters; a page may hold code of any length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something of the book that is not in the index."""
+    """A part of the book that is not in the index."""
 
     kind: str
-    """Plural or uncountable, since a number stands before it: "`{{#include}}` not resolved"."""
+    """A phrase that can follow a number: "`{{#include}}` not resolved"."""
     place: str
     """File below the book's folder and line: `src/intro.md:12`."""
     detail: str = ""
 
     def __str__(self) -> str:
-        """The place, with the detail where there is one."""
+        """Returns the place, with the detail if there is one."""
         return f"{self.place} ({self.detail})" if self.detail else self.place
 
 
 Note = Callable[[str, int, str], None]
-"""Called with the kind, the line of the text that was read (from 0), and a detail."""
+"""Function that is called with the kind, the line of the text that was read (from 0), and a detail."""
 
 
 class Notes:
-    """Collects what is missing of one page; the same thing at the same place counts once."""
+    """Collects the missing parts of one page; equal entries count once."""
 
     def __init__(self) -> None:
         self._found: dict[Missing, None] = {}
 
     def of(self, source: str, lines: Iterable[int]) -> Note:
-        """A function that notes what is missing of one file.
+        """Returns a function that notes missing parts of one file.
 
         Args:
-            source: How the file is named.
+            source: The name of the file in messages.
             lines: For each line of the text that is read, its number in the file.
         """
         numbers = list(lines)
@@ -50,7 +50,7 @@ class Notes:
         return note
 
     def add(self, missing: Missing) -> None:
-        """Note one thing."""
+        """Adds an entry."""
         detail = " ".join(missing.detail.split())
         if len(detail) > _LONGEST:
             detail = detail[: _LONGEST - 1] + "…"
@@ -58,27 +58,27 @@ class Notes:
 
     @property
     def found(self) -> tuple[Missing, ...]:
-        """In the order in which they were noted."""
+        """Entries in the order in which they were noted."""
         return tuple(self._found)
 
 
 @dataclass(slots=True)
 class Kind:
-    """All that is missing of one kind."""
+    """Number and first places of the missing parts of one kind."""
 
     kind: str
     count: int = 0
     places: list[str] = field(default_factory=list[str])
-    """The first ones."""
+    """The first places."""
 
     def __str__(self) -> str:
-        """For people: `643 {{#include}} not resolved: src/intro.md:12 and 642 more`."""
+        """Returns a line for people: `643 {{#include}} not resolved: src/intro.md:12 and 642 more`."""
         more = f" and {self.count - len(self.places)} more" if self.count > len(self.places) else ""
         return f"{self.count} {self.kind}: {', '.join(self.places)}{more}"
 
 
 def by_kind(missing: Iterable[Missing]) -> list[Kind]:
-    """The things of each kind, counted once each, the most frequent kind first."""
+    """Groups missing parts by kind, the most frequent kind first; equal ones count once."""
     kinds: dict[str, Kind] = {}
     for one in dict.fromkeys(missing):
         kind = kinds.setdefault(one.kind, Kind(one.kind))

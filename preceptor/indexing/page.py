@@ -64,7 +64,7 @@ class Page:
     language: str
     """BCP 47 tag of the language the page is written in."""
     missing: tuple[Missing, ...] = ()
-    """What the page has and its sections have not."""
+    """Parts of the page that its sections lack."""
 
     @property
     def text(self) -> str:

@@ -26,7 +26,7 @@ _UNWRAPPED = tuple(
 )
 """What Docusaurus takes out of its fence before it parses (a shelter from translation tools)."""
 _ABBREVIATION = re.compile(r"^\*\[[^\]\n]+\]:[^\n]*$", re.MULTILINE)
-"""What an abbreviation of MkDocs stands for: shown to who points at one."""
+"""Definitions of abbreviations in MkDocs, which readers see only as tooltips."""
 _DEEPEST_PARTIAL = 8
 
 
@@ -95,14 +95,14 @@ class _Reading:
     def source(
         self, path: Path, name: str, front: FrontMatter, body: Body, above: tuple[Path, ...]
     ) -> PageSource:
-        """A file with what it takes in.
+        """Returns a file with the files that it takes in.
 
         Args:
-            path: Where it is.
-            name: How it is named to people.
-            front: Its front matter.
-            body: The rest of it.
-            above: The files that take it in.
+            path: The path of the file.
+            name: The name of the file in messages.
+            front: The front matter.
+            body: The rest of the file.
+            above: The files that take it in, outermost first.
         """
         site, reach = self._site, self._reach
         note = self._notes.of(name, body.lines)
@@ -133,7 +133,7 @@ class _Reading:
     def _partial(
         self, importer: Path, note: Note, above: tuple[Path, ...], imported: str, line: int
     ) -> PageSource | None:
-        """The Markdown file that a page imports; None when it cannot be taken in, which is noted."""
+        """Returns the Markdown file that a page imports; None, with a note, if it cannot be taken in."""
         try:
             path = self._reach.imported(imported, importer.parent)
             if path in above or len(above) > _DEEPEST_PARTIAL:
@@ -147,7 +147,7 @@ class _Reading:
         return self.source(path, self._reach.name(path), front, body, above)
 
     def _text_of(self, folder: Path, note: Note, imported: str, line: int) -> str:
-        """The text of a file that an import takes in as it is; empty when it cannot be, which is noted."""
+        """Returns the text of a file that is imported as text; empty, with a note, if it cannot be read."""
         try:
             path = self._reach.imported(raw_path(imported), folder)
             return self._reach.read(path, raw_path(imported))

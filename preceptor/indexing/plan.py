@@ -14,14 +14,14 @@ _ID = 36
 
 
 _MANY = 10
-"""Pages on which a text may stand as often as its author likes."""
+"""Most pages on which a text may be repeated."""
 _SHOWN = 60
-"""Characters of a repeated text that are told."""
+"""Longest excerpt of a repeated text, in characters."""
 
 
 @dataclass(slots=True)
 class _Text:
-    """A passage's text, and where it stands."""
+    """Occurrences of a passage's text."""
 
     first: str
     """Id of the first passage."""
@@ -32,15 +32,15 @@ class _Text:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A text that stands on so many pages that it is kept once."""
+    """A text that is kept once because too many pages repeat it."""
 
     text: str
-    """Its beginning."""
+    """The beginning of the text."""
     place: str
-    """Link of the one that is kept."""
+    """Link of the passage that is kept."""
     pages: int
     left_out: int
-    """Passages that say the same, on the same or on other pages."""
+    """Number of passages with the same text that are left out."""
 
 
 class Plan:
@@ -71,7 +71,7 @@ class Plan:
         self._passages.write(f"{passage.id}{json.dumps(passage.payload())}\n")
 
     def without_repeats(self) -> list[Repeated]:
-        """Keep of each text that stands on many pages the first passage alone; says which these were."""
+        """Removes all but the first passage of each text that many pages repeat, and returns these texts."""
         many = {one.first: one for one in self._texts.values() if len(one.chapters) > _MANY}
         self._texts.clear()
         for text in many.values():

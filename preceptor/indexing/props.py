@@ -1,4 +1,4 @@
-"""Which attributes of a component hold text that readers see, and that text.
+"""Finds the text that readers see in the attributes of components.
 
 A component's code is not run, so that its attributes are judged by their values: words are prose, whatever their
 name; a single word is shown where its name says so (`title`, `buttonText`); classes, addresses and styles are not.
@@ -27,7 +27,7 @@ _HIDDEN = re.compile(
 """Names of attributes whose value no reader sees, were it words."""
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")
-"""Scripts that write sentences without spaces, or with few."""
+"""Words in scripts that use few spaces or none."""
 _NO_PROSE = re.compile(
     r"\S+|[a-z][a-z+.-]*://.*|(?:[\w-]+\s*:\s*[^;:]+;\s*)+(?:[\w-]+\s*:\s*[^;:]+)?|[\w.-]+(?:/[\w.-]+)+.*",
     re.DOTALL,
@@ -40,29 +40,29 @@ _LEADS = ("title", "label", "summary", "caption", "heading", "header", "question
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """What the attributes of a component say to readers."""
+    """Text in the attributes of a component."""
 
     lead: str
-    """Its title, or what is most like one."""
+    """The title, or the attribute most like one."""
     parts: Sequence[Sequence[str]]
-    """The rest: texts that belong together, in order."""
+    """The other texts in order, grouped by the object that holds them."""
 
     @property
     def text(self) -> str:
-        """All of it in one line."""
+        """The whole text in one line."""
         return " ".join(filter(None, [self.lead, *(" ".join(part) for part in self.parts)]))
 
 
 Known = Callable[[str], object]
-"""Gives the value that a name of the page stands for."""
+"""Function that returns the value that a name stands for on the page."""
 
 
 def prose(attributes: Mapping[str, str | Expression], known: Known) -> Prose:
-    """The text in the attributes of a component.
+    """Returns the text in the attributes of a component.
 
     Args:
-        attributes: By name.
-        known: Asked for names in their values.
+        attributes: The attributes by name.
+        known: Resolves names in their values.
     """
     found = {name: list(_parts(name, value, known)) for name, value in attributes.items() if _may_show(name)}
     found = {name: parts for name, parts in found.items() if parts}
@@ -72,7 +72,7 @@ def prose(attributes: Mapping[str, str | Expression], known: Known) -> Prose:
 
 
 def said(attributes: Mapping[str, str | Expression], known: Known, *names: str) -> str:
-    """Text of the first of these attributes that has any, whatever it is."""
+    """Returns the text of the first of these attributes that has any."""
     for name in names:
         value = attributes.get(name)
         if value is not None:
@@ -83,7 +83,7 @@ def said(attributes: Mapping[str, str | Expression], known: Known, *names: str) 
 
 
 def plain(text: str) -> str:
-    """The text without its tags."""
+    """Returns the text without tags."""
     if "<" not in text:
         return text
     parts = (
@@ -98,7 +98,7 @@ def _may_show(name: str) -> bool:
 
 
 def _parts(name: str, value: str | Expression, known: Known) -> Iterator[list[str]]:
-    """The texts of one attribute; those of one object belong together."""
+    """Yields the texts of one attribute, grouped by the object that holds them."""
     group, part = -1, list[str]()
     for number, key, text in _texts(name, value, known):
         if not _is_shown(key, text):
@@ -113,7 +113,7 @@ def _parts(name: str, value: str | Expression, known: Known) -> Iterator[list[st
 
 
 def _texts(name: str, value: str | Expression, known: Known) -> Iterator[tuple[int, str, str]]:
-    """Texts in an attribute's value: the number of the object that each is in, its name there, the text."""
+    """Yields the texts in an attribute's value as (number of its object, key in it, text)."""
     if isinstance(value, Expression) and value.literal is None and value.code.lstrip()[:1] not in _LITERAL:
         yield from _data(name, known(value.code), count())
     else:
@@ -121,7 +121,7 @@ def _texts(name: str, value: str | Expression, known: Known) -> Iterator[tuple[i
 
 
 def _data(name: str, value: object, numbers: Iterator[int]) -> Iterator[tuple[int, str, str]]:
-    """Texts in a value of the page's code or of its front matter."""
+    """Yields the texts in a value of the page's code or of its front matter."""
     if isinstance(value, Expression):
         text = value.literal
         if text is not None:

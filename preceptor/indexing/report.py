@@ -61,7 +61,7 @@ def summary_text(summary: Summary) -> str:
 
 
 def missing_text(missing: Sequence[Kind]) -> str:
-    """A line for each kind of what could not be taken in."""
+    """Returns a line for each kind of missing part."""
     return "\n".join(f"not taken in: {kind}" for kind in missing)
 
 

@@ -45,7 +45,7 @@ Progress = Callable[[str, int, int], None]
 _NO_WORDS = re.compile(r"`+[^`]*`+|\$+[^$]*\$+|https?://\S+|[\d_]+")
 _SAMPLE = 4000
 _ENOUGH_WORDS = 20
-"""Words of prose below which there is no telling how well the model reads a page."""
+"""Fewest words of prose from which the coverage of a page is judged."""
 _READ_WELL = 0.5
 """Share of letters in words which the model knows: .95 in English, .6 in Spanish, near 0 in other scripts."""
 _AVG_LEN_DRIFT = 2.0
@@ -85,9 +85,9 @@ class Summary:
     notes: tuple[str, ...] = ()
     """What the author should know of the book's folder, since the links depend on it."""
     missing: list[Kind] = field(default_factory=list[Kind])
-    """What the pages have and the index has not, by kind."""
+    """Parts of the pages that the index lacks, by kind."""
     repeated: list[Repeated] = field(default_factory=list[Repeated])
-    """Texts that stand on so many pages that they are kept once."""
+    """Texts that are kept once because too many pages repeat them."""
     replaced: str = ""
     """Id of the book that the collection held before, if it was another one."""
     duration: float = 0.0
@@ -133,7 +133,7 @@ class Indexing:
 
     @property
     def missing(self) -> list[Kind]:
-        """What the pages that were read have and the index has not, by kind."""
+        """Parts that the index lacks of the pages read so far, by kind."""
         return by_kind(self._missing)
 
     def pages(self) -> Iterator[tuple[Page, list[Passage]]]:
@@ -257,7 +257,7 @@ class Indexing:
             )
 
     def _unread(self, page: Page) -> Iterator[Missing]:
-        """That the embedding model does not read the page's language, if it does not."""
+        """Yields an entry if the embedding model does not read the page's language."""
         prose = " ".join(
             block.text for section in page.sections for block in section.blocks if block.kind == "prose"
         )
@@ -395,7 +395,7 @@ def _told(summary: Summary) -> str:
 
 
 def _as_told(told: str) -> tuple[list[Kind], list[Repeated]]:
-    """What `_told` wrote; nothing of an index that is older."""
+    """Parses the result of `_told`; empty for an index of an older version."""
     if not told:
         return [], []
     found = json.loads(told)

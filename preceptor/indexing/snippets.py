@@ -14,13 +14,13 @@ _KIND = "`--8<--` snippets not resolved"
 
 
 def expanded(body: Body, reach: Reach, options: Mapping[str, Any], note: Note) -> Body:
-    """The page with its snippets.
+    """Returns the page with its snippets.
 
     Args:
-        body: Of the page.
-        reach: What it may take in.
-        options: Of the extension, as `Reach.snippets` has them.
-        note: Told what cannot be taken in.
+        body: The text of the page.
+        reach: The files that it may take in.
+        options: Options of the extension, as in `Reach.snippets`.
+        note: Called for each snippet that cannot be resolved.
     """
     return _Snippets(reach, options, note).expanded(body)
 
@@ -45,7 +45,7 @@ class _Snippets(SnippetPreprocessor):
         self._room = LONGEST_PAGE
 
     def expanded(self, body: Body) -> Body:
-        """The body with its snippets; each of their lines counts as the one that names them."""
+        """Returns the body with its snippets; their lines count as the line that names them."""
         appended = [f'--8<-- "{name}"' for name in self.auto_append]
         lines = body.text.split("\n") + (["", *appended] if appended else [])
         numbers = [*body.lines, *[body.lines[-1]] * (len(lines) - len(body.lines))]
@@ -73,7 +73,7 @@ class _Snippets(SnippetPreprocessor):
         return Body("\n".join(made), origins)
 
     def get_snippet_path(self, path: str) -> str | None:
-        """The file of a snippet, where it may be read; else it is noted."""
+        """Returns the file of a snippet; None, with a note, if it cannot be read."""
         if path.lower().startswith(("https://", "http://")):
             self._note(_KIND, self._line, f"{path}: from the web")
             return None
@@ -95,12 +95,12 @@ class _Snippets(SnippetPreprocessor):
         return str(file)
 
     def read_lines(self, path: str) -> list[str]:
-        """The lines of a file that `get_snippet_path` gave."""
+        """Returns the lines of a file that `get_snippet_path` returned."""
         text = self._reach.read(Path(path), path)
         return text.split("\n") if text else []
 
     def extract_section(self, section: str, lines: list[str]) -> list[str]:
-        """The lines between the marks of a section; where there are none, that is noted."""
+        """Returns the lines between the marks of a section; empty, with a note, if there are none."""
         self.check_paths = True
         try:
             return super().extract_section(section, lines)

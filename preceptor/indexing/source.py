@@ -22,11 +22,11 @@ _LIKELY_CODE = re.compile(r"\s*[A-Za-z_$][\w$.]+\s*")
 
 
 def _unnoted(kind: str, line: int, detail: str) -> None:
-    """Nobody asks what is missing."""
+    """Ignores missing parts."""
 
 
 def _no_file(imported: str, line: int) -> str:
-    """There are no files to take in."""
+    """Returns no text, where there are no files to take in."""
     return ""
 
 
@@ -40,20 +40,20 @@ class PageSource:
     anchors: Anchors
     """Gives the ids of this file's headings: a partial counts its own repeats."""
     load: "Callable[[str, int], PageSource | None]"
-    """Reads the Markdown file that an import names, as seen from this file; also given the line that shows it."""
+    """Reads the Markdown file that an import names, relative to this file; also called with the line that shows it."""
     text_of: Callable[[str, int], str] = _no_file
-    """The text of the file that an import takes in as it is; also given the line that shows it."""
+    """Reads the file that an import takes in as text; also called with the line that shows it."""
     note: Note = _unnoted
-    """Told what is missing."""
+    """Called for each part of the file that cannot be shown."""
     hidden_lines: Mapping[str, str] | None = None
     """MdBook's `hidelines`; None on other sites."""
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What a partial was given."""
+    """Properties passed to a partial."""
     given: "tuple[PageSource, Sequence[Element | str]] | None" = None
-    """What stands between a partial's tags, and the file that it stands in."""
+    """The file that shows a partial, and the content between the partial's tags there."""
 
     def partial(self, component: str, line: int) -> "PageSource | None":
-        """The Markdown file that this component is; None when it is another kind of component."""
+        """Returns the Markdown file that this component is; None for another kind of component."""
         return self.load(self.bindings.imports[component], line) if self.is_page(component) else None
 
     def is_page(self, component: str) -> bool:
@@ -61,7 +61,7 @@ class PageSource:
         return self.bindings.imports.get(component, "").endswith((".md", ".mdx"))
 
     def constant(self, code: str, line: int) -> str | None:
-        """The text that a name stands for: an exported string, or a file that is imported as its text."""
+        """Returns the text that a name stands for: an exported string, or a file that is imported as text."""
         name = _TRIMMED.sub("", code.strip())
         if name in self.bindings.constants:
             return self.bindings.constants[name]
@@ -69,9 +69,9 @@ class PageSource:
         return self.text_of(imported, line) if raw_path(imported) else None
 
     def known(self, code: str) -> object:
-        """The value that a name stands for: an exported text, list or object, or one of the front matter; else None.
+        """Returns the value that a name stands for, an export or a field of the front matter; else None.
 
-        Lists and objects of the page's code come as an `Expression`, those of the front matter as they are.
+        Exported lists and objects are returned as an `Expression`.
         """
         name = code.strip()
         path = name.split(".")
@@ -83,13 +83,13 @@ class PageSource:
         return self.bindings.values.get(name) or self.bindings.constants.get(name)
 
     def value(self, expression: Expression, *, line: int, alone: bool) -> str:
-        """The text that an expression shows: a string, an exported constant, a property; nothing for other code.
+        """Returns the visible value of an expression: a string, an exported constant, a property; else empty.
 
         Braces around anything but code are kept: MDX would refuse the page, and other generators show them.
 
         Args:
-            expression: What stands in braces.
-            line: Where.
+            expression: The expression in braces.
+            line: The line of the expression, from 0.
             alone: Whether it has its lines to itself.
         """
         if expression.literal is not None:
@@ -114,7 +114,7 @@ class PageSource:
         return f"{{{expression.code}}}"
 
     def verbatim(self, node: Element | str) -> str:
-        """Code as it stands in an element, with the strings and files that its expressions name."""
+        """Returns the code in an element, including the strings and files that its expressions name."""
         if isinstance(node, str):
             return node
         if node.expression:

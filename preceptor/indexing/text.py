@@ -39,9 +39,9 @@ _UNSEEN = frozenset({
 })
 # fmt: on
 _TRANSPARENT = frozenset({"Translate", "Trans", "Fragment", "React.Fragment", "BrowserOnly"})
-"""Components whose attributes are for translators and programs."""
+"""Components whose attributes no reader sees."""
 _CODE_ATTRIBUTES = ("code", "children", "source", "content")
-"""Attributes that a file, imported as its text, may be given to."""
+"""Attributes that may hold the name of an imported file."""
 _TAB = re.compile(
     r"\{[^{}]*?\blabel\s*:\s*(?P<quote>['\"])(?P<label>(?:\\.|(?!(?P=quote)).)*)(?P=quote)[^{}]*?\}"
 )
@@ -118,7 +118,7 @@ class Writer:
         self._end_line()
 
     def _paragraph(self, element: Element) -> None:
-        """A paragraph; one that holds nothing but components is none, and they are blocks, as MDX has it."""
+        """Writes a paragraph; components that have one to themselves are blocks, as in MDX."""
         shown = [child for child in element.children if not isinstance(child, str) or child.strip()]
         if (
             element.markdown
@@ -266,7 +266,7 @@ class Writer:
         self.outline.add(fenced_code(code, info), kind="code")
 
     def _imported(self, element: Element) -> str:
-        """The text of a file that a component is given as code."""
+        """Returns the text of a file that a component shows as code."""
         values = (element.attributes.get(name) for name in _CODE_ATTRIBUTES)
         texts = (
             self._source.constant(value.code, element.line)
@@ -361,7 +361,7 @@ class Writer:
                 self._unseen_component(element)
 
     def _block_component(self, element: Element) -> None:
-        """Its title, then the text of its other attributes, then what is inside."""
+        """Writes the title of a component, the text of its other attributes, then its content."""
         found, code = prose(element.attributes, self._source.known), self._imported(element)
         self._lead(found.lead)
         for part in found.parts:
@@ -381,7 +381,7 @@ class Writer:
             self._source.note(kind, element.line, f"<{element.name} />")
 
     def _option(self, element: Element) -> None:
-        """A tab of Hugging Face's `<hfoptions>`, whose id is its label."""
+        """Writes a tab of Hugging Face's `<hfoptions>`, whose id is its label."""
         self._lead(element.text("id"))
         self._apart(element)
 
