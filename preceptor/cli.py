@@ -20,6 +20,7 @@ import typer
 
 from preceptor import __version__
 from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
+from preceptor.private import make_private
 from preceptor.settings import Settings, load_settings, shipped
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, the log the traceback
-        _ERROR_LOG.parent.mkdir(parents=True, exist_ok=True)
+        make_private(_ERROR_LOG)
         _ERROR_LOG.write_text(traceback.format_exc(), encoding="utf-8")
         typer.secho(
             f"Error: something unexpected happened ({type(error).__name__}). The details are in `{_ERROR_LOG}`; "
@@ -412,7 +413,7 @@ def check(env: Env = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
     else:
-        marks = {"ok": "ok  ", "off": "off ", "failed": "FAIL"}
+        marks = {"ok": "ok  ", "off": "off ", "warning": "WARN", "failed": "FAIL"}
         for finding in found:
             typer.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
     for way in ways:
@@ -436,6 +437,7 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
             settings = load_settings(env, needs=("index",))
         except SettingsError:
             return unset, ways
+    unset += [Finding("settings", "warning", doubt) for doubt in settings.doubts()]
     found: list[Finding] = []
     try:
         async for finding in findings(settings):

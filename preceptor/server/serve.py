@@ -10,6 +10,7 @@ import uvicorn
 
 from preceptor.errors import AddressUnavailable
 from preceptor.server.app import create_app
+from preceptor.server.connection import Connection
 from preceptor.server.log import log_config
 from preceptor.settings import Settings, hand_down
 
@@ -34,7 +35,7 @@ def serve(settings: Settings) -> None:
     options: dict[str, Any] = {
         "host": server.host,
         "port": server.port,
-        "http": "httptools",
+        "http": Connection,
         "ws": "none",
         "log_config": log_config(server, settings.secrets()),
         "access_log": False,

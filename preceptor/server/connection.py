@@ -1,0 +1,97 @@
+"""A connection under `preceptor serve`: uvicorn's own, with deadlines for whoever is at its other end.
+
+uvicorn waits for ever for the end of a request's head, and a closed connection stays until its reader has read all
+of it. A reader who says nothing, or reads nothing, would hold the connection for as long as it likes.
+"""
+
+import asyncio
+import logging
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+logger = logging.getLogger(__name__)
+
+_HEAD_SECONDS = 10.0
+"""For the head of a request, from the connection or from its first byte. For a body, see `BodyLimit`."""
+
+
+class Connection(HttpToolsProtocol):
+    """Closes itself when a head does not come, or a response is not read, in time."""
+
+    _head: asyncio.TimerHandle | None = None
+    _reader: asyncio.TimerHandle | None = None
+
+    # A head.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for a head once a byte of it is here; until then uvicorn's keep-alive counts."""
+        super().data_received(data)
+        if self._head is None and self._answered():
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is here."""
+        self._stop(self._head, self._reader)
+        self._head = self._reader = None
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._head = self.loop.call_later(_HEAD_SECONDS, self._no_head)
+
+    def _no_head(self) -> None:
+        self._abort("no whole request came in time")
+
+    # A response.
+
+    def pause_writing(self) -> None:
+        """The reader is slow."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """The reader goes on."""
+        super().resume_writing()
+        if not self._answered():
+            self._stop(self._reader)
+            self._reader = None
+
+    def on_response_complete(self) -> None:
+        """What the reader has not read yet is with the operating system, or waits here."""
+        super().on_response_complete()
+        if self._reader is None and self.transport.get_write_buffer_size():
+            self._await_reader()
+
+    def _await_reader(self) -> None:
+        self._stop(self._reader)
+        seconds: float = self.app_state["preceptor"].settings.server.write_seconds
+        self._reader = self.loop.call_later(seconds, self._not_read)
+
+    def _not_read(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self._abort("its reader did not read in time")
+
+    # Both.
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._stop(self._head, self._reader)
+        super().connection_lost(exc)
+
+    def _answered(self) -> bool:
+        """Whether there was a request, and its response is complete."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first head
+        return cycle is not None and cycle.response_complete
+
+    def _abort(self, reason: str) -> None:
+        logger.info("a connection was closed: %s", reason)
+        self.transport.abort()  # to close it would mean to wait until all is read
+
+    def _stop(self, *timers: asyncio.TimerHandle | None) -> None:
+        for timer in timers:
+            if timer is not None:
+                timer.cancel()
