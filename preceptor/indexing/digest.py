@@ -31,14 +31,16 @@ def digest_of(book: Book, settings: Settings) -> str:
         book.id,
         book.title,
         settings.book.model_dump_json(),
-        book.site.model_dump_json(),
+        book.language,
+        book.parts,
         settings.embedding.model,
         index.chunk_size,
         index.chunk_overlap,
         [(file.source, file.status) for file in book.files],
     )
     digest = hashlib.blake2b(repr(decided).encode(), digest_size=16)
-    folders = [book.source] if book.docs.is_relative_to(book.source) else [book.source, book.docs]
+    apart = (folder for part in book.parts for folder in (part.docs, part.behind) if folder)
+    folders = [book.source, *(folder for folder in apart if not folder.is_relative_to(book.source))]
     try:
         for name, content in chain(
             _contents(Path(__file__).parent, {".py"}), *(_contents(folder, _READ) for folder in folders)

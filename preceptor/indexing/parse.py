@@ -7,9 +7,11 @@ from pathlib import Path
 
 from preceptor.errors import PageUnreadable
 from preceptor.indexing.anchors import anchors
-from preceptor.indexing.discover import Book, PageFile
+from preceptor.indexing.discover import Book, PageFile, humanised
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
+from preceptor.indexing.jsx import Bindings
 from preceptor.indexing.page import Page, PageSection
+from preceptor.indexing.python_markdown import python_markdown_tree
 from preceptor.indexing.site import page_url, split_number
 from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
@@ -23,6 +25,9 @@ _UNWRAPPED = tuple(
 )
 """Fences that Docusaurus removes before parsing; they hide their content from translation tools."""
 _DEEPEST_PARTIAL = 8
+_TITLED_BY_FRONT_MATTER = ("docusaurus", "plain", "mkdocs", "quarto")
+_LENIENT = ("huggingface", "mkdocs")
+"""Presets to which a front matter that is no YAML is text."""
 
 
 def read_page(book: Book, file: PageFile) -> Page:
@@ -32,17 +37,24 @@ def read_page(book: Book, file: PageFile) -> Page:
         PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML. What is no page
             in any case (a partial) is then empty.
     """
-    try:
-        front, body = split_front_matter(read_text(file.path, file.source), file.source)
-    except PageUnreadable:
-        if file.status != "partial":
-            raise
-        front, body = FrontMatter(), ""
+    book = book.of(file)
     site = book.site
+    front, body = FrontMatter(), ""
+    try:
+        body = read_text(file.path, file.source)
+        if site.preset != "mdbook":  # it knows no front matter, and makes a rule and a heading of it
+            front, body = split_front_matter(body, file.source)
+    except PageUnreadable:
+        if not (body and site.preset in _LENIENT):
+            if file.status != "partial":
+                raise
+            body = ""
     writer = Writer(_source(book, file.path, front, body, ()), site)
     outline = writer.write()
     name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
-    title = (front.title or "").strip() or writer.title or front.id or name
+    name = humanised(name) if site.preset == "mkdocs" else name
+    named = (front.title or "").strip() if site.preset in _TITLED_BY_FRONT_MATTER else ""
+    title = file.title or named or writer.title or front.id or name
     headings = [(heading.level, heading.id, heading.text) for heading in outline.headings]
     untitled = front.hide_title or front.title == ""
     if site.preset == "docusaurus" and not writer.has_title and not untitled:
@@ -60,6 +72,7 @@ def read_page(book: Book, file: PageFile) -> Page:
         headings=tuple(headings),
         sections=tuple(_below_title(section, title) for section in sections),
         language=front.language
+        or file.language
         or language_of("\n".join(section.text for section in sections), default=book.language),
     )
 
@@ -79,7 +92,11 @@ def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[
     if site.preset == "docusaurus":
         for fenced in _UNWRAPPED:
             body = fenced.sub(r"\1\g<inside>", body)
-    tree, bindings = parse_tree(body, _flavour(site, path, front))
+    part = book.parts[0]
+    if site.preset == "mkdocs":
+        tree, bindings = python_markdown_tree(body, part.extensions, part.base or book.root), Bindings()
+    else:
+        tree, bindings = parse_tree(body, _flavour(site, path, front))
     load = partial(_partial, book, path.parent, (*above, path))
     return PageSource(tree, bindings, front.values, anchors(site), load)
 
@@ -90,7 +107,10 @@ def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
     return Flavour(
         mdx={"mdx": True, "md": False}.get(wanted, path.suffix == ".mdx"),
         directives=docusaurus,
-        exclamations=site.preset == "mkdocs",
+        attributes=site.preset in ("mdbook", "quarto"),
+        divisions=site.preset == "quarto",
+        myst=site.preset == "sphinx",
+        d2l=site.preset == "d2l",
         math=site.math,
     )
 

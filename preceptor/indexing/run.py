@@ -74,7 +74,9 @@ class Summary:
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Pages that are not published, by the reason."""
     notes: tuple[str, ...] = ()
-    """Hints for the author about the book's folder, on which the links depend."""
+    """What the author should know of the book's folder, since the links depend on it."""
+    site: str = ""
+    """What the folder was taken for, in one sentence."""
     replaced: str = ""
     """Id of the book that the collection held before, if it was another one."""
     duration: float = 0.0
@@ -103,17 +105,26 @@ class Summary:
 class Indexing:
     """One run that brings one book into one collection."""
 
-    def __init__(self, source: Path, settings: Settings, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        source: Path,
+        settings: Settings,
+        *,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         """Initialise a run.
 
         Args:
             source: Folder of the book.
             settings: Settings of passages and index.
             progress: Told as the run goes on.
+            tell: Told at the beginning for which site the folder was taken.
         """
         self._source = source
         self._settings = settings
         self._progress = progress or _unwatched
+        self._tell = tell or logger.info
         self._embedder = DenseEmbedder(settings.embedding)
         self._stopped = threading.Event()
 
@@ -149,7 +160,7 @@ class Indexing:
         summary = Summary(self._settings.index.collection)
         known = None if rebuild else await _known(engine, summary.collection)
         book = await asyncio.to_thread(self._discover)
-        summary.notes = book.notes
+        summary.site, summary.notes = book.line, book.notes
         digest = await asyncio.to_thread(digest_of, book, self._settings)
         if known is not None and known.points and known.book != book.id:
             summary.replaced = known.book
@@ -179,6 +190,7 @@ class Indexing:
 
     def _discover(self) -> Book:
         book = discover(self._source, self._settings.site, self._settings.book)
+        self._tell(book.line)
         for note in book.notes:
             logger.warning("%s", note)
         return book
@@ -239,6 +251,7 @@ class Indexing:
             self._embedder,
             book=book.id,
             title=book.title,
+            language=book.language,
             bm25_avg_len=avg_len,
             points=len(plan.wanted),
             digest=digest,
@@ -302,7 +315,9 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
         return False
     embedder = DenseEmbedder(settings.embedding)
     book = settings.book
-    info = _info_of(settings, embedder, book=book.id, title=book.title, bm25_avg_len=1.0)
+    info = _info_of(
+        settings, embedder, book=book.id, title=book.title, language=book.language, bm25_avg_len=1.0
+    )
     embedder.close()
     writer = await engine.write(collection, info)
     try:
@@ -329,6 +344,7 @@ def _info_of(
     *,
     book: str,
     title: str,
+    language: str,
     bm25_avg_len: float,
     points: int = 0,
     digest: str = "",
@@ -337,7 +353,7 @@ def _info_of(
         book=book,
         title=title,
         subject=settings.book.subject,
-        language=settings.book.language,
+        language=language,
         embedding_model=settings.embedding.model,
         dimensions=embedder.dimensions,
         schema_version=SCHEMA_VERSION,
