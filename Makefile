@@ -65,9 +65,9 @@ bench-retrieval-latency: $(VENV)/.dev ## p50 and p95 of the whole search tool
 bench-index: $(VENV)/.dev ## speed of a run beside bare fastembed, an unchanged book, memory for growing books
 	$(BIN)/python bench/index.py $(BOOKS)/books/deep-rl-course --pages 100 1000 10000
 
-bench-links: $(VENV)/.dev ## links and heading ids against real Docusaurus builds
+bench-links: $(VENV)/.dev ## links and heading ids against real builds of all generators, without a setting
 	$(BIN)/python bench/links.py $(BOOKS)/books/physical-ai-textbook $(BOOKS)/evalsets/docusaurus-urls/physical-ai-textbook.json \
-		$(BOOKS)/books/redux-docs $(BOOKS)/evalsets/docusaurus-urls/redux-docs.json
+		$(BOOKS)/books/redux-docs $(BOOKS)/evalsets/docusaurus-urls/redux-docs.json --builds tests/indexing/real-builds
 
 bench-left-out: $(VENV)/.dev ## words of the pages that are in no passage, and what a run says that it left out
 	$(BIN)/python bench/left_out.py $(BOOKS)/books/physical-ai-textbook=$(BOOKS)/evalsets/docusaurus-urls/physical-ai-textbook.json \

@@ -20,7 +20,6 @@ import typer
 
 from preceptor import __version__
 from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
-from preceptor.private import make_private
 from preceptor.settings import Settings, load_settings, shipped
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, the log the traceback
-        make_private(_ERROR_LOG)
+        _ERROR_LOG.parent.mkdir(parents=True, exist_ok=True)
         _ERROR_LOG.write_text(traceback.format_exc(), encoding="utf-8")
         typer.secho(
             f"Error: something unexpected happened ({type(error).__name__}). The details are in `{_ERROR_LOG}`; "
@@ -379,10 +378,15 @@ def _index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = Fal
 
     async def into_engine(told: "Progress") -> "Summary":
         async with open_engine(settings) as engine:
-            return await Indexing(source, settings, progress=told).into(engine, rebuild=rebuild)
+            indexing = Indexing(source, settings, progress=told, tell=None if quiet else _to_stderr)
+            return await indexing.into(engine, rebuild=rebuild)
 
     with progress(quiet=quiet) as told:
         return asyncio.run(into_engine(told))
+
+
+def _to_stderr(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -> None:
@@ -390,7 +394,7 @@ def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -
     from preceptor.indexing.run import Indexing
 
     failed = 0
-    indexing = Indexing(source, settings)
+    indexing = Indexing(source, settings, tell=_to_stderr)
     for page, made in indexing.pages():
         failed += page.status == "failed"
         typer.echo(
@@ -413,7 +417,7 @@ def check(env: Env = None, as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
     else:
-        marks = {"ok": "ok  ", "off": "off ", "warning": "WARN", "failed": "FAIL"}
+        marks = {"ok": "ok  ", "off": "off ", "failed": "FAIL"}
         for finding in found:
             typer.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
     for way in ways:
@@ -437,7 +441,6 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
             settings = load_settings(env, needs=("index",))
         except SettingsError:
             return unset, ways
-    unset += [Finding("settings", "warning", doubt) for doubt in settings.doubts()]
     found: list[Finding] = []
     try:
         async for finding in findings(settings):

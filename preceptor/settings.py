@@ -6,14 +6,12 @@ environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXE
 
 import json
 import os
-import tomllib
-import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -48,30 +46,13 @@ UNPREFIXED = {
 _DEFAULT_ENV = "production"
 _PLACES = ("default", *get_args(Environment))
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
-_HUNDRED_YEARS = 36_525
-"""Days."""
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _ProviderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _AccessKey = Annotated[SecretStr, Field(min_length=16, max_length=500)]
 
 
-def _url_parts(url: str) -> SplitResult | None:
-    """The parts of a URL; None when it is none. The parser's own words may quote the password in it."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    return None if port == 0 else parts
-
-
-def _is_web(url: str) -> bool:
-    parts = _url_parts(url)
-    return parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class BookSettings(_Section):
@@ -90,13 +71,16 @@ class BookSettings(_Section):
 
 
 class SiteSettings(_Section):
-    """Link format of the published site."""
+    """How the published site makes its links. Where these are not set, the site's own files say it."""
 
-    preset: Literal["docusaurus", "plain", "mdbook", "mkdocs"] = "docusaurus"
+    preset: Literal[
+        "auto", "docusaurus", "plain", "mdbook", "mkdocs", "huggingface", "sphinx", "quarto", "d2l"
+    ] = "auto"
+    """The generator; `auto`: the one whose files are there."""
     url: str = ""
     """`https://book.example`, put before every link; empty: links begin with `/`."""
     base_url: str = "/"
-    """Docusaurus' `baseUrl`."""
+    """The path that all links begin with: Docusaurus' `baseUrl`, mdBook's `site-url`, that of MkDocs' `site_url`."""
     docs_dir: str = "docs"
     """Folder of pages, relative to the source; if it does not exist, the source itself."""
     version: str = Field(default="", coerce_numbers_to_str=True)
@@ -113,8 +97,16 @@ class SiteSettings(_Section):
     """Docusaurus' `markdown.format`: pages are MDX, CommonMark with HTML, or chosen by their suffix."""
     maintain_case: bool = False
     """Docusaurus' `markdown.anchors.maintainCase`: ids of headings keep their capital letters."""
+    directory_urls: bool = True
+    """MkDocs' `use_directory_urls`: `/arm/` instead of `/arm.html`."""
+    readme_is_index: bool = True
+    """mdBook's preprocessor `index`: `README.md` becomes `index.html`."""
+    smart_punctuation: bool = True
+    """mdBook's `smart-punctuation`: `--` in a heading is a dash, which is no part of its id."""
     math: bool | None = None
     """Whether `$…$` is a formula; unset: as the site's `docusaurus.config` says, else where it looks like one."""
+    include: tuple[str, ...] = Field(default=(), examples=[["guides/**"]])
+    """Glob patterns of the pages to take, relative to the docs folder; none: all."""
     exclude: tuple[str, ...] = Field(default=(), examples=[["drafts/**"]])
     """Further glob patterns of pages to leave out, relative to the docs folder."""
 
@@ -158,7 +150,7 @@ class QdrantSettings(_Section):
     @field_validator("endpoint")
     @classmethod
     def _is_url(cls, value: str) -> str:
-        if value and not _is_web(value):
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("must be a URL such as `https://….cloud.qdrant.io:6333`")
         return value.rstrip("/")
 
@@ -196,7 +188,7 @@ class TutorSettings(_Section):
     book_only: bool = True
     """Whether questions that the book does not cover are declined."""
     deadline: _Seconds = 30.0
-    """Longest time for a whole answer, in seconds."""
+    """For a whole answer, in seconds."""
     max_answer: int = Field(default=24_000, ge=500, le=1_000_000)
     """Characters after which an answer is cut."""
     max_tool_calls: int = Field(default=8, ge=1, le=50)
@@ -241,7 +233,7 @@ class ProviderSettings(_Section):
     @field_validator("base_url")
     @classmethod
     def _is_url(cls, value: str) -> str:
-        if value and not _is_web(value):
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("must be a URL such as `https://api.openai.com/v1`")
         return value
 
@@ -278,9 +270,10 @@ class SessionSettings(_Section):
     url: SecretStr = SecretStr("sqlite:///.preceptor/sessions.db")
     """`sqlite:///FILE`, `redis://…` or `postgresql+asyncpg://…`."""
     max_turns: int = Field(default=20, ge=1, le=1000)
-    """Length of a session: the last questions, with their answers, that a follow-up brings along and that can be
-    read. Older ones are not read any more; they go with the session."""
-    ttl_hours: float = Field(default=24.0 * 7, gt=0, le=_HUNDRED_YEARS * 24)
+    """Length of a session: the last questions, with their answers, that a follow-up brings along and that can
+    be read. Older ones stay unread until the session is deleted.
+    """
+    ttl_hours: float = Field(default=24.0 * 7, gt=0)
     """Hours after its last turn at which a session is forgotten."""
 
     @field_validator("url")
@@ -292,11 +285,6 @@ class SessionSettings(_Section):
             raise ValueError(
                 "must begin with `sqlite:///`, `redis://`, `rediss://` or `postgresql+asyncpg://`"
             )
-        if not _url_parts(value.get_secret_value()) or value.get_secret_value() == "sqlite:///":
-            raise ValueError(
-                "is no address such as `sqlite:///FILE`, `redis://HOST:PORT/NUMBER` or "
-                "`postgresql+asyncpg://USER@HOST/NAME`; in a password write `%23` for `#`, `%2F` for `/`, `%3F` for `?`"
-            )
         return value
 
 
@@ -304,8 +292,8 @@ class TracesSettings(_Section):
     """Recording of runs."""
 
     path: Path = Path(".preceptor/traces.db")
-    keep_runs: int = Field(default=5000, ge=1, le=1_000_000_000)
-    keep_days: float = Field(default=30.0, gt=0, le=_HUNDRED_YEARS)
+    keep_runs: int = Field(default=5000, ge=1)
+    keep_days: float = Field(default=30.0, gt=0)
     include_text: bool = True
     """Whether questions, passages and answers are kept, or only times and outcomes."""
     upload_to_openai: bool = False
@@ -329,8 +317,6 @@ class ServerSettings(_Section):
     """Keys of which a reader must send one; empty: everybody may ask."""
     operator_key: _AccessKey | None = None
     """Key to the metrics; unset: they answer only this machine."""
-    write_seconds: _Seconds = 30.0
-    """How long a reader may hold up a response by not reading it; then the connection is closed."""
     drain_seconds: _Seconds = 35.0
     """Longest time that running answers may continue after the service was told to stop."""
     log_format: Literal["plain", "json"] = "plain"
@@ -346,9 +332,9 @@ class ServerSettings(_Section):
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            parts = _url_parts(origin)
-            bare = parts and _is_web(origin) and f"{parts.scheme}://{parts.netloc}"
-            if origin not in ("*", bare):
+            parts = urlsplit(origin)
+            bare = f"{parts.scheme}://{parts.netloc}"
+            if origin != "*" and (parts.scheme not in ("http", "https") or origin != bare):
                 raise ValueError("an origin is scheme, host and port alone, such as `https://book.example`")
         return value
 
@@ -408,9 +394,8 @@ class LimitsSettings(_Section):
     @field_validator("storage")
     @classmethod
     def _is_storage(cls, value: SecretStr) -> SecretStr:
-        parts = _url_parts(value.get_secret_value())
-        if parts is None or parts.scheme not in ("memory", "redis", "rediss"):
-            raise ValueError("must be `memory://`, `redis://HOST:PORT/NUMBER` or `rediss://…`")
+        if urlsplit(value.get_secret_value()).scheme not in ("memory", "redis", "rediss"):
+            raise ValueError("must be `memory://`, `redis://…` or `rediss://…`")
         return value
 
 
@@ -419,8 +404,6 @@ class ToolsSettings(_Section):
 
     plugins: tuple[str, ...] = Field(default=(), examples=[["tools/glossary.py"]])
     """Further modules (`my_book.tools`) or files (`tools/glossary.py`) that export `tools(deps)`."""
-    timeout: _Seconds = 10.0
-    """For one call of a plug-in's tool, in seconds, unless the tool says another; ours have those of the index."""
     disabled: tuple[str, ...] = Field(default=(), examples=[["list_chapters"]])
     """Names of plug-ins to leave out."""
 
@@ -491,18 +474,6 @@ class Settings(_Section):
             )
         return self
 
-    def doubts(self) -> list[str]:
-        """What is probably a mistake and may be meant, each in a sentence or two."""
-        return [
-            f"`providers.{name}.base_url`{' (GEMINI_BASE_URL)' if name == 'gemini' else ''} does not end in "
-            "`/openai/`, as Gemini's OpenAI-compatible address does. A gateway of yours may have another; Gemini's own "
-            "is `https://generativelanguage.googleapis.com/v1beta/openai/`."
-            for name in self.tutor.providers
-            if (row := self.providers[name]).kind == "gemini"
-            and row.configured
-            and not urlsplit(row.base_url).path.rstrip("/").endswith("/openai")
-        ]
-
     def secrets(self) -> list[str]:
         """Returns the secret values, which must not appear in logs, traces or answers."""
         keys = (
@@ -539,7 +510,7 @@ def load_settings(
     """
     folder = folder or Path.cwd()
     options: Mapping[str, Mapping[str, Any]] = _with_rows(overrides or {})
-    chosen, found, stray, origins = _read(env, folder)
+    chosen, found, stray = _read(env, folder)
     if chosen not in get_args(Environment):
         raise SettingsError(
             [f"The environment must be one of {', '.join(get_args(Environment))} (--env or PRECEPTOR_ENV)."],
@@ -548,7 +519,7 @@ def load_settings(
     try:
         settings = Settings.model_validate({"env": chosen, **_merged(found, options)})
     except ValidationError as error:
-        raise SettingsError([*stray, *_explained(error, options, origins)], env=chosen) from None
+        raise SettingsError([*stray, *_explained(error, options)], env=chosen) from None
     if stray:
         raise SettingsError(stray, env=chosen)
     missing, ways = _missing(settings, needs)
@@ -566,144 +537,45 @@ def shipped(name: str) -> Path:
     """Returns the path of a file or folder shipped with Preceptor, in the installed package or the source tree."""
     package = Path(__file__).parent
     installed = package / name
-    # Beside an installed package lie those of others, and their files are not ours.
-    in_source_tree = (package.parent / "pyproject.toml").is_file()
-    return package.parent / name if in_source_tree and not installed.exists() else installed
+    return installed if installed.exists() else package.parent / name
 
 
-_Origins = dict[tuple[str, ...], str]
-"""By setting, where it was said last: `in a file`, or the name of a variable."""
-
-
-def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str], _Origins]:
-    """The environment, its settings by section, what stands in a file where no setting can stand, and origins."""
+def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]]:
+    """Returns the environment, its settings by section, and entries in files at places without a setting."""
     # Here and not above: dynaconf takes 0.1 s to import, and most modules only want the classes.
     from dynaconf import Dynaconf
     from dynaconf.vendor.tomllib import TOMLDecodeError  # the one its TOML loader raises
 
-    said = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
-    shell = set(os.environ)
-    _readable(folder / ".env", env=said)
     variables = Dynaconf(
         envvar_prefix="PRECEPTOR", load_dotenv=True, dotenv_path=str(folder / ".env"), core_loaders=[]
     )
-    try:
-        given = _unfolded(variables)  # dynaconf is lazy: only now .env has been read
-    except Exception as error:  # noqa: BLE001 - its converters (`@json …`) raise whatever they meet
-        where = {
-            f"`{name}`" if name in shell else f"`{name}` in `.env`": value
-            for name, value in os.environ.items()
-            if name.upper().startswith("PRECEPTOR_") and "@" in value
-        }
-        broken = [name for name, value in where.items() if not _converts(value)] or list(where)
-        raise _unconverted(broken or ["a variable `PRECEPTOR_…`"], error, env=said) from None
+    given = _lowered(variables.to_dict())  # dynaconf is lazy: only now .env has been read
     chosen = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
     files = dict.fromkeys([shipped("settings.toml"), folder / "settings.toml", folder / ".secrets.toml"])
     read: list[dict[str, Any]] = []
-    names: list[str] = []
     stray: list[str] = []
     for file in files:
-        text = _readable(file, env=chosen)
         reader = Dynaconf(settings_files=[str(file)], envvar_prefix=None, core_loaders=["TOML"])
         try:
-            content = {name: _with_rows(table) for name, table in _unfolded(reader).items()}
-        except (TOMLDecodeError, RecursionError) as error:
+            content = {name: _with_rows(table) for name, table in _lowered(reader.to_dict()).items()}
+        except TOMLDecodeError as error:
             raise SettingsError([f"`{file.name}` is not valid TOML: {error}"], env=chosen) from None
-        except Exception as error:  # noqa: BLE001 - as above
-            where = {
-                f"`{'.'.join(place)}` in `{file.name}`": value
-                for place, value in _leaves(tomllib.loads(text))
-                if "@" in str(value)
-            }
-            broken = [name for name, value in where.items() if not _converts(str(value))] or list(where)
-            raise _unconverted(broken or [f"a value in `{file.name}`"], error, env=chosen) from None
         stray += [
             _misplaced(name, file.name) for name, table in content.items() if not _is_place(name, table)
         ]
         read.append({name: table for name, table in content.items() if _is_place(name, table)})
-        names.append(file.name)
     # dynaconf's own merging appends lists, so that `providers = ["openai"]` would add to the default ones.
     found: dict[str, Any] = {}
-    origins: _Origins = {}
     for section in ("default", chosen):
-        for content, name in zip(read, names, strict=True):
+        for content in read:
             found = _merged(found, content.get(section, {}))
-            origins |= {place: f"in `{name}`" for place, _ in _leaves(content.get(section, {}))}
-
-    def variable(name: str) -> str:
-        return name if name in shell else f"{name} in `.env`"
-
     found = _merged(found, _with_rows(given))
-    for place, _ in _leaves(_with_rows(given)):
-        name = _as_variable(list(place), prefixed=True)
-        origins[place] = variable(name) if name in os.environ else name
     for own in ("env", "load_dotenv"):
         found.pop(own, None)
     for name, place in _unprefixed(found).items():
         if value := os.environ.get(name, "").strip():
             found = _merged(found, _nested(place, value))
-            origins[tuple(place)] = variable(name)
-    return chosen, found, stray, origins
-
-
-def _readable(file: Path, *, env: str) -> str:
-    """The text of a file, empty where there is none: dynaconf passes over a file that it cannot open.
-
-    Raises:
-        SettingsError: It cannot be read.
-    """
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except IsADirectoryError:
-        raise SettingsError(
-            [f"`{file.name}` is a folder. Move it away, or make it a file."], env=env
-        ) from None
-    except OSError as error:
-        raise SettingsError([f"`{file.name}` cannot be read: {error.strerror}."], env=env) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        problem = f"`{file.name}` is not UTF-8 (line {line}). Save it as UTF-8."
-        raise SettingsError([problem], env=env) from None
-
-
-def _unfolded(reader: Any) -> dict[str, Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of dynaconf's markers, such as `@reset`
-        return _lowered(reader.to_dict())
-
-
-def _converts(value: str) -> bool:
-    """Whether dynaconf can read a value, such as `@int 3`."""
-    from dynaconf.utils.parse_conf import parse_conf_data
-
-    try:
-        parse_conf_data(value, tomlfy=True)
-    except Exception:  # noqa: BLE001 - as where it is read
-        return False
-    return True
-
-
-def _unconverted(broken: Sequence[str], error: Exception, *, env: str) -> SettingsError:
-    kind = type(error).__name__
-    return SettingsError(
-        [
-            f"{name} cannot be read ({kind}): a value that begins with `@` is an instruction to dynaconf, such as "
-            "`@int 3`. Write the plain value."
-            for name in broken
-        ],
-        env=env,
-    )
-
-
-def _leaves(table: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Each value that is no table, with where it is."""
-    if not isinstance(table, Mapping):
-        yield place, table
-        return
-    for name, value in table.items():
-        yield from _leaves(value, (*place, str(name)))
+    return chosen, found, stray
 
 
 def _unprefixed(found: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -758,10 +630,8 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return {**base, **both}
 
 
-def _explained(
-    error: ValidationError, options: Mapping[str, Mapping[str, Any]], origins: _Origins
-) -> list[str]:
-    """One line for each invalid setting, without its value; it is named as the person gave it."""
+def _explained(error: ValidationError, options: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns one line for each invalid setting, without its value; it is named as the person gave it."""
     lines: list[str] = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         where = [str(part) for part in fault["loc"] if part != "[key]"]
@@ -771,34 +641,18 @@ def _explained(
         elif fault["type"] == "extra_forbidden":
             close = get_close_matches(name, documented_names(), n=1)
             hint = f" Did you mean `{close[0]}`?" if close else ""
-            said = _origin(where, origins)
-            lines.append(f"`{name}`{f' ({said})' if said else ''} is not a setting.{hint}")
+            lines.append(f"`{name}` is not a setting.{hint}")
         else:
             given = len(where) == 2 and where[1] in options.get(where[0], {})
-            said = _origin(where, origins)
-            named = (
-                f"{_as_variable(where)}, {said}" if said.startswith("in ") else said or _as_variable(where)
-            )
-            source = f"--{where[1].replace('_', '-')}" if given else named
+            source = f"--{where[1].replace('_', '-')}" if given else _as_variable(where)
             lines.append(f"`{name}` ({source}): {_wanted(fault['type'], where) or fault['msg']}.")
     return [line.replace("Value error, ", "") for line in lines]
-
-
-def _origin(where: Sequence[str], origins: _Origins) -> str:
-    """Where a setting, the list that it is in, or something in it was said; empty: nowhere."""
-    place = tuple(where)
-    for length in range(len(place), 0, -1):
-        if place[:length] in origins:
-            return origins[place[:length]]
-    return next((said for said_at, said in origins.items() if said_at[: len(place)] == place), "")
 
 
 def _wanted(fault: str, where: list[str]) -> str:
     """Returns the allowed values with an example, where pydantic would mention Python types or a pattern."""
     if fault in ("model_type", "dict_type", "mapping_type"):
         return "must be a table, as in settings.toml"
-    if fault == "string_type":
-        return "must be text: digits need quotes, in a variable within others (`'\"123\"'`)"
     section = Settings.model_fields[where[0]].annotation
     if where[0] == "providers":
         if fault == "string_pattern_mismatch" and len(where) == 2:
@@ -823,9 +677,9 @@ def documented_names() -> list[str]:
     ] + [f"providers.{row}.{name}" for row in _OWN_ROWS for name in ProviderSettings.model_fields]
 
 
-def _as_variable(where: list[str], *, prefixed: bool = False) -> str:
+def _as_variable(where: list[str]) -> str:
     for name, place in UNPREFIXED.items():
-        if list(place) == where and not prefixed:
+        if list(place) == where:
             return name
     return "PRECEPTOR_" + "__".join(part.upper() for part in where)
 
@@ -847,17 +701,23 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
             )
         if lines and settings.env == "production":
             ways.append("Without Qdrant Cloud: `--env local` keeps the index on this machine.")
-    asked = settings.tutor.providers if "tutor" in needs else ()
-    if asked and not any(settings.providers[name].configured for name in asked):
-        wanted = " or ".join(f"{name.upper()}_API_KEY" for name in asked)
-        lines.append(
-            f"{wanted} is missing: at least one provider must be able to answer. Add "
-            f"`{asked[0].upper()}_API_KEY=YOUR-KEY` to .env."
-        )
-        ways.append(
-            "Without a provider: `PRECEPTOR_TUTOR__PROVIDERS='[]'`, in .env or before the command, leaves the "
-            "offline tutor, which quotes the book."
-        )
+    if "tutor" in needs and settings.tutor.providers:
+        if not any(settings.providers[name].configured for name in settings.tutor.providers):
+            wanted = " or ".join(f"{name.upper()}_API_KEY" for name in settings.tutor.providers)
+            lines.append(
+                f"{wanted} is missing: at least one provider must be able to answer. Add "
+                f"`{settings.tutor.providers[0].upper()}_API_KEY=YOUR-KEY` to .env."
+            )
+            ways.append(
+                "Without a provider: `PRECEPTOR_TUTOR__PROVIDERS='[]'`, in .env or before the command, leaves the "
+                "offline tutor, which quotes the book."
+            )
+        gemini = settings.providers["gemini"]
+        if "gemini" in settings.tutor.providers and gemini.configured and "/openai" not in gemini.base_url:
+            lines.append(
+                "GEMINI_BASE_URL must be the OpenAI-compatible address, which ends in `/openai/`. Set "
+                "`GEMINI_BASE_URL=https://generativelanguage.googleapis.com/v1beta/openai/` in .env."
+            )
     if ways:
         ways.append(
             "Without any account: `preceptor demo` serves a sample book, `preceptor demo --source BOOK` yours."

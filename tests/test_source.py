@@ -12,14 +12,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "preceptor"
 
-_GROUND = {"errors", "text", "private"}
+_GROUND = {"errors", "text"}
 _LEAVES = _GROUND | {"settings"}
 _RUN = _LEAVES | {"library", "tracing", "providers", "tools", "agents"}
 
 MAY_IMPORT = {
     "errors": set[str](),
     "text": set[str](),
-    "private": set[str](),
     "settings": _GROUND,
     "library": _LEAVES,
     "tracing": _LEAVES,

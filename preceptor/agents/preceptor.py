@@ -127,9 +127,9 @@ class Preceptor:
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
-            reply = Reply(run.ledger, self.models.order.provider_of, longest=self.settings.tutor.max_answer)
-            failures = Failures()
-            result = self._start(question, run, turns, failures, started)
+            reply = Reply(run.ledger, longest=self.settings.tutor.max_answer)
+            lost = Failures()
+            result = self._start(question, run, turns, lost, started)
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
                     async for event in events:
@@ -290,8 +290,6 @@ async def open_preceptor(
         EmbeddingError: The embedding model cannot be loaded.
         PluginError: A tool cannot be loaded.
     """
-    for doubt in settings.doubts():
-        logger.warning("%s", doubt)
     if not settings.traces.upload_to_openai:
         send_nothing()
     async with AsyncExitStack() as stack:

@@ -25,7 +25,7 @@ class Finding:
     """Result of one check."""
 
     what: str
-    state: Literal["ok", "off", "warning", "failed"]
+    state: Literal["ok", "off", "failed"]
     detail: str
     is_tutor: bool = False
     """Whether it answers questions when its state is `ok`."""

@@ -1,7 +1,8 @@
 """Translates the SDK's stream of one run into the reader's events."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from agents.items import ToolCallItem
@@ -20,6 +21,7 @@ from preceptor.text.pieces import nearest
 from preceptor.text.sentences import split_sentences
 from preceptor.tools.ledger import Ledger
 
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？۔؟])\s+|\n+")
 _CLAIM = 500
 """Characters of the answer before a citation among which the sentence is looked for that it bears."""
 _READING = frozenset({"get_chapter", "list_chapters"})
@@ -28,18 +30,14 @@ _READING = frozenset({"get_chapter", "list_chapters"})
 class Reply:
     """Collects the answer of one run."""
 
-    def __init__(
-        self, ledger: Ledger, provider_of: Callable[[str], str], *, longest: float = math.inf
-    ) -> None:
+    def __init__(self, ledger: Ledger, *, longest: float = math.inf) -> None:
         """Begin the answer of one run.
 
         Args:
             ledger: Where the run's tools note what they show.
-            provider_of: Gives the provider behind the agent with a name.
             longest: Characters of the tutor's text after which the answer is cut.
         """
         self._ledger = ledger
-        self._provider_of = provider_of
         self._longest = longest
         self.provider = "triage"
         self._begin()
@@ -51,7 +49,7 @@ class Reply:
         self._marks: list[Mark] = []
         self._length = 0
         self._apart = False
-        """Whether the next text comes from another model call."""
+        """Whether what comes next is another model call's text."""
         self._left = self._longest
         """Characters that the tutor may still write."""
         self.truncated = False
@@ -136,7 +134,7 @@ class Reply:
         for piece in pieces:
             if isinstance(piece, Cited):
                 passage = piece.hit.passage
-                claim = self._last_sentence(passage.language)
+                claim = _SENTENCE_END.split(self._last_shown(_CLAIM).strip())[-1]
                 found = source(piece.number, piece.hit, nearest(claim, passage.text, passage.language))
                 self.sources.append(found)
                 yield NewSource(found)
@@ -145,12 +143,6 @@ class Reply:
                 self._length += len(piece.text)
                 self._shown.append(piece.text)
                 yield Token(piece.text, piece.marks)
-
-    def _last_sentence(self, of_book: str) -> str:
-        """The sentence that the reader saw last, in the language of the answer."""
-        shown = self._last_shown(_CLAIM).strip()
-        *_, paragraph = shown.splitlines() or [""]
-        return split_sentences(paragraph, language_of(shown) or of_book)[-1] if paragraph else ""
 
     def _last_shown(self, length: int) -> str:
         """The end of what the reader has."""

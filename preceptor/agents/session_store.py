@@ -13,7 +13,6 @@ from agents import SQLiteSession
 from agents.memory import Session
 
 from preceptor.errors import SettingsError
-from preceptor.private import make_private
 from preceptor.settings import Settings
 
 _NEEDS = {"redis": ("redis",), "rediss": ("redis",), "postgresql+asyncpg": ("sqlalchemy", "asyncpg")}
@@ -63,11 +62,9 @@ def open_store(settings: Settings) -> SessionStore:
     seconds = int(settings.session.ttl_hours * 3600)
     if scheme == "sqlite":
         return SQLiteStore(Path(url.removeprefix("sqlite:///")), seconds=seconds)
-    try:
-        return (RedisStore if scheme in ("redis", "rediss") else PostgresStore)(url, seconds=seconds)
-    except (ValueError, TypeError) as error:  # an option after `?` that the client does not know
-        problem = f"`session.url` is not an address that {scheme}'s client can read ({type(error).__name__})."
-        raise SettingsError([f"{problem} Look at what follows the host."], env=settings.env) from None
+    if scheme in ("redis", "rediss"):
+        return RedisStore(url, seconds=seconds)
+    return PostgresStore(url, seconds=seconds)
 
 
 class SQLiteStore:
@@ -95,7 +92,7 @@ class SQLiteStore:
         return _copy(self._first, session_id)
 
     def _connect(self) -> SQLiteSession:
-        make_private(self._path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         return SQLiteSession("", self._path)
 
     async def purge(self) -> None:
@@ -140,7 +137,6 @@ class RedisStore:
         self._client: Any = Redis.from_url(
             url, socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS, retry=retry
         )
-        self._client.connection_pool.make_connection()  # checks its options; nothing is connected
         self._seconds = seconds
 
     async def open(self, session_id: str) -> Session:
@@ -172,15 +168,12 @@ class PostgresStore:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         self.failures: tuple[type[Exception], ...] = (SQLAlchemyError, PostgresError, InterfaceError, OSError)
-        try:
-            self._engine = create_async_engine(
-                url,
-                pool_pre_ping=True,
-                pool_timeout=_SECONDS,
-                connect_args={"timeout": _SECONDS, "command_timeout": _SECONDS},
-            )
-        except SQLAlchemyError as error:
-            raise ValueError(type(error).__name__) from None
+        self._engine = create_async_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=_SECONDS,
+            connect_args={"timeout": _SECONDS, "command_timeout": _SECONDS},
+        )
         self._seconds = seconds
         self._first: Any = None
         self._opening = asyncio.Lock()

@@ -156,7 +156,7 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
 
 
 def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[int, int]]]:
-    """Returns the text without markers, and the position of each marker in it."""
+    """The text, and where in it each marker was: behind the text before it."""
     pieces, place, length, visible = list[str](), 0, 0, 0
     places: list[tuple[int, int]] = []
     for mark in marks:

@@ -37,14 +37,16 @@ def digest_of(book: Book, settings: Settings) -> str:
         book.id,
         book.title,
         settings.book.model_dump_json(),
-        book.site.model_dump_json(),
+        book.language,
+        book.parts,
         settings.embedding.model,
         index.chunk_size,
         index.chunk_overlap,
         [(file.source, file.status) for file in book.files],
     )
     digest = hashlib.blake2b(repr(decided).encode(), digest_size=16)
-    folders = [book.source] if book.docs.is_relative_to(book.source) else [book.source, book.docs]
+    apart = (folder for part in book.parts for folder in (part.docs, part.behind) if folder)
+    folders = [book.source, *(folder for folder in apart if not folder.is_relative_to(book.source))]
     try:
         for name, content in chain(
             _contents(Path(__file__).parent, {".py"}),
@@ -94,18 +96,18 @@ def _contents(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, bytes]]:
 
 def _taken_in(book: Book) -> Iterator[tuple[str, bytes]]:
     """Yields name and content of each file that pages take in, and of the configuration that decides how."""
-    reach = book.reach
     for file in (book.root / name for name in _CONFIGURATIONS):
         if file.is_file():
             yield file.name, file.read_bytes()
-    waiting = [file.path for file in book.files if file.path.suffix in _PAGES]
-    seen = {path.resolve() for path in waiting}
+    pages = {file.path: book.of(file) for file in book.files if file.path.suffix in _PAGES}
+    waiting = list(pages.items())
+    seen = {path.resolve() for path in pages}
     while waiting:
-        path = waiting.pop()
+        path, part = waiting.pop()
         content = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
-        for found in references(content.decode(errors="replace"), path, reach, book.site.preset):
+        for found in references(content.decode(errors="replace"), path, part.reach, part.site.preset):
             if found not in seen:
                 seen.add(found)
-                waiting.append(found)
+                waiting.append((found, part))
                 if found.stat().st_size <= _LARGEST:
-                    yield reach.name(found), found.read_bytes()
+                    yield part.reach.name(found), found.read_bytes()

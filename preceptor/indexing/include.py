@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from preceptor.errors import PageUnreadable
 from preceptor.indexing.front import read_text
 from preceptor.indexing.missing import Note
@@ -166,7 +164,15 @@ class Reach:
         return self.find(path, name)
 
 
-def reach(root: Path, source: Path, docs: Path, kind: str) -> Reach:
+def reach(
+    root: Path,
+    source: Path,
+    docs: Path,
+    kind: str,
+    *,
+    snippets: Mapping[str, Any] | None = None,
+    base: Path | None = None,
+) -> Reach:
     """Returns the files that the pages of a site may take in.
 
     Args:
@@ -174,6 +180,8 @@ def reach(root: Path, source: Path, docs: Path, kind: str) -> Reach:
         source: The folder of the book, absolute.
         docs: The folder of its pages, absolute.
         kind: The preset of its generator.
+        snippets: Options of MkDocs' snippets; None if the site does not enable them.
+        base: The folder that paths in these options are relative to; the site's by default.
     """
     root, source, docs = root.resolve(), source.resolve(), docs.resolve()
     repository = next((folder for folder in (source, *source.parents) if (folder / ".git").exists()), None)
@@ -181,13 +189,13 @@ def reach(root: Path, source: Path, docs: Path, kind: str) -> Reach:
         # Without a configuration the site's folder is a guess: the one above that which was given.
         is_known = any(file for name in _CONFIGURATIONS for file in root.glob(name))
         repository = root if is_known else source
-    snippets = _snippet_options(root) if kind == "mkdocs" else None
+    options = None if snippets is None else _snippet_options(snippets, (base or root).resolve(), docs)
     config = _toml(root / "book.toml") if kind == "mdbook" else {}
     code = _table(config, "output", "html", "code", "hidelines")
     hidden = {language: prefix for language, prefix in code.items() if isinstance(prefix, str) and prefix}
     defaults = _table(config, "build").get("use-default-preprocessors") is not False
     links = defaults or "links" in _table(config, "preprocessor")
-    return Reach(root, source, (repository, source, docs), snippets, hidden, links)
+    return Reach(root, source, (repository, source, docs), options, hidden, links)
 
 
 def raw_path(imported: str) -> str:
@@ -323,80 +331,21 @@ def _anchored(lines: Sequence[str], anchor: str, file: str, *, reopens: bool) ->
     return keep
 
 
-class _Config(yaml.SafeLoader):
-    """Loads MkDocs' YAML: tags such as `!!python/name:…` and `!relative` are kept as names."""
-
-    def tagged(self, suffix: str, node: yaml.Node) -> object:
-        if isinstance(node, yaml.ScalarNode):
-            return _Tagged(suffix, str(node.value))
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Tagged:
-    tag: str
-    value: str
-
-
-_Config.add_multi_constructor("!", _Config.tagged)
-_Config.add_multi_constructor("tag:yaml.org,2002:python/", _Config.tagged)
-
-
-def _snippet_options(root: Path) -> dict[str, Any] | None:
-    """Returns the options of `pymdownx.snippets`; None if mkdocs.yml does not enable it."""
-    defaults: dict[str, Any] = {
-        "base_path": [str(root)],
-        "auto_append": [],
-        "dedent_subsections": False,
-        "restrict_base_path": True,
+def _snippet_options(given: Mapping[str, Any], base: Path, docs: Path) -> dict[str, Any]:
+    """Completes the options of `pymdownx.snippets`; `$docs_dir` and `$config_dir` stand for the site's folders."""
+    said = given.get("base_path") or ["."]
+    appended = given.get("auto_append")
+    folders = {"$docs_dir": docs, "$config_dir": base}
+    paths = [str(one).partition("/") for one in (said if isinstance(said, list) else [said])]
+    return {
+        "base_path": [
+            str(folders[first] / rest if first in folders else base / f"{first}/{rest}")
+            for first, _, rest in paths
+        ],
+        "auto_append": list(map(str, appended)) if isinstance(appended, list) else [],
+        "dedent_subsections": given.get("dedent_subsections") is True,
+        "restrict_base_path": given.get("restrict_base_path") is not False,
     }
-    config = _mkdocs(root, ())
-    if config is None:
-        return defaults
-    extensions = config.get("markdown_extensions") or []
-    listed: dict[str, Any] = {}
-    for one in extensions if isinstance(extensions, list) else [extensions]:
-        listed |= one if isinstance(one, dict) else {str(one): None}
-    for name in ("pymdownx.snippets", "pymdownx.extra.snippets"):
-        if name in listed:
-            given = listed[name] if isinstance(listed[name], dict) else {}
-            options = {**defaults, **{key: given[key] for key in defaults if key in given}}
-            bases = options["base_path"]
-            docs = root / str(config.get("docs_dir") or "docs")
-            named = bases if isinstance(bases, list) else [bases]
-            options["base_path"] = [str(_base(one, root, docs)) for one in named]
-            appended = options["auto_append"]
-            options["auto_append"] = list(map(str, appended)) if isinstance(appended, list) else []
-            return options
-    return None
-
-
-def _base(said: object, root: Path, docs: Path) -> Path:
-    """Returns a folder of snippets; `!relative $docs_dir` stands for the docs."""
-    if isinstance(said, _Tagged):
-        start, _, below = said.value.partition("/")
-        return ({"$docs_dir": docs, "$config_dir": root}.get(start) or root / start) / below
-    return root / str(said)
-
-
-def _mkdocs(root: Path, above: tuple[Path, ...]) -> dict[str, Any] | None:
-    """Returns the values of mkdocs.yml, including inherited ones; None if it is missing or broken."""
-    path = next((root / name for name in ("mkdocs.yml", "mkdocs.yaml") if (root / name).is_file()), None)
-    return _mkdocs_file(path, above) if path else None
-
-
-def _mkdocs_file(path: Path, above: tuple[Path, ...]) -> dict[str, Any] | None:
-    try:
-        loaded: object = yaml.load(read_text(path, path.name), _Config)  # noqa: S506 - a safe loader
-    except (PageUnreadable, yaml.YAMLError, ValueError, TypeError, RecursionError):
-        return None
-    if not isinstance(loaded, dict):
-        return None
-    parent = path.parent / str(loaded["INHERIT"]) if "INHERIT" in loaded else None
-    if parent and parent not in above and parent.is_file():
-        inherited = _mkdocs_file(parent, (*above, path)) or {}
-        return {**inherited, **loaded}
-    return {str(key): value for key, value in loaded.items()}
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from preceptor.errors import PageUnreadable
 from preceptor.indexing.anchors import anchors
-from preceptor.indexing.discover import Book, PageFile
+from preceptor.indexing.discover import Book, PageFile, humanised
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
 from preceptor.indexing.include import Body, NotTakenIn, mdbook_includes, mkdocs_snippets, raw_path
+from preceptor.indexing.jsx import Bindings
 from preceptor.indexing.leftover import leftovers
 from preceptor.indexing.missing import Missing, Note, Notes
 from preceptor.indexing.page import Page, PageSection
+from preceptor.indexing.python_markdown import python_markdown_tree
 from preceptor.indexing.site import page_url, split_number
 from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
@@ -25,9 +27,10 @@ _UNWRAPPED = tuple(
     for fence in ("```", "````")
 )
 """What Docusaurus takes out of its fence before it parses (a shelter from translation tools)."""
-_ABBREVIATION = re.compile(r"^\*\[[^\]\n]+\]:[^\n]*$", re.MULTILINE)
-"""Definitions of abbreviations in MkDocs, which readers see only as tooltips."""
 _DEEPEST_PARTIAL = 8
+_TITLED_BY_FRONT_MATTER = ("docusaurus", "plain", "mkdocs", "quarto")
+_LENIENT = ("huggingface", "mkdocs")
+"""Presets to which a front matter that is no YAML is text."""
 
 
 def read_page(book: Book, file: PageFile) -> Page:
@@ -37,19 +40,26 @@ def read_page(book: Book, file: PageFile) -> Page:
         PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML. What is no page
             in any case (a partial) is then empty.
     """
-    try:
-        text = read_text(file.path, file.source)
-        front, rest = split_front_matter(text, file.source)
-    except PageUnreadable:
-        if file.status != "partial":
-            raise
-        text, front, rest = "", FrontMatter(), ""
+    book = book.of(file)
     site, notes = book.site, Notes()
+    front, text = FrontMatter(), ""
+    rest = ""
+    try:
+        text = rest = read_text(file.path, file.source)
+        if site.preset != "mdbook":  # it knows no front matter, and makes a rule and a heading of it
+            front, rest = split_front_matter(text, file.source)
+    except PageUnreadable:
+        if not (text and site.preset in _LENIENT):
+            if file.status != "partial":
+                raise
+            text = rest = ""
     body = Body.of(rest, first=1 + text.count("\n") - rest.count("\n"))
     writer = Writer(_Reading(book, notes).source(file.path, file.source, front, body, ()), site)
     outline = writer.write()
     name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
-    title = (front.title or "").strip() or writer.title or front.id or name
+    name = humanised(name) if site.preset == "mkdocs" else name
+    named = (front.title or "").strip() if site.preset in _TITLED_BY_FRONT_MATTER else ""
+    title = file.title or named or writer.title or front.id or name
     headings = [(heading.level, heading.id, heading.text) for heading in outline.headings]
     untitled = front.hide_title or front.title == ""
     if site.preset == "docusaurus" and not writer.has_title and not untitled:
@@ -69,6 +79,7 @@ def read_page(book: Book, file: PageFile) -> Page:
         headings=tuple(headings),
         sections=tuple(_below_title(section, title) for section in sections),
         language=front.language
+        or file.language
         or language_of("\n".join(section.text for section in sections), default=book.language),
         missing=notes.found,
     )
@@ -90,6 +101,7 @@ class _Reading:
     def __init__(self, book: Book, notes: Notes) -> None:
         self._site = book.site
         self._reach = book.reach
+        self._extensions = book.parts[0].extensions
         self._notes = notes
 
     def source(
@@ -113,12 +125,14 @@ class _Reading:
             body = mdbook_includes(body, path, reach, note)
         elif site.preset == "mkdocs":
             body = mkdocs_snippets(body, path, reach, note)
-            body = body.replaced(_ABBREVIATION, lambda match, _: "")
-        tree, bindings = parse_tree(body.text, _flavour(site, path, front))
+        if site.preset == "mkdocs":
+            tree, bindings = python_markdown_tree(body.text, self._extensions), Bindings()
+        else:
+            tree, bindings = parse_tree(body.text, _flavour(site, path, front))
         note = self._notes.of(name, body.lines)
         taken_in = (site.preset == "mdbook" and reach.links) or reach.snippets is not None
         for found in leftovers(tree, includes=taken_in):
-            note(found.kind, found.line, found.detail)
+            note(found.kind, found.line or _line_of(found.detail, body.text), found.detail)
         return PageSource(
             tree,
             bindings,
@@ -156,12 +170,20 @@ class _Reading:
             return ""
 
 
+def _line_of(detail: str, text: str) -> int:
+    """Returns the line, from 0, of something that the parser gave no line; 0 if it is not in the text as such."""
+    return text.count("\n", 0, max(text.find(detail), 0)) if detail else 0
+
+
 def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
     docusaurus = site.preset == "docusaurus"
     wanted = (front.format or site.markdown) if docusaurus else "detect"
     return Flavour(
         mdx={"mdx": True, "md": False}.get(wanted, path.suffix == ".mdx"),
         directives=docusaurus,
-        exclamations=site.preset == "mkdocs",
+        attributes=site.preset in ("mdbook", "quarto"),
+        divisions=site.preset == "quarto",
+        myst=site.preset == "sphinx",
+        d2l=site.preset == "d2l",
         math=site.math,
     )

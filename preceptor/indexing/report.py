@@ -38,6 +38,8 @@ def summary_text(summary: Summary) -> str:
         f"{summary.duration:.1f} s, {summary.pages_per_minute:.0f} pages/min, "
         f"{summary.passages_per_second:.1f} passages/s, {summary.embedded} passages embedded",
     ]
+    if summary.site:
+        lines.insert(0, summary.site)
     if summary.replaced:
         lines.append(
             f"replaced: the book `{summary.replaced}`, which was in `{summary.collection}` before; `preceptor index "

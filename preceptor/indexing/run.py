@@ -84,6 +84,8 @@ class Summary:
     """Pages that are not published, by the reason."""
     notes: tuple[str, ...] = ()
     """What the author should know of the book's folder, since the links depend on it."""
+    site: str = ""
+    """What the folder was taken for, in one sentence."""
     missing: list[Kind] = field(default_factory=list[Kind])
     """Parts of the pages that the index lacks, by kind."""
     repeated: list[Repeated] = field(default_factory=list[Repeated])
@@ -116,17 +118,26 @@ class Summary:
 class Indexing:
     """One run that brings one book into one collection."""
 
-    def __init__(self, source: Path, settings: Settings, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        source: Path,
+        settings: Settings,
+        *,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         """Initialise a run.
 
         Args:
             source: Folder of the book.
             settings: Settings of passages and index.
             progress: Told as the run goes on.
+            tell: Told at the beginning for which site the folder was taken.
         """
         self._source = source
         self._settings = settings
         self._progress = progress or _unwatched
+        self._tell = tell or logger.info
         self._embedder = DenseEmbedder(settings.embedding)
         self._stopped = threading.Event()
         self._missing: dict[Missing, None] = {}
@@ -168,7 +179,7 @@ class Indexing:
         summary = Summary(self._settings.index.collection)
         known = None if rebuild else await _known(engine, summary.collection)
         book = await asyncio.to_thread(self._discover)
-        summary.notes = book.notes
+        summary.site, summary.notes = book.line, book.notes
         digest = await asyncio.to_thread(digest_of, book, self._settings)
         if known is not None and known.points and known.book != book.id:
             summary.replaced = known.book
@@ -200,6 +211,7 @@ class Indexing:
 
     def _discover(self) -> Book:
         book = discover(self._source, self._settings.site, self._settings.book)
+        self._tell(book.line)
         for note in book.notes:
             logger.warning("%s", note)
         return book
@@ -275,6 +287,7 @@ class Indexing:
             self._embedder,
             book=book.id,
             title=book.title,
+            language=book.language,
             bm25_avg_len=avg_len,
             points=len(plan.wanted),
             digest=digest,
@@ -338,7 +351,9 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
         return False
     embedder = DenseEmbedder(settings.embedding)
     book = settings.book
-    info = _info_of(settings, embedder, book=book.id, title=book.title, bm25_avg_len=1.0)
+    info = _info_of(
+        settings, embedder, book=book.id, title=book.title, language=book.language, bm25_avg_len=1.0
+    )
     embedder.close()
     writer = await engine.write(collection, info)
     try:
@@ -365,6 +380,7 @@ def _info_of(
     *,
     book: str,
     title: str,
+    language: str,
     bm25_avg_len: float,
     points: int = 0,
     digest: str = "",
@@ -373,7 +389,7 @@ def _info_of(
         book=book,
         title=title,
         subject=settings.book.subject,
-        language=settings.book.language,
+        language=language,
         embedding_model=settings.embedding.model,
         dimensions=embedder.dimensions,
         schema_version=SCHEMA_VERSION,

@@ -16,6 +16,9 @@ _DEFINED = frozenset(
     {"props", "frontMatter", "contentTitle", "toc", "metadata", "assets", "Math", "React", "undefined"}
 )
 _MEMBER = re.compile(r"(?P<object>frontMatter|props)\.(?P<name>[\w$]+)")
+_DASHES = re.compile(r"-{2,}|\.{3}")
+"""Characters that become a dash or an ellipsis, which are no part of an id."""
+_ADDRESS = re.compile(r"\s*(https?://[^\s<]*[^\s<.,:;\"')\]])\s*")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*")
 _TRIMMED = re.compile(r"\.(?:default|trim|trimEnd|trimStart|toString)(?:\(\))?$")
 _LIKELY_CODE = re.compile(r"\s*[A-Za-z_$][\w$.]+\s*")
@@ -151,3 +154,37 @@ def slug_text(node: Element | str) -> str:
     if node.name == "img" and not node.markdown:
         return ""
     return "".join(map(slug_text, node.children))
+
+
+def text_alone(node: Element | str, *, smart: bool) -> str:
+    """Returns the text from which mdBook makes an id: no alternative texts, typographic dashes if `smart`."""
+    if isinstance(node, str):
+        return _DASHES.sub("", node) if smart else node
+    if node.name == "#reference":
+        return node.text("number")
+    if node.name == "img":
+        return ""
+    return "".join(text_alone(child, smart=smart and node.name != "code") for child in node.children)
+
+
+def spaced_text(node: Element | str) -> str:
+    """Returns the text from which Hugging Face's doc-builder makes an id: its parts, joined by spaces."""
+    if isinstance(node, str):
+        return _ADDRESS.sub(r" \1 ", _DASHES.sub("", node)).strip()
+    if node.expression:
+        return node.expression.code.strip()
+    if node.name == "code" and node.markdown:
+        return verbatim(node).strip()
+    inside = map(spaced_text, node.children)
+    if node.markdown:
+        return " ".join(inside).strip()
+    return " ".join([node.name, *inside, node.name])  # a tag is text to it
+
+
+def verbatim(node: Element | str) -> str:
+    """Returns the code in an element unchanged, including strings in braces."""
+    if isinstance(node, str):
+        return node
+    if node.expression:
+        return node.expression.verbatim
+    return "\n" if node.name == "br" else "".join(map(verbatim, node.children))

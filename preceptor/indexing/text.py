@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from preceptor.indexing.anchors import SphinxAnchors
 from preceptor.indexing.directive import ADMONITIONS
 from preceptor.indexing.jsx import Expression
 from preceptor.indexing.light import (
@@ -22,14 +23,16 @@ from preceptor.indexing.light import (
 )
 from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.props import prose, said
-from preceptor.indexing.source import PageSource, slug_text, title_heading
+from preceptor.indexing.source import PageSource, slug_text, spaced_text, text_alone, title_heading
 from preceptor.indexing.tree import HEADINGS, Element
 from preceptor.settings import SiteSettings
 
 Child = Element | str
 
 _EXPLICIT_ID = re.compile(r"\s*\{#(?P<id>(?:.(?!\{#|\}))*.)\}$")
-_HIDDEN_ID = re.compile(r"\s*\[\[[\w-]+\]\]$")
+_BRACES = ("docusaurus",)
+"""Presets with which `{#id}` at the end of a heading is its id, and not taken off before (see `heading_attributes`)."""
+_HIDDEN_ID = re.compile(r"\s*\[\[(?P<id>[^\[\]\s]+)\]\]\s*$")
 """A hidden id in the form of Hugging Face's courses."""
 # fmt: off
 _UNSEEN = frozenset({
@@ -225,16 +228,34 @@ class Writer:
             self._component(element)
 
     def _anchor(self, element: Element, level: int) -> str:
-        """Returns the id of a Markdown heading: from a comment, then from `{#id}`, then from its text."""
-        text = slug_text(element)
-        explicit = None if self._site.preset == "plain" else _explicit_id(element, text)
-        anchor = explicit or self._source.anchors(text)
-        return "" if level == 1 and self._site.preset == "docusaurus" else anchor  # its theme leaves it out
+        """Returns the id of a Markdown heading: from its attribute, a comment, `{#id}`, or its text."""
+        preset = self._site.preset
+        if preset in ("mdbook", "quarto"):
+            text = text_alone(element, smart=preset == "quarto" or self._site.smart_punctuation)
+        else:
+            text = spaced_text(element) if preset == "huggingface" else slug_text(element)
+        explicit = _explicit_id(element, text) if preset in _BRACES else None
+        brackets = _HIDDEN_ID.search(text) if preset == "huggingface" else None
+        explicit = brackets["id"].replace("'", "’") if brackets else explicit
+        anchor = element.text("id") or explicit
+        if not anchor:
+            anchor = self._labelled(element, text) or self._source.anchors(text)
+        return "" if level == 1 and preset == "docusaurus" else anchor  # its theme leaves it out
+
+    def _labelled(self, element: Element, text: str) -> str:
+        """Returns the id of the last label before a heading; docutils gives labels their ids before the text."""
+        anchors = self._source.anchors
+        labels = [label for label in element.text("labels").split("\n") if label]
+        if not labels or not isinstance(anchors, SphinxAnchors):
+            return ""
+        ids = [anchors.label(label) for label in labels]
+        anchors(text)
+        return ids[-1]
 
     def _shown(self, element: Element) -> str:
         """Returns the text of a heading without marks; alternative texts of images if it has nothing else."""
         text = tidy(self._bare(element)).replace("\n", " ")
-        if self._site.preset != "plain":
+        if self._site.preset in _BRACES:
             text = _EXPLICIT_ID.sub("", text)
         return _HIDDEN_ID.sub("", text) or self._flat(element.children)
 
@@ -411,9 +432,16 @@ class Writer:
     def _reference(self, element: Element) -> None:
         self._line.append(f"[^{element.text('number')}]")
 
+    def _citation(self, element: Element) -> None:
+        anchors = self._source.anchors
+        if isinstance(anchors, SphinxAnchors):
+            for _ in range(int(element.text("keys"))):
+                anchors.cite()
+
     def _footnotes(self, element: Element) -> None:
         self._end_list()
-        self.outline.begin(Heading(2, "footnote-label", "Footnotes"))
+        if self._site.preset in ("docusaurus", "plain"):  # others have a rule in its place
+            self.outline.begin(Heading(2, "footnote-label", "Footnotes"))
         self._children(element.children)
 
     def _footnote(self, element: Element) -> None:
@@ -448,6 +476,7 @@ class Writer:
         "#expression": _expression,
         "#reference": _reference,
         "#footnotes": _footnotes,
+        "#citation": _citation,
         "#footnote": _footnote,
     }
     """Methods that write each element; other elements are replaced by their children."""

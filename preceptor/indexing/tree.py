@@ -14,14 +14,17 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_block_dollar, math_inline_dollar
 from mdit_py_plugins.footnote import footnote_plugin
 
-from preceptor.indexing.blocks import blocks_plugin
+from preceptor.indexing.d2l import d2l_plugin
 from preceptor.indexing.directive import Directive, container_directive, directive_plugin
+from preceptor.indexing.heading_attributes import divisions_plugin, heading_attributes_plugin
 from preceptor.indexing.jsx import Bindings, Expression, Scanner, Tag, bindings
 from preceptor.indexing.mdx import mdx_plugin
+from preceptor.indexing.myst import myst_plugin, role_text
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # fmt: off
@@ -74,8 +77,14 @@ class Flavour:
     """Whether to read MDX instead of HTML and indented code."""
     directives: bool
     """Whether to read Docusaurus' `:::note` and other directives."""
-    exclamations: bool = False
-    """Whether to read MkDocs' blocks: `!!! note`, `??? note`, `=== "Tab"`, `/// note`."""
+    attributes: bool = False
+    """Whether to read `## Title { #id .class }` and definition lists: mdBook and Quarto."""
+    divisions: bool = False
+    """Whether to read Quarto's `::: {.callout-note}`."""
+    myst: bool = False
+    """Whether to read labels, roles and directives of MyST."""
+    d2l: bool = False
+    """Whether to read labels and references of d2lbook."""
     math: bool | None = None
     """Formulas between dollars: all (as remark-math), none, or (None) only text that looks like a formula."""
 
@@ -87,6 +96,13 @@ def parse_tree(text: str, flavour: Flavour) -> tuple[Element, Bindings]:
     builder = _Builder(md, env, len(text))
     builder.add(md.parse(text, env))
     return builder.root, bindings("\n".join(env.get("esm", ())))
+
+
+def html_tree(text: str) -> Element:
+    """A piece of HTML as a tree."""
+    builder = _Builder(MarkdownIt(), {}, len(text))
+    builder.add([Token("html_inline", "", 0, content=text)])
+    return builder.root
 
 
 @lru_cache
@@ -109,8 +125,14 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
         md.use(mdx_plugin)
     if flavour.directives:
         md.use(directive_plugin)
-    if flavour.exclamations:
-        md.use(blocks_plugin)
+    if flavour.myst:
+        md.use(myst_plugin)
+    if flavour.d2l:
+        md.use(d2l_plugin)
+    if flavour.divisions:
+        md.use(divisions_plugin)
+    if flavour.attributes:
+        md.use(heading_attributes_plugin).use(deflist_plugin)
     return md
 
 
@@ -180,6 +202,8 @@ class _Builder:
                     )
                 case "leaf_directive" | "text_directive":
                     self._append(self._directive(f"#{token.type}", token.meta["directive"]))
+                case "myst_role":
+                    self._append(_role(token))
                 case kind if kind in _LEAVES:
                     self._append(_LEAVES[kind](token))
                 case kind if token.nesting > 0:
@@ -267,9 +291,19 @@ _LEAVES: Mapping[str, Callable[[Token], Element]] = {
     "mdx_expression": lambda token: Element(
         "#expression", block=token.block, expression=token.meta["expression"]
     ),
+    "d2l_cite": lambda token: Element("#citation", {"keys": str(token.meta["keys"])}, markdown=True),
     "footnote_ref": lambda token: Element("#reference", {"number": str(token.meta["id"] + 1)}, markdown=True),
     "footnote_anchor": lambda _: Element("#back", markdown=True),
 }
+
+
+def _role(token: Token) -> Element | str:
+    name, content = str(token.meta["name"]), token.content
+    if name == "math":
+        return Element("#math", {"mark": "$"}, [content], markdown=True)
+    if name in ("code", "kbd", "literal"):
+        return Element("code", children=[content], markdown=True)
+    return role_text(name, content)
 
 
 def _opened(token: Token) -> Element:
@@ -280,8 +314,10 @@ def _opened(token: Token) -> Element:
         return Element("#footnote", {"number": str(token.meta["id"] + 1)}, markdown=True, block=True)
     if token.type in ("alert_title_open", "admonition_title_open"):
         return Element("#title", markdown=True, block=True)
-    start = {"start": str(token.attrs["start"])} if "start" in token.attrs else {}
-    return Element(token.tag, start, markdown=True, block=token.block)
+    kept = {
+        name: str(token.attrs[name]) for name in ("start", "id", "labels", "title") if name in token.attrs
+    }
+    return Element(token.tag, kept, markdown=True, block=token.block)
 
 
 def html_parts(raw: str, scanner: Scanner) -> Iterator[Tag | str]:

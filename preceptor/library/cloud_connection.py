@@ -23,9 +23,7 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _WRITERS_PATIENCE = 120.0
-_READERS_PATIENCE = 2.0
-"""Longest wait, in seconds, that the server may ask for before another try. A reader waits for an answer (and a load
-balancer for health), and whatever is longer than this is better told to them, as with the providers."""
+"""Longest Retry-After that a writer accepts, in seconds; a reader accepts its timeout."""
 
 
 def is_version(name: str, *, of: str) -> bool:
@@ -57,8 +55,8 @@ class Connection:
             raise IndexUnreachable(self.where, f"it is not an address ({error})") from error
 
     async def read(self, action: str, call: Callable[[], Awaitable[_T]], *, collection: str = "") -> _T:
-        """Ask something that changes nothing, see `write`."""
-        patience = _READERS_PATIENCE
+        """Run a read-only request with retries, see `write`."""
+        patience = self.timeout
         return await self._ask(action, call, collection=collection, patience=patience, level=logging.DEBUG)
 
     async def write(self, action: str, call: Callable[[], Awaitable[_T]], *, collection: str = "") -> _T:

@@ -1,9 +1,9 @@
 """Access control: keys of readers and of the operator, client addresses, security headers."""
 
 import hmac
-import re
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,8 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from preceptor.errors import KeyMissing, OperatorsOnly
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-_OWN_NAME = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
-"""Matched with the whole header: a URL parser would find `localhost` in `user@localhost` and `localhost/x`, too."""
+_OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -121,9 +120,8 @@ def _from_this_machine(scope: Scope) -> bool:
     """
     headers = Headers(scope=scope)
     try:
+        host = urlsplit(f"//{headers.get('host', '')}").hostname
         here = ip_address((scope.get("client") or ("",))[0]).is_loopback
     except ValueError:
         return False
-    hosts = headers.getlist("host")
-    named = len(hosts) == 1 and _OWN_NAME.fullmatch(hosts[0]) is not None
-    return here and named and not any(name in headers for name in _FORWARDED)
+    return here and host in _OWN_NAMES and not any(name in headers for name in _FORWARDED)

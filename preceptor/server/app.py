@@ -23,12 +23,10 @@ from preceptor.server.faults import Faults, on_error, on_http_error
 from preceptor.server.health import Health, health, livez
 from preceptor.server.limits import Admission, Limits, RateLimit
 from preceptor.server.log import Observed
-from preceptor.server.openapi import Contract
-from preceptor.server.openapi_page import ContractPage
+from preceptor.server.openapi import openapi_json
+from preceptor.server.openapi_page import openapi_page
 from preceptor.server.reader import LastResort, chapter_page
 from preceptor.server.slots import Slots
-from preceptor.server.watchdog import watched
-from preceptor.server.write_deadline import WriteDeadline
 from preceptor.settings import ServerSettings, Settings, load_settings
 from preceptor.tracing.processor import install
 
@@ -67,8 +65,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             preceptor = await stack.enter_async_context(
                 open_preceptor(settings, traces=traces, observer=counts)
             )
-            counts.watch(preceptor, slots)
-            stack.enter_context(watched())
+            counts.observe(preceptor, slots)
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
             yield {
                 "preceptor": preceptor,
@@ -80,7 +77,6 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     reads = [Middleware(ReaderKey, keys=settings.server.reader_keys), Middleware(RateLimit)]
     asks = [*reads, Middleware(Admission)]
-    contract = Contract(keys=bool(settings.server.reader_keys))
     operates = [Middleware(OperatorOnly, key=settings.server.operator_key)]
 
     return Starlette(
@@ -96,8 +92,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/v1/chat/completions", openai_api.completions, methods=["POST"], middleware=asks),
             Route("/v1/models", openai_api.models, middleware=reads),
             Route("/v1/models/{id:path}", openai_api.model, middleware=reads),
-            Route("/openapi.json", contract.openapi_json),
-            Route("/docs", ContractPage(contract).openapi_page),
+            Route("/openapi.json", openapi_json),
+            Route("/docs", openapi_page),
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
             Route("/metrics", metrics.prometheus, middleware=operates),
             *pages.routes(),
@@ -118,7 +114,6 @@ def create_app(settings: Settings | None = None) -> Starlette:
 def _middleware(server: ServerSettings) -> list[Middleware]:
     """Returns the middleware of every request, outermost first."""
     return [
-        Middleware(WriteDeadline, seconds=server.write_seconds),
         Middleware(Aliases, aliases=server.aliases),
         Middleware(ProxyHeadersMiddleware, trusted_hosts=list(server.trusted_proxies)),
         Middleware(Observed),

@@ -1,6 +1,4 @@
-"""A request's body may not be larger than the settings say, and must come in time."""
-
-import asyncio
+"""Limits the size of request bodies."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,19 +8,17 @@ from preceptor.server.faults import respond
 
 
 class BodyLimit:
-    """ASGI middleware: 413 as soon as a body is known to be too large, 408 when it does not come."""
+    """ASGI middleware that answers 413 as soon as a body is known to be too large."""
 
-    def __init__(self, app: ASGIApp, *, largest: int, seconds: float = 10.0) -> None:
+    def __init__(self, app: ASGIApp, *, largest: int) -> None:
         """Wrap `app`.
 
         Args:
             app: The application.
             largest: Bytes of a body.
-            seconds: Within which all of it must come, from when it is asked for.
         """
         self._app = app
         self._largest = largest
-        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -33,23 +29,14 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > self._largest:
             await self._refusal(scope["path"])(scope, receive, send)
             return
-        seen, whole = 0, False
-        until: float | None = None
+        seen = 0
 
         async def limited() -> Message:
-            nonlocal seen, whole, until
-            if whole:  # what comes now is the client's going away
-                return await receive()
-            until = until or asyncio.get_running_loop().time() + self._seconds
-            try:
-                async with asyncio.timeout_at(until):
-                    message = await receive()
-            except TimeoutError:
-                raise HTTPException(408, "The body did not come in time; send it at once") from None
+            nonlocal seen
+            message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._largest:
                 raise HTTPException(413, f"The body is larger than {self._largest} bytes")
-            whole = not message.get("more_body", False)
             return message
 
         await self._app(scope, limited, send)

@@ -47,7 +47,7 @@ from preceptor.server.run import EventStream, RunningAnswer
                 "requestBody": {"response_id": "$response.body#/response_id", "rating": "up"},
             },
         },
-        errors=(404, 409, 504),
+        errors=(404, 408, 409, 504),
     )
 )
 async def chat(request: Request) -> Response:

@@ -1,10 +1,6 @@
 """Endpoints for a reader's own conversation: read it, delete it, rate an answer."""
 
 import asyncio
-import re
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
 
 from starlette.endpoints import HTTPEndpoint
 from starlette.exceptions import HTTPException
@@ -12,17 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from preceptor.agents.preceptor import Preceptor
-from preceptor.errors import TracesUnavailable
 from preceptor.server.contract import FeedbackRequest, SessionResponse, TurnBody
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body
-from preceptor.tracing.store import TraceStore
-
-_ANSWER_ID = re.compile("[0-9a-f]{32}")
-"""An id of another form was never given, so its run need not be waited for."""
-_FEEDBACK_SECONDS = 1.0
-_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.3)
-"""Seconds between the looks for a run that is on its way."""
 
 _ID = "Id of the session, as an answer bears it. Whoever knows it may read and delete the conversation."
 
@@ -63,27 +51,6 @@ class Session(HTTPEndpoint):
         return Response(status_code=204)
 
 
-async def _kept(keep: Callable[[], "Future[bool]"], traces: TraceStore) -> bool:
-    """Keep feedback; whether its run was found.
-
-    A run is written shortly after its answer, and perhaps by another process: a reader who is quick is not refused.
-
-    Raises:
-        TracesUnavailable: The file cannot be written within a second.
-    """
-    found: bool | None = None
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_FEEDBACK_SECONDS):
-            for pause in _PAUSES:
-                found = await asyncio.wrap_future(keep())
-                if found:
-                    break
-                await asyncio.sleep(pause)
-    if found is None:
-        raise TracesUnavailable(traces.path, f"it could not be written within {_FEEDBACK_SECONDS:g} s")
-    return found
-
-
 @operation(
     Operation(
         name="giveFeedback",
@@ -100,10 +67,8 @@ async def feedback(request: Request) -> Response:
     said = await read_body(request, FeedbackRequest)
     rating = 1 if said.rating in (1, "up") else -1
     traces = preceptor.traces
-    if (
-        traces is None
-        or not _ANSWER_ID.fullmatch(said.response_id)
-        or not await _kept(lambda: traces.feedback(said.response_id, rating, said.comment), traces)
+    if traces is None or not await asyncio.wrap_future(
+        traces.feedback(said.response_id, rating, said.comment)
     ):
         raise HTTPException(404, "There is no answer with this `response_id`, or its run is no longer kept")
     return Response(status_code=204)

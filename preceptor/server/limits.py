@@ -4,6 +4,7 @@
 storage. With `memory://`, and while Redis does not answer, each process counts by itself.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -13,13 +14,13 @@ from limits import RateLimitItem, RateLimitItemPerDay, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.errors import BudgetSpent, RateLimited, SettingsError
 from preceptor.server.access import client_of
 from preceptor.server.slots import Slots
-from preceptor.server.write_deadline import sent_behind
 from preceptor.settings import LimitsSettings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Limits:
         url = settings.storage.get_secret_value()
         self._pool = None if url.startswith("memory:") else _pool(url, env=env)
         self._memory = MemoryStorage()
-        self._redis = None if self._pool is None else _redis(self._pool)
+        self._redis = None if self._pool is None else _redis(url, self._pool)
         self._clock = clock
         self._failed_at: float | None = None
         """Time at which Redis last failed, if its last call failed."""
@@ -128,26 +129,36 @@ class RateLimit:
 
 
 class Admission:
-    """ASGI middleware: a slot for each question, from when all of it is there until its answer is made.
+    """ASGI middleware that holds a slot for each question, from its last byte until the answer is sent."""
 
-    How long it takes to be read is the reader's affair.
-    """
+    def __init__(self, app: ASGIApp, *, body_seconds: float = 10.0) -> None:
+        """Wrap `app`.
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
+        Args:
+            app: The application.
+            body_seconds: Within which a body must come.
+        """
         self._app = app
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         slots: Slots = scope["state"]["slots"]
         # Before it takes a place: whoever sends slowly keeps nobody else out.
-        unread: list[Message] = [{"type": "http.request", "body": await Request(scope, receive).body()}]
+        unread: list[Message] = [{"type": "http.request", "body": await self._body(scope, receive)}]
 
         async def replayed() -> Message:
             return unread.pop() if unread else await receive()
 
-        async with sent_behind(send) as put, slots.take():
-            await self._app(scope, replayed, put)
+        async with slots.take():
+            await self._app(scope, replayed, send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await Request(scope, receive).body()
+        except TimeoutError:
+            raise HTTPException(408, "The body did not come in time; send it at once") from None
 
 
 async def _hit(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> float | None:
@@ -170,20 +181,12 @@ def _pool(url: str, *, env: str) -> "ConnectionPool":
             ["`limits.storage` is Redis, whose client is not installed: `pip install 'preceptor[redis]'`."],
             env=env,
         ) from None
-    try:
-        pool = ConnectionPool.from_url(
-            url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS
-        )
-        pool.make_connection()  # checks its options; nothing is connected
-    except (ValueError, TypeError) as error:
-        problem = f"`limits.storage` is not an address that Redis' client can read ({type(error).__name__})."
-        raise SettingsError([f"{problem} Look at what follows the host."], env=env) from None
-    return pool
+    return ConnectionPool.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS)
 
 
-def _redis(pool: Any) -> RedisStorage:
+def _redis(url: str, pool: Any) -> RedisStorage:
     return RedisStorage(
-        "async+redis://localhost:6379",  # looked at, and not used: the pool has the address
+        f"async+{url}",
         implementation="redispy",
         wrap_exceptions=True,
         key_prefix="preceptor",

@@ -90,7 +90,7 @@ class LinkedText:
         body=CompletionRequest,
         returns=Completion,
         streams=CompletionEvent,
-        errors=(404, 409, 504),
+        errors=(404, 408, 409, 504),
     )
 )
 async def completions(request: Request) -> Response:

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from preceptor import __version__
+from preceptor.agents.preceptor import Preceptor
 from preceptor.server.contract import ErrorBody
 from preceptor.server.openai_contract import OpenAIErrorBody
 
@@ -24,7 +25,7 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Awaitable[Response]])
 
 _ALWAYS = (500,)
 _UNLESS_OPEN = (429, 503)
-_WITH_BODY = (400, 408, 413, 415)
+_WITH_BODY = (400, 413, 415)
 _WITH_KEYS = (401,)
 _CONVERTER = re.compile(r"\{(\w+):\w+\}")
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -73,25 +74,15 @@ def operation(said: Operation) -> Callable[[_Endpoint], _Endpoint]:
     return note
 
 
-class Contract:
-    """The document of one application, made when it is first asked for: it takes longer than most answers."""
+async def openapi_json(request: Request) -> Response:
+    """Returns the document of this service."""
+    return JSONResponse(served_document(request))
 
-    def __init__(self, *, keys: bool) -> None:
-        """Say whether readers need a key."""
-        self._keys = keys
-        self._document: dict[str, Any] | None = None
-        self._json = b""
 
-    def document(self, request: Request) -> dict[str, Any]:
-        """The document of the application that got `request`."""
-        if self._document is None:
-            self._document = document(request.app.routes, keys=self._keys)
-        return self._document
-
-    async def openapi_json(self, request: Request) -> Response:
-        """The document as JSON."""
-        self._json = self._json or bytes(JSONResponse(self.document(request)).body)
-        return Response(self._json, media_type="application/json")
+def served_document(request: Request) -> dict[str, Any]:
+    """Returns the document of the service that received `request`."""
+    preceptor: Preceptor = request.state.preceptor
+    return document(request.app.routes, keys=bool(preceptor.settings.server.reader_keys))
 
 
 def document(routes: Iterable[BaseRoute], *, keys: bool = False) -> dict[str, Any]:

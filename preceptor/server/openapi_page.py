@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from preceptor.server.openapi import Contract
+from preceptor.server.openapi import served_document
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
@@ -34,8 +34,6 @@ _HEADERS = {
         "frame-ancestors 'none'"
     )
 }
-_BASE = "{base}"
-"""Where the address of the service goes."""
 _CODE = re.compile(r"`([^`]+)`")
 _EXAMPLES: Mapping[str, Any] = {
     "/api/v1/chat": {"content": "What is ROS 2?"},
@@ -48,22 +46,13 @@ _EXAMPLES: Mapping[str, Any] = {
 }
 
 
-class ContractPage:
-    """The page of one application's contract, made when it is first asked for."""
-
-    def __init__(self, contract: Contract) -> None:
-        """Show this contract."""
-        self._contract = contract
-        self._html = ""
-
-    async def openapi_page(self, request: Request) -> Response:
-        """The page, whose examples ask the host that the reader's browser asks."""
-        self._html = self._html or "".join(_page(self._contract.document(request)))
-        html = self._html.replace(_BASE, escape(str(request.base_url).rstrip("/")))
-        return HTMLResponse(html, headers=_HEADERS)
+async def openapi_page(request: Request) -> Response:
+    """Renders the page."""
+    html = "".join(_page(served_document(request), str(request.base_url).rstrip("/")))
+    return HTMLResponse(html, headers=_HEADERS)
 
 
-def _page(document: Mapping[str, Any]) -> Iterator[str]:
+def _page(document: Mapping[str, Any], base: str) -> Iterator[str]:
     info = document["info"]
     operations = [
         (method, path, said)
@@ -85,21 +74,23 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
     yield "</ul></nav>"
     schemas = document["components"]["schemas"]
     for method, path, said in operations:
-        yield from _operation(method, path, said, schemas)
+        yield from _operation(method, path, said, schemas, base)
     yield "<h2>Bodies</h2>"
     for name, schema in schemas.items():
         yield f'<h3 id="{name}">{name}</h3>{_fields(schema)}'
     yield "</main></body></html>"
 
 
-def _operation(method: str, path: str, said: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
+def _operation(
+    method: str, path: str, said: Mapping[str, Any], schemas: Mapping[str, Any], base: str
+) -> Iterator[str]:
     yield (
         f'<h2 id="{_anchor(method, path)}"><code><span class="method">{method}</span>{escape(path)}</code></h2>'
         f"<p>{_prose(said['summary'])}. {_prose(said.get('description', ''))}</p>"
     )
     for parameter in said.get("parameters", ()):
         yield f"<p><code>{parameter['name']}</code>: {_prose(parameter['description'])}</p>"
-    yield f"<pre>{escape(_curl(method, path))}</pre>"
+    yield f"<pre>{escape(_curl(method, path, base))}</pre>"
     if "requestBody" in said:
         name = _name(said["requestBody"]["content"]["application/json"]["schema"])
         yield f"<h3>Body: {name}</h3>{_fields(schemas[name])}"
@@ -153,11 +144,11 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _curl(method: str, path: str) -> str:
+def _curl(method: str, path: str, base: str) -> str:
     verb = "" if method in ("get", "post") else f" -X {method.upper()}"
     body = json.dumps(_EXAMPLES[path], ensure_ascii=False) if method == "post" else ""
     sent = f" \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'" if body else ""
-    return f"curl{verb} {_BASE}{path}{sent}"
+    return f"curl{verb} {base}{path}{sent}"
 
 
 def _prose(text: str) -> str:

@@ -10,7 +10,6 @@ import uvicorn
 
 from preceptor.errors import AddressUnavailable
 from preceptor.server.app import create_app
-from preceptor.server.connection import Connection
 from preceptor.server.log import log_config
 from preceptor.settings import Settings, hand_down
 
@@ -35,7 +34,7 @@ def serve(settings: Settings) -> None:
     options: dict[str, Any] = {
         "host": server.host,
         "port": server.port,
-        "http": Connection,
+        "http": "httptools",
         "ws": "none",
         "log_config": log_config(server, settings.secrets()),
         "access_log": False,

@@ -9,10 +9,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
-from agents import FunctionTool, Tool
+from agents import Tool
 
 from preceptor.errors import PluginError, SettingsError
-from preceptor.tools.plugin import Deps, Plugin, tell_timeout
+from preceptor.tools.plugin import Deps, Plugin
 
 GROUP = "preceptor.tools"
 
@@ -84,17 +84,4 @@ def _bound(name: str, plugin: Plugin, deps: Deps) -> Sequence[Tool]:
         raise PluginError(name, f"{type(error).__name__}: {error}") from error
     if inspect.isawaitable(tools) or not isinstance(tools, list | tuple):
         raise PluginError(name, "`tools(deps)` must return a list of tools")
-    if not getattr(plugin, "__module__", "").startswith("preceptor."):
-        for tool in tools:
-            _limit(tool, deps.settings.tools.timeout)
     return tools
-
-
-def _limit(tool: Tool, seconds: float) -> None:
-    """Give a tool the SDK's own time-out, unless it has one.
-
-    Set here, because the SDK takes none for a plain `def`: its thread cannot be ended. It is not waited for, however.
-    """
-    if isinstance(tool, FunctionTool) and tool.timeout_seconds is None:
-        tool.timeout_seconds = seconds
-        tool.timeout_error_function = tool.timeout_error_function or tell_timeout

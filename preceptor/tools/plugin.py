@@ -5,7 +5,6 @@ receives passages. An answer may cite only passages that a tool showed with
 `context.context.ledger.show(hits)`.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -40,15 +39,7 @@ class Run:
     ledger: Ledger = field(default_factory=Ledger)
 
 
-logger = logging.getLogger(__name__)
-
 Plugin = Callable[[Deps], Sequence[Tool]]
-
-
-def tell_timeout(context: RunContextWrapper[Run], error: Exception) -> str:
-    """Answer of a tool that took too long: the model goes on without it, the operator reads which one it was."""
-    logger.warning("%s", error)
-    return f"{error} Answer without it."
 
 
 def tell_model(context: RunContextWrapper[Run], error: Exception) -> str:

@@ -21,7 +21,6 @@ import stamina
 from pydantic_core import to_json
 
 from preceptor.errors import TraceNotFound, TracesUnavailable
-from preceptor.private import make_private
 from preceptor.settings import TracesSettings
 from preceptor.tracing.redaction import Redactor
 from preceptor.tracing.run import (
@@ -428,8 +427,9 @@ def _is_busy(error: Exception) -> bool:
 
 @stamina.retry(on=_is_busy, attempts=None, timeout=_PATIENCE, wait_initial=0.02, wait_max=0.5)
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection for writing, each statement its own transaction."""
-    make_private(path)
+    """Opens a connection for writing, each statement its own transaction."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # it holds readers' questions
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
     try:
         if not _version(connection, path):

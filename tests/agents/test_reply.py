@@ -61,7 +61,7 @@ def test_an_answer_that_begins_with_a_tool_call_begins_with_its_first_word() -> 
 
 
 def test_a_long_answer_is_cut_and_nothing_more_is_taken() -> None:
-    reply = Reply(Ledger(), str, longest=20)
+    reply = Reply(Ledger(), longest=20)
     taken = [
         out
         for event in says("A node ", "is a process [k7", "qd].", " More.")
@@ -75,14 +75,14 @@ def test_a_long_answer_is_cut_and_nothing_more_is_taken() -> None:
 
 
 def test_an_answer_of_the_longest_length_is_whole() -> None:
-    reply = Reply(Ledger(), str, longest=len("A node."))
+    reply = Reply(Ledger(), longest=len("A node."))
     for event in says("A ", "node."):
         list(reply.take(event, reason=""))
     assert not reply.truncated
 
 
 def test_the_answer_of_the_next_tutor_has_all_the_room() -> None:
-    reply = Reply(Ledger(), str, longest=10)
+    reply = Reply(Ledger(), longest=10)
     restarts = AgentUpdatedStreamEvent(new_agent=Agent[Any](name="OpenAI tutor"))
     for event in [*says("A node of many words"), restarts, *says("A node.")]:
         list(reply.take(event, reason="timeout"))
@@ -96,7 +96,7 @@ def test_the_quote_is_the_sentence_that_is_cited_however_the_answer_came() -> No
     ledger.note([found])
     written = "It is long. " * 200 + "Topics carry them [k7qd]."
     for pieces in ([written], list(written)):
-        reply = Reply(ledger, str)
+        reply = Reply(ledger)
         for event in says(*pieces):
             list(reply.take(event, reason=""))
         list(reply.finish())

@@ -213,22 +213,6 @@ async def test_purging_removes_old_sessions_and_no_other(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux to count open files")
-@pytest.mark.parametrize("left_open", [False, True])
-async def test_only_the_owner_can_read_what_was_said(tmp_path: Path, left_open: bool) -> None:
-    file = tmp_path / "kept/sessions.db"
-    if left_open:
-        file.parent.mkdir()
-        for name in ("sessions.db", "sessions.db-wal"):
-            (file.parent / name).touch()
-            (file.parent / name).chmod(0o644)
-    sessions = opened(f"sqlite:///{file}")
-    async with sessions.open(None) as turns:
-        await turns.add("What is a node?", "A process [k7qd].")
-    found = {path.name: path.stat().st_mode & 0o077 for path in file.parent.iterdir()}
-    await sessions.close()
-    assert found == dict.fromkeys(("sessions.db", "sessions.db-wal", "sessions.db-shm"), 0)
-
-
 async def test_turns_at_the_same_time_share_their_connections(sessions: Sessions, tmp_path: Path) -> None:
     def open_files() -> int:
         links = [descriptor for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()]
@@ -269,20 +253,6 @@ async def test_sessions_live_in_a_server_that_replicas_share(
         await one.turns(NEVER_GIVEN)
     await one.close()
     await other.close()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://host:6379?socket_timeout=soon",
-        "redis://host:6379?no_such_option=1",
-        "postgresql+asyncpg://host:/name",
-    ],
-)
-def test_an_address_that_the_servers_client_cannot_read_is_a_setting(url: str) -> None:
-    settings = Settings.model_validate({"env": "local", "session": {"url": url}})
-    with pytest.raises(SettingsError, match=r"`session\.url`"):
-        open_store(settings)
 
 
 def test_a_server_without_its_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,14 @@ fn main() {
 """
 
 
+_EXTENSIONS = "".join(
+    f"  - {name}\n"
+    for name in (
+        "admonition", "pymdownx.details", "pymdownx.superfences", "pymdownx.tabbed", "pymdownx.blocks.admonition",
+    )
+)  # fmt: skip
+
+
 def rust_book(folder: Path, text: str, files: Mapping[str, str | bytes] | None = None) -> Page:
     """The page of an mdBook with this text, beside `listings/arm.rs`."""
     book = {
@@ -40,7 +48,8 @@ def rust_book(folder: Path, text: str, files: Mapping[str, str | bytes] | None =
 
 def mkdocs_page(folder: Path, text: str, files: Mapping[str, str | bytes] | None = None) -> Page:
     """The page of a MkDocs site with snippets and this text."""
-    config = "site_name: Arms\nmarkdown_extensions:\n  - pymdownx.snippets:\n      base_path: [., parts]\n"
+    snippets = "  - pymdownx.snippets:\n      base_path: [., parts]\n"
+    config = f"site_name: Arms\nmarkdown_extensions:\n{_EXTENSIONS}{snippets}"
     return pages_of(folder, {"mkdocs.yml": config, "docs/index.md": text, **(files or {})}, MKDOCS)[
         "docs/index.md"
     ]
@@ -363,7 +372,7 @@ def test_snippets_do_not_lead_out_of_the_repository_even_if_mkdocs_lets_them(tmp
 def test_snippets_are_read_where_the_site_reads_them(tmp_path: Path) -> None:
     config = (
         "INHERIT: base.yml\nplugins: [!ENV [X, y]]\nextra: {f: !!python/name:a.b.c ''}\n"
-        "markdown_extensions:\n  - pymdownx.snippets:\n      base_path: !relative $docs_dir/parts\n"
+        "markdown_extensions:\n  - abbr\n  - pymdownx.snippets:\n      base_path: !relative $docs_dir/parts\n"
         "      auto_append: [words.md]\n"
     )
     files = {

@@ -334,16 +334,13 @@ async def test_the_wait_that_the_server_asks_for_is_kept(qdrant: QdrantStandIn, 
     assert len(qdrant.asked) == 2
 
 
-@pytest.mark.parametrize("seconds", [3, 7, 60])
-@pytest.mark.parametrize("status", [429, 503])
 async def test_a_wait_longer_than_a_reader_has_is_told_at_once(
-    qdrant: QdrantStandIn, connect: Connect, status: int, seconds: int
+    qdrant: QdrantStandIn, connect: Connect
 ) -> None:
-    qdrant.script.append(answer(status, **{"Retry-After": str(seconds)}))
-    with pytest.raises((IndexRateLimited, IndexAnswerInvalid)) as caught:
+    qdrant.script.append(answer(429, **{"Retry-After": "60"}))
+    with pytest.raises(IndexRateLimited, match="again in 60 s") as caught:
         await connect(qdrant.url).verify_connection()
-    if isinstance(caught.value, IndexRateLimited):
-        assert caught.value.retry_after == seconds
+    assert caught.value.retry_after == 60
     assert len(qdrant.asked) == 1
 
 

@@ -83,23 +83,6 @@ async def test_the_operators_pages_need_the_operators_key(sample_index: Path, tm
         pytest.param(HERE, "127.0.0.1", {"Via": "1.1 proxy"}, 403, id="through another proxy"),
         pytest.param(HERE, "rebound.example", {}, 403, id="from a page with a name of its own"),
         pytest.param(HERE, "127.0.0.1", {"Host": "["}, 403, id="by a name that is none"),
-        pytest.param(HERE, "127.0.0.1", {"Host": "LOCALHOST"}, 200, id="by its name in capitals"),
-        *(
-            pytest.param(HERE, "127.0.0.1", {"Host": name}, 403, id=f"by {name or 'no name'}")
-            for name in (
-                "user@localhost",
-                "rebound.example@127.0.0.1:8000",
-                "localhost/x",
-                "localhost?x",
-                "localhost#x",
-                "localhost:",
-                "localhost:80:80",
-                "localhost.",
-                "::1",
-                "localhost, rebound.example",
-                "",
-            )
-        ),
     ],
 )
 async def test_without_a_key_the_operators_pages_answer_only_this_machine(

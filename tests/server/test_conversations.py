@@ -1,12 +1,10 @@
 """A reader's conversation over HTTP: read it, delete it, say what an answer was worth."""
 
-import asyncio
 import json
 import re
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
 
 import httpx2
 import pytest
@@ -194,37 +192,6 @@ def test_feedback_on_an_unknown_answer_is_not_found(client: TestClient) -> None:
 def test_feedback_that_does_not_fit_is_refused(client: TestClient, body: Json, field: str) -> None:
     said = error_of(client.post(FEEDBACK, json=body), 400, "VALIDATION_ERROR")
     assert field in said["details"]
-
-
-async def test_feedback_may_come_before_the_run_that_another_process_writes(demo_settings: Settings) -> None:
-    other = TraceStore.from_settings(demo_settings.traces)
-    given = uuid4().hex
-    async with asking(demo_settings) as client:
-        asked = asyncio.create_task(client.post(FEEDBACK, json={"response_id": given, "rating": 1}))
-        await asyncio.sleep(0.1)  # the first looks find nothing
-        assert not asked.done()
-        other.annotate("trace_of_another", response_id=given)
-        assert (await asked).status_code == 204
-        unknown = await client.post(FEEDBACK, json={"response_id": uuid4().hex, "rating": 1})
-        error_of(unknown, 404, "NOT_FOUND")
-    assert kept(other, "trace_of_another") == {"rating": 1}
-    other.close()
-
-
-async def test_feedback_waits_for_a_locked_file_no_longer_than_a_second(demo_settings: Settings) -> None:
-    async with asking(demo_settings) as client:
-        answer = (await client.post(ASK, json={"content": ROS})).json()
-        store = TraceStore.from_settings(demo_settings.traces)
-        said = {"response_id": answer["response_id"], "rating": 1}
-        assert (await client.post(FEEDBACK, json=said)).status_code == 204
-        with closing(sqlite3.connect(demo_settings.traces.path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            async with asyncio.timeout(4):  # SQLite itself would wait for 5 seconds
-                refused = await client.post(FEEDBACK, json={**said, "rating": -1})
-            other.execute("ROLLBACK")
-        error_of(refused, 503, "SERVICE_UNAVAILABLE")
-        assert (await client.post(FEEDBACK, json={**said, "comment": "Clear!"})).status_code == 204
-    assert kept(store, answer["trace_id"]) == {"rating": 1, "comment": "Clear!"}
 
 
 def test_feedback_that_cannot_be_kept_is_a_503_that_names_no_file(demo_settings: Settings) -> None:

@@ -17,9 +17,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimited, SettingsError, Stopping
+from preceptor.errors import BudgetSpent, Overloaded, PreceptorError, RateLimited, Stopping
 from preceptor.server.access import client_of
-from preceptor.server.body_limit import BodyLimit
 from preceptor.server.faults import on_error
 from preceptor.server.limits import Admission, Limits, RateLimit
 from preceptor.server.slots import Slots
@@ -245,11 +244,9 @@ async def test_a_body_that_does_not_come_is_waited_for_only_so_long() -> None:
         yield b"{"
         await asyncio.Event().wait()
 
-    for behind in ((), (Admission,)):
-        async with service(partial(BodyLimit, largest=100, seconds=0.01), *behind) as client:
-            refused = await client.post("/ask", content=never())
-            assert refused.status_code == 408
-            assert (await client.post("/ask", content=b"{}")).text == "{}"
+    async with service(partial(Admission, body_seconds=0.01)) as client:
+        refused = await client.post("/ask", content=never())
+    assert refused.status_code == 408
 
 
 async def test_only_questions_are_counted_on_the_days_budget(sample_index: Path, tmp_path: Path) -> None:
@@ -304,18 +301,6 @@ async def test_while_redis_does_not_answer_a_process_counts_by_itself(
     assert [record.message for record in caplog.records if "does not answer" in record.message] == [
         "limits.storage does not answer: each process counts by itself until it does"
     ]
-
-
-@pytest.mark.parametrize("query", ["?socket_timeout=soon", "?no_such_option=1"])
-def test_an_address_that_redis_cannot_read_is_a_setting(query: str) -> None:
-    pytest.importorskip("redis", reason="needs the extra `redis`")
-    with pytest.raises(SettingsError, match=r"`limits\.storage`"):
-        limits_of(storage=f"redis://host:6379{query}")
-
-
-async def test_a_redis_without_a_port_has_the_usual_one() -> None:
-    pytest.importorskip("redis", reason="needs the extra `redis`")
-    await limits_of(storage="redis://host").close()
 
 
 async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while() -> None:

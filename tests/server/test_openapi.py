@@ -4,17 +4,15 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from preceptor.server import create_app, openapi
+from preceptor.server import create_app
 from preceptor.server.openapi import document
-from preceptor.settings import ServerSettings, Settings
+from preceptor.settings import Settings
 from tests.server.loopback import served
 from tests.server.reading import Json
 
@@ -116,27 +114,6 @@ def test_every_example_of_the_page_works(client: TestClient) -> None:
     for path, body in examples:
         sent = json.loads(body.replace("&quot;", '"').replace("…", answer["response_id"]))
         assert client.post(path, json=sent).status_code in (200, 204), path
-
-
-def test_the_document_and_the_page_are_made_once(
-    demo_settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[bool] = []
-
-    def noted(routes: Iterable[BaseRoute], *, keys: bool) -> Json:
-        made.append(keys)
-        return document(routes, keys=keys)
-
-    monkeypatch.setattr(openapi, "document", noted)
-    settings = demo_settings.model_copy(update={"server": ServerSettings(reader_keys=(SecretStr("k" * 16),))})
-    with TestClient(create_app(settings)) as client:
-        pages = {host: client.get("/docs", headers={"Host": host}).text for host in ("one", "two", "one")}
-        documents = [client.get("/openapi.json").json() for _ in range(3)]
-    assert made == [True]
-    assert documents == [document(create_app(settings).routes, keys=True)] * 3
-    assert "curl http://one/api/v1/chat" in pages["one"]
-    assert "curl http://two/api/v1/chat" in pages["two"]
-    assert pages["one"].replace("http://one", "http://two") == pages["two"]
 
 
 # The service keeps to it

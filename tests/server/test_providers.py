@@ -263,7 +263,7 @@ def _key(message: str) -> str:
 def test_a_third_provider_is_a_row_whose_failures_key_and_health_are_like_any_others(
     sample_index: Path, tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    secret = "-".join(["sk", "of", "claude", "must", "not", "be", "seen"])
+    secret = "sk-of-claude-must-not-be-seen"
     with Provider() as claude, Provider() as local:
         settings = sample_settings(
             sample_index,
