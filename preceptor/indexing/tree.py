@@ -240,7 +240,7 @@ class _Builder:
             self._close(tag.name)
             return
         element = Element(tag.name, tag.attributes, block=block or tag.name in _BLOCKS)
-        if tag.self_closing or tag.name.lower() in VOID or len(self._open) > _DEEPEST:
+        if tag.self_closing or tag.name in VOID or len(self._open) > _DEEPEST:
             self._append(element)
         else:
             self._push(element)

@@ -94,6 +94,11 @@ def test_mdx_that_is_read_whole_has_nothing_missing(tmp_path: Path) -> None:
     assert page_of(tmp_path, text).missing == ()
 
 
+def test_a_component_named_like_an_empty_element_may_hold_text(tmp_path: Path) -> None:
+    page = page_of(tmp_path, "<div>\n  <Link to='/a'>\n    Go on\n  </Link>\n</div>")
+    assert (page.text, page.missing) == ("Go on", ())
+
+
 def test_a_page_without_text_is_noted(tmp_path: Path) -> None:
     assert page_of(tmp_path, "# Arm\n\n## Joints\n").missing == (Missing("pages without text", "page.mdx"),)
 
