@@ -6,7 +6,7 @@ ASK ?=
 BOOKS ?= ../shared
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-retrieval bench-abstain bench-offline bench-citations clean
+.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -65,9 +65,14 @@ bench-retrieval-latency: $(VENV)/.dev ## p50 and p95 of the whole search tool
 bench-index: $(VENV)/.dev ## speed of a run beside bare fastembed, an unchanged book, memory for growing books
 	$(BIN)/python bench/index.py $(BOOKS)/books/deep-rl-course --pages 100 1000 10000
 
-bench-links: $(VENV)/.dev ## links and heading ids against real Docusaurus builds
+bench-links: $(VENV)/.dev ## links and heading ids against real builds of all generators, without a setting
 	$(BIN)/python bench/links.py $(BOOKS)/books/physical-ai-textbook $(BOOKS)/evalsets/docusaurus-urls/physical-ai-textbook.json \
-		$(BOOKS)/books/redux-docs $(BOOKS)/evalsets/docusaurus-urls/redux-docs.json
+		$(BOOKS)/books/redux-docs $(BOOKS)/evalsets/docusaurus-urls/redux-docs.json --builds tests/indexing/real-builds
+
+bench-left-out: $(VENV)/.dev ## words of the pages that are in no passage, and what a run says that it left out
+	$(BIN)/python bench/left_out.py $(BOOKS)/books/physical-ai-textbook=$(BOOKS)/evalsets/docusaurus-urls/physical-ai-textbook.json \
+		$(BOOKS)/books/redux-docs=$(BOOKS)/evalsets/docusaurus-urls/redux-docs.json $(BOOKS)/books/physical-ai-textbook \
+		$(BOOKS)/books/redux-docs $(BOOKS)/books/docusaurus-website $(BOOKS)/books/deep-rl-course/units/en
 
 bench-retrieval: $(VENV)/.dev ## nDCG@10, recall and MRR of BM25, dense and fusion
 	$(BIN)/python bench/retrieval.py $(BOOKS)/evalsets/scifact $(BOOKS)/evalsets/cranfield $(BOOKS)/evalsets/xquad-en \

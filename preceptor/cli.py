@@ -235,6 +235,9 @@ def index(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be indexed; write nothing.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 when something of the book could not be taken in.")
+    ] = False,
     init: Annotated[bool, typer.Option("--init", help="Make the collection, without a page.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the collections.")] = False,
     info: Annotated[bool, typer.Option("--info", help="What the collection says of itself.")] = False,
@@ -246,8 +249,9 @@ def index(
 ) -> None:
     """Index a book: read its pages, embed what is new or changed, remove what is gone.
 
-    It can be interrupted at any time and goes on where it was. Exit code 1 when a page failed; the others are
-    indexed all the same. With --init, --list, --info, --rollback or --delete it manages what is there instead.
+    It can be interrupted at any time and goes on where it was. Exit code 1 when a page failed, and with --strict when
+    anything could not be taken in; the rest is indexed all the same. With --init, --list, --info, --rollback or
+    --delete it manages what is there instead.
 
     Example: `preceptor index --source my-book`
     """
@@ -269,12 +273,14 @@ def index(
         told = asyncio.run(_manage(chosen[0], delete or settings.index.collection, settings))
         typer.echo(json.dumps(told, ensure_ascii=False, default=str) if as_json else _lines(told))
     elif dry_run:
-        _dry_run(source, settings, as_json=as_json)
+        _dry_run(source, settings, strict=strict, as_json=as_json)
     else:
-        _run_index(source, settings, quiet=quiet, rebuild=rebuild, as_json=as_json)
+        _run_index(source, settings, quiet=quiet, rebuild=rebuild, strict=strict, as_json=as_json)
 
 
-def _run_index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool, as_json: bool) -> None:
+def _run_index(
+    source: Path, settings: Settings, *, quiet: bool, rebuild: bool, strict: bool, as_json: bool
+) -> None:
     from preceptor.indexing.report import summary_text
 
     try:
@@ -286,7 +292,7 @@ def _run_index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool, 
         )
         raise typer.Exit(130) from None
     typer.echo(json.dumps(summary.as_json(), ensure_ascii=False) if as_json else summary_text(summary))
-    if summary.failed:
+    if summary.failed or (strict and summary.missing):
         raise typer.Exit(1)
 
 
@@ -374,23 +380,32 @@ def _index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = Fal
 
     async def into_engine(told: "Progress") -> "Summary":
         async with open_engine(settings) as engine:
-            return await Indexing(source, settings, progress=told).into(engine, rebuild=rebuild)
+            indexing = Indexing(source, settings, progress=told, tell=None if quiet else _to_stderr)
+            return await indexing.into(engine, rebuild=rebuild)
 
     with progress(quiet=quiet) as told:
         return asyncio.run(into_engine(told))
 
 
-def _dry_run(source: Path, settings: Settings, *, as_json: bool) -> None:
-    from preceptor.indexing.report import page_json, page_text
+def _to_stderr(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -> None:
+    from preceptor.indexing.report import missing_text, page_json, page_text
     from preceptor.indexing.run import Indexing
 
     failed = 0
-    for page, made in Indexing(source, settings).pages():
+    indexing = Indexing(source, settings, tell=_to_stderr)
+    for page, made in indexing.pages():
         failed += page.status == "failed"
         typer.echo(
             json.dumps(page_json(page, made), ensure_ascii=False) if as_json else page_text(page, made)
         )
-    if failed:
+    missing = indexing.missing
+    if missing:
+        typer.echo(missing_text(missing), err=as_json)
+    if failed or (strict and missing):
         raise typer.Exit(1)
 
 

@@ -90,13 +90,16 @@ class BookSettings(_Section):
 
 
 class SiteSettings(_Section):
-    """Link format of the published site."""
+    """How the published site makes its links. Where these are not set, the site's own files say it."""
 
-    preset: Literal["docusaurus", "plain", "mdbook", "mkdocs"] = "docusaurus"
+    preset: Literal[
+        "auto", "docusaurus", "plain", "mdbook", "mkdocs", "huggingface", "sphinx", "quarto", "d2l"
+    ] = "auto"
+    """The generator; `auto`: the one whose files are there."""
     url: str = ""
     """`https://book.example`, put before every link; empty: links begin with `/`."""
     base_url: str = "/"
-    """Docusaurus' `baseUrl`."""
+    """The path that all links begin with: Docusaurus' `baseUrl`, mdBook's `site-url`, that of MkDocs' `site_url`."""
     docs_dir: str = "docs"
     """Folder of pages, relative to the source; if it does not exist, the source itself."""
     version: str = Field(default="", coerce_numbers_to_str=True)
@@ -113,8 +116,16 @@ class SiteSettings(_Section):
     """Docusaurus' `markdown.format`: pages are MDX, CommonMark with HTML, or chosen by their suffix."""
     maintain_case: bool = False
     """Docusaurus' `markdown.anchors.maintainCase`: ids of headings keep their capital letters."""
+    directory_urls: bool = True
+    """MkDocs' `use_directory_urls`: `/arm/` instead of `/arm.html`."""
+    readme_is_index: bool = True
+    """mdBook's preprocessor `index`: `README.md` becomes `index.html`."""
+    smart_punctuation: bool = True
+    """mdBook's `smart-punctuation`: `--` in a heading is a dash, which is no part of its id."""
     math: bool | None = None
     """Whether `$…$` is a formula; unset: as the site's `docusaurus.config` says, else where it looks like one."""
+    include: tuple[str, ...] = Field(default=(), examples=[["guides/**"]])
+    """Glob patterns of the pages to take, relative to the docs folder; none: all."""
     exclude: tuple[str, ...] = Field(default=(), examples=[["drafts/**"]])
     """Further glob patterns of pages to leave out, relative to the docs folder."""
 

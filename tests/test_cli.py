@@ -121,6 +121,26 @@ def test_a_page_that_fails_makes_the_exit_code_1_and_is_named(
         assert "The page `docs/bad.md` is left out: it is not UTF-8 text" in caplog.text
 
 
+def test_a_strict_run_fails_when_something_could_not_be_taken_in(cli: Cli, folder: Path) -> None:
+    source = write_book(folder, pages=2)
+    assert cli("index", "-s", source, "--strict", "-q")[0] == 0
+    assert cli("index", "-s", source, "--strict", "--dry-run")[0] == 0
+    (source / "docs/video.mdx").write_text("# Video\n\nText\n\n<iframe src='https://x.example' />\n")
+    line = "not taken in: 1 `<iframe>` frames: docs/video.mdx:5 (https://x.example)"
+    for _ in range(2):
+        code, out, _ = cli("index", "-s", source, "--strict", "-q")
+        assert (code, out.splitlines()[-1]) == (1, line)
+    assert cli("index", "-s", source, "-q")[0] == 0
+    code, out, _ = cli("index", "-s", source, "--strict", "--dry-run")
+    assert (code, out.splitlines()[-1]) == (1, line)
+    code, out, err = cli("index", "-s", source, "--dry-run", "--json")
+    assert (code, err.splitlines()[-1]) == (0, line)
+    page = next(page for page in map(json.loads, out.splitlines()) if page["source"] == "docs/video.mdx")
+    assert page["missing"] == [
+        {"kind": "`<iframe>` frames", "place": "docs/video.mdx:5", "detail": "https://x.example"}
+    ]
+
+
 def test_a_dry_run_gives_one_json_line_for_each_page_and_writes_nothing(cli: Cli, folder: Path) -> None:
     source = write_book(folder, pages=1)
     docs = source / "docs"

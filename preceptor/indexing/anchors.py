@@ -5,7 +5,10 @@ Each rule was checked against the generator itself; see docs/links.md.
 
 import re
 import unicodedata
+from itertools import chain, count
 from typing import Protocol
+
+import regex
 
 from preceptor.settings import SiteSettings
 
@@ -13,7 +16,18 @@ _NOT_WORD = re.compile(r"[^\w\- ]")
 _KEPT_CATEGORIES = frozenset({"Nd", "Nl", "Pc"})
 _LETTER_SYMBOLS = (("Ⓐ", "ⓩ"), ("🄰", "🅉"), ("🅐", "🅩"), ("🅰", "🆉"))
 """Circled and squared letters: alphabetic to Unicode, symbols by category."""
-_COUNTED = re.compile(r"(.+)_(\d+)")
+_COUNTED = re.compile(r"(.*)_([0-9]+)")
+_NOT_RUST_ALPHANUMERIC = regex.compile(r"[^\p{Alphabetic}\p{N}_-]")
+"""Characters that Rust's `is_alphanumeric` refuses; Python's `isalnum` differs, since it knows no vowel signs."""
+_NOT_PANDOC = regex.compile(r"[^\p{L}\p{N}\s_.-]")
+_BEFORE_LETTER = regex.compile(r"^[^\p{L}]+")
+_NOT_LETTER_OR_DIGIT = regex.compile(r"[^\p{L}\p{N}-]")
+
+
+_DOCUTILS_LETTERS = str.maketrans(
+    dict(zip("øđħıłŧƀƃƈƌƒƙƚƞƥƫƭƴƶǥȥȴȵȶȷȼȿɀɇɉɋɍɏ", "odhiltbbcdfklnpttyzgzlntjcszejqry", strict=True))
+    | {"ß": "sz", "æ": "ae", "œ": "oe", "ȸ": "db", "ȹ": "qp"}
+)
 
 
 class Anchors(Protocol):
@@ -43,18 +57,26 @@ class GithubAnchors:
 
 
 class MdbookAnchors:
-    """Ids of mdBook, which counts repeats by the id without a number."""
+    """Ids of mdBook: letters, digits, `_` and `-` of all scripts; repeats end in `-1`."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, int] = {}
+        self._used: set[str] = set()
 
     def __call__(self, text: str) -> str:
         """Returns the id of the next heading."""
-        slug = re.sub(r"[A-Z]", lambda letter: letter[0].lower(), re.sub(r"\s", "-", text.strip()))
-        slug = "".join(character for character in slug if character.isalnum() or character in "_-")
-        count = self._seen.get(slug, 0)
-        self._seen[slug] = count + 1
-        return f"{slug}-{count}" if count else slug
+        slug = _NOT_RUST_ALPHANUMERIC.sub("", re.sub(r"\s", "-", text.strip().lower()))
+        numbered = (f"{slug}-{number}" for number in count(1))
+        unique = next(name for name in chain([slug], numbered) if name not in self._used)
+        self._used.add(unique)
+        return unique
+
+
+class HuggingFaceAnchors:
+    """Ids of Hugging Face's doc-builder: letters, digits and `-`; repeats stay equal."""
+
+    def __call__(self, text: str) -> str:
+        """Returns the id of the next heading."""
+        return _NOT_LETTER_OR_DIGIT.sub("", re.sub(r"\s+", "-", text.strip().lower()))
 
 
 class MkdocsAnchors:
@@ -74,10 +96,59 @@ class MkdocsAnchors:
         return slug
 
 
+class PandocAnchors:
+    """Ids of Pandoc: letters, digits, `_`, `-` and `.`, from the first letter on; repeats end in `-1`."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def __call__(self, text: str) -> str:
+        """Returns the id of the next heading."""
+        slug = "-".join(_NOT_PANDOC.sub("", text.lower()).split())
+        slug = _BEFORE_LETTER.sub("", slug) or "section"
+        numbered = (f"{slug}-{number}" for number in count(1))
+        unique = next(name for name in chain([slug], numbered) if name not in self._used)
+        self._used.add(unique)
+        return unique
+
+
+class SphinxAnchors:
+    """Ids of docutils: ASCII only; repeats, and headings without such a letter, are `id1`, `id2`, …."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+        self._counted = count(1)
+
+    def __call__(self, text: str) -> str:
+        """Returns the id of the next heading."""
+        return self._take(docutils_id(text))
+
+    def label(self, name: str) -> str:
+        """Returns the id of a label."""
+        return self._take(docutils_id(name))
+
+    def cite(self) -> None:
+        """Uses up one of the numbered ids, as a citation does."""
+        self._take("")
+
+    def _take(self, wanted: str) -> str:
+        if not wanted or wanted in self._used:
+            numbered = (f"id{number}" for number in self._counted)
+            wanted = next(name for name in numbered if name not in self._used)
+        self._used.add(wanted)
+        return wanted
+
+
 def anchors(site: SiteSettings) -> Anchors:
     """Returns the id rule of this kind of site, for one page."""
     if site.preset == "mdbook":
         return MdbookAnchors()
+    if site.preset == "quarto":
+        return PandocAnchors()
+    if site.preset in ("sphinx", "d2l"):
+        return SphinxAnchors()
+    if site.preset == "huggingface":
+        return HuggingFaceAnchors()
     if site.preset == "mkdocs":
         return MkdocsAnchors()
     return GithubAnchors(maintain_case=site.maintain_case)
@@ -89,6 +160,13 @@ def github_slug(text: str, *, maintain_case: bool = False) -> str:
     if text.isascii():
         return _NOT_WORD.sub("", text).replace(" ", "-")
     return "".join(filter(_github_keeps, text)).replace(" ", "-")
+
+
+def docutils_id(text: str) -> str:
+    """Returns the text in lower case without accents, and with one `-` for what else is no letter or digit of ASCII."""
+    plain = text.lower().translate(_DOCUTILS_LETTERS)
+    ascii_only = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
+    return re.sub(r"^[-0-9]+|-+$", "", re.sub(r"[^a-z0-9]+", "-", " ".join(ascii_only.split())))
 
 
 def _github_keeps(character: str) -> bool:

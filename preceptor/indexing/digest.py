@@ -8,6 +8,7 @@ from pathlib import Path
 
 from preceptor import __version__
 from preceptor.indexing.discover import CONVERTED, Book, files_below
+from preceptor.indexing.include import references
 from preceptor.library.protocol import SCHEMA_VERSION
 from preceptor.settings import Settings
 
@@ -15,6 +16,11 @@ _LENGTH = 32
 """Length of the digest without the model's part."""
 _UNKNOWN = "-" * _LENGTH
 _READ = {".md", ".mdx", ".markdown", *CONVERTED}
+_PAGES = (".md", ".mdx", ".markdown")
+_CONFIGURATIONS = ("book.toml", "mkdocs.yml", "mkdocs.yaml")
+"""Files at the site's root that decide how pages take in others."""
+_LARGEST = 1_000_000
+"""Largest file that another takes in, in bytes."""
 
 
 def digest_of(book: Book, settings: Settings) -> str:
@@ -31,17 +37,21 @@ def digest_of(book: Book, settings: Settings) -> str:
         book.id,
         book.title,
         settings.book.model_dump_json(),
-        book.site.model_dump_json(),
+        book.language,
+        book.parts,
         settings.embedding.model,
         index.chunk_size,
         index.chunk_overlap,
         [(file.source, file.status) for file in book.files],
     )
     digest = hashlib.blake2b(repr(decided).encode(), digest_size=16)
-    folders = [book.source] if book.docs.is_relative_to(book.source) else [book.source, book.docs]
+    apart = (folder for part in book.parts for folder in (part.docs, part.behind) if folder)
+    folders = [book.source, *(folder for folder in apart if not folder.is_relative_to(book.source))]
     try:
         for name, content in chain(
-            _contents(Path(__file__).parent, {".py"}), *(_contents(folder, _READ) for folder in folders)
+            _contents(Path(__file__).parent, {".py"}),
+            *(_contents(folder, _READ) for folder in folders),
+            _taken_in(book),
         ):
             digest.update(f"\n{name!r} {len(content)}\n".encode())
             digest.update(content)
@@ -82,3 +92,22 @@ def _contents(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, bytes]]:
     for file in sorted(files_below(folder)):
         if (file.suffix in suffixes or file.name.startswith("_category_.")) and file.is_file():
             yield str(file.relative_to(folder)), file.read_bytes()
+
+
+def _taken_in(book: Book) -> Iterator[tuple[str, bytes]]:
+    """Yields name and content of each file that pages take in, and of the configuration that decides how."""
+    for file in (book.root / name for name in _CONFIGURATIONS):
+        if file.is_file():
+            yield file.name, file.read_bytes()
+    pages = {file.path: book.of(file) for file in book.files if file.path.suffix in _PAGES}
+    waiting = list(pages.items())
+    seen = {path.resolve() for path in pages}
+    while waiting:
+        path, part = waiting.pop()
+        content = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+        for found in references(content.decode(errors="replace"), path, part.reach, part.site.preset):
+            if found not in seen:
+                seen.add(found)
+                waiting.append((found, part))
+                if found.stat().st_size <= _LARGEST:
+                    yield part.reach.name(found), found.read_bytes()

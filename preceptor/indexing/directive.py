@@ -103,6 +103,7 @@ def _leaf(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     if not silent:
         state.line = start_line + 1
         _push(state, "leaf_directive", found[0])
+        state.tokens[-1].map = [start_line, start_line + 1]
     return True
 
 

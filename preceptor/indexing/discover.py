@@ -4,12 +4,11 @@ The order is that of Docusaurus' generated sidebar: by `sidebar_position`, the c
 number prefix, then by name; a folder's index page comes before the pages of the folder.
 """
 
-import json
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import chain, count
@@ -20,22 +19,66 @@ from wcmatch import glob
 
 from preceptor.errors import BookEmpty, BookNotFound, PageUnreadable
 from preceptor.indexing.front import FrontMatter, content_title, read_text, read_yaml, split_front_matter
-from preceptor.indexing.layout import layout
+from preceptor.indexing.include import Reach, reach
+from preceptor.indexing.missing import Missing
 from preceptor.indexing.page import Status
 from preceptor.indexing.site import Place, chapter_id, is_index, split_number
+from preceptor.indexing.sites.generators import read_site
+from preceptor.indexing.sites.record import Entry, Part
 from preceptor.settings import BookSettings, SiteSettings
 
 logger = logging.getLogger(__name__)
 
 _GLOBS = glob.GLOBSTAR | glob.BRACE | glob.EXTGLOB | glob.DOTGLOB | glob.FORCEUNIX
-_SUFFIXES = {"docusaurus": (".md", ".mdx"), "plain": (".md", ".mdx", ".markdown")}
+_SUFFIXES = {
+    "docusaurus": (".md", ".mdx"),
+    "plain": (".md", ".mdx", ".markdown"),
+    "quarto": (".qmd", ".md"),
+    "mkdocs": (".md", ".markdown", ".mdown", ".mkdn", ".mkd"),
+}
 CONVERTED = {".pdf": "pypdf", ".html": "bs4", ".htm": "bs4", ".ipynb": "nbformat"}
 """Suffixes of other formats, and the library that reads each (see `formats`)."""
 _NOT_PAGES = re.compile(
     r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)"
 )
 """Files at the root of a repository that describe the repository, not the book."""
-_SUMMARY_LINK = re.compile(r"\]\(\s*<?(?:\./)?([^)>\s]+\.md)>?\s*\)")
+_CATEGORY = ("_category_.json", "_category_.yml", "_category_.yaml")
+_CATEGORY_FIELDS = frozenset(
+    {
+        "label",
+        "position",
+        "collapsible",
+        "collapsed",
+        "className",
+        "key",
+        "link",
+        "customProps",
+        "description",
+    }
+)
+_TABS = re.compile(r"^\t+", re.MULTILINE)
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*", re.IGNORECASE)
+_BARE_NUMBER = re.compile(r"""^[\s{,]*["']?label["']?\s*:\s*[-+]?[\d.]+\s*(?:[,}#\n]|\Z)""", re.MULTILINE)
+_OTHER_FORMATS = frozenset(
+    {
+        ".rst",
+        ".adoc",
+        ".asciidoc",
+        ".org",
+        ".qmd",
+        ".rmd",
+        ".docx",
+        ".doc",
+        ".odt",
+        ".epub",
+        ".pptx",
+        ".tex",
+        ".textile",
+    }
+)
+"""Suffixes of documents that may be pages but are not read."""
+_UNDERSCORED = ("docusaurus", "plain", "quarto")
+"""Presets to which a leading `_` means a file that is part of others, and `draft` in the front matter a draft."""
 _LAST = float("inf")
 
 
@@ -53,6 +96,12 @@ class PageFile:
     """Labels of the page's folders, outermost first."""
     position: int
     """Position among the published pages, in reading order, from 0."""
+    part: Part
+    """Part of the book that the page belongs to: its folder and the rules for its links."""
+    title: str = ""
+    """Title in the site's table of contents; empty if the page has its own."""
+    language: str = ""
+    """Language according to the site; empty if the text shows it."""
 
     @property
     def source(self) -> str:
@@ -70,13 +119,37 @@ class Book:
     source: Path
     root: Path
     """Folder of the site, to which `@site/` refers."""
+    parts: tuple[Part, ...]
+    """Folders of pages, each with its rules; a site with several docs plug-ins or languages has several."""
     docs: Path
-    """Folder of pages: `site.docs_dir` if it exists, otherwise the source."""
+    """Folder of the first part's pages; `of` gives that of a page."""
     site: SiteSettings
-    """Settings, completed from the site's own files."""
+    """Settings of the first part, completed from the site's own files; `of` gives those of a page."""
     files: tuple[PageFile, ...]
+    line: str = ""
+    """Sentence that says for which site the folder was taken."""
     notes: tuple[str, ...] = ()
-    """Hints for the author about the folder, on which the links depend."""
+    """What its author should know of the folder, since the links depend on it."""
+    missing: tuple[Missing, ...] = ()
+    """Parts of the folder that the pages lack."""
+
+    @cached_property
+    def reach(self) -> Reach:
+        """Files that the pages may take in."""
+        part = self.parts[0]
+        snippets = part.extensions.get("pymdownx.snippets")
+        return reach(
+            self.root,
+            self.source,
+            self.docs,
+            self.site.preset,
+            snippets=snippets,
+            base=part.base or self.root,
+        )
+
+    def of(self, file: PageFile) -> "Book":
+        """Returns the book with the folder and the rules of one page's part."""
+        return replace(self, parts=(file.part,), docs=file.part.docs, site=file.part.site)
 
     @cached_property
     def published(self) -> int:
@@ -95,6 +168,7 @@ class _Found:
     status: Status
     reason: str
     number_prefixes: bool
+    entry: Entry | None = None
 
     @property
     def position(self) -> float:
@@ -135,24 +209,24 @@ def discover(source: Path, site: SiteSettings, book: BookSettings | None = None)
     if not source.is_dir():
         raise BookNotFound(source)
     source = source.resolve()
-    found_layout = layout(source, site)
-    docs, site = found_layout.docs, found_layout.site
-    below, excluded = os.path.relpath(docs, source), _matcher(site.exclude)
-    found = [_look(path, below, docs, site, excluded) for path in sorted(_files(docs, site))]
-    files = tuple(_in_order(found, docs, site))
+    read = read_site(source, site)
+    files = tuple(_pages(source, read.parts))
     if not any(file.status == "published" for file in files):
         others = [(file.source, file.reason) for file in files if file.path.suffix in CONVERTED]
         raise BookEmpty(source, skipped=len(files) - len(others), failed=others)
     return Book(
         id=book.id or re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or "book",
-        title=book.title or humanised(source.name) or "Book",
-        language=book.language,
+        title=book.title or read.title or humanised(source.name) or "Book",
+        language=book.language if "language" in book.model_fields_set else read.language or book.language,
         source=source,
-        root=found_layout.root,
-        docs=docs,
-        site=site,
+        root=read.root,
+        parts=read.parts,
+        docs=read.parts[0].docs,
+        site=read.parts[0].site,
         files=files,
-        notes=found_layout.notes,
+        line=read.line,
+        notes=read.notes,
+        missing=(*_broken_categories(files, source), *_unread_formats(source, files, read.parts)),
     )
 
 
@@ -181,10 +255,18 @@ def files_below(top: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in names if not name.startswith("."))
 
 
-def _files(docs: Path, site: SiteSettings) -> Iterator[Path]:
-    """Yields files with a page's suffix."""
-    suffixes = {*_SUFFIXES.get(site.preset, _SUFFIXES["plain"]), *CONVERTED}
-    return (path for path in files_below(docs) if path.suffix in suffixes and path.is_file())
+def _files(source: Path, part: Part) -> Iterator[tuple[Path, Path]]:
+    """Yields files with a page's suffix, each with the folder of pages that contains it."""
+    suffixes = {*_SUFFIXES.get(part.site.preset, _SUFFIXES["plain"]), *CONVERTED}
+    top = source if source.is_relative_to(part.docs) else part.docs
+    taken: set[Path] = set()
+    folders = [(part.docs, top), (part.behind, part.behind)] if part.behind else [(part.docs, top)]
+    for docs, top in folders:
+        for path in sorted(files_below(top)):
+            relative = path.relative_to(docs)
+            if path.suffix in suffixes and path.is_file() and relative not in taken:
+                taken.add(relative)
+                yield path, docs
 
 
 def _holds_translations(folder: Path) -> bool:
@@ -204,62 +286,85 @@ def _matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     return glob.compile([*plain, *folders, *themselves], flags=_GLOBS).match
 
 
-def _look(path: Path, below: str, docs: Path, site: SiteSettings, excluded: Callable[[str], bool]) -> _Found:
+def _pages(source: Path, parts: Iterable[Part]) -> Iterator[PageFile]:
+    """Yields the pages of all parts in reading order."""
+    position = 0
+    chapters: set[str] = set()
+    for part in parts:
+        left_out = _left_out(part.site)
+        found = [_look(path, docs, source, part, left_out) for path, docs in _files(source, part)]
+        for page, labels in _in_order(found, part):
+            chapter = _unique_chapter(page, part, chapters)
+            entry = page.entry or Entry()
+            yield PageFile(
+                page.path, page.place, page.status, page.reason, chapter, labels, position, part,
+                title=entry.title, language=entry.language,
+            )  # fmt: skip
+            position += page.status == "published"
+
+
+def _left_out(site: SiteSettings) -> Callable[[str], bool]:
+    """Returns a function that tests whether the settings leave out a path below the docs folder."""
+    excluded, included = _matcher(site.exclude), _matcher(site.include or ("**",))
+    return lambda name: excluded(name) or not included(name)
+
+
+def _look(path: Path, docs: Path, source: Path, part: Part, excluded: Callable[[str], bool]) -> _Found:
     relative = path.relative_to(docs).as_posix().encode(errors="replace").decode()
-    source = PurePosixPath(Path(below).as_posix(), relative).as_posix()
-    place = Place(source, relative)
+    below = Path(os.path.relpath(docs, source)).as_posix()
+    inside = path.relative_to(source) if path.is_relative_to(source) else PurePosixPath(below, relative)
+    name = inside.as_posix().encode(errors="replace").decode()
+    entry = part.contents.get(relative) if part.contents is not None else None
+    place = Place(name, relative, entry.at if entry else None)
     front, title = FrontMatter(), ""
     try:
         if path.suffix not in CONVERTED:
-            front, body = split_front_matter(read_text(path, source), source)
-            # The order in which Docusaurus takes a label for the sidebar.
+            front, body = split_front_matter(read_text(path, name), name)
             title = front.sidebar_label or front.title or content_title(body) or ""
     except PageUnreadable as error:  # it is reported when the page is read
         logger.debug("%s", error)
     if excluded(relative):
-        status, reason = "partial", "`site.exclude` names it"
+        status, reason = "partial", "`site.include` or `site.exclude` leaves it out"
+    elif part.contents is not None and part.left_out and not entry:
+        status, reason = "partial", part.left_out
     else:
-        status, reason = _status(place, front, site, at_root=below == ".")
-    return _Found(path, place, front, title, status, reason, site.number_prefixes and front.number_prefixes)
+        status, reason = _status(place, front, part.site, at_root=below == ".")
+    parse = part.site.number_prefixes and front.number_prefixes
+    return _Found(path, place, front, title, status, reason, parse, entry)
 
 
 def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bool) -> tuple[Status, str]:
     path = PurePosixPath(place.relative)
-    if any(part.startswith("_") for part in path.parts):
+    if site.preset in _UNDERSCORED and any(part.startswith("_") for part in path.parts):
         return "partial", "its name, or a folder's above it, begins with `_`"
-    if site.preset == "mdbook" and place.relative == "SUMMARY.md":
-        return "partial", "it is the table of contents"
     if path.suffix in CONVERTED and not find_spec(CONVERTED[path.suffix]):
         return "partial", f"`pip install 'preceptor[formats]'` reads {path.suffix[1:].upper()} files"
     if at_root and not place.folders and _NOT_PAGES.fullmatch(place.relative):
         return "partial", "it is about the repository, not of the book"
-    if front.draft:
+    if front.draft and site.preset in _UNDERSCORED:
         return "draft", "its front matter says `draft: true`"
-    if front.unlisted:
+    if front.unlisted and site.preset in _UNDERSCORED:
         return "unlisted", "its front matter says `unlisted: true`"
     return "published", ""
 
 
-def _in_order(found: Iterable[_Found], docs: Path, site: SiteSettings) -> Iterator[PageFile]:
+def _in_order(found: Iterable[_Found], part: Part) -> Iterator[tuple[_Found, tuple[str, ...]]]:
+    """Yields the pages with the labels above them, from the site's contents, else from the folders."""
     root = _Folder("")
     for page in found:
         folder = root
         for depth, name in enumerate(page.place.folders, start=1):
             if name not in folder.folders:
-                category = _category(docs.joinpath(*page.place.folders[:depth]))
+                category = _category(part.docs.joinpath(*page.place.folders[:depth]))
                 folder.folders[name] = _Folder(name, category)
             folder = folder.folders[name]
         folder.pages.append(page)
-    walked = list(_walk(root, (), site))
-    if site.preset == "mdbook":
-        walked = _by_summary(walked, docs)
-    position = 0
-    chapters: set[str] = set()
-    for page, labels in walked:
-        chapter = _unique_chapter(page, site, chapters)
-        yield PageFile(page.path, page.place, page.status, page.reason, chapter, labels, position)
-        # Drafts take no number, so that publishing one moves only the pages after it.
-        position += page.status == "published"
+    walked = list(_walk(root, (), part.site))
+    if part.contents is not None:
+        order = {name: place for place, name in enumerate(part.contents)}
+        walked = [(page, page.entry.labels if page.entry else labels) for page, labels in walked]
+        walked.sort(key=lambda entry: order.get(entry[0].place.relative, len(order)))
+    yield from walked
 
 
 def _walk(
@@ -320,39 +425,72 @@ def _label(folder: _Folder, site: SiteSettings) -> str:
 
 def _category(folder: Path) -> Mapping[str, Any]:
     """Reads `_category_.json` (or `.yml`) of a folder; empty if it is missing or broken."""
-    for name in ("_category_.json", "_category_.yml", "_category_.yaml"):
-        file = folder / name
-        if not file.is_file():
-            continue
-        try:
-            text = read_text(file, str(file))
-            loaded: object = json.loads(text) if name.endswith(".json") else read_yaml(text, str(file))
-        except (PageUnreadable, ValueError, RecursionError) as error:
-            logger.warning("%s is left out: %s", file, error)
-            return {}
-        return loaded if isinstance(loaded, dict) else {}
-    return {}
-
-
-def _by_summary(
-    walked: list[tuple[_Found, tuple[str, ...]]], docs: Path
-) -> list[tuple[_Found, tuple[str, ...]]]:
-    """Orders pages as mdBook does, by SUMMARY.md; a file that it does not name is not a page."""
     try:
-        summary = read_text(docs / "SUMMARY.md", "SUMMARY.md")
-    except PageUnreadable:
-        return walked
-    order = {name: place for place, name in enumerate(_SUMMARY_LINK.findall(summary))}
-    for page, _ in walked:
-        if page.status == "published" and page.place.relative not in order:
-            page.status, page.reason = "partial", "SUMMARY.md does not name it"
-    return sorted(walked, key=lambda entry: order.get(entry[0].place.relative, len(order)))
+        return read_category(folder)
+    except PageUnreadable as error:
+        logger.warning("%s is left out: %s", error.source, error.reason)
+        return {}
 
 
-def _unique_chapter(page: _Found, site: SiteSettings, taken: set[str]) -> str:
+def read_category(folder: Path) -> Mapping[str, Any]:
+    """Reads `_category_.json` (or `.yml`) of a folder as YAML, as Docusaurus does; empty if there is none.
+
+    Raises:
+        PageUnreadable: It is broken; Docusaurus refuses it.
+    """
+    file = next((folder / name for name in _CATEGORY if (folder / name).is_file()), None)
+    if file is None:
+        return {}
+    text = read_text(file, file.name)
+    if text.lstrip().startswith(("{", "[")):
+        text = _TABS.sub(lambda tabs: "    " * len(tabs[0]), text)  # which YAML of C's library has no use for
+    loaded = read_yaml(text, file.name)
+    if loaded is None:
+        raise PageUnreadable(file.name, "it is no mapping")
+    unknown = sorted(loaded.keys() - _CATEGORY_FIELDS)
+    if unknown:
+        raise PageUnreadable(file.name, f"Docusaurus knows no `{unknown[0]}`")
+    if _NUMBER.fullmatch(str(loaded.get("position") or 0)) is None:
+        raise PageUnreadable(file.name, "its `position` is not a number")
+    if _BARE_NUMBER.search(text):
+        raise PageUnreadable(file.name, "its `label` is a number, not text")
+    return loaded
+
+
+def _broken_categories(files: Iterable[PageFile], source: Path) -> Iterator[Missing]:
+    """Yields an entry for each broken `_category_` file above the pages."""
+    folders = {
+        file.part.docs / folder
+        for file in files
+        if file.part.site.preset in ("docusaurus", "plain")
+        for folder in PurePosixPath(file.place.relative).parents
+    }
+    for folder in sorted(folders):
+        try:
+            read_category(folder)
+        except PageUnreadable as error:
+            place = Path(os.path.relpath(folder / error.source, source)).as_posix()
+            yield Missing("broken `_category_` files", place, error.reason)
+
+
+def _unread_formats(source: Path, files: Iterable[PageFile], parts: Iterable[Part]) -> Iterator[Missing]:
+    """Yields an entry for each document beside the pages whose format is not read."""
+    pages = {file.path: file for file in files}
+    for path in sorted({path for part in parts for path in files_below(part.docs)}):
+        kind = f"{path.suffix[1:].upper()} files not read"
+        if path in pages:
+            if path.suffix in CONVERTED and not find_spec(CONVERTED[path.suffix]):
+                yield Missing(kind, pages[path].source, "preceptor[formats] reads them")
+        elif path.suffix.lower() in _OTHER_FORMATS:
+            place = Path(os.path.relpath(path, source)).as_posix()
+            yield Missing(kind, place, "of another format than Preceptor reads")
+
+
+def _unique_chapter(page: _Found, part: Part, taken: set[str]) -> str:
     """Returns a chapter id that is not taken; a duplicate becomes its path: `01-intro`, then `01-intro.mdx`."""
     whole = PurePosixPath(page.place.relative)
-    wanted = [chapter_id(site, page.place, page.front), str(whole.with_suffix("")), str(whole)]
+    own = [chapter_id(part.site, page.place, page.front), str(whole.with_suffix("")), str(whole)]
+    wanted = [f"{part.chapters}/{name}" if part.chapters else name for name in own]
     numbered = (f"{whole}-{number}" for number in count(2))
     chapter = next(chapter for chapter in chain(wanted, numbered) if chapter not in taken)
     taken.add(chapter)

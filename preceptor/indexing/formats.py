@@ -58,8 +58,8 @@ def read_page(book: Book, file: PageFile) -> Page:
         status=file.status,
         reason=file.reason,
         chapter=file.chapter,
-        title=title.strip() or humanised(file.place.stem),
-        url=_url(book.site, file.place),
+        title=file.title or title.strip() or humanised(file.place.stem),
+        url=_url(file.part.site, file.place),
         breadcrumb=file.breadcrumb,
         position=file.position,
         headings=tuple((heading.level, heading.id, heading.text) for heading in outline.headings),
@@ -135,8 +135,8 @@ def _notebook(path: Path) -> tuple[str, Outline]:
 
 
 def _written(page: Element, title: str) -> tuple[str, Outline]:
-    """Renders title and text of a page with the writer of Markdown pages."""
-    source = PageSource(page, Bindings(), {}, _jupyter_anchor, lambda name: None)
+    """The title and the text of a page, by the writer of Markdown pages."""
+    source = PageSource(page, Bindings(), {}, _jupyter_anchor, lambda name, line: None)
     writer = Writer(source, _PLAIN)
     outline = writer.write()
     return title or writer.title, outline

@@ -5,7 +5,7 @@ Nothing is evaluated. Brackets and quotes are matched, strings are read, all oth
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # Whether a slash begins a regular expression depends on the token before it, which a scanner without a
@@ -30,6 +30,7 @@ _SPACE = re.compile(r"\s*")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z_$@:*#\[(][\w$.:\-\])]*")
 _BARE_VALUE = re.compile(r"[^\s\"'=<>`{}]+")
 _STRING = re.compile(r"""\s*(?P<quote>['"`])(?P<text>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)\s*""", re.DOTALL)
+_HOLE = re.compile(r"\$\{[^{}]*\}")
 _NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*")
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "", "b": "", "f": "", "v": "", "0": "", "\n": ""}
@@ -48,9 +49,19 @@ _EXPORTED = re.compile(
     r"(?:\s*(?::[^=\n]*)?=\s*(?P<value>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`[^`$]*`|-?\d[\d.]*)\s*(?:;|$))?",
     re.MULTILINE,
 )
+_EXPORTED_VALUE = re.compile(r"\s*(?::[^=\n]*)?=\s*(?=[\[{])")
+_NEXT_STATEMENT = re.compile(r"^(?:export|import)\b", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _DEFAULT = re.compile(r"\bdefault\s+as\s+(?P<name>[\w$]+)")
 _ALL = re.compile(r"\*\s*as\s+(?P<name>[\w$]+)")
+
+_QUOTED = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+"|`(?:[^`\\]|\\.)*+`"""
+_VALUE = re.compile(
+    rf"""/\*.*?\*/|(?<!:)//[^\n]*|(?P<name>[\w$-]+|'[\w -]+'|"[\w -]+")\s*:(?=\s*[\['"`{{<(])"""
+    rf"""|(?P<string>{_QUOTED})|(?P<mark>[{{}}\[\],])"""
+    r"""|(?P<tag></?[A-Za-z][^<>{}]*>|</?>)(?P<text>[^<>{}]*)""",
+    re.DOTALL,
+)
 
 _WORK_PER_CHARACTER = 40
 """Average number of times that a character may be visited in the search for closing brackets."""
@@ -115,6 +126,8 @@ class Bindings:
     """Paths of default imports by the name in tags."""
     constants: Mapping[str, str] = field(default_factory=dict[str, str])
     """Exported strings and numbers."""
+    values: Mapping[str, Expression] = field(default_factory=dict[str, Expression])
+    """Exported lists and objects."""
     names: frozenset[str] = frozenset()
     """Every name that is imported or exported."""
 
@@ -261,6 +274,7 @@ def bindings(code: str) -> Bindings:
     """Returns the names that these imports and exports define."""
     imports: dict[str, str] = {}
     constants: dict[str, str] = {}
+    values: dict[str, Expression] = {}
     names: set[str] = set()
     for match in _IMPORT.finditer(code):
         what = match["what"]
@@ -277,7 +291,65 @@ def bindings(code: str) -> Bindings:
         value = literal(match["value"]) if match["value"] else None
         if value is not None:
             constants[match["name"]] = value
-    return Bindings(imports, constants, frozenset(names - {"from", "as", "type", "default"}))
+        start = _EXPORTED_VALUE.match(code, match.end())
+        if start:
+            following = _NEXT_STATEMENT.search(code, start.end())
+            values[match["name"]] = Expression(
+                code[start.end() : following.start() if following else len(code)]
+            )
+    return Bindings(imports, constants, values, frozenset(names - {"from", "as", "type", "default"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string in a JavaScript literal, or text between its tags."""
+
+    group: int
+    """Number of the object that holds the string; strings of a list have numbers of their own."""
+    name: str
+    """Key in the object, or name of the list."""
+    text: str
+
+
+def strings(code: str) -> Iterator[Text]:
+    """Yields the strings in a literal of lists, objects and tags, in order."""
+    lists: list[str | None] = []  # for each open bracket the list's name, or None of an object
+    groups, count, name, between = [0], 0, "", list[str]()
+    for match in _VALUE.finditer(code):
+        if match["tag"] is not None:
+            between.append(match["text"])
+            continue
+        yield from _text_between(between, groups[-1], name)
+        between.clear()
+        if match["name"]:
+            name = match["name"].strip("'\"")
+        elif match["string"]:
+            text = literal(match["string"], holes=True)
+            if text:
+                yield Text(groups[-1], name, _HOLE.sub(" ", text))
+        elif match["mark"] == "[":
+            lists.append(name)
+        elif match["mark"] == "{":
+            count += 1
+            lists.append(None)
+            groups.append(count)
+            name = ""
+        elif match["mark"] == ",":
+            name = (lists[-1] if lists else None) or ""
+            if len(groups) == 1:  # of a list outside of objects: each item is by itself
+                count += 1
+                groups = [count]
+        elif lists:
+            is_object = lists.pop() is None
+            groups = groups[:-1] if is_object and len(groups) > 1 else groups
+            name = ""
+    yield from _text_between(between, groups[-1], name)
+
+
+def _text_between(tags: Sequence[str], group: int, name: str) -> Iterator[Text]:
+    text = " ".join(" ".join(tags).split())
+    if text:
+        yield Text(group, name, text)
 
 
 def literal(code: str, *, holes: bool = False) -> str | None:

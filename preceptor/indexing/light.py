@@ -1,7 +1,7 @@
 """The light Markdown of passages: visible text with as few marks as possible."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 LINE_BREAK = "\v"
@@ -16,6 +16,9 @@ _MAGIC_COMMENT = re.compile(
 )
 _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u200b\u2060\ufeff\ud800-\udfff]")
 _BACKTICKS = re.compile(r"`+")
+_RUST_HIDDEN = re.compile(r"[ \t]*#(?: .*)?")
+_RUST_ESCAPED = re.compile(r"^([ \t]*)##", re.MULTILINE)
+_HIDE_LINES = re.compile(r"\bhidelines=(?P<prefix>[^\s,}]+)")
 _SHORTCODE = re.compile(r":[\w+-]+:")
 
 
@@ -57,6 +60,25 @@ def fenced_code(code: str, info: str) -> str:
     about = [language[0] if language else "", f'title="{title["title"]}"' if title and title["title"] else ""]
     fence = "`" * max(3, _longest_run(code) + 1)
     return f"{fence}{' '.join(filter(None, about))}\n{code}\n{fence}"
+
+
+def shown_lines(code: str, info: str, prefixes: Mapping[str, str]) -> str:
+    """Returns a code block without the lines that mdBook hides: after `# ` in Rust, after a prefix elsewhere.
+
+    Args:
+        code: The code in the source.
+        info: The text after the opening fence.
+        prefixes: Prefixes by language, from `output.html.code.hidelines` of book.toml.
+    """
+    language = re.split(r"[\s,{]", info, maxsplit=1)[0]
+    if language == "rust":
+        lines = [line for line in code.split("\n") if not _RUST_HIDDEN.fullmatch(line)]
+        return _RUST_ESCAPED.sub(r"\1#", "\n".join(lines))
+    own = _HIDE_LINES.search(info)
+    prefix = own["prefix"] if own else prefixes.get(language, "")
+    if not prefix:
+        return code
+    return "\n".join(line for line in code.split("\n") if not line.lstrip().startswith(prefix))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -50,7 +50,7 @@ def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     if not silent:
         state.line = line + 1
         for part in parts:
-            _push(state, part, block=True)
+            _push(state, part, block=True, line=start_line)
     return True
 
 
@@ -105,10 +105,13 @@ def _part(state: StateBlock | StateInline, at: int, end: int) -> tuple[Tag | Exp
     return (Expression(state.src[at + 1 : close - 1]), close) if close > 0 else None
 
 
-def _push(state: StateBlock | StateInline, part: Tag | Expression, *, block: bool) -> None:
+def _push(
+    state: StateBlock | StateInline, part: Tag | Expression, *, block: bool, line: int | None = None
+) -> None:
     kind = "tag" if isinstance(part, Tag) else "expression"
     token = state.push(f"mdx_{kind}", "", 0)
     token.block = block
+    token.map = None if line is None else [line, line + 1]
     token.meta = {kind: part}
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from preceptor.indexing.missing import Missing
+
 Status = Literal["published", "draft", "unlisted", "partial", "failed"]
 """Docusaurus' treatment of a page. Only a published page makes passages."""
 
@@ -61,6 +63,8 @@ class Page:
     sections: tuple[PageSection, ...]
     language: str
     """BCP 47 tag of the language the page is written in."""
+    missing: tuple[Missing, ...] = ()
+    """Parts of the page that its sections lack."""
 
     @property
     def text(self) -> str:

@@ -7,9 +7,14 @@ from pathlib import Path
 
 from preceptor.errors import PageUnreadable
 from preceptor.indexing.anchors import anchors
-from preceptor.indexing.discover import Book, PageFile
+from preceptor.indexing.discover import Book, PageFile, humanised
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
+from preceptor.indexing.include import Body, NotTakenIn, mdbook_includes, mkdocs_snippets, raw_path
+from preceptor.indexing.jsx import Bindings
+from preceptor.indexing.leftover import leftovers
+from preceptor.indexing.missing import Missing, Note, Notes
 from preceptor.indexing.page import Page, PageSection
+from preceptor.indexing.python_markdown import python_markdown_tree
 from preceptor.indexing.site import page_url, split_number
 from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
@@ -21,8 +26,11 @@ _UNWRAPPED = tuple(
     re.compile(rf"(^|\n) *{fence} *mdx-code-block\n(?P<inside>.*?)\n *{fence}(?=\n|\Z)", re.DOTALL)
     for fence in ("```", "````")
 )
-"""Fences that Docusaurus removes before parsing; they hide their content from translation tools."""
+"""What Docusaurus takes out of its fence before it parses (a shelter from translation tools)."""
 _DEEPEST_PARTIAL = 8
+_TITLED_BY_FRONT_MATTER = ("docusaurus", "plain", "mkdocs", "quarto")
+_LENIENT = ("huggingface", "mkdocs")
+"""Presets to which a front matter that is no YAML is text."""
 
 
 def read_page(book: Book, file: PageFile) -> Page:
@@ -32,22 +40,33 @@ def read_page(book: Book, file: PageFile) -> Page:
         PageUnreadable: Its file cannot be opened, is no text, or has a front matter that is no YAML. What is no page
             in any case (a partial) is then empty.
     """
+    book = book.of(file)
+    site, notes = book.site, Notes()
+    front, text = FrontMatter(), ""
+    rest = ""
     try:
-        front, body = split_front_matter(read_text(file.path, file.source), file.source)
+        text = rest = read_text(file.path, file.source)
+        if site.preset != "mdbook":  # it knows no front matter, and makes a rule and a heading of it
+            front, rest = split_front_matter(text, file.source)
     except PageUnreadable:
-        if file.status != "partial":
-            raise
-        front, body = FrontMatter(), ""
-    site = book.site
-    writer = Writer(_source(book, file.path, front, body, ()), site)
+        if not (text and site.preset in _LENIENT):
+            if file.status != "partial":
+                raise
+            text = rest = ""
+    body = Body.of(rest, first=1 + text.count("\n") - rest.count("\n"))
+    writer = Writer(_Reading(book, notes).source(file.path, file.source, front, body, ()), site)
     outline = writer.write()
     name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
-    title = (front.title or "").strip() or writer.title or front.id or name
+    name = humanised(name) if site.preset == "mkdocs" else name
+    named = (front.title or "").strip() if site.preset in _TITLED_BY_FRONT_MATTER else ""
+    title = file.title or named or writer.title or front.id or name
     headings = [(heading.level, heading.id, heading.text) for heading in outline.headings]
     untitled = front.hide_title or front.title == ""
     if site.preset == "docusaurus" and not writer.has_title and not untitled:
         headings.insert(0, (1, "", title))  # its theme shows the title where the page has none
     sections = outline.sections
+    if not any(section.blocks for section in sections):
+        notes.add(Missing("pages without text", file.source))
     return Page(
         source=file.source,
         status=file.status,
@@ -60,7 +79,9 @@ def read_page(book: Book, file: PageFile) -> Page:
         headings=tuple(headings),
         sections=tuple(_below_title(section, title) for section in sections),
         language=front.language
+        or file.language
         or language_of("\n".join(section.text for section in sections), default=book.language),
+        missing=notes.found,
     )
 
 
@@ -74,14 +95,84 @@ def _below_title(section: PageSection, title: str) -> PageSection:
     )
 
 
-def _source(book: Book, path: Path, front: FrontMatter, body: str, above: tuple[Path, ...]) -> PageSource:
-    site = book.site
-    if site.preset == "docusaurus":
-        for fenced in _UNWRAPPED:
-            body = fenced.sub(r"\1\g<inside>", body)
-    tree, bindings = parse_tree(body, _flavour(site, path, front))
-    load = partial(_partial, book, path.parent, (*above, path))
-    return PageSource(tree, bindings, front.values, anchors(site), load)
+class _Reading:
+    """Reads the files of one page."""
+
+    def __init__(self, book: Book, notes: Notes) -> None:
+        self._site = book.site
+        self._reach = book.reach
+        self._extensions = book.parts[0].extensions
+        self._notes = notes
+
+    def source(
+        self, path: Path, name: str, front: FrontMatter, body: Body, above: tuple[Path, ...]
+    ) -> PageSource:
+        """Returns a file with the files that it takes in.
+
+        Args:
+            path: The path of the file.
+            name: The name of the file in messages.
+            front: The front matter.
+            body: The rest of the file.
+            above: The files that take it in, outermost first.
+        """
+        site, reach = self._site, self._reach
+        note = self._notes.of(name, body.lines)
+        if site.preset == "docusaurus":
+            for fenced in _UNWRAPPED:
+                body = body.replaced(fenced, lambda match, _: match[1] + match["inside"])
+        elif site.preset == "mdbook" and reach.links:
+            body = mdbook_includes(body, path, reach, note)
+        elif site.preset == "mkdocs":
+            body = mkdocs_snippets(body, path, reach, note)
+        if site.preset == "mkdocs":
+            tree, bindings = python_markdown_tree(body.text, self._extensions), Bindings()
+        else:
+            tree, bindings = parse_tree(body.text, _flavour(site, path, front))
+        note = self._notes.of(name, body.lines)
+        taken_in = (site.preset == "mdbook" and reach.links) or reach.snippets is not None
+        for found in leftovers(tree, includes=taken_in):
+            note(found.kind, found.line or _line_of(found.detail, body.text), found.detail)
+        return PageSource(
+            tree,
+            bindings,
+            front.values,
+            anchors(site),
+            load=partial(self._partial, path, note, (*above, path.resolve())),
+            text_of=partial(self._text_of, path.parent, note),
+            note=note,
+            hidden_lines=reach.hidden_lines if site.preset == "mdbook" else None,
+        )
+
+    def _partial(
+        self, importer: Path, note: Note, above: tuple[Path, ...], imported: str, line: int
+    ) -> PageSource | None:
+        """Returns the Markdown file that a page imports; None, with a note, if it cannot be taken in."""
+        try:
+            path = self._reach.imported(imported, importer.parent)
+            if path in above or len(above) > _DEEPEST_PARTIAL:
+                raise NotTakenIn(f"{imported}: it takes in itself")
+            text = self._reach.read(path, imported)
+            front, rest = split_front_matter(text, imported)
+        except (NotTakenIn, PageUnreadable) as error:
+            note("imported pages not resolved", line, str(getattr(error, "reason", error)))
+            return None
+        body = Body.of(rest, first=1 + text.count("\n") - rest.count("\n"))
+        return self.source(path, self._reach.name(path), front, body, above)
+
+    def _text_of(self, folder: Path, note: Note, imported: str, line: int) -> str:
+        """Returns the text of a file that is imported as text; empty, with a note, if it cannot be read."""
+        try:
+            path = self._reach.imported(raw_path(imported), folder)
+            return self._reach.read(path, raw_path(imported))
+        except NotTakenIn as why:
+            note("imported files not resolved", line, str(why))
+            return ""
+
+
+def _line_of(detail: str, text: str) -> int:
+    """Returns the line, from 0, of something that the parser gave no line; 0 if it is not in the text as such."""
+    return text.count("\n", 0, max(text.find(detail), 0)) if detail else 0
 
 
 def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
@@ -90,23 +181,9 @@ def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
     return Flavour(
         mdx={"mdx": True, "md": False}.get(wanted, path.suffix == ".mdx"),
         directives=docusaurus,
-        exclamations=site.preset == "mkdocs",
+        attributes=site.preset in ("mdbook", "quarto"),
+        divisions=site.preset == "quarto",
+        myst=site.preset == "sphinx",
+        d2l=site.preset == "d2l",
         math=site.math,
     )
-
-
-def _partial(book: Book, folder: Path, above: tuple[Path, ...], name: str) -> PageSource | None:
-    """Returns the Markdown file that a page imports; None if it is outside the book or imports itself."""
-    path = (book.root / name.removeprefix("@site/") if name.startswith("@site/") else folder / name).resolve()
-    if (
-        not (path.is_relative_to(book.source) or path.is_relative_to(book.docs))
-        or not path.is_file()
-        or path in above
-        or len(above) > _DEEPEST_PARTIAL
-    ):
-        return None
-    try:
-        front, body = split_front_matter(read_text(path, name), name)
-    except PageUnreadable:
-        return None
-    return _source(book, path, front, body, above)

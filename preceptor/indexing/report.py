@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, TextIO
 
+from preceptor.indexing.missing import Kind
 from preceptor.indexing.page import Page
 from preceptor.indexing.run import Progress, Summary
 from preceptor.library.passage import Passage
@@ -36,6 +38,8 @@ def summary_text(summary: Summary) -> str:
         f"{summary.duration:.1f} s, {summary.pages_per_minute:.0f} pages/min, "
         f"{summary.passages_per_second:.1f} passages/s, {summary.embedded} passages embedded",
     ]
+    if summary.site:
+        lines.insert(0, summary.site)
     if summary.replaced:
         lines.append(
             f"replaced: the book `{summary.replaced}`, which was in `{summary.collection}` before; `preceptor index "
@@ -45,8 +49,22 @@ def summary_text(summary: Summary) -> str:
     for reason, pages in summary.left_out.items():
         more = f" and {len(pages) - _NAMED} more" if len(pages) > _NAMED else ""
         lines.append(f"left out: {', '.join(pages[:_NAMED])}{more} ({reason})")
+    lines += [missing_text(summary.missing)] if summary.missing else []
+    if summary.repeated:
+        first, *others = summary.repeated
+        left_out = sum(text.left_out for text in summary.repeated)
+        more = f", and {len(others)} more texts" if others else ""
+        lines.append(
+            f"kept once: `{first.text}`, which stands on {first.pages} pages (here: {first.place}){more}; {left_out} "
+            "passages that repeat them are left out"
+        )
     lines += [f"failed: {failure.source}: {failure.reason}" for failure in summary.failed]
     return "\n".join(lines)
+
+
+def missing_text(missing: Sequence[Kind]) -> str:
+    """Returns a line for each kind of missing part."""
+    return "\n".join(f"not taken in: {kind}" for kind in missing)
 
 
 def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
@@ -62,7 +80,9 @@ def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
             for one in passages
         ],
     }
-    return {**line, "reason": page.reason} if page.reason else line
+    missing = [asdict(one) for one in page.missing]
+    about = {"reason": page.reason, "missing": missing}
+    return {**line, **{name: value for name, value in about.items() if value}}
 
 
 def page_text(page: Page, passages: Sequence[Passage]) -> str:

@@ -6,7 +6,9 @@ the batches in flight.
 """
 
 import asyncio
+import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +23,10 @@ from preceptor.indexing import formats
 from preceptor.indexing.difference import difference
 from preceptor.indexing.digest import digest_of, incomplete, is_unchanged, same_model
 from preceptor.indexing.discover import CONVERTED, Book, PageFile, discover
+from preceptor.indexing.missing import Kind, Missing, by_kind
 from preceptor.indexing.page import Page
 from preceptor.indexing.parse import read_page
-from preceptor.indexing.plan import Plan
+from preceptor.indexing.plan import Plan, Repeated
 from preceptor.indexing.split import passages
 from preceptor.indexing.write import Embedding, write
 from preceptor.library.bm25 import Bm25
@@ -39,6 +42,12 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done, and how much there is: pages while `reading`, passages while
 `embedding` and `publishing`."""
 
+_NO_WORDS = re.compile(r"`+[^`]*`+|\$+[^$]*\$+|https?://\S+|[\d_]+")
+_SAMPLE = 4000
+_ENOUGH_WORDS = 20
+"""Fewest words of prose from which the coverage of a page is judged."""
+_READ_WELL = 0.5
+"""Share of letters in words which the model knows: .95 in English, .6 in Spanish, near 0 in other scripts."""
 _AVG_LEN_DRIFT = 2.0
 _GROWTH = 4
 """BM25's mean length is measured when all vectors are made. They are made again for it if it is off by
@@ -74,7 +83,13 @@ class Summary:
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Pages that are not published, by the reason."""
     notes: tuple[str, ...] = ()
-    """Hints for the author about the book's folder, on which the links depend."""
+    """What the author should know of the book's folder, since the links depend on it."""
+    site: str = ""
+    """What the folder was taken for, in one sentence."""
+    missing: list[Kind] = field(default_factory=list[Kind])
+    """Parts of the pages that the index lacks, by kind."""
+    repeated: list[Repeated] = field(default_factory=list[Repeated])
+    """Texts that are kept once because too many pages repeat them."""
     replaced: str = ""
     """Id of the book that the collection held before, if it was another one."""
     duration: float = 0.0
@@ -103,19 +118,34 @@ class Summary:
 class Indexing:
     """One run that brings one book into one collection."""
 
-    def __init__(self, source: Path, settings: Settings, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        source: Path,
+        settings: Settings,
+        *,
+        progress: Progress | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         """Initialise a run.
 
         Args:
             source: Folder of the book.
             settings: Settings of passages and index.
             progress: Told as the run goes on.
+            tell: Told at the beginning for which site the folder was taken.
         """
         self._source = source
         self._settings = settings
         self._progress = progress or _unwatched
+        self._tell = tell or logger.info
         self._embedder = DenseEmbedder(settings.embedding)
         self._stopped = threading.Event()
+        self._missing: dict[Missing, None] = {}
+
+    @property
+    def missing(self) -> list[Kind]:
+        """Parts that the index lacks of the pages read so far, by kind."""
+        return by_kind(self._missing)
 
     def pages(self) -> Iterator[tuple[Page, list[Passage]]]:
         """Yields every page with its passages, in reading order, as it would be indexed; writes nothing.
@@ -149,7 +179,7 @@ class Indexing:
         summary = Summary(self._settings.index.collection)
         known = None if rebuild else await _known(engine, summary.collection)
         book = await asyncio.to_thread(self._discover)
-        summary.notes = book.notes
+        summary.site, summary.notes = book.line, book.notes
         digest = await asyncio.to_thread(digest_of, book, self._settings)
         if known is not None and known.points and known.book != book.id:
             summary.replaced = known.book
@@ -162,6 +192,7 @@ class Indexing:
             if known is not None and is_unchanged(known.digest, digest):
                 summary.pages = book.published
                 summary.passages = summary.unchanged = known.points
+                summary.missing, summary.repeated = _as_told(known.told)
             else:
                 await engine.verify_writable(summary.collection)
                 with closing(Plan()) as plan:
@@ -169,6 +200,7 @@ class Indexing:
                     info = self._info(
                         book, plan, known, digest=incomplete(digest) if summary.failed else digest
                     )
+                    info = replace(info, told=_told(summary))
                     await self._bring_up_to_date(engine, plan, info, summary, rebuild=rebuild)
         finally:
             self._stopped.set()
@@ -179,6 +211,7 @@ class Indexing:
 
     def _discover(self) -> Book:
         book = discover(self._source, self._settings.site, self._settings.book)
+        self._tell(book.line)
         for note in book.notes:
             logger.warning("%s", note)
         return book
@@ -188,6 +221,7 @@ class Indexing:
         if index.chunk_size > embedder.limit:
             raise PassagesTooLong(index.chunk_size, embedder.model, limit=embedder.limit)
         taken: set[str] = set()
+        self._missing = dict.fromkeys(book.missing)
         for file in files:
             read = formats.read_page if file.path.suffix in CONVERTED else read_page
             try:
@@ -204,6 +238,8 @@ class Indexing:
                 chunk_overlap=index.chunk_overlap,
                 taken=taken,
             )
+            if page.status == "published":
+                self._missing |= dict.fromkeys((*page.missing, *self._unread(page)))
             yield page, made
 
     def _plan(self, book: Book, plan: Plan, summary: Summary) -> None:
@@ -221,6 +257,8 @@ class Indexing:
             for passage in made:
                 plan.add(passage, bm25_tokens=bm25.length(passage.embedded_text))
             self._progress("reading", done, book.published)
+        summary.missing = self.missing
+        summary.repeated = plan.without_repeats()
         summary.passages = len(plan.wanted)
         if not plan.wanted:
             raise BookEmpty(
@@ -229,6 +267,16 @@ class Indexing:
                 without_text=summary.pages,
                 failed=[(failure.source, failure.reason) for failure in summary.failed],
             )
+
+    def _unread(self, page: Page) -> Iterator[Missing]:
+        """Yields an entry if the embedding model does not read the page's language."""
+        prose = " ".join(
+            block.text for section in page.sections for block in section.blocks if block.kind == "prose"
+        )
+        text = _NO_WORDS.sub(" ", prose)[:_SAMPLE]
+        if len(text.split()) >= _ENOUGH_WORDS and self._embedder.vocabulary_coverage(text) < _READ_WELL:
+            kind = f"pages in a language that the embedding model `{self._embedder.model}` does not read"
+            yield Missing(kind, page.source, page.language)
 
     def _info(self, book: Book, plan: Plan, known: IndexInfo | None, *, digest: str) -> IndexInfo:
         """Describes the index that the run will publish."""
@@ -239,6 +287,7 @@ class Indexing:
             self._embedder,
             book=book.id,
             title=book.title,
+            language=book.language,
             bm25_avg_len=avg_len,
             points=len(plan.wanted),
             digest=digest,
@@ -302,7 +351,9 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
         return False
     embedder = DenseEmbedder(settings.embedding)
     book = settings.book
-    info = _info_of(settings, embedder, book=book.id, title=book.title, bm25_avg_len=1.0)
+    info = _info_of(
+        settings, embedder, book=book.id, title=book.title, language=book.language, bm25_avg_len=1.0
+    )
     embedder.close()
     writer = await engine.write(collection, info)
     try:
@@ -329,6 +380,7 @@ def _info_of(
     *,
     book: str,
     title: str,
+    language: str,
     bm25_avg_len: float,
     points: int = 0,
     digest: str = "",
@@ -337,7 +389,7 @@ def _info_of(
         book=book,
         title=title,
         subject=settings.book.subject,
-        language=settings.book.language,
+        language=language,
         embedding_model=settings.embedding.model,
         dimensions=embedder.dimensions,
         schema_version=SCHEMA_VERSION,
@@ -348,6 +400,22 @@ def _info_of(
         points=points,
         digest=digest,
     )
+
+
+def _told(summary: Summary) -> str:
+    told = {
+        "missing": [asdict(kind) for kind in summary.missing],
+        "repeated": [asdict(text) for text in summary.repeated],
+    }
+    return json.dumps(told, ensure_ascii=False) if any(told.values()) else ""
+
+
+def _as_told(told: str) -> tuple[list[Kind], list[Repeated]]:
+    """Parses the result of `_told`; empty for an index of an older version."""
+    if not told:
+        return [], []
+    found = json.loads(told)
+    return [Kind(**kind) for kind in found["missing"]], [Repeated(**text) for text in found["repeated"]]
 
 
 def _unread(file: PageFile, reason: str) -> Page:

@@ -32,6 +32,8 @@ class Place:
     """Path below the book's folder."""
     relative: str
     """Path below the docs folder."""
+    at: str | None = None
+    """Path of the page on the site, below its base, if the site's files give it."""
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -46,12 +48,20 @@ class Place:
 
 def page_url(site: SiteSettings, place: Place, front: FrontMatter) -> str:
     """Returns the page's address, not encoded: `site.url` and the path that the site generator gives it."""
-    if site.preset == "plain":
+    if place.at is not None:
+        path = join(site.base_url, place.at)
+    elif site.preset == "plain":
         path = join(site.base_url, place.source)
     elif site.preset == "mdbook":
-        path = join(site.base_url, _mdbook_path(place))
+        path = join(site.base_url, _mdbook_path(site, place))
     elif site.preset == "mkdocs":
-        path = join(site.base_url, _mkdocs_path(place))
+        path = join(site.base_url, _mkdocs_path(site, place))
+    elif site.preset == "quarto":
+        path = join(site.base_url, "/".join((*place.folders, f"{place.stem}.html")))
+    elif site.preset in ("sphinx", "d2l"):
+        path = join(site.base_url, _sphinx_path(site, place))
+    elif site.preset == "huggingface":
+        path = join(site.base_url, "/".join((*place.folders, place.stem)))
     else:
         path = _trailing_slash(site, permalink(site, place, front))
     return site.url.rstrip("/") + path
@@ -129,11 +139,19 @@ def _trailing_slash(site: SiteSettings, path: str) -> str:
     return path.rstrip("/") + ("/" if site.trailing_slash else "")
 
 
-def _mdbook_path(place: Place) -> str:
-    name = "index" if place.stem.lower() == "readme" else place.stem
+def _mdbook_path(site: SiteSettings, place: Place) -> str:
+    name = "index" if site.readme_is_index and place.stem.lower() == "readme" else place.stem
     return "/".join([*place.folders, f"{name}.html"])
 
 
-def _mkdocs_path(place: Place) -> str:
-    own = () if place.stem.lower() in ("index", "readme") else (place.stem,)
-    return "/".join([*place.folders, *own, ""])
+def _sphinx_path(site: SiteSettings, place: Place) -> str:
+    if not site.directory_urls:
+        return "/".join([*place.folders, f"{place.stem}.html"])
+    return "/".join([*place.folders, *(() if place.stem == "index" else (place.stem,)), ""])
+
+
+def _mkdocs_path(site: SiteSettings, place: Place) -> str:
+    is_index = place.stem in ("index", "README")
+    if not site.directory_urls:
+        return "/".join([*place.folders, "index.html" if is_index else f"{place.stem}.html"])
+    return "/".join([*place.folders, *(() if is_index else (place.stem,)), ""])

@@ -9,18 +9,30 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from preceptor.indexing.anchors import SphinxAnchors
 from preceptor.indexing.directive import ADMONITIONS
 from preceptor.indexing.jsx import Expression
-from preceptor.indexing.light import LINE_BREAK, fenced_code, inline_code, table, tidy, with_emoji
+from preceptor.indexing.light import (
+    LINE_BREAK,
+    fenced_code,
+    inline_code,
+    shown_lines,
+    table,
+    tidy,
+    with_emoji,
+)
 from preceptor.indexing.outline import Heading, Outline
-from preceptor.indexing.source import PageSource, slug_text, title_heading, verbatim
+from preceptor.indexing.props import prose, said
+from preceptor.indexing.source import PageSource, slug_text, spaced_text, text_alone, title_heading
 from preceptor.indexing.tree import HEADINGS, Element
 from preceptor.settings import SiteSettings
 
 Child = Element | str
 
 _EXPLICIT_ID = re.compile(r"\s*\{#(?P<id>(?:.(?!\{#|\}))*.)\}$")
-_HIDDEN_ID = re.compile(r"\s*\[\[[\w-]+\]\]$")
+_BRACES = ("docusaurus",)
+"""Presets with which `{#id}` at the end of a heading is its id, and not taken off before (see `heading_attributes`)."""
+_HIDDEN_ID = re.compile(r"\s*\[\[(?P<id>[^\[\]\s]+)\]\]\s*$")
 """A hidden id in the form of Hugging Face's courses."""
 # fmt: off
 _UNSEEN = frozenset({
@@ -29,8 +41,10 @@ _UNSEEN = frozenset({
     "#back", "#label", "TOCInline", "DocCardList",
 })
 # fmt: on
-_TITLES = ("title", "label", "summary", "caption", "heading", "header")
-"""Attributes of components whose strings are most likely visible."""
+_TRANSPARENT = frozenset({"Translate", "Trans", "Fragment", "React.Fragment", "BrowserOnly"})
+"""Components whose attributes no reader sees."""
+_CODE_ATTRIBUTES = ("code", "children", "source", "content")
+"""Attributes that may hold the name of an imported file."""
 _TAB = re.compile(
     r"\{[^{}]*?\blabel\s*:\s*(?P<quote>['\"])(?P<label>(?:\\.|(?!(?P=quote)).)*)(?P=quote)[^{}]*?\}"
 )
@@ -93,7 +107,7 @@ class Writer:
         name = element.name
         if name in self._writers:
             self._writers[name](self, element)
-        elif name[:1].isupper() or "." in name:
+        elif _is_component(element):
             self._component(element)
         elif element.block:
             self._apart(element)
@@ -105,6 +119,20 @@ class Writer:
         self._end_line()
         self._children(element.children)
         self._end_line()
+
+    def _paragraph(self, element: Element) -> None:
+        """Writes a paragraph; components that have one to themselves are blocks, as in MDX."""
+        shown = [child for child in element.children if not isinstance(child, str) or child.strip()]
+        if (
+            element.markdown
+            and shown
+            and all(isinstance(one, Element) and _is_component(one) for one in shown)
+        ):
+            self._end_line()
+            self._children([replace(one, block=True) for one in shown if isinstance(one, Element)])
+            self._end_line()
+        else:
+            self._apart(element)
 
     def _flat(self, children: Iterable[Child]) -> str:
         """Renders elements as one line of text, as in a table's cell; headings among them still count."""
@@ -200,16 +228,34 @@ class Writer:
             self._component(element)
 
     def _anchor(self, element: Element, level: int) -> str:
-        """Returns the id of a Markdown heading: from a comment, then from `{#id}`, then from its text."""
-        text = slug_text(element)
-        explicit = None if self._site.preset == "plain" else _explicit_id(element, text)
-        anchor = explicit or self._source.anchors(text)
-        return "" if level == 1 and self._site.preset == "docusaurus" else anchor  # its theme leaves it out
+        """Returns the id of a Markdown heading: from its attribute, a comment, `{#id}`, or its text."""
+        preset = self._site.preset
+        if preset in ("mdbook", "quarto"):
+            text = text_alone(element, smart=preset == "quarto" or self._site.smart_punctuation)
+        else:
+            text = spaced_text(element) if preset == "huggingface" else slug_text(element)
+        explicit = _explicit_id(element, text) if preset in _BRACES else None
+        brackets = _HIDDEN_ID.search(text) if preset == "huggingface" else None
+        explicit = brackets["id"].replace("'", "’") if brackets else explicit
+        anchor = element.text("id") or explicit
+        if not anchor:
+            anchor = self._labelled(element, text) or self._source.anchors(text)
+        return "" if level == 1 and preset == "docusaurus" else anchor  # its theme leaves it out
+
+    def _labelled(self, element: Element, text: str) -> str:
+        """Returns the id of the last label before a heading; docutils gives labels their ids before the text."""
+        anchors = self._source.anchors
+        labels = [label for label in element.text("labels").split("\n") if label]
+        if not labels or not isinstance(anchors, SphinxAnchors):
+            return ""
+        ids = [anchors.label(label) for label in labels]
+        anchors(text)
+        return ids[-1]
 
     def _shown(self, element: Element) -> str:
         """Returns the text of a heading without marks; alternative texts of images if it has nothing else."""
         text = tidy(self._bare(element)).replace("\n", " ")
-        if self._site.preset != "plain":
+        if self._site.preset in _BRACES:
             text = _EXPLICIT_ID.sub("", text)
         return _HIDDEN_ID.sub("", text) or self._flat(element.children)
 
@@ -217,9 +263,9 @@ class Writer:
         if isinstance(node, str):
             return with_emoji(node)
         if node.expression:
-            return self._source.value(node.expression, alone=node.block)
+            return self._source.value(node.expression, line=node.line, alone=node.block)
         if node.name == "code":
-            return verbatim(node)
+            return self._source.verbatim(node)
         if node.name == "#text_directive" and node.text("bare"):
             return f":{node.text('name')}"
         return "" if node.name == "img" else "".join(map(self._bare, node.children))
@@ -228,17 +274,30 @@ class Writer:
 
     def _code(self, element: Element) -> None:
         self._line.append(
-            inline_code(verbatim(element) if element.markdown else self._flat(element.children))
+            inline_code(self._source.verbatim(element) if element.markdown else self._flat(element.children))
         )
 
     def _code_block(self, element: Element) -> None:
         self._end_list()
         title = element.text("title")
         info = element.text("info") or element.text("language") + (f' title="{title}"' if title else "")
-        self.outline.add(fenced_code(verbatim(element), info), kind="code")
+        code = self._source.verbatim(element) or self._imported(element)
+        if self._source.hidden_lines is not None and element.markdown:
+            code = shown_lines(code, info, self._source.hidden_lines)
+        self.outline.add(fenced_code(code, info), kind="code")
+
+    def _imported(self, element: Element) -> str:
+        """Returns the text of a file that a component shows as code."""
+        values = (element.attributes.get(name) for name in _CODE_ATTRIBUTES)
+        texts = (
+            self._source.constant(value.code, element.line)
+            for value in values
+            if isinstance(value, Expression) and value.literal is None
+        )
+        return next(filter(None, texts), "")
 
     def _math(self, element: Element) -> None:
-        tex, mark = verbatim(element).strip(), element.text("mark")
+        tex, mark = self._source.verbatim(element).strip(), element.text("mark")
         close = "\\)" if mark == "\\(" else mark
         if not element.block:
             self._line.append(f"{mark}{tex}{close}")
@@ -272,7 +331,11 @@ class Writer:
         self._apart(element)
 
     def _admonition(self, element: Element) -> None:
-        self._lead(element.text("title") or element.text("type").capitalize() or "Note")
+        self._lead(
+            said(element.attributes, self._source.known, "title")
+            or element.text("type").capitalize()
+            or "Note"
+        )
         self._apart(element)
 
     def _leaf_directive(self, element: Element) -> None:
@@ -286,7 +349,7 @@ class Writer:
         self._children(_label(element))
 
     def _details(self, element: Element) -> None:
-        self._lead(element.text("summary"))
+        self._lead(said(element.attributes, self._source.known, "summary"))
         self._apart(element)
 
     def _tabs(self, element: Element) -> None:
@@ -297,42 +360,88 @@ class Writer:
 
     def _tab(self, element: Element) -> None:
         value = element.text("value")
-        self._lead(element.text("label") or self._tab_labels.get(value, value))
+        self._lead(
+            said(element.attributes, self._source.known, "label") or self._tab_labels.get(value, value)
+        )
         self._apart(element)
 
     def _component(self, element: Element) -> None:
-        partial = self._source.partial(element.name)
+        partial = self._source.partial(element.name, element.line)
         if partial:
             self._partial(partial, element)
-        elif element.block:
-            self._lead(element.text(*_TITLES))
-            if not element.children:
-                self._line.append(element.text("description"))
-            self._apart(element)
-        else:
-            self._line.append("" if element.children else element.text(*_TITLES))
+        elif element.name in _TRANSPARENT:
             self._children(element.children)
+        elif element.block:
+            self._block_component(element)
+        elif element.children:
+            self._children(element.children)
+        else:
+            text = prose(element.attributes, self._source.known).text
+            self._line.append(text)
+            if not text:
+                self._unseen_component(element)
+
+    def _block_component(self, element: Element) -> None:
+        """Writes the title of a component, the text of its other attributes, then its content."""
+        found, code = prose(element.attributes, self._source.known), self._imported(element)
+        self._lead(found.lead)
+        for part in found.parts:
+            self._end_line()
+            self._line.append(LINE_BREAK.join(part))
+            self._end_line()
+        if code:
+            self._code_block(element)
+        elif element.children:
+            self._apart(element)
+        elif not found.text:
+            self._unseen_component(element)
+
+    def _unseen_component(self, element: Element) -> None:
+        if not self._source.is_page(element.name):  # that one is noted as an import
+            kind = "components whose text is in their own code"
+            self._source.note(kind, element.line, f"<{element.name} />")
+
+    def _option(self, element: Element) -> None:
+        """Writes a tab of Hugging Face's `<hfoptions>`, whose id is its label."""
+        self._lead(element.text("id"))
+        self._apart(element)
 
     def _partial(self, partial: PageSource, element: Element) -> None:
         self._end_line()
-        given = {name: element.text(name) for name in element.attributes}
-        outer, self._source = self._source, replace(partial, properties=given)
+        properties = {name: element.text(name) for name in element.attributes}
+        outer = self._source
+        self._source = replace(partial, properties=properties, given=(outer, element.children))
         self._children(partial.tree.children)
         self._end_line()
         self._source = outer
 
     def _expression(self, element: Element) -> None:
-        if element.expression:
-            self._line.append(self._source.value(element.expression, alone=element.block))
+        if not element.expression:
+            return
+        inner = self._source
+        if inner.given and element.expression.code.strip() in ("props.children", "children"):
+            self._source, children = inner.given
+            self._children(children)
+            self._source = inner
+        else:
+            text = inner.value(element.expression, line=element.line, alone=element.block)
+            self._line.append(text)
 
     # Footnotes
 
     def _reference(self, element: Element) -> None:
         self._line.append(f"[^{element.text('number')}]")
 
+    def _citation(self, element: Element) -> None:
+        anchors = self._source.anchors
+        if isinstance(anchors, SphinxAnchors):
+            for _ in range(int(element.text("keys"))):
+                anchors.cite()
+
     def _footnotes(self, element: Element) -> None:
         self._end_list()
-        self.outline.begin(Heading(2, "footnote-label", "Footnotes"))
+        if self._site.preset in ("docusaurus", "plain"):  # others have a rule in its place
+            self.outline.begin(Heading(2, "footnote-label", "Footnotes"))
         self._children(element.children)
 
     def _footnote(self, element: Element) -> None:
@@ -350,6 +459,7 @@ class Writer:
         **dict.fromkeys(("#title", "summary"), _lead_of),
         **dict.fromkeys(("pre", "CodeBlock"), _code_block),
         **dict.fromkeys(("hr", "#end"), _rule),
+        "p": _paragraph,
         "li": _item_without_list,
         "code": _code,
         "br": _break,
@@ -357,6 +467,7 @@ class Writer:
         "table": _table,
         "Admonition": _admonition,
         "Tabs": _tabs,
+        "hfoption": _option,
         "TabItem": _tab,
         "#math": _math,
         "#container": _container,
@@ -365,9 +476,15 @@ class Writer:
         "#expression": _expression,
         "#reference": _reference,
         "#footnotes": _footnotes,
+        "#citation": _citation,
         "#footnote": _footnote,
     }
     """Methods that write each element; other elements are replaced by their children."""
+
+
+def _is_component(element: Element) -> bool:
+    """Whether a tag is the site's own rather than HTML's."""
+    return not element.markdown and (element.name[:1].isupper() or "." in element.name or "-" in element.name)
 
 
 def _explicit_id(element: Element, text: str) -> str | None:

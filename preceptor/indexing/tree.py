@@ -14,14 +14,17 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
-from mdit_py_plugins.admon import admon_plugin
+from mdit_py_plugins.deflist import deflist_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.dollarmath.index import math_block_dollar, math_inline_dollar
 from mdit_py_plugins.footnote import footnote_plugin
 
+from preceptor.indexing.d2l import d2l_plugin
 from preceptor.indexing.directive import Directive, container_directive, directive_plugin
+from preceptor.indexing.heading_attributes import divisions_plugin, heading_attributes_plugin
 from preceptor.indexing.jsx import Bindings, Expression, Scanner, Tag, bindings
 from preceptor.indexing.mdx import mdx_plugin
+from preceptor.indexing.myst import myst_plugin, role_text
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # fmt: off
@@ -58,6 +61,8 @@ class Element:
     block: bool = False
     """Whether the element is a block."""
     expression: Expression | None = None
+    line: int = 0
+    """Line of the text that it begins at, or that the block around it begins at."""
 
     def text(self, *names: str) -> str:
         """Returns the first of these attributes that is a string."""
@@ -72,8 +77,14 @@ class Flavour:
     """Whether to read MDX instead of HTML and indented code."""
     directives: bool
     """Whether to read Docusaurus' `:::note` and other directives."""
-    exclamations: bool = False
-    """Whether to read MkDocs' `!!! note`."""
+    attributes: bool = False
+    """Whether to read `## Title { #id .class }` and definition lists: mdBook and Quarto."""
+    divisions: bool = False
+    """Whether to read Quarto's `::: {.callout-note}`."""
+    myst: bool = False
+    """Whether to read labels, roles and directives of MyST."""
+    d2l: bool = False
+    """Whether to read labels and references of d2lbook."""
     math: bool | None = None
     """Formulas between dollars: all (as remark-math), none, or (None) only text that looks like a formula."""
 
@@ -85,6 +96,13 @@ def parse_tree(text: str, flavour: Flavour) -> tuple[Element, Bindings]:
     builder = _Builder(md, env, len(text))
     builder.add(md.parse(text, env))
     return builder.root, bindings("\n".join(env.get("esm", ())))
+
+
+def html_tree(text: str) -> Element:
+    """A piece of HTML as a tree."""
+    builder = _Builder(MarkdownIt(), {}, len(text))
+    builder.add([Token("html_inline", "", 0, content=text)])
+    return builder.root
 
 
 @lru_cache
@@ -107,8 +125,14 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
         md.use(mdx_plugin)
     if flavour.directives:
         md.use(directive_plugin)
-    if flavour.exclamations:
-        md.use(admon_plugin)
+    if flavour.myst:
+        md.use(myst_plugin)
+    if flavour.d2l:
+        md.use(d2l_plugin)
+    if flavour.divisions:
+        md.use(divisions_plugin)
+    if flavour.attributes:
+        md.use(heading_attributes_plugin).use(deflist_plugin)
     return md
 
 
@@ -153,14 +177,18 @@ class _Builder:
         self._scanner = Scanner(length)
         self.root = Element("#page", markdown=True)
         self._open = [self.root]
+        self._line = 0
 
     def add(self, tokens: Sequence[Token]) -> None:
         """Append block or inline tokens."""
         for token in tokens:
+            if token.map and token.nesting >= 0:
+                self._line = token.map[0]
             match token.type:
                 case "inline":
                     self.add(token.children or ())
                 case "softbreak":
+                    self._line += 1
                     self._append("\n")
                 case "image":
                     self._append(Element("img", children=self._apart(token.children or ()), markdown=True))
@@ -174,6 +202,8 @@ class _Builder:
                     )
                 case "leaf_directive" | "text_directive":
                     self._append(self._directive(f"#{token.type}", token.meta["directive"]))
+                case "myst_role":
+                    self._append(_role(token))
                 case kind if kind in _LEAVES:
                     self._append(_LEAVES[kind](token))
                 case kind if token.nesting > 0:
@@ -184,6 +214,8 @@ class _Builder:
                     self._append(token.content)
 
     def _append(self, child: Element | str) -> None:
+        if isinstance(child, Element):
+            child.line = self._line
         self._open[-1].children.append(child)
 
     def _push(self, element: Element) -> None:
@@ -198,9 +230,9 @@ class _Builder:
     def _apart(self, tokens: Sequence[Token]) -> list[Element | str]:
         """Builds a separate tree from tokens."""
         top = Element("#apart", markdown=True)
-        outer, self._open = self._open, [top]
+        outer, line, self._open = self._open, self._line, [top]
         self.add(tokens)
-        self._open = outer
+        self._open, self._line = outer, line
         return top.children
 
     def _tag(self, tag: Tag, *, block: bool) -> None:
@@ -208,7 +240,7 @@ class _Builder:
             self._close(tag.name)
             return
         element = Element(tag.name, tag.attributes, block=block or tag.name in _BLOCKS)
-        if tag.self_closing or tag.name.lower() in VOID or len(self._open) > _DEEPEST:
+        if tag.self_closing or tag.name in VOID or len(self._open) > _DEEPEST:
             self._append(element)
         else:
             self._push(element)
@@ -227,6 +259,8 @@ class _Builder:
         for part in html_parts(token.content, self._scanner):
             if isinstance(part, Tag):
                 self._tag(replace(part, name=part.name.lower()), block=part.name.lower() in _BLOCKS)
+            elif token.block and part.strip():  # as an element, which has a line
+                self._append(Element("#text", children=[html.unescape(part)]))
             else:
                 self._append(html.unescape(part))
         # A block of HTML separates the text around it, even if its tags are all closed.
@@ -257,9 +291,19 @@ _LEAVES: Mapping[str, Callable[[Token], Element]] = {
     "mdx_expression": lambda token: Element(
         "#expression", block=token.block, expression=token.meta["expression"]
     ),
+    "d2l_cite": lambda token: Element("#citation", {"keys": str(token.meta["keys"])}, markdown=True),
     "footnote_ref": lambda token: Element("#reference", {"number": str(token.meta["id"] + 1)}, markdown=True),
     "footnote_anchor": lambda _: Element("#back", markdown=True),
 }
+
+
+def _role(token: Token) -> Element | str:
+    name, content = str(token.meta["name"]), token.content
+    if name == "math":
+        return Element("#math", {"mark": "$"}, [content], markdown=True)
+    if name in ("code", "kbd", "literal"):
+        return Element("code", children=[content], markdown=True)
+    return role_text(name, content)
 
 
 def _opened(token: Token) -> Element:
@@ -270,8 +314,10 @@ def _opened(token: Token) -> Element:
         return Element("#footnote", {"number": str(token.meta["id"] + 1)}, markdown=True, block=True)
     if token.type in ("alert_title_open", "admonition_title_open"):
         return Element("#title", markdown=True, block=True)
-    start = {"start": str(token.attrs["start"])} if "start" in token.attrs else {}
-    return Element(token.tag, start, markdown=True, block=token.block)
+    kept = {
+        name: str(token.attrs[name]) for name in ("start", "id", "labels", "title") if name in token.attrs
+    }
+    return Element(token.tag, kept, markdown=True, block=token.block)
 
 
 def html_parts(raw: str, scanner: Scanner) -> Iterator[Tag | str]:

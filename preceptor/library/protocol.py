@@ -54,6 +54,8 @@ class IndexInfo:
     """Digest of the source files and settings: an equal digest means that nothing has changed. Its first half
     is hyphens if a page could not be read, so that the next run tries again.
     """
+    told: str = ""
+    """Report of the run that made the index, as JSON, so that a run that has nothing to do can repeat it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def test_of_a_site_with_versions_the_one_is_read_that_it_shows_first(
             "community_versioned_docs/version-1",
             {"community_versioned_docs/version-1/c.md": "/community/c"},
         ),
-        ("site/docs/sub", "docs", {"d.md": "/community/next/d"}),
+        ("site/docs/sub", "docs", {"d.md": "/community/next/sub/d"}),
     ],
 )
 def test_the_versions_of_a_site_are_not_those_of_its_second_docs_plug_in(
@@ -197,7 +197,7 @@ def test_a_site_one_folder_down_is_found_by_its_configuration(tmp_path: Path) ->
     ]
     assert book_of(tmp_path, {}).notes == ()
     [note] = book_of(tmp_path, {"docs/c.md": "x"}).notes
-    assert "there are pages in `website/docs`, too" in note
+    assert "there are pages in `docs/`, too, which are not of this site" in note
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_site_one_folder_down_is_found_by_its_configuration(tmp_path: Path) ->
     ],
 )
 def test_a_folder_that_is_no_docs_folder_is_pointed_out(tmp_path: Path, files: list[str], says: str) -> None:
-    notes = book_of(tmp_path, dict.fromkeys(files, "x")).notes
+    notes = book_of(tmp_path, dict.fromkeys(files, "export default {}")).notes
     assert len(notes) == bool(says)
     assert says in "".join(notes)
 
@@ -218,7 +218,7 @@ def test_a_folder_that_is_no_docs_folder_is_pointed_out(tmp_path: Path, files: l
 @pytest.mark.parametrize(
     ("files", "math"),
     [
-        ({"docusaurus.config.js": "import m from 'remark-math'"}, True),
+        ({"docusaurus.config.js": "import m from 'remark-math'; export default {}"}, True),
         ({"docusaurus.config.ts": "import m from './m'", "package.json": '{"remark-math": "6"}'}, True),
         ({"docusaurus.config.cjs": "module.exports = {}", "package.json": "{}"}, False),
         ({"docusaurus.config.cjs": "module.exports = require('./base')"}, None),

@@ -662,6 +662,97 @@ async def test_a_change_of_a_file_that_is_no_page_but_part_of_one_is_seen(
     assert counts(await run(source, embedded)) == {"changed": 1, "embedded": 1}
 
 
+async def test_what_could_not_be_taken_in_is_told_by_every_run(put: Put, settings: Settings) -> None:
+    source = put(
+        {**PAGES, "04-arm.mdx": "# Arm\n\nText\n\n{load()}\n\n{more()}\n", "05-empty.md": "# Empty\n"}
+    )
+    for _ in range(2):  # the second one has nothing to do
+        summary = await run(source, settings)
+        assert [(kind.kind, kind.count, kind.places) for kind in summary.missing] == [
+            ("`{…}` expressions left out", 2, ["docs/04-arm.mdx:5 (load())", "docs/04-arm.mdx:7 (more())"]),
+            ("pages without text", 1, ["docs/05-empty.md"]),
+        ]
+        told = summary_text(summary)
+        assert "not taken in: 2 `{…}` expressions left out: docs/04-arm.mdx:5 (load()), docs/04-arm" in told
+        assert summary.as_json()["missing"][1] == {
+            "kind": "pages without text", "count": 1, "places": ["docs/05-empty.md"],
+        }  # fmt: skip
+    put({"04-arm.mdx": "# Arm\n\nText\n", "05-empty.md": None})
+    assert (await run(source, settings)).missing == []
+
+
+async def test_a_page_in_a_language_that_the_model_does_not_read_is_told(
+    put: Put, embedded: Settings
+) -> None:
+    source = put({**PAGES, "04-urdu.md": "# بازو\n\n" + "روبوٹ کا بازو بارہ کلو گرام وزن اٹھاتا ہے۔ " * 5})
+    summary = await run(source, embedded)
+    assert [(kind.kind, kind.places) for kind in summary.missing] == [
+        (
+            "pages in a language that the embedding model `BAAI/bge-small-en-v1.5` does not read",
+            ["docs/04-urdu.md (ur)"],
+        )
+    ]
+
+
+async def test_a_text_that_stands_on_many_pages_is_kept_once(put: Put, settings: Settings) -> None:
+    stubs = {f"1{number}-stub.md": f"# Stub {number}\n\nComing soon\n" for number in range(11)}
+    source = put({**PAGES, **stubs})
+    for _ in range(2):
+        summary = await run(source, settings)
+        assert (summary.passages, len(await found(settings))) == (PASSAGES + 1, PASSAGES + 1)
+        assert [(one.text, one.place, one.pages, one.left_out) for one in summary.repeated] == [
+            ("Coming soon", "/docs/stub", 11, 10)
+        ]
+        assert "kept once: `Coming soon`, which stands on 11 pages" in summary_text(summary)
+    put({"10-stub.md": None})
+    summary = await run(source, settings)
+    assert (summary.passages, summary.repeated) == (PASSAGES + 10, [])
+
+
+async def test_a_change_of_a_file_that_is_taken_in_is_seen(
+    put: Put, embedded: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "robots/.git").mkdir(parents=True)
+    shared = tmp_path / "robots/shared"
+    shared.mkdir()
+    (shared / "part.mdx").write_text("import C from '!!raw-loader!./code.py'\n\n<CodeBlock>{C}</CodeBlock>\n")
+    (shared / "code.py").write_text("lift(12)")
+    source = put({"a.mdx": "import P from '../shared/part.mdx'\n\n<P />\n"}) / "docs"
+    assert (await run(source, embedded)).added == 1
+    assert (await run(source, embedded)).unchanged == 1
+    (shared / "code.py").write_text("lift(13)")
+    assert (await run(source, embedded)).changed == 1
+    assert "lift(13)" in (await found(embedded))[0].text
+
+
+@pytest.mark.parametrize(
+    ("preset", "page", "part"),
+    [
+        ("mdbook", "```py\n{{#include ../../parts/code.py:2}}\n```", "parts/code.py"),
+        ("mkdocs", '--8<-- "parts/code.py:2"', "parts/code.py"),
+        ("mkdocs", "--8<--\nparts/more.md\n--8<--", "parts/code.py"),
+    ],
+)
+async def test_a_change_of_what_a_generator_includes_is_seen(
+    put: Put, tmp_path: Path, preset: str, page: str, part: str
+) -> None:
+    settings = _settings(
+        {"backend": "embedded", "path": tmp_path / "index"}, site={"preset": preset, "docs_dir": "docs/src"}
+    )
+    root = tmp_path / "robots"
+    for name in ("docs/src", "parts"):
+        (root / name).mkdir(parents=True)
+    (root / "book.toml").write_text("[book]\n")
+    (root / "parts/more.md").write_text('--8<-- "parts/code.py"\n')
+    (root / part).write_text("one\nlift(12)\n")
+    summary = {"src/SUMMARY.md": "# Summary\n\n- [A](a.md)\n"} if preset == "mdbook" else {}
+    source = put({"src/a.md": f"# A\n\n{page}\n", **summary})
+    assert (await run(source, settings)).added == 1
+    (root / part).write_text("one\nlift(13)\n")
+    assert (await run(source, settings)).changed == 1
+    assert "lift(13)" in (await found(settings))[0].text
+
+
 def test_failures_are_named_by_page_and_reason_in_json() -> None:
     summary = Summary(
         "robots", pages=1, passages=10, failed=[PageFailure("a.md", "it is no text")], duration=2.0

@@ -47,7 +47,10 @@ PLAIN = SiteSettings(preset="plain")
         ("import A from './a';\nimport {\n  B,\n\n  C,\n} from 'b';\n\ntext", "text"),
         ("export const F = () => {\n  return <p>It's</p>;\n\n};\n\ntext", "text"),
         ("important imports are exported", "important imports are exported"),
-        ("<Question choices={[\n  {text: 'x', explain: \"it's } here\"},\n]} />\n\ntext", "text"),
+        (
+            "<Question choices={[\n  {text: 'x', explain: \"it's } here\"},\n]} />\n\ntext",
+            "x\nit's } here\n\ntext",
+        ),
         ("<style>{`p { color: red }`}</style>\n\n<iframe src='x'>no</iframe>\n\ntext", "text"),
         ("<div style={{a: 1}}>**bold**</div>", "bold"),
         ("<Foo.Bar x='1'>inside</Foo.Bar>", "inside"),
@@ -137,6 +140,49 @@ def test_tabs_details_and_components_keep_their_labels(tmp_path: Path) -> None:
         "Ubuntu:", "Deep text", "- a\n- b", "```bash\napt install\n```", "It's a Mac:", "mac", "Windows:", "win",
         "other:", "other", "The answer:", "42", "Or so:", "43", "Know:", "44",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        (
+            '<Quiz choices={[{text: "It maps <b>states</b>", why: `To ${n} actions`, ok: true}, {text: "No"}]} />',
+            "It maps states\nTo actions\n\nNo",
+        ),
+        (
+            "<Card description='They move.' title='Arms' className='p-4 flex box' href='/a b' />",
+            "Arms:\n\nThey move.",
+        ),
+        (
+            "<Card title={<b>Bold <i>title</i></b>} text={`Some\nwords`}>inside</Card>",
+            "Bold title:\n\nSome words\n\ninside",
+        ),
+        ('<Faq items={["What is ROS?", "None"]} icons={["arrow up"]} />', "What is ROS?\n\nNone"),
+        ("<Steps of={[{do: <>Do <b>this</b> first</>}, {do: 'then that'}]} />", "Do this first\n\nthen that"),
+        ("<Frage antwort='Ein Gelenk bewegt sich' art='x' farbe='rot' />", "Ein Gelenk bewegt sich"),
+        ("<Quiz q='什么是机器人' />", "什么是机器人"),
+        ("<Video src='a b.mp4' poster='https://x.y/a b' style='color: red; margin: 0 auto' />", ""),
+        ("<Tabs items={['npm', 'yarn']}><Tab>npm i</Tab></Tabs>", "npm i"),
+        (
+            "export const qs = [\n  {ask: 'Why an arm?', options: ['To lift', 'no']},\n];\n\n<Quiz data={qs} />",
+            "Why an arm?\nTo lift\nno",
+        ),
+        (
+            "---\ngoals:\n  - Explain the arm\n  - {text: Move it, key: a b}\n---\n<Goals list={frontMatter.goals} />",
+            "Explain the arm\n\nMove it",
+        ),
+        ("Read <Badge text='new' /> and <Term tip='is not shown'>node</Term>", "Read new and node"),
+        ("<Translate id='a.b' description='only for translators'>Shown</Translate>", "Shown"),
+        (
+            "<hfoptions id='lib'>\n<hfoption id='PyTorch'>\n\nrun\n\n</hfoption>\n</hfoptions>",
+            "PyTorch:\n\nrun",
+        ),
+    ],
+)
+def test_attributes_of_components_are_text_where_they_are_prose(
+    tmp_path: Path, source: str, seen: str
+) -> None:
+    assert page_of(tmp_path, source).text == seen
 
 
 def test_code_keeps_language_and_title_and_loses_marks_of_lines(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""How each site generator makes its links, read from the generator's own files; nothing of a site is run."""
