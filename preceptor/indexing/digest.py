@@ -1,6 +1,7 @@
 """A digest of everything that determines an index: if it is unchanged, there is nothing to do."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
@@ -9,6 +10,7 @@ from pathlib import Path
 from preceptor import __version__
 from preceptor.indexing.discover import CONVERTED, Book, files_below
 from preceptor.indexing.include import references
+from preceptor.indexing.sites.record import Part
 from preceptor.library.protocol import SCHEMA_VERSION
 from preceptor.settings import Settings
 
@@ -38,7 +40,7 @@ def digest_of(book: Book, settings: Settings) -> str:
         book.title,
         settings.book.model_dump_json(),
         book.language,
-        book.parts,
+        [_decided(part, book.source) for part in book.parts],
         settings.embedding.model,
         index.chunk_size,
         index.chunk_overlap,
@@ -58,6 +60,12 @@ def digest_of(book: Book, settings: Settings) -> str:
     except OSError:
         return _UNKNOWN + _model(settings)
     return digest.hexdigest() + _model(settings)
+
+
+def _decided(part: Part, source: Path) -> tuple[object, ...]:
+    """Returns what decides a part's passages, wherever the book lies."""
+    docs, site = os.path.relpath(part.docs, source), part.site.model_dump_json()
+    return docs, site, part.contents, part.left_out, part.chapters, part.extensions
 
 
 def incomplete(digest: str) -> str:

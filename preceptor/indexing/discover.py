@@ -24,6 +24,7 @@ from preceptor.indexing.missing import Missing
 from preceptor.indexing.page import Status
 from preceptor.indexing.site import Place, chapter_id, is_index, split_number
 from preceptor.indexing.sites.generators import read_site
+from preceptor.indexing.sites.mdbook import SUMMARY
 from preceptor.indexing.sites.record import Entry, Part
 from preceptor.settings import BookSettings, SiteSettings
 
@@ -325,12 +326,18 @@ def _look(path: Path, docs: Path, source: Path, part: Part, excluded: Callable[[
         logger.debug("%s", error)
     if excluded(relative):
         status, reason = "partial", "`site.include` or `site.exclude` leaves it out"
-    elif part.contents is not None and part.left_out and not entry:
-        status, reason = "partial", part.left_out
+    elif part.contents is not None and part.left_out and not entry and not _is_copied(path, part.site):
+        is_contents = part.site.preset == "mdbook" and relative == SUMMARY
+        status, reason = "partial", "it is the table of contents" if is_contents else part.left_out
     else:
         status, reason = _status(place, front, part.site, at_root=below == ".")
     parse = part.site.number_prefixes and front.number_prefixes
     return _Found(path, place, front, title, status, reason, parse, entry)
+
+
+def _is_copied(path: Path, site: SiteSettings) -> bool:
+    """Whether MkDocs puts a file on the site as it is, whatever its navigation names."""
+    return site.preset == "mkdocs" and path.suffix in CONVERTED
 
 
 def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bool) -> tuple[Status, str]:

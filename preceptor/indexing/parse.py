@@ -87,7 +87,8 @@ def read_page(book: Book, file: PageFile) -> Page:
 
 def _below_title(section: PageSection, title: str) -> PageSection:
     """Returns the section, without a heading of its own if that is the chapter's title."""
-    own_title = section.path == (title,) and section.heading == title
+    # A title of the site's contents may differ in its capital letters alone.
+    own_title = section.path == (section.heading,) and section.heading.casefold() == title.casefold()
     return (
         replace(section, heading="" if not section.anchor else section.heading, path=())
         if own_title

@@ -326,12 +326,13 @@ def test_pages_that_mkdocs_yml_leaves_out_or_that_its_blog_makes_are_no_pages(tm
         "blog/index.md",
         "_e.md",
         ".f/g.md",
+        "plan.html",
     ]
     book = book_of(
         tmp_path, {"mkdocs.yml": config, **{f"docs/{name}": "---\ndraft: true\n---\nx" for name in names}}
     )
     published = {file.place.relative for file in book.files if file.status == "published"}
-    assert published == {"a.md", "keep.tmp.md", "blog/index.md", "_e.md"}
+    assert published == {"a.md", "keep.tmp.md", "blog/index.md", "_e.md", "plan.html"}
 
 
 # Hugging Face

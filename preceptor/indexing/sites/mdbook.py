@@ -15,6 +15,8 @@ from preceptor.settings import SiteSettings
 
 SUMMARY = "SUMMARY.md"
 CONFIG = "book.toml"
+_NAMED = 3
+"""Number of missing pages that a note names."""
 _NOT_NAMED = "SUMMARY.md does not name it"
 
 
@@ -43,7 +45,12 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     if contents is None:
         said.notes.append(f"there is no {SUMMARY} in {shown(docs, source)}, so that every page counts")
     parts = (Part(docs, settled, contents, left_out),)
-    count = f"{len(contents or ())} chapters of SUMMARY.md"
+    there = [name for name in contents or () if (docs / name).is_file()]
+    missing = [name for name in contents or () if name not in there and "://" not in name]
+    if missing:
+        more = " and others" if len(missing) > _NAMED else ""
+        said.notes.append(f"{SUMMARY} names pages that are not there: {', '.join(missing[:_NAMED])}{more}")
+    count = f"{len(there)} chapters of SUMMARY.md"
     kind = "mdBook site" if (root / CONFIG).is_file() else "mdBook site without a book.toml"
     title, language = book.get("title"), book.get("language")
     return Site(
