@@ -100,7 +100,19 @@ _SWAPPED = {
     "match": "search", "fullmatch": "match", "ceil": "floor", "floor": "ceil", "append": "clear", "lstrip": "rstrip",
     "rstrip": "lstrip", "removeprefix": "removesuffix", "popleft": "pop", "isdigit": "isalpha",
 }  # fmt: skip
-_DROPPED = {"strip", "lstrip", "rstrip", "lower", "upper", "casefold", "sorted", "set", "reversed", "copy", "aclose"}
+_DROPPED = {
+    "strip",
+    "lstrip",
+    "rstrip",
+    "lower",
+    "upper",
+    "casefold",
+    "sorted",
+    "set",
+    "reversed",
+    "copy",
+    "aclose",
+}
 _REGEX_EDITS = (
     (r"(?<=[\])\w.])\*(?![*?])", "+"),
     (r"(?<=[\])\w.])\+(?![+?])", "*"),
@@ -114,7 +126,9 @@ _REGEX_EDITS = (
     (r"\$$", ""),
 )
 _LOGGING = re.compile(r"^(?:await )?_?(?:log|logger|console|warnings)\.")
-_MESSAGES = re.compile(r"Error$|Exception$|Invalid|Damaged|Missing|NotFound|Exceeded|Unavailable|Busy|Warning$")
+_MESSAGES = re.compile(
+    r"Error$|Exception$|Invalid|Damaged|Missing|NotFound|Exceeded|Unavailable|Busy|Warning$"
+)
 
 
 class _Finder:
@@ -172,7 +186,9 @@ class _Finder:
     def _body(self, body: list[ast.stmt], *, inside: bool) -> None:
         for number, node in enumerate(body):
             docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            if docstring or isinstance(node, (ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Assert)):
+            if docstring or isinstance(
+                node, (ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Assert)
+            ):
                 continue
             if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
                 continue
@@ -228,7 +244,9 @@ class _Finder:
                 elif isinstance(child, ast.ExceptHandler):
                     if isinstance(child.type, ast.Tuple) and len(child.type.elts) > 1:
                         for one in child.type.elts:
-                            rest = ", ".join(self._text(other) for other in child.type.elts if other is not one)
+                            rest = ", ".join(
+                                self._text(other) for other in child.type.elts if other is not one
+                            )
                             self._replace(child.type, f"({rest},)", "exception dropped", at)
                     self._body(child.body, inside=inside)
                 elif isinstance(child, ast.match_case):
@@ -490,7 +508,9 @@ class _Server:
 
 def _functions(file: Path) -> list[FunctionType]:
     """The functions of a loaded module, wherever they are held."""
-    found = [one for one in gc.get_objects() if type(one) is FunctionType]  # isinstance() would wake lazy objects
+    found = [
+        one for one in gc.get_objects() if type(one) is FunctionType
+    ]  # isinstance() would wake lazy objects
     return [one for one in found if one.__code__.co_filename == str(file)]
 
 
@@ -509,7 +529,9 @@ def _put(functions: list[FunctionType], file: Path, text: str) -> None:
         old = function.__code__
         found = codes.get((old.co_qualname, old.co_firstlineno), [])
         if len(found) == 1:
-            with suppress(ValueError):  # another number of free variables: a fault that took the last use of one
+            with suppress(
+                ValueError
+            ):  # another number of free variables: a fault that took the last use of one
                 function.__code__ = found[0]
 
 
@@ -695,10 +717,14 @@ def main() -> None:
     """Print the share of the faults that tests notice, and those that none does."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("file", help="the module")
-    parser.add_argument("--tests", nargs="+", help="tests to run (default: those listed in bench/mutants.toml)")
+    parser.add_argument(
+        "--tests", nargs="+", help="tests to run (default: those listed in bench/mutants.toml)"
+    )
     parser.add_argument("--count", type=int, default=40, help="faults to try; 0: all (default: 40)")
     parser.add_argument("--seed", type=int, default=0, help="which of them (default: 0)")
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds for one fault, at most (default: 120)")
+    parser.add_argument(
+        "--limit", type=float, default=120.0, help="seconds for one fault, at most (default: 120)"
+    )
     parser.add_argument("--line", type=int, nargs="+", help="only faults in these lines")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -732,7 +758,10 @@ def main() -> None:
         work = Path(name).resolve()
         tree = _copy(work)
         os.chdir(tree)
-        sys.path[:] = [str(tree), *(one for one in sys.path if one not in ("", str(ROOT), str(ROOT / "bench")))]
+        sys.path[:] = [
+            str(tree),
+            *(one for one in sys.path if one not in ("", str(ROOT), str(ROOT / "bench"))),
+        ]
         os.environ["PYTHONPATH"] = str(tree)
         baseline = _baseline(tree, file, tests, work, 1800)
         shutil.rmtree(tree / Path(file).parent / "__pycache__", ignore_errors=True)

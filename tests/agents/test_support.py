@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,48 @@ def test_what_the_passage_does_not_say_is_not_supported(claim: str) -> None:
     found = support(claim, [NODE])
     assert found is not None
     assert found < SUPPORTED
+
+
+def test_a_negation_is_looked_for_in_the_clause_that_says_the_same() -> None:
+    """Both clauses have all words of the claim; the shorter one says nothing else."""
+    place = passage(
+        "Threads share memory: always; but on distant hosts of other vendors threads do not share memory."
+    )
+    assert (support("So threads share memory.", [place]) or 0.0) > SUPPORTED
+    assert (support("So threads do not share memory.", [place]) or 1.0) < SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "supported"),
+    [
+        ("A node is never without a name.", True),
+        ("A node is without a name.", False),
+        ("A node is never with a name.", False),
+    ],
+)
+def test_two_negations_are_none(claim: str, supported: bool) -> None:
+    found = support(claim, [passage("Every node is known with a name.")])
+    assert found is not None
+    assert (found > SUPPORTED) is supported
+
+
+def test_a_book_in_the_english_of_a_country_is_judged_like_any_english_book() -> None:
+    text = "A node is a process that computes [1]. A topic carries 40 messages of one type [2]."
+    british = {number: replace(one, language="en-GB") for number, one in ((1, NODE), (2, TOPIC))}
+    assert check(text, marked(text), british) == check(text, marked(text), {1: NODE, 2: TOPIC})
+
+
+def test_a_list_rests_on_the_line_that_announces_it_and_not_on_other_paragraphs() -> None:
+    assert said(
+        "All robots have some parts [1].\n\nThere are two kinds: [2]\n\n- nodes compute all results"
+        "\n- topics carry all messages"
+        "\n\nA third paragraph cites nothing at all."
+    ) == [
+        ("All robots have some parts.", (1,)),
+        ("nodes compute all results", (2,)),
+        ("topics carry all messages", (2,)),
+        ("A third paragraph cites nothing at all.", (1, 2)),
+    ]
 
 
 def test_several_passages_bear_a_claim_together() -> None:

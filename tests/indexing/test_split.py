@@ -224,3 +224,44 @@ def test_keys_are_unique_in_the_book(tmp_path: Path, tokenizer: Tokenizer) -> No
     assert {passage.key for passage in cut(page, tokenizer)} == {
         passage.key for passage in cut(page, tokenizer)
     }
+
+
+def test_a_header_row_that_leaves_no_room_for_rows_is_cut_like_prose(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    """Repeated in each part it would take more than half of it, or all."""
+    for words in (30, 100):
+        header = "| " + " ".join(f"column{number}" for number in range(words)) + " | B |"
+        rows = [f"| joint {number} | {number * 7} Nm |" for number in range(20)]
+        page = page_of(tmp_path, "\n".join([header, "|---|---|", *rows]))
+        made = cut(page, tokenizer, size=150)
+        assert all(len(tokenizer.encode(passage.embedded_text).ids) <= 150 for passage in made)
+        assert "".join("".join(passage.text for passage in made).split()) == "".join(page.text.split())
+        assert sum("column3 " in passage.text for passage in made) == 1
+
+
+def test_a_header_row_that_takes_half_of_the_room_is_repeated(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    rows = [f"| joint {number} | {number * 7} Nm |" for number in range(60)]
+    top = ["| " + "Joint " * 20 + "| Torque |", "|---|---|"]
+    made = cut(page_of(tmp_path, "\n".join([*top, *rows])), tokenizer, size=120)
+    assert len(made) > 3
+    assert all(passage.text.startswith("| Joint Joint") for passage in made)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "| Joint | Torque |\n|---|---|\n" + "\n".join(f"| knee {number} | 7 Nm |" for number in range(6)),
+        "```py\n" + "\n".join(f"call({number})" for number in range(16)) + "\n```",
+        "$$\n" + " + ".join(f"x_{number}" for number in range(12)) + "\n$$",
+    ],
+    ids=["table", "code", "formula"],
+)
+def test_the_end_of_a_table_of_code_and_of_a_formula_is_not_repeated(
+    tmp_path: Path, tokenizer: Tokenizer, block: str
+) -> None:
+    prose = " ".join(f"Sentence number {number} says something about robots." for number in range(8))
+    made = cut(page_of(tmp_path, f"{block}\n\n{prose}"), tokenizer, size=100, overlap=20)
+    assert len(made) >= 2
+    assert made[0].text == block
+    assert made[1].text.startswith("Sentence number 0 ")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,23 @@ def test_a_run_that_cannot_be_read_costs_itself_alone(open_store: Open) -> None:
     assert store.flush(timeout=5)
     assert store.dropped == 1
     assert [found.trace_id for found in store.runs()] == ["trace_next"]
+
+
+def test_lost_runs_are_told_of_once_for_each_cause(
+    open_store: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store()
+
+    def broken(cause: type[Exception]) -> RunRecord:
+        raise cause
+
+    for number, cause in enumerate((KeyError, KeyError, KeyError, TypeError, TypeError)):
+        store.add(f"trace_{number}", partial(broken, cause))
+        assert store.flush(timeout=5)
+    assert store.dropped == 5
+    told = [record.getMessage() for record in caplog.records if "was not kept" in record.getMessage()]
+    assert [name in line for line, name in zip(told, ("KeyError", "TypeError"), strict=True)] == [True, True]
+    assert "(4 lost so far)" in told[1]
 
 
 def test_a_huge_run_is_cut_and_a_large_one_is_not(open_store: Open) -> None:
