@@ -44,11 +44,39 @@ _SEEN = "__mutants_seen__"
 _ALWAYS = 0
 """The statement that stands for all that runs at the import."""
 
-_HEAVY = (
-    "agents agents.testing openai numpy pydantic dynaconf qdrant_client qdrant_edge fastembed onnxruntime tokenizers "
-    "starlette.testclient sse_starlette uvicorn httpx httpx2 typer rich markdown_it limits prometheus_client sqlalchemy "
-    "pydantic_evals semantic_text_splitter schemathesis.pytest.plugin respx.plugin llmock.pytest_plugin"
-).split()
+_HEAVY = [
+    *[
+        "agents",
+        "agents.testing",
+        "openai",
+        "numpy",
+        "pydantic",
+        "dynaconf",
+        "qdrant_client",
+        "qdrant_edge",
+        "fastembed",
+    ],
+    *[
+        "onnxruntime",
+        "tokenizers",
+        "starlette.testclient",
+        "sse_starlette",
+        "uvicorn",
+        "httpx",
+        "httpx2",
+        "typer",
+    ],
+    *[
+        "rich",
+        "markdown_it",
+        "limits",
+        "prometheus_client",
+        "sqlalchemy",
+        "pydantic_evals",
+        "semantic_text_splitter",
+    ],
+    *["schemathesis.pytest.plugin", "respx.plugin", "llmock.pytest_plugin"],
+]
 """Imported before the fork, once for all faults."""
 
 
@@ -573,7 +601,7 @@ class _Work:
     done: Callable[[int | None], None]
 
 
-def _forked_here(log: Path, limit: float) -> int | None | Literal["child"]:
+def _forked_here(log: Path, limit: float) -> int | Literal["child"] | None:
     """Fork: `"child"` in the new process, in the old one its exit code, None when it took too long."""
     pid = os.fork()
     if not pid:
@@ -614,8 +642,8 @@ def _baseline(tree: Path, file: str, tests: list[str], work: Path, limit: float)
 
     def run() -> int:
         recorder = _Recorder()
-        setattr(builtins, _SEEN, recorder.seen)
-        setattr(builtins, "__mutants_documented__", _with_docstring)
+        vars(builtins)[_SEEN] = recorder.seen
+        vars(builtins)["__mutants_documented__"] = _with_docstring
         arguments = [one for one in _PYTEST if one != "-x"]
         code = pytest.main([*arguments, *tests], plugins=[recorder])
         found = {name: getattr(recorder, name) for name in ("passed", "set_up", "seconds", "failed")}
@@ -776,11 +804,16 @@ def main() -> None:
     share = noticed / len(results) if results else 1.0
     if given.json:
         found = {
-            "file": file, "places": len(there), "equivalent": len(there) - len([1 for one in there if (one.before, one.after) not in known]),
-            "tried": len(results), "noticed": noticed, "hung": sum(outcome == _HUNG for _, outcome in results),
-            "share": round(share, 3), "seconds": round(time.monotonic() - began),
+            "file": file,
+            "possible": len(there),
+            "equivalent": sum((one.before, one.after) in known for one in there),
+            "tried": len(results),
+            "noticed": noticed,
+            "hung": sum(outcome == _HUNG for _, outcome in results),
+            "share": round(share, 3),
+            "seconds": round(time.monotonic() - began),
             "missed": [asdict(one) for one in missed],
-        }  # fmt: skip
+        }
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return
     for one in missed:

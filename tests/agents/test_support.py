@@ -99,13 +99,13 @@ def test_a_negation_is_looked_for_in_the_clause_that_says_the_same() -> None:
 @pytest.mark.parametrize(
     ("claim", "supported"),
     [
-        ("A node is never without a name.", True),
-        ("A node is without a name.", False),
-        ("A node is never with a name.", False),
+        ("A node of the robot is never without a name in the graph.", True),
+        ("A node of the robot is without a name in the graph.", False),
+        ("A node of the robot never has a name in the graph.", False),
     ],
 )
 def test_two_negations_are_none(claim: str, supported: bool) -> None:
-    found = support(claim, [passage("Every node is known with a name.")])
+    found = support(claim, [passage("A node of the robot has a name in the graph.")])
     assert found is not None
     assert (found > SUPPORTED) is supported
 
