@@ -342,6 +342,8 @@ class _Finder:
                 self._expression(child.iter, at)
                 for test in child.ifs:
                     self._expression(test, at)
+            elif isinstance(child, ast.keyword) and child.arg == "strict":
+                continue  # of `zip`: it guards against faults elsewhere
             elif isinstance(child, ast.keyword):
                 self._expression(child.value, at, message=message)
             elif not isinstance(child, (ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)):
@@ -394,7 +396,7 @@ class _Finder:
         elif name in _DROPPED and len(node.args) == 1:
             self._replace(node, f"({self._text(node.args[0])})", f"{name} dropped", at)
         for one in node.keywords:
-            if one.arg is None or name[:1].isupper():  # a class says itself what it needs
+            if one.arg in (None, "strict") or name[:1].isupper():  # a class says itself what it needs
                 continue
             start = self._offset(one.lineno, one.col_offset)
             end = self._span(one.value)[1]
