@@ -113,8 +113,6 @@ _OPERATORS: dict[type[ast.AST], tuple[str, str]] = {
     ast.Div: ("/", "*"),
     ast.FloorDiv: ("//", "*"),
     ast.Mod: ("%", "//"),
-    ast.BitOr: ("|", "&"),
-    ast.BitAnd: ("&", "|"),
 }
 _WORDS: dict[type[ast.AST], tuple[str, str]] = {
     ast.In: (r"\bin\b", "not in"),
@@ -417,6 +415,14 @@ def faults(source: str) -> list[Mutant]:
 # --- which tests pass where -----------------------------------------------------------------------------------------
 
 
+_FALLBACK = f"""
+import builtins as _builtins
+vars(_builtins).setdefault("{_SEEN}", set())
+vars(_builtins).setdefault("__mutants_documented__", lambda text: lambda function: function)
+"""
+"""For processes that a test starts: they note nothing."""
+
+
 class _Noting(ast.NodeTransformer):
     """Puts a note before every statement of a function."""
 
@@ -447,7 +453,10 @@ def noting(source: str) -> str:
             first, *rest = node.body
             node.body = rest or [ast.copy_location(ast.Pass(), first)]
             node.decorator_list = [*node.decorator_list, _documented(first)]
-    return ast.unparse(ast.fix_missing_locations(_Noting().visit(tree)))
+    tree = _Noting().visit(tree)
+    first = next((n for n, one in enumerate(tree.body) if not isinstance(one, (ast.Expr, ast.ImportFrom))), 0)
+    tree.body[first:first] = ast.parse(_FALLBACK).body
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def _documented(first: ast.stmt) -> ast.expr:
@@ -716,7 +725,7 @@ def _attempt_all(
             only = _Only(names)
             code = _forked(lambda: int(pytest.main([*_PYTEST, *files], plugins=[only])), work / "log", limit)  # noqa: B023
             target.write_text(source)
-            told(mutant, outcome(code, (1, 2)))  # 2: it could not be imported
+            told(mutant, outcome(code, (1, 2, 4)))  # 2 and 4: it could not be imported
     if not inside:
         return
     files = list(dict.fromkeys(name.partition("::")[0] for _, names, _ in inside for name in names))
