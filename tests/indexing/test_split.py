@@ -265,3 +265,43 @@ def test_the_end_of_a_table_of_code_and_of_a_formula_is_not_repeated(
     assert len(made) >= 2
     assert made[0].text == block
     assert made[1].text.startswith("Sentence number 0 ")
+
+
+def test_no_more_than_half_of_a_passage_repeats_the_one_before(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    sentences = [f"Sentence number {number} says something about robots." for number in range(40)]
+    made = cut(page_of(tmp_path, " ".join(sentences)), tokenizer, size=60, overlap=50)
+    for before, after in pairwise(made):
+        repeated = after.text.partition("\n\n")[0]
+        assert before.text.endswith(repeated)
+        assert len(tokenizer.encode(repeated, add_special_tokens=False).ids) <= 30
+
+
+def test_lines_that_announce_too_much_go_before_what_they_announce(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    """A label of half a page leaves the code no room: it is a passage's text like any other."""
+    code = "```py\n" + "\n".join(f"call({number})" for number in range(12)) + "\n```"
+    label = "the operating system of the robot " * 14
+    tab = f"<Tabs>\n<TabItem value='u' label='{label}'>\n\n{code}\n\n</TabItem>\n</Tabs>"
+    page = page_of(tmp_path, tab)
+    _check(page, tokenizer, 130)
+    assert cut(page, tokenizer, size=130)[-1].text == code
+
+
+@pytest.mark.parametrize(("letters", "tokens"), [(1, 1), (4, 1), (8, 2), (40, 10)])
+def test_a_word_that_the_tokenizer_does_not_know_counts_by_its_length(
+    tmp_path: Path, tokenizer: Tokenizer, letters: int, tokens: int
+) -> None:
+    """Four letters for a token: otherwise a line in an unknown script would be one token, however long."""
+    word = "\u1200" * letters  # Ethiopic, which the shipped model has no letters of
+    assert tokenizer.encode(word, add_special_tokens=False).tokens == ["[UNK]"]
+    size = 2 + len(tokenizer.encode("Robots › page", add_special_tokens=False).ids) + 24
+    made = cut(page_of(tmp_path, f"{word} " * 200), tokenizer, size=size)
+    assert max(len(passage.text.split()) for passage in made) == 24 // tokens
+
+
+def test_the_beginning_of_a_title_that_is_too_long_is_kept(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    title = " ".join(f"word{number}" for number in range(60))
+    [passage] = cut(page_of(tmp_path, f"---\ntitle: {title}\n---\ntext"), tokenizer, size=60)
+    assert passage.header.startswith("word0 word1 ")
+    assert title.startswith(passage.header)
