@@ -178,6 +178,21 @@ def test_code_tables_questions_and_small_talk_claim_nothing() -> None:
     assert said(text) == [("It is a process.", (1,))]
 
 
+def test_whole_blocks_of_code_and_long_questions_claim_nothing() -> None:
+    text = (
+        "It is a process [1].\n\n~~~text\nEvery line of this block\nreads like a sentence.\n~~~\n\n"
+        "Do you want to know which nodes a robot starts first?"
+    )
+    assert said(text) == [("It is a process.", (1,))]
+
+
+def test_a_negation_beside_something_else_turns_nothing_around() -> None:
+    """The second clause has one word of three in common with the negated one."""
+    place = passage("Nodes compute all results of the robot for planners. Grippers never sleep at night.")
+    claim = "Nodes compute all results of the robot for planners, arms sleep quietly."
+    assert (support(claim, [place]) or 0.0) > SUPPORTED
+
+
 def test_an_answer_without_citations_claims_nothing_that_could_be_checked() -> None:
     text = "The book does not cover this. Nearest chapters: Nodes, Topics."
     assert check(text, marked(text), {}) == check("", [], {})
