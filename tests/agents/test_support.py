@@ -254,3 +254,52 @@ def test_an_answer_is_cut_into_claims_in_its_own_language() -> None:
 def test_a_number_word_is_read_in_the_language_of_the_passage() -> None:
     assert (support("Ein Knoten darf drei Motoren haben.", [GERMAN]) or 0.0) < SUPPORTED
     assert (support("Ein Knoten darf 2 Motoren haben.", [GERMAN]) or 0.0) > SUPPORTED
+
+
+def test_one_source_in_another_language_is_enough_to_leave_a_claim_unjudged() -> None:
+    text = "A node is a process that computes, and a topic carries messages [1][2]."
+    other = replace(TOPIC, language="es", text="Un tema lleva mensajes.")
+    assert check(text, marked(text), {1: NODE, 2: other}).confidence is None
+
+
+def test_a_claim_without_a_word_is_not_judged() -> None:
+    assert support("!", [NODE]) is None
+
+
+def test_what_cites_nothing_claims_nothing() -> None:
+    assert claims("A node is a process that computes.", []) == []
+
+
+def test_a_marker_at_the_very_beginning_belongs_to_the_first_sentence() -> None:
+    assert said("[1] A node is a process. A topic carries messages [2].") == [
+        ("A node is a process.", (1,)),
+        ("A topic carries messages.", (2,)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claim", "place", "supported"),
+    [
+        ("The robot arm has 12,500 small parts.", "The robot arm has 12500 small parts.", True),
+        ("The robot arm has 12,500 small parts.", "The robot arm has 12.5 small parts.", False),
+        ("The robot arm weighs 1,5 kilograms.", "The robot arm weighs 1.5 kilograms.", True),
+        ("The robot arm has 12 small parts.", "The robot arm has twelve small parts.", True),
+    ],
+)
+def test_a_number_is_the_same_however_it_is_written(claim: str, place: str, supported: bool) -> None:
+    found = support(claim, [passage(place)])
+    assert found is not None
+    assert (found > SUPPORTED) is supported
+
+
+@pytest.mark.parametrize(
+    ("tag", "place", "claim"),
+    [
+        ("es", "Los nodos comparten memoria en cada robot.", "Así los nodos nunca comparten memoria."),
+        ("de", "Die Knoten teilen Speicher in jedem Roboter.", "Also teilen die Knoten keinen Speicher."),
+    ],
+)
+def test_a_negation_is_known_in_the_language_of_the_passage(tag: str, place: str, claim: str) -> None:
+    found = support(claim, [passage(place, language=tag)])
+    assert found is not None
+    assert found < SUPPORTED
