@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 ASK ?=
 BOOKS ?= ../shared
+COUNT ?= 40
+SEED ?= 0
+TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
+.PHONY: help setup demo test mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -29,6 +32,9 @@ demo: $(BIN)/preceptor ## index the sample book and serve it; ASK="…" asks one
 
 test: $(VENV)/.dev ## run all tests
 	$(BIN)/python -m pytest
+
+mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
+	$(BIN)/python bench/mutants.py $(FILE) --count $(COUNT) --seed $(SEED) $(if $(TESTS),--tests $(TESTS))
 
 openapi: $(VENV)/.dev ## write docs/openapi.json, the HTTP contract
 	$(BIN)/python -c "import json; from preceptor.server import create_app; from preceptor.server.openapi import document; \

@@ -447,10 +447,8 @@ def test_ctrl_c_says_that_the_next_run_goes_on_and_so_it_does(cli: Cli, folder: 
     index = ("index", "--source", write_book(folder), "--batch-size", 2)
     with started(*index) as run:
         run.wait_for("embedding 10/")
-        began = time.monotonic()
         run.process.send_signal(signal.SIGINT)
         out, err = run.process.communicate()
-        assert time.monotonic() - began < 20
         assert run.process.returncode == 130
     assert out == ""
     assert "run the same command again: it goes on where it was" in err

@@ -143,7 +143,8 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
     paragraphs: list[list[Claim]] = [[]]
     last, announces = 0, False
     for start, end in _sentences(bare, tag):
-        if "\n\n" in bare[last:start] and not announces:
+        # A sentence ends behind its own line break, so that another one before the next is a blank line.
+        if "\n" in bare[last:start] and not announces:
             paragraphs.append([])
         first, behind = (bisect_left(places, (at, 0)) for at in (start, end))
         own = tuple(dict.fromkeys(number for _, number in places[first:behind]))

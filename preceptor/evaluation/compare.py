@@ -42,6 +42,8 @@ class Comparison:
     changes: tuple[Change, ...]
     unpaired: tuple[str, ...]
     """Cases left out: they are in one report only, or their question or expectation was changed."""
+    unjudged: tuple[str, ...] = ()
+    """Assertions left out: one of the reports has them for none of these cases."""
 
     @property
     def regressed(self) -> bool:
@@ -66,10 +68,15 @@ def compare(old: Report, new: Report) -> Comparison:
     paired = [name for name in before if name in after and _asked(before[name]) == _asked(after[name])]
     if not paired:
         raise ReportsNotComparable("they have no case in common")
-    names = dict.fromkeys(name for case in paired for name in before[case].assertions)
+    judged = {
+        name: [case for case in paired if name in before[case].assertions and name in after[case].assertions]
+        for case in paired
+        for name in before[case].assertions | after[case].assertions
+    }
     return Comparison(
-        changes=tuple(_change(name, before, after, paired) for name in names),
+        changes=tuple(_change(name, before, after, both) for name, both in judged.items() if both),
         unpaired=tuple(name for name in before | after if name not in paired),
+        unjudged=tuple(name for name, both in judged.items() if not both),
     )
 
 
@@ -107,6 +114,8 @@ def render(comparison: Comparison) -> RenderableType:
     ]
     if comparison.unpaired:
         lines.append(Text(f"not in both: {', '.join(comparison.unpaired)}", "dim"))
+    if comparison.unjudged:
+        lines.append(Text(f"judged in one report only: {', '.join(comparison.unjudged)}", "dim"))
     return Group(shown, *lines)
 
 
@@ -115,9 +124,8 @@ def _asked(case: CaseResult) -> tuple[object, ...]:
 
 
 def _change(
-    name: str, before: Mapping[str, CaseResult], after: Mapping[str, CaseResult], paired: list[str]
+    name: str, before: Mapping[str, CaseResult], after: Mapping[str, CaseResult], both: list[str]
 ) -> Change:
-    both = [case for case in paired if name in before[case].assertions and name in after[case].assertions]
     held = {case: (before[case].assertions[name], after[case].assertions[name]) for case in both}
     better = tuple(case for case, (then, now) in held.items() if now and not then)
     worse = tuple(case for case, (then, now) in held.items() if then and not now)

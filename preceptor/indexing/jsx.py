@@ -24,7 +24,8 @@ _CODE = re.compile(
 # A template literal has rules of its own: only `${` returns to code.
 _TEMPLATE = re.compile(r"\\.|`|\$\{", re.DOTALL)
 # Imports and exports also nest in `()` and `[]`, and end at a blank line outside of them.
-_BRACKETS = re.compile(_CODE.pattern + r"|[()\[\]]|\n[ \t]*(?=\n|\Z)", re.DOTALL)
+_BLANK = re.compile(r"\n[ \t]*(?=\n|\Z)")
+_BRACKETS = re.compile(rf"{_CODE.pattern}|[()\[\]]|{_BLANK.pattern}", re.DOTALL)
 _TAG_NAME = re.compile(r"[A-Za-z_$][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)*")
 _SPACE = re.compile(r"\s*")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z_$@:*#\[(][\w$.:\-\])]*")
@@ -177,7 +178,7 @@ class Scanner:
         """
         if not _ESM.match(text, start):
             return -1
-        depth, in_template, first_blank, at = 0, False, -1, start
+        depth, in_template, at = 0, False, start
         while self._left > 0 and (match := (_TEMPLATE if in_template else _BRACKETS).search(text, at)):
             at = match.end()
             found = match[0]
@@ -192,15 +193,16 @@ class Scanner:
                 depth += 1
             elif found in "})]":
                 depth -= 1
-            elif found.isspace():
-                first_blank = match.start() if first_blank < 0 else first_blank
-                if depth <= 0:
-                    break
+            elif found.isspace() and depth <= 0:
+                break
         else:
             # A bracket that never closes would swallow the page, so that the first blank line ends the code.
             self._left -= len(text) - start
-            closed = depth <= 0 and not in_template
-            return len(text) if closed or first_blank < 0 else first_blank
+            if depth <= 0 and not in_template:
+                return len(text)
+            # Brackets or a template that never close would take the rest of the page with them.
+            blank = _BLANK.search(text, start)
+            return blank.start() if blank else len(text)
         self._left -= at - start
         return match.start()
 

@@ -159,6 +159,29 @@ async def test_a_rate_limit_leaves_the_provider_alone_for_as_long_as_it_says(
         assert desk.models[0].breaker.retry_after == pytest.approx(42.5, abs=1)
 
 
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+async def test_a_key_an_account_and_a_model_that_are_no_use_are_not_tried_with_every_question(
+    status: int, gemini: Provider, openai: Provider, spans: Spans
+) -> None:
+    gemini.will(fails(status, {}))
+    openai.will(says("Here."), says("Here."))
+    async with open_desk(two_providers(gemini.base_url, openai.base_url)) as desk:
+        for _ in range(2):
+            assert (await desk.ask("What is a node?")).tutor == "openai"
+        assert desk.models[0].breaker.state == "open"
+    assert len(gemini.requests) == 1
+
+
+async def test_a_provider_that_wants_to_be_left_alone_for_a_week_is_probed_within_the_hour(
+    gemini: Provider, openai: Provider, spans: Spans
+) -> None:
+    gemini.will(fails(429, {}, retry_after=str(7 * 86_400)))
+    openai.will(says("Here."))
+    async with open_desk(two_providers(gemini.base_url, openai.base_url)) as desk:
+        assert (await desk.ask("What is a node?")).failures == [("gemini", "rate_limited")]
+        assert 3000 < desk.models[0].breaker.retry_after <= 3600
+
+
 async def test_a_run_on_its_way_when_the_breaker_opens_is_handed_over_without_a_call(
     gemini: Provider, openai: Provider, spans: Spans
 ) -> None:

@@ -1,5 +1,7 @@
 """The decision that the book does not cover a question."""
 
+from dataclasses import replace
+
 import yaml
 
 from preceptor.agents.coverage import THRESHOLD, coverage
@@ -41,6 +43,18 @@ def test_words_that_only_name_the_chapter_speak_against_it() -> None:
     named = coverage("Who makes the gripper?", found, [], [0.75])
     other = coverage("Who makes the sensor?", found, [], [0.75])
     assert named < other
+
+
+def test_a_page_without_headings_is_named_by_its_own_title() -> None:
+    """The heading of a passage is no such name: what it says is what the passage is about."""
+    page = replace(GRIPPER, breadcrumb=("The book", "Gripper"), heading="")
+    named = coverage("Who makes the gripper?", hits(page, score=0.3), [], [0.75])
+    other = coverage("Who makes the sensor?", hits(page, score=0.3), [], [0.75])
+    assert named < other
+    section = hits(replace(GRIPPER, breadcrumb=("The book", "Arms", "Gripper"), heading="Gripper"), score=0.3)
+    assert coverage("Who makes the gripper?", section, [], [0.75]) == coverage(
+        "Who makes the sensor?", section, [], [0.75]
+    )
 
 
 def test_a_certain_score_and_an_impossible_one_are_both_finite() -> None:

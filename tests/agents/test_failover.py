@@ -128,6 +128,28 @@ async def test_when_nobody_is_left_the_run_ends_with_the_last_providers_failure(
     ]
 
 
+async def test_the_reader_is_told_the_shortest_wait(gemini: Provider, openai: Provider, spans: Spans) -> None:
+    gemini.will(fails(429, {}, retry_after="60"))
+    openai.will(fails(429, {}, retry_after="600"))
+    async with open_desk(two_providers(gemini.base_url, openai.base_url)) as desk:
+        with pytest.raises(ProviderFailed) as raised:
+            await desk.ask("What is a node?")
+    assert raised.value.provider == "openai"
+    assert raised.value.retry_after == pytest.approx(60, abs=20)
+
+
+@pytest.mark.parametrize("status", [503, 429])
+async def test_a_long_retry_after_is_not_waited_for(
+    status: int, gemini: Provider, openai: Provider, spans: Spans
+) -> None:
+    """Neither is the provider asked again before it wants to be, whatever went wrong with it."""
+    gemini.will(fails(status, {}, retry_after="30"), says("Asked too early."))
+    openai.will(says("Here."))
+    async with open_desk(two_providers(gemini.base_url, openai.base_url, attempts=3)) as desk:
+        assert (await desk.ask("What is a node?")).answer == "Here."
+    assert len(gemini.requests) == 1
+
+
 async def test_a_short_retry_after_is_waited_for(gemini: Provider, spans: Spans) -> None:
     gemini.will(fails(429, {}, retry_after_ms="300"), says("A node."))
     began = time.perf_counter()

@@ -1,5 +1,6 @@
 """Every class of failure, made on the wire: its name, whether it is tried again, and the reader's answer."""
 
+import asyncio
 import socket
 import sys
 from collections.abc import Generator
@@ -245,6 +246,39 @@ async def test_a_stream_that_falls_silent_is_a_read_timeout(
         outcome = await desk.ask("What is a node?")
     assert (outcome.failures, outcome.shown) == ([("gemini", "read_timeout")], ["Half ", "Here."])
     assert gemini.hung_up.wait(5)
+
+
+async def test_a_stream_that_trickles_has_the_time_of_a_whole_call(
+    gemini: Provider, openai: Provider, spans: Spans
+) -> None:
+    """No silence is too long, but all of it is: without a deadline this answer would be whole in the end."""
+    words = [chunk({"content": f"{number} "}) for number in range(60)]
+    gemini.will(stream(*words, chunk({}, "stop"), pause=0.05))
+    openai.will(says("Here."))
+    settings = two_providers(gemini.base_url, openai.base_url, first_token=1.0, timeout=1.0)
+    async with open_desk(settings) as desk:
+        outcome = await desk.ask("What is a node?")
+    assert (outcome.failures, outcome.answer) == ([("gemini", "read_timeout")], "Here.")
+    assert outcome.shown[0].startswith("0 ")
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "extra_content"])
+async def test_a_model_that_thinks_is_not_too_slow(name: str, gemini: Provider, spans: Spans) -> None:
+    """It shows nothing for longer than the first token may take, but it is at work."""
+    thinking = [chunk({"content": "", name: "Hm."}) for _ in range(6)]
+    gemini.will(stream(*thinking, chunk({"content": "A node."}), chunk({}, "stop"), pause=0.3))
+    async with open_desk(two_providers(gemini.base_url, first_token=1.5, timeout=30.0, attempts=1)) as desk:
+        outcome = await desk.ask("What is a node?")
+    assert (outcome.answer, outcome.failures) == ("A node.", [])
+
+
+async def test_a_provider_that_never_ends_its_stream_holds_nobody_up(gemini: Provider, spans: Spans) -> None:
+    """Two seconds after the finish reason nothing is waited for any more; the limit here is for a hung test."""
+    gemini.will(stream(chunk({"content": "Whole."}), chunk({}, "stop"), done=False, ending="hanging"))
+    async with open_desk(two_providers(gemini.base_url, timeout=300.0, first_token=300.0)) as desk:
+        async with asyncio.timeout(30):
+            outcome = await desk.ask("What is a node?")
+    assert (outcome.answer, outcome.failures) == ("Whole.", [])
 
 
 async def test_an_answer_that_is_not_whole_in_time_is_a_read_timeout(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,48 @@ def test_what_the_passage_does_not_say_is_not_supported(claim: str) -> None:
     assert found < SUPPORTED
 
 
+def test_a_negation_is_looked_for_in_the_clause_that_says_the_same() -> None:
+    """Both clauses have all words of the claim; the shorter one says nothing else."""
+    place = passage(
+        "Threads share memory: always; but on distant hosts of other vendors threads do not share memory."
+    )
+    assert (support("So threads share memory.", [place]) or 0.0) > SUPPORTED
+    assert (support("So threads do not share memory.", [place]) or 1.0) < SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "supported"),
+    [
+        ("A node of the robot is never without a name in the graph.", True),
+        ("A node of the robot is without a name in the graph.", False),
+        ("A node of the robot never has a name in the graph.", False),
+    ],
+)
+def test_two_negations_are_none(claim: str, supported: bool) -> None:
+    found = support(claim, [passage("A node of the robot has a name in the graph.")])
+    assert found is not None
+    assert (found > SUPPORTED) is supported
+
+
+def test_a_book_in_the_english_of_a_country_is_judged_like_any_english_book() -> None:
+    text = "A node is a process that computes [1]. A topic carries 40 messages of one type [2]."
+    british = {number: replace(one, language="en-GB") for number, one in ((1, NODE), (2, TOPIC))}
+    assert check(text, marked(text), british) == check(text, marked(text), {1: NODE, 2: TOPIC})
+
+
+def test_a_list_rests_on_the_line_that_announces_it_and_not_on_other_paragraphs() -> None:
+    assert said(
+        "All robots have some parts [1].\n\nThere are two kinds: [2]\n\n- nodes compute all results"
+        "\n- topics carry all messages"
+        "\n\nA third paragraph cites nothing at all."
+    ) == [
+        ("All robots have some parts.", (1,)),
+        ("nodes compute all results", (2,)),
+        ("topics carry all messages", (2,)),
+        ("A third paragraph cites nothing at all.", (1, 2)),
+    ]
+
+
 def test_several_passages_bear_a_claim_together() -> None:
     claim = "A node computes, and a topic carries messages."
     one, both = support(claim, [NODE]) or 0.0, support(claim, [NODE, TOPIC]) or 0.0
@@ -133,6 +176,21 @@ def test_code_tables_questions_and_small_talk_claim_nothing() -> None:
         "What is a node? It is a process [1]."
     )
     assert said(text) == [("It is a process.", (1,))]
+
+
+def test_whole_blocks_of_code_and_long_questions_claim_nothing() -> None:
+    text = (
+        "It is a process [1].\n\n~~~text\nEvery line of this block\nreads like a sentence.\n~~~\n\n"
+        "Do you want to know which nodes a robot starts first?"
+    )
+    assert said(text) == [("It is a process.", (1,))]
+
+
+def test_a_negation_beside_something_else_turns_nothing_around() -> None:
+    """The second clause has one word of three in common with the negated one."""
+    place = passage("Nodes compute all results of the robot for planners. Grippers never sleep at night.")
+    claim = "Nodes compute all results of the robot for planners, arms sleep quietly."
+    assert (support(claim, [place]) or 0.0) > SUPPORTED
 
 
 def test_an_answer_without_citations_claims_nothing_that_could_be_checked() -> None:
@@ -196,3 +254,52 @@ def test_an_answer_is_cut_into_claims_in_its_own_language() -> None:
 def test_a_number_word_is_read_in_the_language_of_the_passage() -> None:
     assert (support("Ein Knoten darf drei Motoren haben.", [GERMAN]) or 0.0) < SUPPORTED
     assert (support("Ein Knoten darf 2 Motoren haben.", [GERMAN]) or 0.0) > SUPPORTED
+
+
+def test_one_source_in_another_language_is_enough_to_leave_a_claim_unjudged() -> None:
+    text = "A node is a process that computes, and a topic carries messages [1][2]."
+    other = replace(TOPIC, language="es", text="Un tema lleva mensajes.")
+    assert check(text, marked(text), {1: NODE, 2: other}).confidence is None
+
+
+def test_a_claim_without_a_word_is_not_judged() -> None:
+    assert support("!", [NODE]) is None
+
+
+def test_what_cites_nothing_claims_nothing() -> None:
+    assert claims("A node is a process that computes.", []) == []
+
+
+def test_a_marker_at_the_very_beginning_belongs_to_the_first_sentence() -> None:
+    assert said("[1] A node is a process. A topic carries messages [2].") == [
+        ("A node is a process.", (1,)),
+        ("A topic carries messages.", (2,)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claim", "place", "supported"),
+    [
+        ("The robot arm has 12,500 small parts.", "The robot arm has 12500 small parts.", True),
+        ("The robot arm has 12,500 small parts.", "The robot arm has 12.5 small parts.", False),
+        ("The robot arm weighs 1,5 kilograms.", "The robot arm weighs 1.5 kilograms.", True),
+        ("The robot arm has 12 small parts.", "The robot arm has twelve small parts.", True),
+    ],
+)
+def test_a_number_is_the_same_however_it_is_written(claim: str, place: str, supported: bool) -> None:
+    found = support(claim, [passage(place)])
+    assert found is not None
+    assert (found > SUPPORTED) is supported
+
+
+@pytest.mark.parametrize(
+    ("tag", "place", "claim"),
+    [
+        ("es", "Los nodos comparten memoria en cada robot.", "Así los nodos nunca comparten memoria."),
+        ("de", "Die Knoten teilen Speicher in jedem Roboter.", "Also teilen die Knoten keinen Speicher."),
+    ],
+)
+def test_a_negation_is_known_in_the_language_of_the_passage(tag: str, place: str, claim: str) -> None:
+    found = support(claim, [passage(place, language=tag)])
+    assert found is not None
+    assert found < SUPPORTED

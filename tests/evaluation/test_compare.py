@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -67,6 +68,48 @@ def test_cases_that_are_new_gone_or_changed_are_left_out_and_named() -> None:
     (found,) = comparison.changes
     assert found.old.judged == 2
     assert comparison.unpaired == ("c0", "c3")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"question": "What else?"},
+        {"chapter": "one"},
+        {"expected_in_book": False},
+        {"expected_sections": ("a#c",)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_case_that_asks_for_something_else_is_not_paired(change: dict[str, Any]) -> None:
+    old = report(True, True)
+    first, second = old.cases
+    new = old.model_copy(update={"cases": (first.model_copy(update=change), second)})
+    assert compare(old, new).unpaired == ("c0",)
+
+
+def test_an_assertion_that_one_report_lacks_is_left_out_and_named() -> None:
+    old, new = report(True, True), report(True, False)
+    old = old.model_copy(
+        update={
+            "cases": tuple(
+                one.model_copy(update={"assertions": {"found": True, "short": True}}) for one in old.cases
+            )
+        }
+    )
+    for comparison in (compare(old, new), compare(new, old)):
+        assert [change.name for change in comparison.changes] == ["found"]
+        assert comparison.unjudged == ("short",)
+    screen = StringIO()
+    Console(width=120, file=screen).print(render(compare(old, new)))
+    assert "judged in one report only: short" in screen.getvalue()
+    assert json.loads(compare(old, new).to_json())["unjudged"] == ["short"]
+
+
+def test_an_assertion_is_compared_over_the_cases_that_both_judged() -> None:
+    old, new = report(True, True, True), report(True, False, False)
+    cases = (old.cases[0].model_copy(update={"assertions": {"cited": True}}), *old.cases[1:])
+    (found,) = compare(old.model_copy(update={"cases": cases}), new).changes
+    assert (found.old, found.new) == (Rate(2, 2), Rate(0, 2))
 
 
 def test_reports_that_count_differently_are_not_compared() -> None:

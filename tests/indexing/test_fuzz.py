@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from preceptor.errors import BookError
-from preceptor.indexing.discover import Book, discover
+from preceptor.errors import PageUnreadable
+from preceptor.indexing.discover import Book, PageFile, discover
 from preceptor.indexing.parse import read_page
 from preceptor.settings import SiteSettings
 from tests.indexing.pages import cut, model_tokenizer
@@ -36,21 +36,39 @@ def tokenizer() -> Tokenizer:
     return model_tokenizer()
 
 
-def _indexed(book: Book, tokenizer: Tokenizer) -> None:
-    for file in book.files:
-        page = read_page(book, file)
-        for passage in cut(page, tokenizer, size=64):
-            assert passage.text.strip()
-            passage.embedded_text.encode()
-            assert len(tokenizer.encode(passage.embedded_text).ids) <= 64
+def _indexed(book: Book, file: PageFile, tokenizer: Tokenizer) -> list[str]:
+    made = cut(read_page(book, file), tokenizer, size=64)
+    for passage in made:
+        assert passage.text.strip()
+        passage.embedded_text.encode()
+        assert len(tokenizer.encode(passage.embedded_text).ids) <= 64
+    return [passage.text for passage in made]
 
 
 def _try(folder: Path, raw: bytes, suffix: str, site: SiteSettings, tokenizer: Tokenizer) -> None:
+    """A page that cannot be read is named and takes no other with it."""
     for old in folder.iterdir():
         old.unlink()
     (folder / f"page{suffix}").write_bytes(raw)
-    with suppress(BookError):
-        _indexed(discover(folder, site), tokenizer)
+    (folder / "sound.md").write_text("A sound page.")
+    seen: list[str] = []
+    unreadable: list[str] = []
+    book = discover(folder, site)
+    for file in book.files:
+        try:
+            seen += _indexed(book, file, tokenizer)
+        except PageUnreadable as error:
+            unreadable.append(error.source)
+    assert "A sound page." in seen
+    if unreadable:
+        assert unreadable == [f"page{suffix}"]
+        assert not _is_text(raw) or b"---" in raw, "text without front matter can be read"
+
+
+def _is_text(raw: bytes) -> bool:
+    with suppress(UnicodeDecodeError):
+        return bool(raw.decode())
+    return False
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

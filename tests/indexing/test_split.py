@@ -224,3 +224,84 @@ def test_keys_are_unique_in_the_book(tmp_path: Path, tokenizer: Tokenizer) -> No
     assert {passage.key for passage in cut(page, tokenizer)} == {
         passage.key for passage in cut(page, tokenizer)
     }
+
+
+def test_a_header_row_that_leaves_no_room_for_rows_is_cut_like_prose(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    """Repeated in each part it would take more than half of it, or all."""
+    for words in (30, 100):
+        header = "| " + " ".join(f"column{number}" for number in range(words)) + " | B |"
+        rows = [f"| joint {number} | {number * 7} Nm |" for number in range(20)]
+        page = page_of(tmp_path, "\n".join([header, "|---|---|", *rows]))
+        made = cut(page, tokenizer, size=150)
+        assert all(len(tokenizer.encode(passage.embedded_text).ids) <= 150 for passage in made)
+        assert "".join("".join(passage.text for passage in made).split()) == "".join(page.text.split())
+        assert sum("column3 " in passage.text for passage in made) == 1
+
+
+def test_a_header_row_that_takes_half_of_the_room_is_repeated(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    rows = [f"| joint {number} | {number * 7} Nm |" for number in range(60)]
+    top = ["| " + "Joint " * 20 + "| Torque |", "|---|---|"]
+    made = cut(page_of(tmp_path, "\n".join([*top, *rows])), tokenizer, size=120)
+    assert len(made) > 3
+    assert all(passage.text.startswith("| Joint Joint") for passage in made)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "| Joint | Torque |\n|---|---|\n" + "\n".join(f"| knee {number} | 7 Nm |" for number in range(6)),
+        "```py\n" + "\n".join(f"call({number})" for number in range(16)) + "\n```",
+        "$$\n" + " + ".join(f"x_{number}" for number in range(12)) + "\n$$",
+    ],
+    ids=["table", "code", "formula"],
+)
+def test_the_end_of_a_table_of_code_and_of_a_formula_is_not_repeated(
+    tmp_path: Path, tokenizer: Tokenizer, block: str
+) -> None:
+    prose = " ".join(f"Sentence number {number} says something about robots." for number in range(8))
+    made = cut(page_of(tmp_path, f"{block}\n\n{prose}"), tokenizer, size=100, overlap=20)
+    assert len(made) >= 2
+    assert made[0].text == block
+    assert made[1].text.startswith("Sentence number 0 ")
+
+
+def test_no_more_than_half_of_a_passage_repeats_the_one_before(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    sentences = [f"Sentence number {number} says something about robots." for number in range(40)]
+    made = cut(page_of(tmp_path, " ".join(sentences)), tokenizer, size=60, overlap=50)
+    for before, after in pairwise(made):
+        repeated = after.text.partition("\n\n")[0]
+        assert before.text.endswith(repeated)
+        assert len(tokenizer.encode(repeated, add_special_tokens=False).ids) <= 30
+
+
+def test_lines_that_announce_too_much_go_before_what_they_announce(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    """A label of half a page leaves the code no room: it is a passage's text like any other."""
+    code = "```py\n" + "\n".join(f"call({number})" for number in range(12)) + "\n```"
+    label = "the operating system of the robot " * 14
+    tab = f"<Tabs>\n<TabItem value='u' label='{label}'>\n\n{code}\n\n</TabItem>\n</Tabs>"
+    page = page_of(tmp_path, tab)
+    _check(page, tokenizer, 130)
+    assert cut(page, tokenizer, size=130)[-1].text == code
+
+
+@pytest.mark.parametrize(("letters", "tokens"), [(1, 1), (4, 1), (8, 2), (40, 10)])
+def test_a_word_that_the_tokenizer_does_not_know_counts_by_its_length(
+    tmp_path: Path, tokenizer: Tokenizer, letters: int, tokens: int
+) -> None:
+    """Four letters for a token: otherwise a line in an unknown script would be one token, however long."""
+    word = "\u1200" * letters  # Ethiopic, which the shipped model has no letters of
+    assert tokenizer.encode(word, add_special_tokens=False).tokens == ["[UNK]"]
+    size = 2 + len(tokenizer.encode("Robots › page", add_special_tokens=False).ids) + 24
+    made = cut(page_of(tmp_path, f"{word} " * 200), tokenizer, size=size)
+    assert max(len(passage.text.split()) for passage in made) == 24 // tokens
+
+
+def test_the_beginning_of_a_title_that_is_too_long_is_kept(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    title = " ".join(f"word{number}" for number in range(60))
+    [passage] = cut(page_of(tmp_path, f"---\ntitle: {title}\n---\ntext"), tokenizer, size=60)
+    assert passage.header.startswith("word0 word1 ")
+    assert title.startswith(passage.header)

@@ -14,7 +14,7 @@ import pytest
 from qdrant_edge import CountRequest
 
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
-from preceptor.library import versions
+from preceptor.library import edge, versions
 from preceptor.library.embedded import Embedded
 from tests.library.books import INFO, again, book, vectors
 from tests.library.engines import everything, publish
@@ -283,3 +283,47 @@ async def test_the_note_of_a_version_is_readable_by_people(folder: Path) -> None
     note = json.loads((folder / "robots/v0001/index.json").read_text("utf-8"))
     assert note["info"]["title"] == "روبوٹ"
     assert note["info"]["points"] == len(book())
+
+
+async def test_a_block_that_was_moved_within_its_file_is_damage(folder: Path) -> None:
+    """Of the 100 MB that the engine sets aside most is zeros, which are not read: the same bytes elsewhere count."""
+    kept = versions.Versions(folder / "robots")
+    shard = kept.begin()
+    file, block = shard / "vectors", b"v" * 4096
+    with file.open("wb") as stream:
+        stream.truncate(1 << 20)
+        stream.seek(1 << 17)
+        stream.write(block)
+    version = kept.publish(shard, INFO)
+    assert kept.verified(version)[0] == folder / "robots" / version / "shard"
+    with (folder / "robots" / version / "shard/vectors").open("r+b") as stream:
+        stream.seek(1 << 17)
+        stream.write(bytes(len(block)))
+        stream.seek(1 << 18)
+        stream.write(block)
+    with pytest.raises(IndexDamaged, match="not as they were written"):
+        kept.verified(version)
+
+
+async def test_a_file_that_was_renamed_or_grew_by_zeros_is_damage(folder: Path) -> None:
+    kept = versions.Versions(folder / "robots")
+    for harm in (lambda file: file.rename(file.with_name("other")), lambda file: os.truncate(file, 1 << 20)):
+        shard = kept.begin()
+        (shard / "vectors").write_bytes(b"v" * 100)
+        version = kept.publish(shard, INFO)
+        harm(folder / "robots" / version / "shard/vectors")
+        with pytest.raises(IndexDamaged, match="not as they were written"):
+            kept.verified(version)
+
+
+async def test_a_version_that_lacks_a_passage_is_not_published(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    whole = edge.upsert
+    monkeypatch.setattr(edge, "upsert", lambda shard, points: whole(shard, points[:-1]))
+    with pytest.raises(IndexDamaged, match=rf"holds \d+ passages of {len(book())}"):
+        await publish(engine, again(book(), edition="second"), rebuild=True)
+    monkeypatch.undo()
+    assert await everything(engine) == book()

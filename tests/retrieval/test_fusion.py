@@ -106,3 +106,56 @@ def test_the_order_does_not_depend_on_that_of_the_candidates(
     there = fuse(Candidates(half(dense), half(bm25)), tokens=3, points=500)
     back = fuse(Candidates(half(dense)[::-1], half(bm25)[::-1]), tokens=3, points=500)
     assert there == back
+
+
+def scored(
+    dense: dict[str, float], bm25: dict[str, float], *, tokens: int, points: int, **more: float
+) -> dict[str, float]:
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=points, **more)
+    return {NAMES[hit.passage.id]: round(hit.score, 3) for hit in hits}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "points", "coverage", "scores"),
+    [
+        (4, 500, 1.0, [0.767, 0.127, 0.037, 0.084]),
+        (4, 500, 0.5, [0.782, 0.182, 0.102, 0.215]),
+        (4, 500, 0.0, [0.797, 0.253, 0.253, 0.448]),
+        (9, 50, 1.0, [0.665, 0.034, 0.009, 0.03]),
+    ],
+)
+def test_the_weights_are_those_of_the_decision(
+    tokens: int, points: int, coverage: float, scores: list[float]
+) -> None:
+    """Whoever changes one changes decision 0004, and measures again."""
+    found = scored(
+        {"1": 0.75, "2": 0.7, "3": 0.6},
+        {"1": 14.0, "4": 5.0},
+        tokens=tokens,
+        points=points,
+        coverage=coverage,
+    )
+    assert [found[name] for name in "1234"] == scores
+
+
+def test_without_a_word_on_it_the_model_is_taken_to_read_the_language() -> None:
+    dense, bm25 = {"1": 0.75, "2": 0.7}, {"2": 14.0}
+    assert scored(dense, bm25, tokens=4, points=500) == scored(
+        dense, bm25, tokens=4, points=500, coverage=1.0
+    )
+
+
+def test_no_more_hits_than_asked_for() -> None:
+    found = Candidates(half({"1": 0.75, "2": 0.7, "3": 0.6}), half({}))
+    assert [NAMES[hit.passage.id] for hit in fuse(found, tokens=1, points=9, limit=2)] == ["1", "2"]
+
+
+def test_equal_evidence_is_ordered_by_the_cosine_and_then_by_the_id() -> None:
+    """A cosine that counts for nothing still orders what the words leave equal."""
+    assert order({"1": 0.5, "2": 0.6}, {"1": 3.0, "2": 3.0}, coverage=0.0) == ["2", "1"]
+    names = sorted(["1", "2", "3"], key=lambda name: PASSAGES[name].id)
+    assert order(dict.fromkeys(reversed(names), 0.5), {}) == names
+
+
+def test_evidence_beyond_what_a_float_can_raise_is_no_error() -> None:
+    assert scored({"1": -80.0}, {}, tokens=1, points=9) == {"1": 0.0}

@@ -343,3 +343,21 @@ async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while() -> None:
         await limits.ask("10.0.0.1")
         assert calls > once
         await limits.close()
+
+
+async def test_a_burst_at_the_edge_of_two_windows_is_not_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000 * 60 + 57.0  # three seconds before the next minute
+    monkeypatch.setattr("time.time", lambda: now)
+    limits = limits_of(rate="10/minute")
+    for _ in range(10):
+        await limits.ask("10.0.0.1")
+    now += 6
+    refused = 0
+    for _ in range(10):
+        try:
+            await limits.ask("10.0.0.1")
+        except RateLimited:
+            refused += 1
+    assert refused >= 9, "of the burst nearly all still counts"
+    now += 60
+    await limits.ask("10.0.0.1")

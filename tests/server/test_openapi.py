@@ -146,7 +146,7 @@ def test_the_service_keeps_to_its_document(demo_settings: Settings, tmp_path: Pa
     """Schemathesis sends what the document allows and what it does not, and follows its links."""
     with served(demo_settings) as url:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"]
-        options = ["--max-examples=10", "--seed=1", "--no-color"]
+        options = ["--max-examples=10", "--seed=1", "--no-color", "--request-timeout=300"]
         found = subprocess.run(
             [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
         )

@@ -33,6 +33,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/event-stream"})
     ending: Ending = "whole"
     """Dropped: the connection is cut before the body's end. Hanging: nothing more comes."""
+    pause: float = 0.0
+    """Seconds before each piece but the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ class Provider:
             lines = [f"HTTP/1.1 {answer.status} Scripted", "Transfer-Encoding: chunked"]
             lines += [f"{name}: {value}" for name, value in answer.headers.items()]
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        for piece in answer.pieces:
+        for number, piece in enumerate(answer.pieces):
+            await asyncio.sleep(answer.pause if number else 0)
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
         if answer.ending == "whole":
@@ -134,10 +137,10 @@ def chunk(delta: Json | None = None, finish: str | None = None, usage: Json | No
     return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": choices, "usage": usage}
 
 
-def stream(*chunks: object, done: bool = True, ending: Ending = "whole") -> Answer:
+def stream(*chunks: object, done: bool = True, ending: Ending = "whole", pause: float = 0.0) -> Answer:
     """A stream of these JSON values."""
     pieces = [f"data: {json.dumps(each)}\n\n".encode() for each in chunks]
-    return Answer([*pieces, b"data: [DONE]\n\n"] if done else pieces, ending=ending)
+    return Answer([*pieces, b"data: [DONE]\n\n"] if done else pieces, ending=ending, pause=pause)
 
 
 def usage(prompt: int, completion: int) -> Json:

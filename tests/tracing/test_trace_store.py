@@ -243,6 +243,27 @@ def test_a_run_that_cannot_be_read_costs_itself_alone(open_store: Open) -> None:
     assert [found.trace_id for found in store.runs()] == ["trace_next"]
 
 
+def test_lost_runs_are_told_of_once_for_each_cause(
+    open_store: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store()
+
+    store.path.parent.mkdir()
+    for number, content in enumerate([b"no database" * 1000] * 3 + [None] * 2):
+        if content is None and number == 3:
+            store.path.unlink()
+            store.path.mkdir()
+        elif content:
+            store.path.write_bytes(content)
+        add(store, f"trace_{number}")
+        assert store.flush(timeout=5)
+    assert store.dropped == 5
+    told = [record.getMessage() for record in caplog.records if "was not kept" in record.getMessage()]
+    assert len(told) == 2
+    assert "(1 lost so far)" in told[0]
+    assert "(4 lost so far)" in told[1]
+
+
 def test_a_huge_run_is_cut_and_a_large_one_is_not(open_store: Open) -> None:
     store = open_store()
     add(store, "trace_large", output="x" * 100_000)
