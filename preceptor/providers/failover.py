@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
+from typing import cast
 
 import openai
 import stamina
@@ -166,7 +167,9 @@ class Failover(Model):
             with self.breaker.guard():
                 try:
                     again = partial(self._try_again, failed)
-                    begun, rest = await self._retrying(again, self._begin, call, run, handoffs)
+                    begun, rest = await self._retrying(
+                        again, self._begin, cast("Callable[[], _Stream]", call), run, handoffs
+                    )
                 finally:
                     run.failures.tried(failed)
                 async with aclosing(rest):
