@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import secrets
 import socket
 import sqlite3
 from collections.abc import AsyncGenerator, Generator
@@ -23,7 +22,7 @@ from preceptor.errors import SessionBusy, SessionNotFound, SessionsUnavailable, 
 from preceptor.settings import SessionSettings, Settings
 from tests.standins.servers import free_port
 
-NEVER_GIVEN = secrets.token_urlsafe(18)
+NEVER_GIVEN = "never-given-AAAAAAAAAAAAA"[:24]
 """An id that could be ours."""
 
 

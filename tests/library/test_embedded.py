@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from qdrant_edge import CountRequest
+from qdrant_edge import CountRequest, EdgeShard, Point
 
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
 from preceptor.library import edge, versions
@@ -322,7 +322,11 @@ async def test_a_version_that_lacks_a_passage_is_not_published(
     engine = Embedded(folder)
     await publish(engine, book())
     whole = edge.upsert
-    monkeypatch.setattr(edge, "upsert", lambda shard, points: whole(shard, points[:-1]))
+
+    def all_but_one(shard: EdgeShard, points: list[Point]) -> None:
+        whole(shard, points[:-1])
+
+    monkeypatch.setattr(edge, "upsert", all_but_one)
     with pytest.raises(IndexDamaged, match=rf"holds \d+ passages of {len(book())}"):
         await publish(engine, again(book(), edition="second"), rebuild=True)
     monkeypatch.undo()

@@ -109,9 +109,9 @@ def test_the_order_does_not_depend_on_that_of_the_candidates(
 
 
 def scored(
-    dense: dict[str, float], bm25: dict[str, float], *, tokens: int, points: int, **more: float
+    dense: dict[str, float], bm25: dict[str, float], *, tokens: int, points: int, coverage: float = 1.0
 ) -> dict[str, float]:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=points, **more)
+    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=points, coverage=coverage)
     return {NAMES[hit.passage.id]: round(hit.score, 3) for hit in hits}
 
 
