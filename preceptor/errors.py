@@ -6,6 +6,7 @@
     ├── BookError                the folder of Markdown pages
     │   ├── BookNotFound
     │   ├── BookEmpty
+    │   ├── SeveralSites
     │   └── PageUnreadable
     ├── EmbeddingError           the embedding model
     │   ├── EmbeddingModelUnavailable
@@ -107,6 +108,18 @@ class BookNotFound(BookError):
         super().__init__(
             f"The book `{source}` {what}. Give the folder that holds its Markdown pages: "
             "`preceptor index --source BOOK`."
+        )
+
+
+class SeveralSites(BookError):
+    """The folder holds several sites, and nothing says which of them is the book."""
+
+    def __init__(self, source: Path, sites: Sequence[tuple[Path, str]]) -> None:
+        self.source, self.sites = source, tuple(sites)
+        named = ", ".join(f"`{home.relative_to(source)}` ({generator})" for home, generator in sites)
+        super().__init__(
+            f"The folder `{source}` holds several sites: {named}. Give one of them: `--source {sites[0][0]}`. "
+            "Alternatives: `site.docs_dir` names the folder of pages, `site.preset` the generator."
         )
 
 
