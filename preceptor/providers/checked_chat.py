@@ -101,7 +101,10 @@ class CheckedChat(OpenAIChatCompletionsModel):
         except TimeoutError:
             raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise AnswerUnusable("not_an_api", "a 200 whose JSON is none") from error
+            begun = isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{")
+            raise AnswerUnusable(
+                "stream_cut" if begun else "not_an_api", "a 200 whose JSON is none"
+            ) from error
         if not stream:
             completion = self._checked_whole(answer, reply, run)
             return self._as_stream(completion, model_settings) if wanted else completion
