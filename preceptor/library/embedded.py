@@ -136,6 +136,8 @@ class EmbeddedIndex:
         self._shard: EdgeShard | None = None
         self._stamp: Stamp | None = None
         self._dimensions = 0
+        self._outline: Sequence[Chapter] | None = None
+        """Of the open version, which never changes: a second and more for a large book."""
 
     async def info(self) -> IndexInfo:
         """Returns the index's description, read again."""
@@ -237,13 +239,16 @@ class EmbeddedIndex:
         return schema.in_order((str(point.id), point.payload or {}) for point in found)
 
     def _chapters(self) -> Sequence[Chapter]:
-        found = edge.scroll(self.reopen(), where=edge.matching(ORDINAL, 0), fields=OUTLINE_FIELDS)
-        return schema.outline(point.payload or {} for point in found)
+        shard = self.reopen()
+        if self._outline is None:
+            found = edge.scroll(shard, where=edge.matching(ORDINAL, 0), fields=OUTLINE_FIELDS)
+            self._outline = schema.outline(point.payload or {} for point in found)
+        return self._outline
 
     def _close(self) -> None:
         if self._shard is not None:
             self._shard.close()
-            self._shard = None
+            self._shard = self._outline = None
 
 
 def _read(shard: EdgeShard, ids: Iterable[UUID]) -> list[Passage]:

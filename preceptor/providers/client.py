@@ -1,7 +1,7 @@
 """The OpenAI client, except that the chunks of a stream are made by pydantic's validator.
 
 The client builds its objects field by field in Python, so that it can take an answer that lacks something: about
-twenty times the work of validating one. Almost every chunk lacks nothing. See decision 0015.
+twenty times the work of validating one. Almost every chunk lacks nothing. See decision 0022.
 """
 
 from typing import Any, cast

@@ -66,7 +66,7 @@ async def test_a_chunk_is_what_the_client_alone_makes_of_it(sent: Json, openai_l
 async def test_a_complete_chunk_is_validated(
     sent: Json, openai_like: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If this fails with a new version of the client, `_process_response_data` has moved: see decision 0015."""
+    """If this fails with a new version of the client, `_process_response_data` has moved: see decision 0022."""
     monkeypatch.setattr("openai._base_client.construct_type", lambda **_: pytest.fail("built field by field"))
     await received(Client, openai_like, sent)
 
