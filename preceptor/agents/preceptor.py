@@ -84,16 +84,21 @@ class Preceptor:
 
     async def ask(self, question: Question) -> Answer:
         """Returns the finished answer to a question."""
-        async with aclosing(self.stream(question)) as events:
+        async with aclosing(self.stream(question, whole=True)) as events:
             async for event in events:
                 if isinstance(event, Done):
                     return event.answer
         raise AssertionError("a run ends with an answer or an error")
 
-    async def stream(self, question: Question) -> AsyncGenerator[Event, None]:
+    async def stream(self, question: Question, *, whole: bool = False) -> AsyncGenerator[Event, None]:
         """Answer a question while it is made; the last event is `Done`.
 
         Closing the iterator ends the run and the provider's call.
+
+        Args:
+            question: The question.
+            whole: Nobody reads the answer while it is made. Then providers are asked for it in one piece: that
+                is less work, and `timeout` is the only limit of a call.
 
         Raises:
             SessionNotFound: There is no such session.
@@ -131,6 +136,7 @@ class Preceptor:
                 deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
                 refused=run.refused,
                 shown=lambda: ShownText(ledger.get),
+                whole=whole,
             )
             failures = scope.failures
             result = self._start(question, run, turns, scope, started)

@@ -17,7 +17,7 @@ from preceptor.library.cloud_lock import CloudLock
 from preceptor.library.cloud_versions import CloudVersions
 from preceptor.library.cloud_writer import CloudWriter
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, Engine, IndexInfo, Vectors
+from preceptor.library.protocol import Candidates, Choose, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 
 _PASSAGES = 1000
@@ -152,25 +152,19 @@ class CloudIndex:
             IndexIncompatible: The dense vector is not as long as those of the index.
             VectorInvalid: It holds what is not a number.
         """
-        schema.check_question(vectors, collection=self.collection, dimensions=self._dimensions)
-        halves: list[tuple[str, Any]] = [(DENSE, [*vectors.dense])]
-        if vectors.bm25.indices:
-            bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
-            halves.append((BM25, bm25))
-        requests = [
-            models.QueryRequest(
-                query=vector,
-                using=name,
-                filter=_where(CHAPTER, chapter) if chapter is not None else None,
-                limit=limit + schema.TIES,
-                with_payload=True,
-            )
-            for name, vector in halves
-        ]
-        search = partial(self._client.query_batch_points, self.collection, requests)
-        found = await self._connection.read("search", search, collection=self.collection)
-        ranked = [_best_first(half.points, limit=limit) for half in found]
-        return Candidates(ranked[0], ranked[1] if len(ranked) > 1 else [])
+        halves, payloads = await self._halves(vectors, chapter=chapter, limit=limit)
+        found = {one: Passage.from_payload(one, payloads[one]) for half in halves for one, _ in half}
+        return Candidates(*([(found[one], score) for one, score in half] for half in halves))
+
+    async def chosen(
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+    ) -> Sequence[Passage]:
+        """Returns the candidates that are chosen, see `Index.chosen`.
+
+        All of them come with the answer: a second request costs more, and may meet the next version.
+        """
+        halves, payloads = await self._halves(vectors, chapter=chapter, limit=limit)
+        return [Passage.from_payload(one, payloads[one]) for one in choose(*map(dict, halves))]
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
         """Returns all passages of a chapter in reading order; empty if there is no such chapter."""
@@ -184,6 +178,35 @@ class CloudIndex:
 
     async def close(self) -> None:
         """Do nothing; the engine closes the connections."""
+
+    async def _halves(
+        self, vectors: Vectors, *, chapter: str | None, limit: int
+    ) -> tuple[list[list[tuple[str, float]]], dict[str, dict[str, Any]]]:
+        """Returns ids and scores of both halves, and the payload behind each id."""
+        schema.check_question(vectors, collection=self.collection, dimensions=self._dimensions)
+        asked: list[tuple[str, Any]] = [(DENSE, [*vectors.dense])]
+        if vectors.bm25.indices:
+            bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
+            asked.append((BM25, bm25))
+        requests = [
+            models.QueryRequest(
+                query=vector,
+                using=name,
+                filter=_where(CHAPTER, chapter) if chapter is not None else None,
+                limit=limit + schema.TIES,
+                with_payload=True,
+            )
+            for name, vector in asked
+        ]
+        search = partial(self._client.query_batch_points, self.collection, requests)
+        found = await self._connection.read("search", search, collection=self.collection)
+        points = [half.points for half in found]
+        halves = [
+            schema.best_first(((str(one.id), one.score) for one in half), limit=limit) for half in points
+        ]
+        return [*halves, *[[]] * (2 - len(halves))], {
+            str(one.id): one.payload or {} for half in points for one in half
+        }
 
     async def _scroll(
         self, where: models.Filter, *, limit: int, fields: list[str] | None
@@ -207,9 +230,3 @@ class CloudIndex:
 
 def _where(field: str, value: str | int) -> models.Filter:
     return models.Filter(must=[models.FieldCondition(key=field, match=models.MatchValue(value=value))])
-
-
-def _best_first(found: Sequence[models.ScoredPoint], *, limit: int) -> list[tuple[Passage, float]]:
-    payloads = {str(one.id): one.payload or {} for one in found}
-    ranked = schema.best_first(((str(one.id), one.score) for one in found), limit=limit)
-    return [(Passage.from_payload(one, payloads[one]), score) for one, score in ranked]

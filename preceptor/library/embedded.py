@@ -8,7 +8,7 @@ serves all searches; a writer should run in a process of its own.
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -21,14 +21,11 @@ from preceptor.library import edge, schema
 from preceptor.library.embedded_writer import EmbeddedWriter
 from preceptor.library.lock import FolderLock
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, Engine, IndexInfo, Vectors
+from preceptor.library.protocol import Candidates, Choose, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 from preceptor.library.versions import Stamp, Versions, collections
 
 logger = logging.getLogger(__name__)
-
-_KNOWN = 20_000
-"""Number of passages kept in memory, some kB each."""
 
 
 class Embedded(Engine):
@@ -139,7 +136,8 @@ class EmbeddedIndex:
         self._shard: EdgeShard | None = None
         self._stamp: Stamp | None = None
         self._dimensions = 0
-        self._known: dict[UUID, Passage] = {}
+        self._outline: Sequence[Chapter] | None = None
+        """Of the open version, which never changes: a second and more for a large book."""
 
     async def info(self) -> IndexInfo:
         """Returns the index's description, read again."""
@@ -153,6 +151,13 @@ class EmbeddedIndex:
             VectorInvalid: It holds what is not a number.
         """
         return await self._thread.run(partial(self._candidates, vectors, chapter=chapter, limit=limit))
+
+    async def chosen(
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+    ) -> Sequence[Passage]:
+        """Returns the candidates that are chosen, see `Index.chosen`."""
+        call = partial(self._chosen, vectors, choose, chapter=chapter, limit=limit)
+        return await self._thread.run(call)
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
         """Returns all passages of a chapter in reading order; empty if there is no such chapter."""
@@ -192,11 +197,27 @@ class EmbeddedIndex:
         return self._shard
 
     def _candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        started = time.perf_counter()
         shard = self.reopen()
+        halves = self._halves(shard, vectors, chapter=chapter, limit=limit)
+        found = {one.id: one for one in _read(shard, {one for half in halves for one, _ in half})}
+        return Candidates(*([(found[str(one)], score) for one, score in half] for half in halves))
+
+    def _chosen(
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+    ) -> Sequence[Passage]:
+        shard = self.reopen()
+        halves = self._halves(shard, vectors, chapter=chapter, limit=limit)
+        wanted = choose(*({str(one): score for one, score in half} for half in halves))
+        found = {one.id: one for one in _read(shard, map(UUID, wanted))}
+        return [found[one] for one in wanted]
+
+    def _halves(
+        self, shard: EdgeShard, vectors: Vectors, *, chapter: str | None, limit: int
+    ) -> list[list[tuple[UUID, float]]]:
+        started = time.perf_counter()
         schema.check_question(vectors, collection=self.collection, dimensions=self._dimensions)
         within = edge.matching(CHAPTER, chapter) if chapter is not None else None
-        dense, bm25 = shard.query_batch(
+        halves = shard.query_batch(
             QueryBatchRequest(
                 [
                     QueryRequest(query=nearest, filter=within, limit=limit + schema.TIES)
@@ -208,32 +229,29 @@ class EmbeddedIndex:
             )
         )
         logger.debug("searched %s: %.1f ms", self.collection, edge.since(started))
-        ranked = [
+        return [
             schema.best_first(((cast("UUID", one.id), one.score) for one in half), limit=limit)
-            for half in (dense, bm25)
+            for half in halves
         ]
-        self._read(shard, {one for half in ranked for one, _ in half})
-        return Candidates(*([(self._known[one], score) for one, score in half] for half in ranked))
-
-    def _read(self, shard: EdgeShard, ids: set[UUID]) -> None:
-        """Load passages into memory: a version never changes, and reading them takes longer than the search."""
-        missing = [one for one in ids if one not in self._known]
-        if len(self._known) + len(missing) > _KNOWN:
-            self._known.clear()
-            missing = [*ids]
-        for point in shard.retrieve([*missing], True, False) if missing else ():
-            self._known[cast("UUID", point.id)] = Passage.from_payload(str(point.id), point.payload or {})
 
     def _passages(self, chapter: str) -> list[Passage]:
         found = edge.scroll(self.reopen(), where=edge.matching(CHAPTER, chapter))
         return schema.in_order((str(point.id), point.payload or {}) for point in found)
 
-    def _chapters(self) -> list[Chapter]:
-        found = edge.scroll(self.reopen(), where=edge.matching(ORDINAL, 0), fields=OUTLINE_FIELDS)
-        return schema.outline(point.payload or {} for point in found)
+    def _chapters(self) -> Sequence[Chapter]:
+        shard = self.reopen()
+        if self._outline is None:
+            found = edge.scroll(shard, where=edge.matching(ORDINAL, 0), fields=OUTLINE_FIELDS)
+            self._outline = schema.outline(point.payload or {} for point in found)
+        return self._outline
 
     def _close(self) -> None:
         if self._shard is not None:
             self._shard.close()
-            self._shard = None
-            self._known.clear()
+            self._shard = self._outline = None
+
+
+def _read(shard: EdgeShard, ids: Iterable[UUID]) -> list[Passage]:
+    """Returns the passages with these ids, in no order."""
+    found = shard.retrieve([*ids], True, False)
+    return [Passage.from_payload(str(point.id), point.payload or {}) for point in found]

@@ -9,9 +9,10 @@ decision 0004.
 """
 
 import math
+from dataclasses import dataclass
 
 from preceptor.library.passage import Hit
-from preceptor.library.protocol import Candidates
+from preceptor.library.protocol import Candidates, Scores
 
 # These constants belong to the shipped model: one that was trained with another temperature needs another
 # weight (decision 0004).
@@ -30,27 +31,48 @@ _DECAY = 0.6
 """Difference in evidence that makes a hit e times less likely than the best."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate in its place, known by its id alone."""
+
+    id: str
+    score: float
+    """See `Hit.score`."""
+    dense: float | None
+    bm25: float | None
+
+
 def fuse(
     candidates: Candidates, *, tokens: int, points: int, coverage: float = 1.0, limit: int | None = None
 ) -> list[Hit]:
+    """Returns the candidates, best first, see `rank`."""
+    passages = {passage.id: passage for passage, _ in (*candidates.dense, *candidates.bm25)}
+    dense, bm25 = (
+        {passage.id: score for passage, score in half} for half in (candidates.dense, candidates.bm25)
+    )
+    ranked = rank(dense, bm25, tokens=tokens, points=points, coverage=coverage, limit=limit)
+    return [Hit(passages[one.id], score=one.score, dense=one.dense, bm25=one.bm25) for one in ranked]
+
+
+def rank(
+    dense: Scores, bm25: Scores, *, tokens: int, points: int, coverage: float = 1.0, limit: int | None = None
+) -> list[Ranked]:
     """Returns the candidates, best first; ties in the order of their ids.
 
     Args:
-        candidates: Candidates of the two halves.
+        dense: Cosines of the dense half's candidates, by id.
+        bm25: BM25 scores of the other half's.
         tokens: Different BM25 tokens of the question.
         points: Passages in the index.
         coverage: How well the embedding model reads the question's language, in [0, 1].
-        limit: Hits at most; default: all.
+        limit: Candidates at most; default: all.
 
     Returns:
-        Hits whose `score` can be compared from question to question: about .05 for the best hit of a question
+        Candidates whose `score` can be compared from question to question: about .05 for the best of a question
         that has nothing to do with the book, above .3 for nearly all that it answers.
     """
-    passages = {passage.id: passage for passage, _ in (*candidates.dense, *candidates.bm25)}
-    if not passages:
+    if not dense and not bm25:
         return []
-    dense = {passage.id: score for passage, score in candidates.dense}
-    bm25 = {passage.id: score for passage, score in candidates.bm25}
     # What a half did not bring is at most as good as the last that it did; a list of matches that ended
     # before the other did has brought all there are.
     dense_floor = min(dense.values(), default=0.0)
@@ -62,16 +84,16 @@ def fuse(
 
     evidence = {
         one: _COSINE * coverage * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor) / rarest
-        for one in passages
+        for one in {**dense, **bm25}
     }
-    ranked = sorted(passages, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
+    ranked = sorted(evidence, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
         dense.get(best, dense_floor), bm25.get(best, bm25_floor) / rarest / max(tokens, 1), coverage=coverage
     )
     return [
-        Hit(
-            passages[one],
+        Ranked(
+            one,
             score=_logistic(certainty - (evidence[best] - evidence[one]) / _DECAY),
             dense=dense.get(one),
             bm25=bm25.get(one),

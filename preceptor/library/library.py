@@ -19,9 +19,9 @@ from preceptor.errors import (
 )
 from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import DenseEmbedder, Vector, cleaned
-from preceptor.library.fusion import fuse
+from preceptor.library.fusion import Ranked, rank
 from preceptor.library.passage import Chapter, Hit, Passage, key_beside
-from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo, Vectors
+from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo, Scores, Vectors
 from preceptor.settings import SearchSettings, Settings
 
 _OUTLINE_SECONDS = 30.0
@@ -200,9 +200,19 @@ class _Book:
             self._info = None  # the next search may find it repaired
             raise
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
-        found = await self.index.candidates(Vectors(dense, bm25), chapter=chapter, limit=prefetch)
-        hits = fuse(found, tokens=len(bm25.indices), points=info.points, coverage=coverage, limit=limit)
-        return [replace(hit, passage=self._named(hit.passage)) for hit in hits] if self._place else hits
+        ranked: list[Ranked] = []
+
+        def choose(dense: Scores, sparse: Scores) -> list[str]:
+            tokens = len(bm25.indices)
+            ranked[:] = rank(dense, sparse, tokens=tokens, points=info.points, coverage=coverage, limit=limit)
+            return [one.id for one in ranked]
+
+        vectors = Vectors(dense, bm25)
+        passages = await self.index.chosen(vectors, choose, chapter=chapter, limit=prefetch)
+        return [
+            Hit(self._named(passage), score=one.score, dense=one.dense, bm25=one.bm25)
+            for passage, one in zip(passages, ranked, strict=True)
+        ]
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
         return [self._named(passage) for passage in await self.index.passages(chapter)]

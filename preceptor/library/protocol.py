@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
@@ -68,6 +68,13 @@ class Candidates:
     """Passages with their BM25 score, unbounded, above 0."""
 
 
+Scores = Mapping[str, float]
+"""Raw scores of one half of a hybrid search, by passage id."""
+
+Choose = Callable[[Scores, Scores], Sequence[str]]
+"""Chooses from the scores of both halves, dense and BM25, the ids of the passages that are wanted."""
+
+
 class Index(Protocol):
     """One collection, open for reading. Every method may raise an `VectorIndexError`.
 
@@ -89,6 +96,21 @@ class Index(Protocol):
             vectors: Vectors of the question.
             chapter: Only passages of the chapter with this id.
             limit: Passages from each half.
+        """
+        ...
+
+    async def chosen(
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+    ) -> Sequence[Passage]:
+        """Returns those of the candidates that are chosen, of the version that was searched.
+
+        Reading passages takes longer than finding them, and of 200 candidates a reader gets 6.
+
+        Args:
+            vectors: Vectors of the question.
+            choose: Chooses from the candidates; it may be called on another thread.
+            chapter: Only passages of the chapter with this id.
+            limit: Candidates from each half.
         """
         ...
 

@@ -9,6 +9,7 @@ therefore shows why a call failed.
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from typing import Any, ClassVar, cast
 
@@ -16,9 +17,11 @@ import httpx2
 import openai
 from agents import ModelSettings, OpenAIChatCompletionsModel, Tool
 from agents.items import TResponseInputItem
+from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
+from openai.types.responses import Response
 
 from preceptor.errors import AnswerUnusable
 from preceptor.providers.failure import FailureClass, error_object
@@ -26,6 +29,7 @@ from preceptor.providers.history import calls_for_question
 from preceptor.providers.prose import Prose
 from preceptor.providers.scope import RunScope, scope
 from preceptor.providers.tool_calls import ToolCalls
+from preceptor.providers.whole import as_chunk
 
 _BLOCKED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
 _MALFORMED = ("malformed", "unexpected_tool_call")
@@ -86,7 +90,8 @@ class CheckedChat(OpenAIChatCompletionsModel):
         )
         if tools and not reply.may_call:
             tools, system_instructions = [], f"{system_instructions or ''}\n\n{_ANSWER_NOW}".strip()
-        stream = bool(more.get("stream"))
+        wanted = bool(more.get("stream"))
+        stream = more["stream"] = wanted and not run.whole
         limit, reason = (self._first_token, "too_slow") if stream else (self._timeout, "read_timeout")
         try:
             async with asyncio.timeout_at(min(began + limit, run.until)):
@@ -95,8 +100,14 @@ class CheckedChat(OpenAIChatCompletionsModel):
                     await self._check_kind(answer[1])
         except TimeoutError:
             raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            begun = isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{")
+            raise AnswerUnusable(
+                "stream_cut" if begun else "not_an_api", "a 200 whose JSON is none"
+            ) from error
         if not stream:
-            return self._checked_whole(answer, reply, run)
+            completion = self._checked_whole(answer, reply, run)
+            return self._as_stream(completion, model_settings) if wanted else completion
         response, chunks = answer
         self._attach_stream_request_id(response, chunks)
         return response, self._checked(chunks, reply, run, began)
@@ -125,6 +136,29 @@ class CheckedChat(OpenAIChatCompletionsModel):
         reply.add_whole(body)
         run.truncated = reply.check()
         return body
+
+    def _as_stream(
+        self, completion: ChatCompletion, settings: ModelSettings
+    ) -> tuple[Response, AsyncGenerator[ChatCompletionChunk, None]]:
+        """A checked whole answer in the form of a stream, which the SDK and its trace take like any other."""
+        response = Response.model_construct(
+            id=FAKE_RESPONSES_ID,
+            created_at=time.time(),
+            model=str(self.model),
+            object="response",
+            output=[],
+            tool_choice="auto",
+            top_p=settings.top_p,
+            temperature=settings.temperature,
+            tools=[],
+            parallel_tool_calls=settings.parallel_tool_calls or False,
+            reasoning=settings.reasoning,
+        )
+
+        async def chunks() -> AsyncGenerator[ChatCompletionChunk, None]:
+            yield as_chunk(completion)
+
+        return response, chunks()
 
     async def _checked(
         self,

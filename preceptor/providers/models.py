@@ -7,11 +7,11 @@ from typing import Self
 from agents import ModelSettings
 from agents.models.chatcmpl_helpers import ChatCmplHelpers
 from httpx2 import Timeout
-from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.checked_chat import CheckedChat
+from preceptor.providers.client import Client
 from preceptor.providers.failover import Failover
 from preceptor.providers.gemini import GeminiChat
 from preceptor.providers.order import FallbackOrder
@@ -32,7 +32,7 @@ class ProviderModel:
     model: Failover
     settings: ModelSettings
     breaker: Breaker
-    client: AsyncOpenAI
+    client: Client
 
 
 class ProviderModels(tuple[ProviderModel, ...]):
@@ -76,7 +76,7 @@ def _breaker(name: str, settings: Settings) -> Breaker | None:
 
 def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOrder) -> ProviderModel:
     settings = all_settings.providers[name]
-    client = AsyncOpenAI(
+    client = Client(
         api_key=settings.key or _NO_KEY,
         base_url=settings.base_url,
         # Half the time for the first token, so that a host that drops packets is told from a slow model.
@@ -101,7 +101,7 @@ def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOr
     return ProviderModel(name, settings.model, model, _model_settings(settings, client), breaker, client)
 
 
-def _model_settings(settings: ProviderSettings, client: AsyncOpenAI) -> ModelSettings:
+def _model_settings(settings: ProviderSettings, client: Client) -> ModelSettings:
     effort = settings.reasoning_effort
     common = ModelSettings(
         temperature=settings.temperature,

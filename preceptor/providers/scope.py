@@ -57,6 +57,8 @@ class RunScope:
     """Begins to look at a reply."""
     until: float = inf
     """When the call that goes on must have ended, as a time of the event loop."""
+    whole: bool = False
+    """Whether nobody reads the answer while it is made, so that a provider need not stream it."""
     truncated: bool = False
     """Whether the last reply was cut off at the provider's limit of length."""
 

@@ -18,6 +18,7 @@ from preceptor.server.access import OperatorOnly, ReaderKey, SecurityHeaders
 from preceptor.server.aliases import Aliases
 from preceptor.server.body_limit import BodyLimit
 from preceptor.server.chat import chat
+from preceptor.server.collector import collected_rarely
 from preceptor.server.drain import drained_before_exit
 from preceptor.server.faults import Faults, on_error, on_http_error
 from preceptor.server.health import Health, health, livez
@@ -43,12 +44,14 @@ class State(TypedDict):
     slots: Slots
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, *, alone: bool = False) -> Starlette:
     """Returns the application; its lifespan opens everything long-lived.
 
     Args:
         settings: Default: read from settings.toml and the environment (`production`, unless PRECEPTOR_ENV says
             otherwise).
+        alone: Whether the process serves this application and nothing else, so that its garbage collector may be
+            set for it.
 
     Raises:
         SettingsError: Something the service needs is missing or wrong.
@@ -70,6 +73,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             counts.observe(preceptor, slots)
             stack.enter_context(watched())
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
+            if alone:
+                stack.enter_context(collected_rarely())
             yield {
                 "preceptor": preceptor,
                 "health": Health(preceptor, slots),

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from itertools import count
 
 from pydantic import BaseModel
-from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +22,7 @@ from preceptor.server.contract import (
 from preceptor.server.faults import fault
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body, while_connected
-from preceptor.server.run import EventStream, RunningAnswer
+from preceptor.server.run import EventStream, RunningAnswer, framed
 
 
 @operation(
@@ -53,21 +52,22 @@ from preceptor.server.run import EventStream, RunningAnswer
 async def chat(request: Request) -> Response:
     """Answer a question."""
     asked = await read_body(request, ChatRequest)
+    streamed = asked.stream or "text/event-stream" in request.headers.get("accept", "")
     # It begins here in any case, so that an unknown session is a 404 and not a stream.
-    run = await RunningAnswer.begin(request, asked.question())
-    if asked.stream or "text/event-stream" in request.headers.get("accept", ""):
+    run = await RunningAnswer.begin(request, asked.question(), whole=not streamed)
+    if streamed:
         return EventStream(run, _stream(run, asked))
     answer = await while_connected(request, run.answer())
     body = ChatResponse.of(answer, asked).model_dump_json(by_alias=True)
     return Response(body, media_type="application/json")
 
 
-async def _stream(run: RunningAnswer, asked: ChatRequest) -> AsyncGenerator[ServerSentEvent, None]:
+async def _stream(run: RunningAnswer, asked: ChatRequest) -> AsyncGenerator[bytes, None]:
     numbers = count(1)
 
-    def sent(event: str, body: BaseModel) -> ServerSentEvent:
+    def sent(event: str, body: BaseModel) -> bytes:
         data = body.model_dump_json(by_alias=True, exclude_none=event == "error")
-        return ServerSentEvent(data, event=event, id=str(next(numbers)), sep="\n")
+        return framed(data, event=event, number=next(numbers))
 
     try:
         yield sent(*_event(run.started, asked, run.started.response_id))

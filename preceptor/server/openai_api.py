@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from sse_starlette import ServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,7 +31,7 @@ from preceptor.server.openai_contract import (
 )
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body, while_connected
-from preceptor.server.run import EventStream, RunningAnswer
+from preceptor.server.run import EventStream, RunningAnswer, framed
 from preceptor.text.phrases import phrases
 
 _IN_A_LINK = str.maketrans({" ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E"})
@@ -96,7 +95,8 @@ class LinkedText:
 async def completions(request: Request) -> Response:
     """Answer a question in the shape of OpenAI's chat completions."""
     asked = await read_body(request, CompletionRequest)
-    run = await RunningAnswer.begin(request, asked.question(session_id=request.headers.get("x-session-id")))
+    question = asked.question(session_id=request.headers.get("x-session-id"))
+    run = await RunningAnswer.begin(request, question, whole=not asked.stream)
     if asked.stream:
         response: Response = EventStream(run, _chunks(run, asked))
     else:
@@ -169,12 +169,12 @@ async def _whole(run: RunningAnswer) -> tuple[LinkedText, Answer]:
     raise AssertionError("a run ends with an answer or an error")
 
 
-async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerator[ServerSentEvent, None]:
+async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerator[bytes, None]:
     """Yields the answer in chunks."""
     head = _head(run.started, asked)
     linked = LinkedText()
 
-    def chunk(delta: Delta, finish: Literal["stop", "length"] | None = None) -> ServerSentEvent:
+    def chunk(delta: Delta, finish: Literal["stop", "length"] | None = None) -> bytes:
         return _sent(Chunk(**head, choices=[ChunkChoice(index=0, delta=delta, finish_reason=finish)]))
 
     try:
@@ -188,14 +188,14 @@ async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerato
                 yield chunk(Delta(content=linked.begin_again(phrases(asked.text).begun_again)))
             elif text := linked.take(event):
                 yield chunk(Delta(content=text))
-        yield ServerSentEvent("[DONE]", sep="\n")
+        yield framed("[DONE]")
     except Exception as error:  # noqa: BLE001 - the edge: the status line is gone, the stream must say it
         status, body, _ = fault(error)
         yield _sent(OpenAIErrorBody.of(status, body))
 
 
-def _sent(body: BaseModel) -> ServerSentEvent:
-    return ServerSentEvent(body.model_dump_json(exclude_unset=True), sep="\n")
+def _sent(body: BaseModel) -> bytes:
+    return framed(body.model_dump_json(exclude_unset=True))
 
 
 def _head(started: Started, asked: CompletionRequest) -> dict[str, Any]:

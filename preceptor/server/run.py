@@ -1,10 +1,12 @@
 """Runs behind an endpoint: named in the log, cancelled when the reader leaves or the service stops."""
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator
 from typing import Self
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+import anyio
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from preceptor.agents.answer import Answer, Done, Event, Question, Started
@@ -26,8 +28,13 @@ class RunningAnswer:
         self._slots = slots
 
     @classmethod
-    async def begin(cls, request: Request, question: Question) -> Self:
+    async def begin(cls, request: Request, question: Question, *, whole: bool) -> Self:
         """Start a run for a request, within the day's budgets.
+
+        Args:
+            request: The request.
+            question: Its question.
+            whole: Whether the reader gets the answer in one piece.
 
         Raises:
             BudgetSpent: There were too many questions today.
@@ -35,15 +42,15 @@ class RunningAnswer:
             SessionBusy: Too many questions wait for it.
             ClientDisconnect: The client went away while the question waited for its session.
         """
-        return await while_connected(request, cls._begun(request, question))
+        return await while_connected(request, cls._begun(request, question, whole=whole))
 
     @classmethod
-    async def _begun(cls, request: Request, question: Question) -> Self:
+    async def _begun(cls, request: Request, question: Question, *, whole: bool) -> Self:
         preceptor: Preceptor = request.state.preceptor
         slots: Slots = request.state.slots
         limits: Limits = request.state.limits
         await limits.spend(client_of(request.scope))
-        events = preceptor.stream(question)
+        events = preceptor.stream(question, whole=whole)
         with slots.cut_in_the_end():
             started = await anext(events)
         assert isinstance(started, Started)
@@ -77,23 +84,103 @@ class RunningAnswer:
         await self._events.aclose()
 
 
-class EventStream(EventSourceResponse):
-    """Sends a run as server-sent events, with comments during pauses."""
+def framed(data: str, *, event: str | None = None, number: int | None = None) -> bytes:
+    """Returns one server-sent event.
 
-    def __init__(
-        self,
-        run: RunningAnswer,
-        body: AsyncGenerator[ServerSentEvent, None],
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    Args:
+        data: JSON, which has no line break in it.
+        event: Its name.
+        number: Its id.
+    """
+    head = f"id: {number}\n" if number is not None else ""
+    if event is not None:
+        head += f"event: {event}\n"
+    return f"{head}data: {data}\n\n".encode()
+
+
+class EventStream(Response):
+    """Sends a run as server-sent events, with comments during pauses.
+
+    Events that are ready at the same moment are sent together: a send costs more than making the event.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, run: RunningAnswer, body: AsyncGenerator[bytes, None]) -> None:
         """Send `body`, made of the events of `run`, which is closed when nobody listens any more."""
-        super().__init__(body, headers=headers, ping=_PING_SECONDS, sep="\n")
+        self.status_code = 200
+        self.background = None
         self._run = run
+        self._body = body
+        # Proxies must pass each event on at once, and nobody may keep a reader's answer.
+        self.init_headers(
+            {"Cache-Control": "no-store", "Connection": "keep-alive", "X-Accel-Buffering": "no"}
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
+        failure: Exception | None = None
         try:
-            await super().__call__(scope, receive, send)
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            async with anyio.create_task_group() as group:
+                frames = _Frames()
+                group.start_soon(_left, receive, group.cancel_scope)
+                group.start_soon(frames.fill, self._body)
+                try:
+                    await frames.send(send)
+                except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
+                    failure = error
+                group.cancel_scope.cancel()
         finally:
             await self._run.aclose()
+        if failure is not None:
+            raise failure
+
+
+class _Frames:
+    """Events between the run that makes them and the connection that takes them."""
+
+    def __init__(self) -> None:
+        self._ready: list[bytes] = []
+        self._some = asyncio.Event()
+        self._over = False
+
+    async def fill(self, body: AsyncGenerator[bytes, None]) -> None:
+        """Take in all that `body` makes."""
+        try:
+            async for frame in body:
+                self._add(frame)
+        finally:
+            self._over = True
+            self._some.set()
+
+    async def send(self, send: Send) -> None:
+        """Send all of it, until its end."""
+        self._alarm = asyncio.get_running_loop().call_later(_PING_SECONDS, self._ping)
+        over = False
+        try:
+            while not over:
+                await self._some.wait()
+                self._some.clear()
+                joined, over = b"".join(self._ready), self._over
+                self._ready.clear()
+                await send({"type": "http.response.body", "body": joined, "more_body": not over})
+        finally:
+            self._alarm.cancel()
+
+    def _add(self, frame: bytes) -> None:
+        self._ready.append(frame)
+        self._some.set()
+
+    def _ping(self) -> None:
+        self._add(b": ping\n\n")
+        self._alarm = asyncio.get_running_loop().call_later(_PING_SECONDS, self._ping)
+
+
+async def _left(receive: Receive, cancel: anyio.CancelScope) -> None:
+    """End the response when its reader leaves."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    cancel.cancel()

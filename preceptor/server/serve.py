@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from preceptor.errors import AddressUnavailable
 from preceptor.server.app import create_app
@@ -46,12 +47,17 @@ def serve(settings: Settings) -> None:
     }
     try:
         if server.workers == 1:
-            uvicorn.run(create_app(settings), **options)
+            uvicorn.run(create_app(settings, alone=True), **options)
         else:
             hand_down(settings.env)
-            uvicorn.run("preceptor.server:create_app", factory=True, workers=server.workers, **options)
+            uvicorn.run("preceptor.server.serve:worker_app", factory=True, workers=server.workers, **options)
     except SystemExit as end:
         sys.exit(1 if end.code else 0)
+
+
+def worker_app() -> Starlette:
+    """Returns the application of one of several processes, which reads its settings itself."""
+    return create_app(alone=True)
 
 
 def check_address(host: str, port: int) -> None:

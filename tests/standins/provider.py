@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -109,6 +109,8 @@ class Provider:
                 self.asked.release()
                 without_script = self._for_ever or fails(500, "the script has run out")
                 answer = self._script.popleft() if self._script else without_script
+                if not self.requests[-1].body.get("stream"):
+                    answer = _in_one_piece(answer)
                 await self._give(answer, reader, writer)
                 if answer.ending == "dropped":
                     break
@@ -141,6 +143,46 @@ def stream(*chunks: object, done: bool = True, ending: Ending = "whole", pause: 
     """A stream of these JSON values."""
     pieces = [f"data: {json.dumps(each)}\n\n".encode() for each in chunks]
     return Answer([*pieces, b"data: [DONE]\n\n"] if done else pieces, ending=ending, pause=pause)
+
+
+def _in_one_piece(answer: Answer) -> Answer:
+    """The same for a client that wants no stream; a stream that breaks off becomes half an answer."""
+    events = b"".join(answer.pieces).split(b"\n\n")
+    data = [event.removeprefix(b"data: ") for event in events if event.startswith(b"data: ")]
+    if not data:
+        return answer
+    kind = {**answer.headers, "Content-Type": "application/json"}
+    try:
+        chunks = [json.loads(each) for each in data if each != b"[DONE]"]
+    except ValueError:
+        return replace(answer, pieces=data, headers=kind)
+    if chunks and not all(isinstance(each, dict) and "choices" in each for each in chunks):
+        return replace(answer, pieces=data[:1], headers=kind)
+    whole = json.dumps(_joined(chunks)).encode()
+    is_cut = answer.ending != "whole" or data[-1] != b"[DONE]"
+    return replace(answer, pieces=[whole[: len(whole) // 2] if is_cut else whole], headers=kind)
+
+
+def _joined(chunks: Sequence[Json]) -> Json:
+    """The completion whose stream these chunks are."""
+    said = [choice for each in chunks for choice in each["choices"] or ()]
+    message: Json = {"role": "assistant", "content": None}
+    for delta in [choice["delta"] for choice in said]:
+        message |= {name: value for name, value in delta.items() if name not in ("content", "tool_calls")}
+        match message["content"], delta.get("content"):
+            case str(before), str(after):
+                message["content"] = before + after
+            case _, None:
+                pass
+            case _, after:
+                message["content"] = after
+        for piece in delta.get("tool_calls") or ():
+            message.setdefault("tool_calls", []).append(piece)
+    finish = next((choice["finish_reason"] for choice in said if choice.get("finish_reason")), "stop")
+    choice = {"index": 0, "finish_reason": finish, "message": message}
+    spent = next((each["usage"] for each in chunks if each.get("usage")), None)
+    choices = [choice] if said else []
+    return {"id": "chatcmpl-1", "object": "chat.completion", "choices": choices, "usage": spent}
 
 
 def usage(prompt: int, completion: int) -> Json:

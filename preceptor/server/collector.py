@@ -1,0 +1,26 @@
+"""The garbage collector of a process that only serves: everything that the start made is left alone.
+
+A full collection looks at every object that there is, some hundred thousand after the start, and nobody is answered
+meanwhile: 170 ms, every dozen chats. Nothing of what the start made is ever garbage.
+"""
+
+import gc
+from collections.abc import Generator
+from contextlib import contextmanager
+
+_THRESHOLDS = (20_000, 20, 50)
+"""New objects until the youngest are looked at, and multiples of that for older ones."""
+
+
+@contextmanager
+def collected_rarely() -> Generator[None]:
+    """Leave alone what is there now, and look for garbage less often, while this context is open."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,0 +1,119 @@
+"""An answer that nobody reads while it is made comes from the provider in one piece, and is the same in all else."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion
+
+from preceptor.agents.answer import Answer, Done, Question, Status, Timings
+from preceptor.agents.preceptor import Preceptor, open_preceptor
+from preceptor.providers.whole import as_chunk
+from tests.sample import sample_settings
+from tests.standins.desk import Spans
+from tests.standins.provider import Answer as Reply
+from tests.standins.provider import Provider, call, calls, chunk, says, stream, usage
+
+ASKED = Question(text="What is a node?")
+
+
+@pytest.fixture
+async def preceptor(
+    sample_index: Path, tmp_path: Path, gemini: Provider, openai: Provider
+) -> AsyncGenerator[Preceptor]:
+    settings = sample_settings(
+        sample_index,
+        tmp_path,
+        tutor={"providers": ("gemini", "openai")},
+        gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
+        openai={"api_key": "test", "base_url": openai.base_url, "attempts": 1},
+    )
+    async with open_preceptor(settings) as opened:
+        yield opened
+
+
+async def answered(preceptor: Preceptor, *, whole: bool) -> tuple[list[Any], Answer]:
+    events = [event async for event in preceptor.stream(ASKED, whole=whole)]
+    assert isinstance(events[-1], Done)
+    same = {"seconds": 0, "timings": Timings(None, {}), "session_id": "", "response_id": "", "trace_id": ""}
+    return [event for event in events if isinstance(event, Status)], replace(events[-1].answer, **same)
+
+
+def told(spans: Spans) -> list[tuple[Any, ...]]:
+    """What the trace keeps of the model calls."""
+    ended = [span["span_data"] for span in spans.ended if span["span_data"]["type"] == "generation"]
+    spans.ended.clear()
+    return [
+        (
+            each["model"],
+            each["usage"],
+            each["model_config"],
+            [{**item, "call_id": ""} for said in each["output"] or [] for item in said.get("output", [said])],
+        )
+        for each in ended
+    ]
+
+
+def looked(**more: Any) -> Reply:
+    return calls(call("search_textbook", {"query": "node"}, id="a", **more))
+
+
+REPLIES: dict[str, list[Reply]] = {
+    "a search": [looked()],
+    "a search with a signature": [looked(extra_content={"google": {"thought_signature": "S"}})],
+    "text before a search": [
+        stream(
+            chunk({"content": "I look."}),
+            chunk({"tool_calls": [call("search_textbook", {"query": "node"}, id="a")]}),
+            chunk({}, "stop"),
+            chunk(usage=usage(3, 4)),
+        )
+    ],
+    "a thought": [
+        stream(
+            chunk({"content": "<think>hm</think>"}),
+            chunk({"tool_calls": [call("list_chapters", {}, id="a")]}, "stop"),
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("replies", REPLIES.values(), ids=REPLIES)
+async def test_a_whole_answer_its_sources_its_usage_and_its_trace_are_those_of_a_streamed_one(
+    preceptor: Preceptor, gemini: Provider, spans: Spans, replies: list[Reply]
+) -> None:
+    found = await preceptor.library.search("node")
+    last = says("A node ", f"is a process [{found[0].passage.key}].", " It talks [z9zz].")
+    gemini.will(*replies, last, *replies, last)
+    streamed, trace = await answered(preceptor, whole=False), told(spans)
+    whole, trace_of_whole = await answered(preceptor, whole=True), told(spans)
+    assert [request.body.get("stream", False) for request in gemini.requests] == [True, True, False, False]
+    assert whole == streamed
+    assert trace_of_whole == trace
+    messages = [request.body["messages"] for request in gemini.requests]
+    assert messages[3] == messages[1]
+
+
+async def test_a_question_that_is_asked_at_once_is_not_streamed_by_the_provider(
+    preceptor: Preceptor, gemini: Provider
+) -> None:
+    gemini.will(says("A node."))
+    assert (await preceptor.ask(ASKED)).text == "A node."
+    assert not gemini.requests[0].body.get("stream")
+
+
+def test_a_chunk_says_all_that_a_completion_does() -> None:
+    message = {
+        "content": None,
+        "reasoning_content": "hm",
+        "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}, "x": 1}],
+    }
+    choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+    completion = ChatCompletion.construct(id="c", choices=[choice], usage=usage(1, 2))
+    delta = as_chunk(completion).choices[0].delta
+    assert (delta.model_extra or {})["reasoning_content"] == "hm"
+    [made] = delta.tool_calls or []
+    assert (made.index, made.id, made.model_extra) == (0, "a", {"x": 1})
+    assert as_chunk(completion).usage == completion.usage
