@@ -2,15 +2,15 @@
 
 A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. A claim is
 supported if the cited passages contain its words, its numbers and names, and its negations. This detects claims
-about another subject, wrong numbers, invented names and negated statements; it does not detect a claim that says the opposite in
-the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
+about another subject, wrong numbers, invented names and negated statements; it does not detect a claim that says the
+opposite in the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
 describes the calibration.
 """
 
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from preceptor.agents.citations import Mark
@@ -68,13 +68,16 @@ class Check:
     """By source number, the mean support of the claims that cite it, in [0, 1]."""
 
 
-def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> Check:
+def check(
+    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage], *, without: Collection[str] = ()
+) -> Check:
     """Compare every claim of an answer with the passages it cites.
 
     Args:
         text: The answer as the reader sees it.
         marks: The markers in it, with their places in `text`.
         passages: Passages by marker number; a missing one is not judged.
+        without: Claims that do not count in the confidence, since their citations were chosen by their support.
     """
     judged: list[float] = []
     by_source: dict[int, list[float]] = {}
@@ -86,7 +89,8 @@ def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> 
         found = support(claim.text, cited)
         if found is None:
             continue
-        judged.append(found)
+        if claim.text not in without:
+            judged.append(found)
         for number in claim.sources:
             by_source.setdefault(number, []).append(found)
     return Check(
@@ -137,6 +141,15 @@ def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
     return [replace(claim, sources=claim.sources or cited) for claim in found if claim.text] if cited else []
 
 
+def claim_of(sentence: str) -> str:
+    """Returns what a sentence says, without its bullet, its emphasis and the space that a marker left.
+
+    Args:
+        sentence: A sentence of an answer, its markers taken out.
+    """
+    return _SPACE.sub("", _BULLET.sub("", sentence)).strip(" \n*_")
+
+
 def _rested(claims: Sequence[Claim]) -> list[Claim]:
     """Gives each claim without sources those of the previous claim."""
     sources: tuple[int, ...] = ()
@@ -159,7 +172,7 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
             paragraphs.append([])
         first, behind = (bisect_left(places, (at, 0)) for at in (start, end))
         own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
-        said = _SPACE.sub("", _BULLET.sub("", bare[start:end])).strip(" \n*_")
+        said = claim_of(bare[start:end])
         last, announces = end, said.endswith((":", "："))
         if announces or said.endswith(("?", "؟", "？")) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
@@ -233,9 +246,9 @@ def names(text: str, tag: str) -> Iterator[str]:
     all_nouns = language(tag or "en").tag in _CAPITAL_NOUNS
     for found in _NAME.finditer(text):
         word = found.group()
-        if any(character.isupper() for character in word[1:]):
-            yield word
-        elif word[0].isupper() and not all_nouns and not _opens(text, found.start()):
+        if any(character.isupper() for character in word[1:]) or (
+            word[0].isupper() and not all_nouns and not _opens(text, found.start())
+        ):
             yield word
 
 
@@ -254,7 +267,8 @@ def _has_wrong_name(claim: str, passages: Sequence[Passage]) -> bool:
     there = "\n".join(one.embedded_text for one in passages)
     has, as_it_is = stems(there, tag), there.casefold()
     return not all(
-        word.casefold().rstrip("s") in as_it_is or (own := stems(word, tag)) and own <= has for word in named
+        word.casefold().rstrip("s") in as_it_is or ((own := stems(word, tag)) and own <= has)
+        for word in named
     )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import httpx2
@@ -86,6 +87,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         )
         if tools and not reply.may_call:
             tools, system_instructions = [], f"{system_instructions or ''}\n\n{_ANSWER_NOW}".strip()
+            model_settings = replace(model_settings, tool_choice=None)
         stream = bool(more.get("stream"))
         limit, reason = (self._first_token, "too_slow") if stream else (self._timeout, "read_timeout")
         try:
