@@ -17,7 +17,7 @@ from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.shown import ShownText
 from preceptor.agents.support import check, claim_of, invents, names, support
 from preceptor.errors import AnswerUnusable
-from preceptor.library.passage import Hit, Passage
+from preceptor.library.passage import KEY, Hit, Passage
 from preceptor.providers.failure import FailureClass
 from preceptor.text.languages import language, language_of, languages, words
 from preceptor.text.phrases import phrases
@@ -51,11 +51,12 @@ _FENCED = re.compile(r"\s*(`{3,}|~{3,})")
 _NO_PROSE = re.compile(r"\s*(?:#{1,6}\s|\||\$\$|</?\w|>\s*\||```|~~~)")
 _QUESTION = ("?", "؟", "？")
 _BOOK = "book textbook text passage quotation chapter material source excerpt"
+_LIKE_A_KEY = re.compile(rf"\b{KEY}\b")
 _DIGIT = re.compile(r"\d+")
 _REFUSAL = (
     "the this that it book textbook text chapter section passage quotation excerpt material source tool answer "
-    "question cover contain mention provide information discuss address find found nearest closest related topic subject "
-    "about sorry apologize unfortunately specific any have be do can could give say tell show know here"
+    "question cover contain mention provide information discuss address find found nearest closest related topic "
+    "subject about sorry apologize unfortunately specific any have be do can could give say tell show know here"
 )
 """English words of a plain refusal; in other languages those of our own refusal."""
 
@@ -207,6 +208,10 @@ def judge(sentence: str, ledger: Ledger) -> Judged:
     return found
 
 
+def _keys(ledger: Ledger) -> set[str]:
+    return {hit.passage.key for hit in ledger}
+
+
 def _unmarked(piece: Text) -> str:
     kept, place = "", 0
     for mark in piece.marks:
@@ -235,7 +240,7 @@ def is_borne(found: Judged, ledger: Ledger) -> bool:
     """Whether a sentence rests on the book: it cites a passage and adds no name or figure, or a passage bears it."""
     if not found.cited:
         return found.bearer is not None
-    shown = {hit.passage.key for hit in ledger}
+    shown = _keys(ledger)
     passages = [hit.passage for hit in found.cited]
     if any(one.key not in shown for one in passages):
         return True  # of what an earlier answer cited only one sentence is known
@@ -356,7 +361,7 @@ class Gate:
         if not self._is_borne:
             self._length += len(piece)
             self._raw.append(piece)
-            self._is_borne = self._bears(self._sentences.feed(piece))
+            self._is_borne = self._bears(self._sentences.feed(piece)) or self._is_cited_already()
             if not self._is_borne and self._length > self.longest:
                 raise AnswerUnusable("uncited", "nothing of a long answer rests on a passage")
         elif self.least_confidence:
@@ -390,6 +395,14 @@ class Gate:
     def _bears(self, units: Iterable[Unit]) -> bool:
         ledger = self.run.ledger
         return any(unit.is_prose and is_borne(judge(unit.text, ledger), ledger) for unit in units)
+
+    def _is_cited_already(self) -> bool:
+        """Whether the sentence that is not finished cites a passage, and all that it says so far is borne."""
+        tail, ledger = self._sentences.tail, self.run.ledger
+        if not any(word in _keys(ledger) for word in _LIKE_A_KEY.findall(tail[-_LONGEST_MARKER:])):
+            return False
+        found = judge(tail, ledger)
+        return bool(found.cited) and is_borne(found, ledger)
 
     def _is_sure(self, text: str) -> bool:
         """Whether the answer's confidence is high enough; one that cannot be judged has to be believed."""

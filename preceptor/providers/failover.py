@@ -266,14 +266,20 @@ class Failover(Model):
         _give_time(run, handoffs)
         stream, shown = call(), run.shown()
         begun: list[TResponseStreamEvent] = []
-        async for event in stream:
-            begun.append(event)
-            if isinstance(event, ResponseTextDeltaEvent) and shown.feed(event.delta):
-                break
-            if isinstance(event, ResponseCompletedEvent):
-                _check_shown(event.response.output, shown, event.response.usage)
-                if _calls(event.response.output):  # what it said before its calls is no part of the answer
-                    begun = [each for each in begun if not isinstance(each, ResponseTextDeltaEvent)]
+        try:
+            async for event in stream:
+                begun.append(event)
+                if isinstance(event, ResponseTextDeltaEvent) and shown.feed(event.delta):
+                    break
+                if isinstance(event, ResponseCompletedEvent):
+                    _check_shown(event.response.output, shown, event.response.usage)
+                    if _calls(
+                        event.response.output
+                    ):  # what it said before its calls is no part of the answer
+                        begun = [each for each in begun if not isinstance(each, ResponseTextDeltaEvent)]
+        except BaseException:
+            await stream.aclose()
+            raise
         return begun, stream, shown
 
     def _try_again(self, failed: list[Exception], error: BaseException) -> bool | float:
@@ -310,7 +316,8 @@ class Failover(Model):
         """The settings of a call: where the book must be searched and the model has to say for what, it is made to."""
         if not tools or run.book is None or run.book.searched or self.provider in run.made_to_search:
             return settings
-        begins = self._retrieval != "agent" and not calls_for_question(input)
+        seen = seen_by(input, tools={tool.name for tool in tools}, refused=run.refused)
+        begins = self._retrieval != "agent" and not calls_for_question(seen)
         if not (begins or self.provider in run.told_again):
             return settings
         run.made_to_search.add(self.provider)

@@ -42,6 +42,14 @@ def changed(settings: Settings, section: str, **values: Any) -> Settings:
     return settings.model_copy(update={section: table})
 
 
+def retrieving(settings: Settings, how: str) -> Settings:
+    rows = {
+        **settings.providers,
+        "gemini": settings.providers["gemini"].model_copy(update={"retrieval": how}),
+    }
+    return settings.model_copy(update={"providers": rows})
+
+
 def searches(query: str = "What is a node in ROS 2?", **more: Any) -> Any:
     return calls(call("search_textbook", {"query": query, **more}, id="s1"))
 
@@ -78,14 +86,20 @@ async def test_of_a_tutor_that_cites_properly_not_a_byte_differs_and_nothing_wai
 ) -> None:
     async with opened(settings) as preceptor:
         key = await key_of(preceptor)
-        words = ["A node is ", "a partici", f"pant [{key}]. It ", f"exchanges data [{key}].\n\n", "- one", " more"]
+        words = [
+            "A node is ",
+            "a partici",
+            f"pant [{key}]. It ",
+            f"exchanges data [{key}].\n\n",
+            "- one",
+            " more",
+        ]
         gemini.will(searches(), says(*words))
         answer, events = await told(preceptor, ASKED)
     pieces = [event.content for event in events if isinstance(event, Token)]
     assert answer.text == "A node is a participant [1]. It exchanges data [1].\n\n- one more"
     assert "".join(pieces).strip() == answer.text
-    assert pieces[0].startswith("A node is a participant [1].")
-    assert not pieces[0].endswith("more"), "the first sentence came before the last"
+    assert len(pieces) > 3, "it comes as the tutor writes it"
     assert (left(answer), answer.in_book, len(gemini.requests)) == ([], True, 2)
 
 
@@ -103,7 +117,9 @@ async def test_an_answer_that_rests_on_nothing_is_asked_for_once_more_behind_the
     assert (answer.usage.requests, answer.usage.output_tokens) == (2, 10)
     *_, last = wire(gemini)["messages"]
     assert last["role"] == "user"
-    assert last["content"].index("<quotation") < last["content"].index(f"[{key}]", last["content"].index("The keys are"))
+    assert last["content"].index("<quotation") < last["content"].index(
+        f"[{key}]", last["content"].index("The keys are")
+    )
     assert INVENTED not in str(wire(gemini)["messages"])
     assert spans.failovers()[0]["reason"] == "uncited"
     assert [one["span_data"]["name"] for one in spans.ended if one["span_data"]["type"] == "function"] == [
@@ -138,7 +154,9 @@ async def test_a_citation_does_not_bear_a_name_or_a_figure_that_its_passage_has_
     assert "AlphaFold" not in str(events)
 
 
-async def test_where_the_book_need_not_be_kept_to_nothing_is_held(settings: Settings, gemini: Provider) -> None:
+async def test_where_the_book_need_not_be_kept_to_nothing_is_held(
+    settings: Settings, gemini: Provider
+) -> None:
     gemini.will(says(INVENTED))
     async with opened(changed(settings, "tutor", book_only=False)) as preceptor:
         answer, _ = await told(preceptor, ASKED)
@@ -146,14 +164,16 @@ async def test_where_the_book_need_not_be_kept_to_nothing_is_held(settings: Sett
     assert "decline" not in {tool["function"]["name"] for tool in wire(gemini)["tools"]}
 
 
-async def test_a_recited_instruction_is_no_answer(settings: Settings, gemini: Provider, openai: Provider) -> None:
+async def test_a_recited_instruction_is_no_answer(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
     async with opened(settings) as preceptor:
         prompt = preceptor.tutors.by_provider["gemini"].instructions
         assert isinstance(prompt, str)
         key = await key_of(preceptor)
         part = prompt[300:600]
         gemini.will_only(searches(), says(f"I was told: {part}"))
-        openai.will_only(says(f"A node is a participant [{key}]. ", *part.split(" ")))
+        openai.will_only(says(f"A node is a participant [{key}]. ", *part.replace(" ", " \0").split("\0")))
         answer, _ = await told(preceptor, ASKED)
     assert answer.provider == "offline"
     assert left(answer) == [("gemini", "disclosed"), ("openai", "disclosed")]
@@ -162,7 +182,9 @@ async def test_a_recited_instruction_is_no_answer(settings: Settings, gemini: Pr
 # --- without a passage
 
 
-async def test_a_tutor_declines_in_our_words_after_it_has_searched(settings: Settings, gemini: Provider) -> None:
+async def test_a_tutor_declines_in_our_words_after_it_has_searched(
+    settings: Settings, gemini: Provider
+) -> None:
     no = calls(call("decline", {"reason": "not_in_book", "chapters": ["nowhere"]}, id="d1"))
     again = calls(call("decline", {"reason": "not_in_book"}, id="d2"))
     gemini.will(no, searches("capital of France"), again)
@@ -173,7 +195,9 @@ async def test_a_tutor_declines_in_our_words_after_it_has_searched(settings: Set
     assert "not searched" in wire(gemini, 1)["messages"][-1]["content"]
 
 
-async def test_what_is_said_before_it_declines_is_no_part_of_the_answer(settings: Settings, gemini: Provider) -> None:
+async def test_what_is_said_before_it_declines_is_no_part_of_the_answer(
+    settings: Settings, gemini: Provider
+) -> None:
     both = stream(
         chunk({"content": "I will call `decline`."}),
         chunk({"tool_calls": [call("decline", {"reason": "small_talk"}, id="d1", index=0)]}),
@@ -291,7 +315,9 @@ async def test_what_may_be_left_out_is_optional_on_the_wire(settings: Settings, 
     assert sent["decline"]["required"] == ["reason"]
 
 
-async def test_an_unknown_chapter_searches_the_whole_book_and_says_so(settings: Settings, gemini: Provider) -> None:
+async def test_an_unknown_chapter_searches_the_whole_book_and_says_so(
+    settings: Settings, gemini: Provider
+) -> None:
     gemini.will(searches(chapter="Chapter 10"), says("Which one do you mean?"))
     async with opened(settings) as preceptor:
         await told(preceptor, ASKED)
@@ -313,8 +339,10 @@ async def test_after_a_narrowed_search_the_offline_tutor_looks_in_the_whole_book
     assert "quality of service" in answer.text.lower()
 
 
-async def test_a_tutor_that_must_search_is_made_to_on_its_first_turn_alone(settings: Settings, gemini: Provider) -> None:
-    async with opened(changed(settings, "gemini", retrieval="required")) as preceptor:
+async def test_a_tutor_that_must_search_is_made_to_on_its_first_turn_alone(
+    settings: Settings, gemini: Provider
+) -> None:
+    async with opened(retrieving(settings, "required")) as preceptor:
         key = await key_of(preceptor)
         gemini.will(searches(), says(f"A node is a participant [{key}]."))
         await told(preceptor, ASKED)
@@ -324,7 +352,7 @@ async def test_a_tutor_that_must_search_is_made_to_on_its_first_turn_alone(setti
 async def test_where_the_server_searches_first_the_tutor_has_the_passages_and_the_rule(
     settings: Settings, gemini: Provider, spans: Spans
 ) -> None:
-    async with opened(changed(settings, "gemini", retrieval="first")) as preceptor:
+    async with opened(retrieving(settings, "first")) as preceptor:
         key = await key_of(preceptor)
         gemini.will(says(f"A node is a participant [{key}]."))
         answer, _ = await told(preceptor, ASKED)
@@ -336,7 +364,9 @@ async def test_where_the_server_searches_first_the_tutor_has_the_passages_and_th
     assert any(one["span_data"].get("name") == "search_textbook" for one in spans.ended)
 
 
-async def test_a_question_in_another_language_is_put_by_the_tutor_itself(settings: Settings, gemini: Provider) -> None:
+async def test_a_question_in_another_language_is_put_by_the_tutor_itself(
+    settings: Settings, gemini: Provider
+) -> None:
     gemini.will_only(says("Ein Knoten ist ein Gegenstand."))
     async with opened(settings) as preceptor:
         await told(preceptor, Question(text="Was ist ein Knoten und wozu ist er gut?"))
@@ -348,11 +378,13 @@ async def test_below_the_least_confidence_the_book_is_quoted_instead(
 ) -> None:
     async with opened(changed(settings, "tutor", least_confidence=0.5)) as preceptor:
         key = await key_of(preceptor)
-        gemini.will(searches(), says(f"The kitchen bread rises every night [{key}]. It does so twice [{key}]."))
+        gemini.will(
+            searches(), says(f"The kitchen bread rises every night [{key}]. It does so twice [{key}].")
+        )
         answer, events = await told(preceptor, ASKED)
     assert (answer.provider, answer.degraded, openai.requests) == ("offline", True, [])
     assert left(answer) == [("gemini", "unsupported")]
-    assert "bread" not in str(events)
+    assert "kitchen" not in str(events)
 
 
 def test_the_key_of_the_example_can_be_nobodys() -> None:
