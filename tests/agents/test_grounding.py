@@ -1,6 +1,8 @@
 """A provider's tutor is held to the book by the server, whatever its model does: over HTTP, with scripted models."""
 
+import json
 import random
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from preceptor.agents.answer import Answer, Event, Question, Restart, Token
 from preceptor.agents.grounding import Attribution, Sentences, needs_no_passage
+from preceptor.agents.instructions import rules
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.library.passage import KEY
 from preceptor.settings import Settings
@@ -301,6 +304,24 @@ async def test_added_citations_are_sources_and_do_not_count_in_the_confidence(
     assert (answer.in_book, answer.confidence) == (True, 0.0)
 
 
+# --- the manners of a real model
+
+
+async def test_what_a_real_model_said_reaches_the_reader_only_where_the_book_says_it(
+    shared: Path, settings: Settings, gemini: Provider
+) -> None:
+    lines = (shared / "real-model/recorded-calls.jsonl").read_text("utf-8").splitlines()
+    said = list(dict.fromkeys(json.loads(line)["text"] for line in lines))
+    only = changed(settings, "tutor", providers=("gemini",))
+    async with opened(only) as preceptor:
+        for text in [one for one in said if one][::4]:
+            gemini.will_only(says(text))
+            answer = await preceptor.ask(ASKED)
+            assert answer.in_book, text
+            assert not re.search(r"search_textbook|I will look|I'll|k7qd|k0l1", answer.text), answer.text
+            assert all(source.key for source in answer.sources)
+
+
 # --- what goes over the wire
 
 
@@ -388,9 +409,5 @@ async def test_below_the_least_confidence_the_book_is_quoted_instead(
 
 
 def test_the_key_of_the_example_can_be_nobodys() -> None:
-    import re
-
-    from preceptor.agents.instructions import rules
-
     for key in re.findall(r"\[(\w{4})\]", " ".join(rules())):
         assert not re.fullmatch(KEY, key)
