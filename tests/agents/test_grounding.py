@@ -310,14 +310,18 @@ async def test_added_citations_are_sources_and_do_not_count_in_the_confidence(
 async def test_what_a_real_model_said_reaches_the_reader_only_where_the_book_says_it(
     shared: Path, settings: Settings, gemini: Provider
 ) -> None:
-    lines = (shared / "real-model/recorded-calls.jsonl").read_text("utf-8").splitlines()
+    recorded = shared / "real-model/recorded-calls.jsonl"
+    if not recorded.is_file():
+        pytest.skip("the recorded calls lie beside the checkout")
+    lines = recorded.read_text("utf-8").splitlines()
     said = list(dict.fromkeys(json.loads(line)["text"] for line in lines))
     only = changed(settings, "tutor", providers=("gemini",))
     async with opened(only) as preceptor:
         for text in [one for one in said if one][::4]:
             gemini.will_only(says(text))
             answer = await preceptor.ask(ASKED)
-            assert answer.in_book, text
+            refuses = needs_no_passage(answer.text, Run(ASKED.text, searched=["it"]))
+            assert answer.in_book or refuses, (text, answer.text)
             assert not re.search(r"search_textbook|I will look|I'll|k7qd|k0l1", answer.text), answer.text
             assert all(source.key for source in answer.sources)
 
