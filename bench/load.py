@@ -209,6 +209,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     def variables(address: str) -> dict[str, str]:
         return environment(
             PRECEPTOR_TUTOR__PROVIDERS='["openai"]',
+            PRECEPTOR_TUTOR__BOOK_ONLY="false",  # the scripted provider cites nothing
             PRECEPTOR_TUTOR__DEADLINE="120",
             PRECEPTOR_OPENAI__BASE_URL=address,
             PRECEPTOR_OPENAI__TIMEOUT="120",

@@ -33,7 +33,8 @@
     │   ├── UnknownBook
     │   ├── UnknownChapter
     │   ├── UnknownSection
-    │   └── EmptyQuery
+    │   ├── EmptyQuery
+    │   └── NotSearched
     ├── PluginError              a tool plug-in that cannot be loaded
     ├── TutorError               a run that gave no answer
     │   ├── ProviderFailed
@@ -419,6 +420,16 @@ class EmptyQuery(ToolInputError):
 
     def __init__(self) -> None:
         super().__init__("The query is empty. Say what to look for, in a few words.")
+
+
+class NotSearched(ToolInputError):
+    """The book is said not to cover a question for which it was not searched."""
+
+    def __init__(self, question: str) -> None:
+        self.question = question
+        super().__init__(
+            "The whole book was not searched for this question. Call `search_textbook` first, without a chapter."
+        )
 
 
 class PluginError(PreceptorError):

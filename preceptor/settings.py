@@ -30,6 +30,7 @@ from preceptor.errors import SettingsError
 
 Environment = Literal["demo", "local", "production"]
 ProviderKind = Literal["openai", "gemini"]
+Retrieval = Literal["agent", "required", "first"]
 Need = Literal["index", "tutor"]
 
 UNPREFIXED = {
@@ -205,7 +206,11 @@ class TutorSettings(_Section):
     offline_fallback: bool = True
     """Whether the offline tutor answers, with quotations, when no provider can."""
     book_only: bool = True
-    """Whether questions that the book does not cover are declined."""
+    """Whether an answer must rest on the book, and questions that it does not cover are declined."""
+    least_confidence: _Fraction = 0.0
+    """Confidence below which the offline tutor's quotations are given in place of a provider's answer. Above 0 an
+    answer is shown only when it is whole.
+    """
     deadline: _Seconds = 30.0
     """Longest time for a whole answer, in seconds."""
     max_answer: int = Field(default=24_000, ge=500, le=1_000_000)
@@ -232,6 +237,10 @@ class ProviderSettings(_Section):
     max_tokens: int | None = Field(default=None, ge=16)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     parallel_tool_calls: bool | None = None
+    retrieval: Retrieval = "agent"
+    """Who decides that the book is searched: the model (`agent`); the server, and the model says for what (`required`);
+    the server searches with the reader's question before the model is asked (`first`).
+    """
     timeout: _Seconds = 20.0
     """Longest time for one call, in seconds."""
     first_token: _Seconds = 10.0

@@ -128,7 +128,7 @@ class NewSource:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """The text shown so far is void: another tutor starts over."""
+    """The text shown so far is void: the answer begins anew, mostly by another tutor."""
 
     reason: str
     provider: str

@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from typing import Any, cast
 
 from agents import Handoff, Tool
 
@@ -47,6 +48,8 @@ class OfflineModel(LocalModel):
         """Returns the next step: the search, a section to read, or the answer."""
         run = current_run.get()
         can, called = {tool.name for tool in tools}, _called(input)
+        # What another tutor searched in one chapter, or in vain, was not looked for in the book.
+        tried = {*run.searched, *called["search_textbook"]}
         before = _question_before(input)
         joined, asked = f"{before} {run.question}", language_of(run.question)
         spoken = asked or self._language
@@ -55,12 +58,12 @@ class OfflineModel(LocalModel):
 
         def search(query: str) -> Call | None:
             """Returns the search call, or None if the tool is missing or was already called with this query."""
-            wanted = "search_textbook" in can and query not in called["search_textbook"]
+            wanted = "search_textbook" in can and query not in tried
             return Call("search_textbook", json.dumps({"query": query})) if wanted else None
 
         # A provider that failed after its search has left hits. Searching again would cost the reader time
         # and change nothing. (Passages of a chapter have a score of 0: no search found them.)
-        known = bool(hits and hits[0].score) and self._was_searched(question, called["search_textbook"])
+        known = bool(hits and hits[0].score) and self._was_searched(question, run.searched)
         if not known and (call := search(question)):
             return call
         covered, found = await judged(question, hits, self._likeness)
@@ -106,19 +109,23 @@ def _best_first(run: Run) -> list[Hit]:
 
 
 def _called(input: Items) -> dict[str, list[str]]:
-    """Returns the arguments of this run's tool calls by tool; a provider that failed may have made them."""
+    """Returns the queries of this run's tool calls by tool, without those that were narrowed to a chapter."""
     called: dict[str, list[str]] = defaultdict(list)
     for item in input:
         if item.get("type") == "function_call":
-            called[str(item.get("name"))].append(_query(str(item.get("arguments"))))
+            arguments = _arguments(str(item.get("arguments")))
+            name = str(item.get("name"))
+            if name != "search_textbook" or not arguments.get("chapter"):
+                called[name].append(str(arguments.get("query")))
     return called
 
 
-def _query(arguments: str) -> str:
+def _arguments(text: str) -> dict[str, Any]:
     try:
-        return str(json.loads(arguments).get("query"))
-    except (ValueError, AttributeError):
-        return ""
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _question_before(input: Items) -> str:

@@ -16,14 +16,14 @@ from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
 from preceptor.agents.answer import Answer, Done, Event, Question, Started, Timings, hit
-from preceptor.agents.instructions import instructions, instructions_of_selection
+from preceptor.agents.grounding import BookRule, Gate, Rules, book_rule
+from preceptor.agents.instructions import instructions, instructions_of_selection, rules
 from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.agents.prompt import prompt
 from preceptor.agents.reply import Reply
 from preceptor.agents.run_log import RunLog
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
-from preceptor.agents.shown import ShownText
 from preceptor.agents.stopwatch import Stopwatch
 from preceptor.agents.tutors import Tutors, build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
@@ -33,6 +33,7 @@ from preceptor.providers.failure import FailureNote, Failures, Usage
 from preceptor.providers.models import ProviderModels, open_models
 from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
+from preceptor.text.languages import language_of
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.ledger import Ledger
 from preceptor.tools.plugin import Deps, Run, tell_model
@@ -69,6 +70,7 @@ class Preceptor:
         tutors_of_selection: Tutors,
         sessions: Sessions,
         traces: TraceStore | None,
+        language: str = "en",
         observer: Observer | None = None,
     ) -> None:
         """Assemble the parts; use `open_preceptor` instead."""
@@ -78,6 +80,8 @@ class Preceptor:
         self.sessions = sessions
         self.traces = traces
         self._observer = observer
+        self._language = language
+        self._rules = Rules(rules())
         self.tutors = tutors
         self.tutors_of_selection = tutors_of_selection
         """Tutors without tools, for questions about the marked text alone."""
@@ -130,12 +134,26 @@ class Preceptor:
             earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
-            reply = Reply(run.ledger, self.models.order.provider_of, longest=self.settings.tutor.max_answer)
+            book_only = self.settings.tutor.book_only
+            spoken = language_of(question.text) or self._language
+            reply = Reply(
+                run.ledger,
+                self.models.order.provider_of,
+                longest=self.settings.tutor.max_answer,
+                attributes=spoken if book_only else None,
+            )
             scope = RunScope(
                 seconds=seconds,
                 deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
                 refused=run.refused,
-                shown=lambda: ShownText(ledger.get),
+                shown=lambda: Gate(
+                    run,
+                    self._rules,
+                    holds=book_only and not question.selection_only,
+                    longest=self.settings.tutor.max_answer,
+                    least_confidence=self.settings.tutor.least_confidence,
+                ),
+                book=None if question.selection_only else self._book_rule(run, turns.history),
                 whole=whole,
             )
             failures = scope.failures
@@ -149,6 +167,10 @@ class Preceptor:
                         if reply.truncated:
                             result.cancel()
                             break
+                if run.declined:
+                    for out in reply.decline(str(result.final_output)):
+                        clock.note(out)
+                        yield out
                 for out in reply.finish():
                     clock.note(out)
                     yield out
@@ -165,6 +187,10 @@ class Preceptor:
                 logger.warning("answer not kept, or not yet, trace=%s error=%s", started.trace_id, error)
             self._note(question, answer)
             yield Done(answer)
+
+    def _book_rule(self, run: Run, history: Sequence[TResponseInputItem]) -> BookRule:
+        said = [(str(item.get("role")), str(item.get("content"))) for item in history]
+        return book_rule(run, said, of_book=self._language)
 
     def _start(
         self, question: Question, run: Run, turns: Turns, scope: RunScope, started: Started
@@ -316,6 +342,7 @@ async def open_preceptor(
         info = await library.info()
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
         offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
+        book_only = settings.tutor.book_only
         tutors, tutors_of_selection = (
             build_tutors(
                 models,
@@ -323,10 +350,11 @@ async def open_preceptor(
                 tools=bound,
                 offline=offline,
                 retry_after=settings.breaker.cool_down,
+                book_only=held,
             )
-            for told, bound in (
-                (instructions(settings.book, info, book_only=settings.tutor.book_only), tools),
-                (instructions_of_selection(settings.book, info), []),
+            for told, bound, held in (
+                (instructions(settings.book, info, book_only=book_only), tools, book_only),
+                (instructions_of_selection(settings.book, info), [], False),
             )
         )
         yield Preceptor(
@@ -337,6 +365,7 @@ async def open_preceptor(
             tutors_of_selection=tutors_of_selection,
             sessions=sessions,
             traces=traces,
+            language=info.language,
             observer=observer,
         )
 

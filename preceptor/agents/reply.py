@@ -14,6 +14,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.citations import Citations, Cited, Mark, Text
+from preceptor.agents.grounding import Attribution
 from preceptor.agents.support import check
 from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
@@ -22,6 +23,10 @@ from preceptor.tools.ledger import Ledger
 
 _CLAIM = 500
 """Characters of the answer before a citation among which the sentence is looked for that it bears."""
+_OFFLINE = "offline"
+_LOOKS_IT_UP = "tool_call"
+_DECLINES = "declined"
+"""Reasons why a text is void that the same tutor has written."""
 _READING = frozenset({"get_chapter", "list_chapters"})
 
 
@@ -29,7 +34,12 @@ class Reply:
     """Collects the answer of one run."""
 
     def __init__(
-        self, ledger: Ledger, provider_of: Callable[[str], str], *, longest: float = math.inf
+        self,
+        ledger: Ledger,
+        provider_of: Callable[[str], str],
+        *,
+        longest: float = math.inf,
+        attributes: str | None = None,
     ) -> None:
         """Begin the answer of one run.
 
@@ -37,15 +47,20 @@ class Reply:
             ledger: Where the run's tools note what they show.
             provider_of: Gives the provider behind the agent with a name.
             longest: Characters of the tutor's text after which the answer is cut.
+            attributes: BCP 47 tag of the answer's probable language: sentences of a provider's tutor that cite nothing
+                get the key of the passage that bears them. None: they get none.
         """
         self._ledger = ledger
         self._provider_of = provider_of
         self._longest = longest
+        self._attributes = attributes
         self.provider = "triage"
         self._begin()
 
     def _begin(self) -> None:
         self._citations = Citations(self._ledger.get)
+        tag = self._attributes
+        self._attribution = None if tag is None else Attribution(self._ledger, tag=tag)
         self._raw: list[str] = []
         self._shown: list[str] = []
         self._marks: list[Mark] = []
@@ -80,7 +95,8 @@ class Reply:
         """
         shown = {hit.passage.key: hit.passage for hit in self._ledger}
         passages = {one.number: shown[one.key] for one in self.sources if one.key in shown}
-        found = check("".join(self._shown), self._marks, passages)
+        chosen = self._attribution.claims if self._attribution else ()
+        found = check("".join(self._shown), self._marks, passages, without=chosen)
         return found.confidence, [replace(one, support=found.support.get(one.number)) for one in self.sources]
 
     def also_relevant(self, limit: int) -> Sequence[Source]:
@@ -112,12 +128,36 @@ class Reply:
             if shown:
                 yield Restart(reason, self.provider)
         elif isinstance(event.item, ToolCallItem):
+            yield from self._drop(reason=_LOOKS_IT_UP)
             self._apart = bool(self._raw)
             yield _status(event.item)
 
+    def decline(self, text: str) -> Iterator[Event]:
+        """Put our own words in the place of an answer that rests on nothing."""
+        yield from self._drop(reason=_DECLINES)
+        if not self._raw:
+            self._attribution = None
+            yield from self._say(text)
+
     def finish(self) -> Iterator[Event]:
         """Returns the events that were still held back."""
+        if self._attribution and self.provider != _OFFLINE and not self.truncated:
+            yield from self._events(self._citations.feed(self._keep(self._attribution.finish())))
         yield from self._events(self._citations.finish())
+
+    def _drop(self, *, reason: str) -> Iterator[Event]:
+        """Forget what was said before a call: it is no part of the answer, unless it cites the book."""
+        if self.sources:
+            return
+        shown = bool(self.text)
+        if self._raw:
+            self._begin()
+        if shown:
+            yield Restart(reason, self.provider)
+
+    def _keep(self, text: str) -> str:
+        self._raw.append(text)
+        return text
 
     def _say(self, delta: str) -> Iterator[Event]:
         if self.truncated:
@@ -131,8 +171,11 @@ class Reply:
             delta = delta[: int(self._left)]
             self.truncated = True
         self._left -= len(delta)
-        self._raw.append(delta)
-        yield from self._events(self._citations.feed(delta))
+        if self._attribution and self.provider != _OFFLINE:
+            delta = self._attribution.feed(delta)
+            if self.truncated:
+                delta += self._attribution.finish()
+        yield from self._events(self._citations.feed(self._keep(delta)))
 
     def _events(self, pieces: Iterator[Text | Cited]) -> Iterator[Event]:
         for piece in pieces:

@@ -1,16 +1,16 @@
 """Judges how well cited passages support an answer: a light check without a provider.
 
 A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. A claim is
-supported if the cited passages contain its words, its numbers, and its negations. This detects claims about
-another subject, wrong numbers and negated statements; it does not detect a claim that says the opposite in
-the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
+supported if the cited passages contain its words, its numbers and names, and its negations. This detects claims
+about another subject, wrong numbers, invented names and negated statements; it does not detect a claim that says the
+opposite in the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
 describes the calibration.
 """
 
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from preceptor.agents.citations import Mark
@@ -25,11 +25,21 @@ SUPPORTED = 0.5
 
 _WORDS = 5.4
 _WRONG_NUMBER = 4.4
+_WRONG_NAME = 4.4
 _TURNED_AROUND = 3.2
 _NEEDED = 2.7
 _SAYS_LITTLE = 3
 """Word count below which a sentence without a citation claims nothing: "Good question!"."""
+_TOO_SHORT = 3
+"""Word count below which a claim cannot be judged, since any passage has its words: "Yes [k7qd]."."""
 
+_WORD = re.compile(r"\w+")
+_NAME = re.compile(r"[^\W\d_]\w+")
+_MARKS_BEFORE = " \t\"'“„«(*_`-"
+"""What may stand between the beginning of a sentence and its first word."""
+_ENDS = frozenset(".:;!?…\n")
+_CAPITAL_NOUNS = frozenset({"de", "lb"})
+"""Languages that write every noun with a capital."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CLAUSE = r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n"
 _SKIPPED = re.compile(r"^\s*(?:#{1,6}\s|\||\$\$|</?\w)")
@@ -58,13 +68,16 @@ class Check:
     """By source number, the mean support of the claims that cite it, in [0, 1]."""
 
 
-def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> Check:
+def check(
+    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage], *, without: Collection[str] = ()
+) -> Check:
     """Compare every claim of an answer with the passages it cites.
 
     Args:
         text: The answer as the reader sees it.
         marks: The markers in it, with their places in `text`.
         passages: Passages by marker number; a missing one is not judged.
+        without: Claims that do not count in the confidence, since their citations were chosen by their support.
     """
     judged: list[float] = []
     by_source: dict[int, list[float]] = {}
@@ -76,7 +89,8 @@ def check(text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]) -> 
         found = support(claim.text, cited)
         if found is None:
             continue
-        judged.append(found)
+        if claim.text not in without:
+            judged.append(found)
         for number in claim.sources:
             by_source.setdefault(number, []).append(found)
     return Check(
@@ -100,7 +114,7 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
         return None
     tag = passages[0].language
     wanted = stems(claim, tag)
-    if not wanted:
+    if not wanted or len(_WORD.findall(folded(claim))) < _TOO_SHORT:
         return None
     # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
     if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
@@ -108,6 +122,7 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     has = frozenset[int]().union(*(stems(one.embedded_text, tag) for one in passages))
     evidence = _WORDS * len(wanted & has) / len(wanted) - _NEEDED
     evidence -= _WRONG_NUMBER * _has_wrong_number(claim, passages)
+    evidence -= _WRONG_NAME * _has_wrong_name(claim, passages)
     evidence -= _TURNED_AROUND * _is_turned_around(claim, "\n".join(one.text for one in passages), tag)
     return 1 / (1 + math.exp(-evidence))
 
@@ -124,6 +139,15 @@ def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
         found += _rested(_rested(paragraph[::-1])[::-1])
     cited = tuple(dict.fromkeys(number for claim in found for number in claim.sources))
     return [replace(claim, sources=claim.sources or cited) for claim in found if claim.text] if cited else []
+
+
+def claim_of(sentence: str) -> str:
+    """Returns what a sentence says, without its bullet, its emphasis and the space that a marker left.
+
+    Args:
+        sentence: A sentence of an answer, its markers taken out.
+    """
+    return _SPACE.sub("", _BULLET.sub("", sentence)).strip(" \n*_")
 
 
 def _rested(claims: Sequence[Claim]) -> list[Claim]:
@@ -148,7 +172,7 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
             paragraphs.append([])
         first, behind = (bisect_left(places, (at, 0)) for at in (start, end))
         own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
-        said = _SPACE.sub("", _BULLET.sub("", bare[start:end])).strip(" \n*_")
+        said = claim_of(bare[start:end])
         last, announces = end, said.endswith((":", "："))
         if announces or said.endswith(("?", "؟", "？")) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
@@ -200,6 +224,52 @@ def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
         return False
     nearest = max(plain_sentences(there, tag), key=lambda one: overlap(claim, one, tag), default="")
     return any(_numbers(nearest, tag))
+
+
+def invents(claim: str, passages: Sequence[Passage]) -> bool:
+    """Whether a sentence has a name or a figure that no passage has.
+
+    Args:
+        claim: A sentence.
+        passages: Those that it may rest on.
+    """
+    return _has_wrong_name(claim, passages) or _has_wrong_number(claim, passages)
+
+
+def names(text: str, tag: str) -> Iterator[str]:
+    """The words of a text that are names by their capitals: `Paris` behind another word, `AlphaFold` anywhere.
+
+    Args:
+        text: A sentence or more.
+        tag: BCP 47 tag of its language.
+    """
+    all_nouns = language(tag or "en").tag in _CAPITAL_NOUNS
+    for found in _NAME.finditer(text):
+        word = found.group()
+        if any(character.isupper() for character in word[1:]) or (
+            word[0].isupper() and not all_nouns and not _opens(text, found.start())
+        ):
+            yield word
+
+
+def _opens(text: str, place: int) -> bool:
+    """Whether a sentence begins at `place`."""
+    while place and text[place - 1] in _MARKS_BEFORE:
+        place -= 1
+    return not place or text[place - 1] in _ENDS
+
+
+def _has_wrong_name(claim: str, passages: Sequence[Passage]) -> bool:
+    tag = passages[0].language
+    named = list(names(claim, tag))
+    if not named:
+        return False
+    there = "\n".join(one.embedded_text for one in passages)
+    has, as_it_is = stems(there, tag), there.casefold()
+    return not all(
+        word.casefold().rstrip("s") in as_it_is or ((own := stems(word, tag)) and own <= has)
+        for word in named
+    )
 
 
 def _numbers(text: str, tag: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
 
+from preceptor.agents.decline import ends_turn, tools_of
 from preceptor.agents.offline import OfflineModel
 from preceptor.agents.triage import TriageModel
 from preceptor.providers.history import HAND_OVER
@@ -28,6 +29,7 @@ def build_tutors(
     tools: Sequence[Tool],
     offline: OfflineModel | None,
     retry_after: float,
+    book_only: bool = False,
 ) -> Tutors:
     """Returns the triage agent with all tutors behind it.
 
@@ -36,6 +38,7 @@ def build_tutors(
         instructions: The tutors' system prompt.
         tools: Tools of the tutors.
         offline: The last in the fallback order, if there is one.
+        book_only: Whether the providers' tutors have to decline what the book does not cover.
         retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.
@@ -49,7 +52,8 @@ def build_tutors(
             instructions=instructions,
             model=model,
             model_settings=settings,
-            tools=list(tools),
+            tools=tools_of(tools) if book_only and provider != "offline" else list(tools),
+            tool_use_behavior=ends_turn if book_only else "run_llm_again",
             handoffs=list(behind),
         )
         return tutors[provider]

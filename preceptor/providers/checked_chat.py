@@ -11,6 +11,7 @@ import json
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import httpx2
@@ -90,6 +91,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         )
         if tools and not reply.may_call:
             tools, system_instructions = [], f"{system_instructions or ''}\n\n{_ANSWER_NOW}".strip()
+            model_settings = replace(model_settings, tool_choice=None)
         wanted = bool(more.get("stream"))
         stream = more["stream"] = wanted and not run.whole
         limit, reason = (self._first_token, "too_slow") if stream else (self._timeout, "read_timeout")

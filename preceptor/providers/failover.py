@@ -5,9 +5,11 @@ trace, with the same conversation, and what the tools returned is kept. These ha
 they are hidden from the provider's model, and from the history that a model sees.
 """
 
+import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -38,11 +40,18 @@ from openai.types.responses.response_prompt_param import ResponsePromptParam
 
 from preceptor.errors import AnswerUnusable, ProviderFailed
 from preceptor.providers.breaker import Breaker
-from preceptor.providers.failure import PATIENCE, FailureNote, classify
-from preceptor.providers.history import HAND_OVER, seen_by, wrong_in_a_row
+from preceptor.providers.failure import PATIENCE, UNGROUNDED, FailureNote, classify
+from preceptor.providers.history import (
+    HAND_OVER,
+    calls_for_question,
+    seen_by,
+    with_passages,
+    wrong_in_a_row,
+)
 from preceptor.providers.local_model import Call, call_item, events
 from preceptor.providers.order import FallbackOrder
 from preceptor.providers.scope import RunScope, Shown, scope
+from preceptor.settings import Retrieval
 from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
@@ -51,6 +60,7 @@ _Stream = AsyncGenerator[TResponseStreamEvent, None]
 
 _BACKOFF = 0.2
 _JITTER = 0.3
+_SEARCH = "search_textbook"
 _CORRECTIONS = 2
 """Replies in a row whose calls were all wrong, and after which the model is asked once more."""
 
@@ -67,6 +77,7 @@ class Failover(Model):
         order: FallbackOrder,
         attempts: int,
         within: float,
+        retrieval: Retrieval = "agent",
     ) -> None:
         """Wrap a model.
 
@@ -77,11 +88,13 @@ class Failover(Model):
             order: Says why a tutor behind this one is passed over.
             attempts: Tries of one call, as long as nothing of the answer was shown.
             within: Seconds after which no further try is made.
+            retrieval: Who decides that the book is searched.
         """
         self.provider = provider
         self.breaker = breaker
         self._inner = inner
         self._order = order
+        self._retrieval: Retrieval = retrieval
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=attempts, timeout=within, wait_initial=_BACKOFF, wait_jitter=_JITTER, wait_max=PATIENCE
         )
@@ -106,12 +119,14 @@ class Failover(Model):
             ProviderFailed: It gave no answer, and there is no hand-off.
         """
         run, failed = scope(), list[Exception]()
+        if search := self._own_search(input, tools, run):
+            return ModelResponse(output=[search], usage=Usage(), response_id=None)
         try:
             call = partial(
                 self._inner.get_response,
                 system_instructions,
-                _history(input, tools, run),
-                model_settings,
+                self._history(input, tools, run),
+                self._settings(model_settings, input, tools, run),
                 tools,
                 output_schema,
                 [],
@@ -124,10 +139,23 @@ class Failover(Model):
                 again = partial(self._try_again, failed)
                 return await self._retrying(again, self._whole, call, run, handoffs)
         except Exception as error:  # noqa: BLE001 - providers raise anything
-            item = self._hand_over(error, run, handoffs, tracing, after_text=False)
-            return ModelResponse(output=[item], usage=Usage(), response_id=None)
+            if not self._tell_again(error, run, tracing, after_text=False):
+                item = self._hand_over(error, run, handoffs, tracing, after_text=False)
+                return ModelResponse(output=[item], usage=Usage(), response_id=None)
         finally:
             run.failures.tried(failed)
+        return await self.get_response(
+            system_instructions,
+            input,
+            model_settings,
+            tools,
+            output_schema,
+            handoffs,
+            tracing,
+            previous_response_id=previous_response_id,
+            conversation_id=conversation_id,
+            prompt=prompt,
+        )
 
     async def stream_response(
         self,
@@ -149,13 +177,17 @@ class Failover(Model):
             ProviderFailed: It gave no answer, and there is no hand-off.
         """
         run, failed = scope(), list[Exception]()
+        if search := self._own_search(input, tools, run):
+            for event in events(search, model=self.provider):
+                yield event
+            return
         after_text = False
         try:
             call = partial(
                 self._inner.stream_response,
                 system_instructions,
-                _history(input, tools, run),
-                model_settings,
+                self._history(input, tools, run),
+                self._settings(model_settings, input, tools, run),
                 tools,
                 output_schema,
                 [],
@@ -167,7 +199,7 @@ class Failover(Model):
             with self.breaker.guard():
                 try:
                     again = partial(self._try_again, failed)
-                    begun, rest = await self._retrying(
+                    begun, rest, shown = await self._retrying(
                         again, self._begin, cast("Callable[[], _Stream]", call), run, handoffs
                     )
                 finally:
@@ -178,14 +210,37 @@ class Failover(Model):
                         yield event
                     try:
                         async for event in rest:
+                            if isinstance(event, ResponseTextDeltaEvent):
+                                shown.feed(event.delta)
                             yield event
                     except Exception as error:
                         run.failures.tried([error])
                         raise
         except Exception as error:  # noqa: BLE001 - providers raise anything
-            item = self._hand_over(error, run, handoffs, tracing, after_text=after_text)
-            for event in events(item, model=self.provider):
-                yield event
+            if not self._tell_again(error, run, tracing, after_text=after_text):
+                item = self._hand_over(error, run, handoffs, tracing, after_text=after_text)
+                for event in events(item, model=self.provider):
+                    yield event
+                return
+            once_more = True
+        else:
+            once_more = False
+        if once_more:
+            again_stream = self.stream_response(
+                system_instructions,
+                input,
+                model_settings,
+                tools,
+                output_schema,
+                handoffs,
+                tracing,
+                previous_response_id=previous_response_id,
+                conversation_id=conversation_id,
+                prompt=prompt,
+            )
+            async with aclosing(again_stream):
+                async for event in again_stream:
+                    yield event
 
     async def close(self) -> None:
         """Close the provider's model."""
@@ -206,18 +261,26 @@ class Failover(Model):
 
     async def _begin(
         self, call: Callable[[], _Stream], run: RunScope, handoffs: Sequence[Handoff]
-    ) -> tuple[list[TResponseStreamEvent], _Stream]:
-        """A stream, read to its first visible text or its end: until there it may fail and be tried again."""
+    ) -> tuple[list[TResponseStreamEvent], _Stream, Shown]:
+        """A stream, read until its text may be shown or to its end: until there it may fail and be tried again."""
         _give_time(run, handoffs)
         stream, shown = call(), run.shown()
         begun: list[TResponseStreamEvent] = []
-        async for event in stream:
-            begun.append(event)
-            if isinstance(event, ResponseTextDeltaEvent) and shown.feed(event.delta):
-                break
-            if isinstance(event, ResponseCompletedEvent):
-                _check_shown(event.response.output, shown, event.response.usage)
-        return begun, stream
+        try:
+            async for event in stream:
+                begun.append(event)
+                if isinstance(event, ResponseTextDeltaEvent) and shown.feed(event.delta):
+                    break
+                if isinstance(event, ResponseCompletedEvent):
+                    _check_shown(event.response.output, shown, event.response.usage)
+                    if _calls(
+                        event.response.output
+                    ):  # what it said before its calls is no part of the answer
+                        begun = [each for each in begun if not isinstance(each, ResponseTextDeltaEvent)]
+        except BaseException:
+            await stream.aclose()
+            raise
+        return begun, stream, shown
 
     def _try_again(self, failed: list[Exception], error: BaseException) -> bool | float:
         """Whether a call is worth another try, or the seconds to wait before it; notes the failed one."""
@@ -229,6 +292,65 @@ class Failover(Model):
         if failure.retry_in_place and failure.retry_after is not None:
             return failure.retry_after
         return failure.retry_in_place
+
+    def _own_search(
+        self, input: str | list[TResponseInputItem], tools: Sequence[Tool], run: RunScope
+    ) -> TResponseOutputItem | None:
+        """The search that the server makes in the tutor's place, as a call of its own, if it has to be made."""
+        due = self._retrieval == "first" or self.provider in run.told_again
+        if not (due and run.book and run.book.query) or run.book.searched or run.own_calls:
+            return None
+        if all(tool.name != _SEARCH for tool in tools):
+            return None
+        item = call_item(Call(_SEARCH, json.dumps({"query": run.book.query}, ensure_ascii=False)))
+        run.own_calls.add(item.call_id)
+        return item
+
+    def _settings(
+        self,
+        settings: ModelSettings,
+        input: str | list[TResponseInputItem],
+        tools: Sequence[Tool],
+        run: RunScope,
+    ) -> ModelSettings:
+        """The settings of a call: where the book must be searched and the model has to say for what, it is made to."""
+        if not tools or run.book is None or run.book.searched or self.provider in run.made_to_search:
+            return settings
+        seen = seen_by(input, tools={tool.name for tool in tools}, refused=run.refused)
+        begins = self._retrieval != "agent" and not calls_for_question(seen)
+        if not (begins or self.provider in run.told_again):
+            return settings
+        run.made_to_search.add(self.provider)
+        return replace(settings, tool_choice="required")
+
+    def _history(
+        self, input: str | list[TResponseInputItem], tools: Sequence[Tool], run: RunScope
+    ) -> list[TResponseInputItem]:
+        """What the provider sees of the conversation.
+
+        Raises:
+            AnswerUnusable: It was told often enough what is wrong with its calls.
+        """
+        names = {tool.name for tool in tools}
+        if wrong_in_a_row(input, tools=names, refused=run.refused) > _CORRECTIONS:
+            raise AnswerUnusable("malformed_tool_call", "it could not correct its calls")
+        items = seen_by(input, tools=names, refused=run.refused)
+        # A model that searches by itself is told the rule once; a second time only when it did not keep to it.
+        told = run.book and (self.provider in run.told_again or self._retrieval == "first")
+        return with_passages(items, own_calls=run.own_calls, rule=run.book.rule if run.book and told else "")
+
+    def _tell_again(
+        self, error: Exception, run: RunScope, tracing: ModelTracing, *, after_text: bool
+    ) -> bool:
+        """Whether the same tutor is asked once more, the rule behind the passages; notes the discarded answer."""
+        reason = classify(error).reason
+        if reason not in UNGROUNDED or after_text or run.book is None or self.provider in run.told_again:
+            return False
+        run.told_again.add(self.provider)
+        run.failures.notes.append(FailureNote(self.provider, reason))
+        run.truncated = False
+        self._tell(error, reason, self.provider, tracing, after_text=False)
+        return True
 
     def _hand_over(
         self,
@@ -242,7 +364,14 @@ class Failover(Model):
         failure = classify(error)
         to = handoffs[0] if handoffs else None
         passed_over = self._order.passed_over(behind=self.provider, for_=to and to.agent_name)
-        run.failures.notes += [FailureNote(self.provider, failure.reason), *passed_over]
+        if failure.reason == "unsupported":
+            # What it found does not become surer with the next provider: the book speaks for itself.
+            offline = next((one for one in handoffs if one.tool_name == f"{HAND_OVER}offline"), to)
+            to, passed_over = offline, passed_over if offline is to else []
+        note = FailureNote(self.provider, failure.reason)
+        # An answer that was discarded before is not told twice.
+        is_told = self.provider in run.told_again and note in run.failures.notes
+        run.failures.notes += [*([] if is_told else [note]), *passed_over]
         run.truncated = False
         self._tell(error, failure.reason, to.agent_name if to else None, tracing, after_text=after_text)
         if to is None:
@@ -269,36 +398,26 @@ class Failover(Model):
         )  # fmt: skip
 
 
-def _history(
-    input: str | list[TResponseInputItem], tools: Sequence[Tool], run: RunScope
-) -> list[TResponseInputItem]:
-    """What the provider sees of the conversation.
-
-    Raises:
-        AnswerUnusable: It was told often enough what is wrong with its calls.
-    """
-    names = {tool.name for tool in tools}
-    if wrong_in_a_row(input, tools=names, refused=run.refused) > _CORRECTIONS:
-        raise AnswerUnusable("malformed_tool_call", "it could not correct its calls")
-    return seen_by(input, tools=names, refused=run.refused)
-
-
 def _give_time(run: RunScope, handoffs: Sequence[Handoff]) -> None:
     offline = any(one.tool_name == f"{HAND_OVER}offline" for one in handoffs)
     run.give_time(providers=1 + len(handoffs) - offline, offline=offline)
 
 
 def _check_shown(output: Sequence[object], shown: Shown, usage: Usage | ResponseUsage | None) -> None:
-    """Raise what would leave the reader with nothing.
+    """Raise what cannot be the answer.
 
     Raises:
-        AnswerUnusable: The reply calls no tool, and nothing of it is left when the reader gets it.
+        AnswerUnusable: The reply calls no tool, and nothing of it may be shown to the reader.
     """
-    if any(isinstance(item, ResponseFunctionToolCall) for item in output) or shown.finish():
+    if _calls(output) or (reason := shown.finish()) is None:
         return
     raise AnswerUnusable(
-        "empty_answer",
-        "nothing of it is left for the reader",
+        reason,
+        "nothing of it may be shown",
         input_tokens=usage.input_tokens if usage else 0,
         output_tokens=usage.output_tokens if usage else 0,
     )
+
+
+def _calls(output: Sequence[object]) -> bool:
+    return any(isinstance(item, ResponseFunctionToolCall) for item in output)

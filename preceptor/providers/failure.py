@@ -17,6 +17,9 @@
                          the model could not correct
     too_many_tool_calls  a call after the last one that was allowed
     safety_block         the provider's filter, or the model, refused
+    uncited              no sentence of the answer rests on a passage
+    disclosed            it recites the tutor's instructions
+    unsupported          its confidence is below `tutor.least_confidence`
     breaker_open         not tried: it failed too often just now
     out_of_time          not tried: the time for the answer was over
     other                the rest
@@ -53,6 +56,9 @@ FailureClass = Literal[
     "malformed_tool_call",
     "too_many_tool_calls",
     "safety_block",
+    "uncited",
+    "disclosed",
+    "unsupported",
     "breaker_open",
     "out_of_time",
     "other",
@@ -64,6 +70,9 @@ PATIENCE = 2.0
 _PASSING: frozenset[FailureClass] = frozenset(
     {"server_error", "unreachable", "stream_cut", "empty_answer", "malformed_tool_call"}
 )
+
+UNGROUNDED: frozenset[FailureClass] = frozenset({"uncited", "disclosed"})
+"""What the same tutor may do better when it is told the rule once more."""
 
 _STATUS_OF_NAME = {
     "UNAUTHENTICATED": 401,

@@ -36,6 +36,40 @@ def seen_by(
     return [kept for kept, item in zip(input, items, strict=True) if item.get("call_id") not in dropped]
 
 
+def with_passages(
+    items: Sequence[TResponseInputItem], *, own_calls: Collection[str], rule: str
+) -> list[TResponseInputItem]:
+    """A conversation in which the searches that the server made are told, and the rule stands behind the passages.
+
+    They are told as text, since a provider may refuse calls that its model has not made.
+
+    Args:
+        items: The conversation as the tutor sees it.
+        own_calls: Ids of those searches.
+        rule: The rule; empty: there is none.
+    """
+    told: list[_Item] = []
+    for item in cast("Sequence[_Item]", items):
+        if item.get("call_id") not in own_calls:
+            told.append(item)
+        elif item.get("type") == "function_call_output":
+            _add(told, str(item.get("output")))
+    if rule:
+        _add(told, rule)
+    return cast("list[TResponseInputItem]", told)
+
+
+def _add(told: list[_Item], text: str) -> None:
+    """Add a text to the last message or result, so that no model sees two messages of one side in a row."""
+    last = told[-1] if told else {}
+    for kind, name in (("function_call_output", "output"), ("", "content")):
+        is_kind = last.get("type") == kind if kind else last.get("role") == "user"
+        if is_kind and isinstance(last.get(name), str):
+            told[-1] = {**last, name: f"{last[name]}\n\n{text}"}
+            return
+    told.append({"role": "user", "content": text})
+
+
 def calls_for_question(items: str | Sequence[TResponseInputItem]) -> int:
     """How many tools were called since the reader's last question."""
     made = 0

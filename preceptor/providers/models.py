@@ -97,6 +97,7 @@ def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOr
         order=order,
         attempts=settings.attempts,
         within=settings.first_token,
+        retrieval=settings.retrieval,
     )
     return ProviderModel(name, settings.model, model, _model_settings(settings, client), breaker, client)
 

@@ -8,7 +8,7 @@ from math import inf
 from typing import Protocol
 
 from preceptor.errors import AnswerUnusable
-from preceptor.providers.failure import Failures
+from preceptor.providers.failure import FailureClass, Failures
 
 LAST = 1.0
 """Seconds at the end of a run that belong to the offline tutor: it needs a fraction of one."""
@@ -20,11 +20,34 @@ class Shown(Protocol):
     """Looks at a reply as the reader will see it."""
 
     def feed(self, piece: str) -> bool:
-        """Whether the reader has been told something, now that `piece` has come."""
+        """Whether the reader may see the reply, now that `piece` has come.
+
+        Raises:
+            AnswerUnusable: The reply cannot be the answer.
+        """
         ...
 
-    def finish(self) -> bool:
-        """Whether the reader has been told something, now that the reply has ended."""
+    def finish(self) -> FailureClass | None:
+        """Why the reply cannot be the answer, now that it has ended; None: it can."""
+        ...
+
+
+class BookRule(Protocol):
+    """What a model is told of the book, whatever it does by itself."""
+
+    @property
+    def searched(self) -> bool:
+        """Whether the whole book was searched for the question."""
+        ...
+
+    @property
+    def query(self) -> str:
+        """The question as the server itself searches for it; empty where only the model can put it."""
+        ...
+
+    @property
+    def rule(self) -> str:
+        """The rule that stands behind the passages; empty where there are none."""
         ...
 
 
@@ -38,8 +61,8 @@ class _Verbatim:
         self._said = self._said or bool(piece.strip())
         return self._said
 
-    def finish(self) -> bool:
-        return self._said
+    def finish(self) -> FailureClass | None:
+        return None if self._said else "empty_answer"
 
 
 @dataclass(slots=True)
@@ -55,6 +78,14 @@ class RunScope:
     """Ids of the tool calls that did not fit their tool."""
     shown: Callable[[], Shown] = _Verbatim
     """Begins to look at a reply."""
+    book: BookRule | None = None
+    """What the models are told of the book; None: there is nothing to search."""
+    told_again: set[str] = field(default_factory=set[str])
+    """Providers that were told the rule once more."""
+    made_to_search: set[str] = field(default_factory=set[str])
+    """Providers whose model was made to call a tool."""
+    own_calls: set[str] = field(default_factory=set[str])
+    """Ids of the searches that the server made."""
     until: float = inf
     """When the call that goes on must have ended, as a time of the event loop."""
     whole: bool = False

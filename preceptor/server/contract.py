@@ -323,7 +323,7 @@ class TokenBody(BaseModel):
 
 
 class RestartBody(BaseModel):
-    """Data of `restart`: the text shown so far is void, another tutor starts over."""
+    """Data of `restart`: the text shown so far is void, and the answer begins anew."""
 
     model_config = ConfigDict(from_attributes=True)
 

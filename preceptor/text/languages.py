@@ -73,6 +73,8 @@ class Language:
     """Abbreviations that do not end a sentence, beside those that the sentence splitter knows."""
     abbreviations_before_numbers: tuple[str, ...] = ()
     """Abbreviations that do not end a sentence before a figure: "Abb. 3"."""
+    greetings: frozenset[str] = frozenset()
+    """Words of which a greeting, thanks or a farewell is made."""
     phrases: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """The sentences of `preceptor.text.phrases`."""
 
@@ -199,7 +201,7 @@ def _read() -> tuple[tuple[_Script, ...], Mapping[str, Language]]:
     )
 
 
-_SETS = ("function_words", "joining", "pointing")
+_SETS = ("greetings", "function_words", "joining", "pointing")
 _TUPLES = ("scripts", "dependent_openers")
 
 

@@ -16,6 +16,10 @@ class Phrases:
     """Says that the question is in another language than the book, and only a model could translate it."""
     not_selected: str
     """Says that the marked text has no answer, and nothing else was searched."""
+    unclear: str
+    """Says that the question was not understood."""
+    small_talk: str
+    """Says to a reader who asks nothing of the book that it may be asked about."""
     nearest: str
     """Introduces the names of chapters."""
     only_quotes: str

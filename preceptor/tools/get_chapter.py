@@ -19,7 +19,7 @@ def tools(deps: Deps) -> list[Tool]:
     """Bind the tool to the open library."""
     budget = deps.settings.tutor.chapter_tokens
 
-    @function_tool(failure_error_function=tell_model)
+    @function_tool(failure_error_function=tell_model, strict_mode=False)
     async def get_chapter(
         context: ToolContext[Run],
         chapter: str,

@@ -45,6 +45,10 @@ class Run:
     ledger: Ledger = field(default_factory=Ledger)
     refused: set[str] = field(default_factory=set[str])
     """Ids of the calls that did not fit their tool, so that the model had to correct them."""
+    searched: list[str] = field(default_factory=list[str])
+    """Queries for which the whole book was searched, or all of it to which the reader limited the question."""
+    declined: bool = False
+    """Whether a tutor has declined to answer."""
 
 
 Plugin = Callable[[Deps], Sequence[Tool]]

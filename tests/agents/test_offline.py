@@ -114,7 +114,7 @@ async def test_a_search_of_a_providers_that_failed_is_no_reason_to_refuse(
     settings = sample_settings(
         sample_index,
         tmp_path,
-        tutor={"providers": ("gemini",)},
+        tutor={"providers": ("gemini",), "book_only": False},
         gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
     )
     async with open_preceptor(settings) as preceptor:

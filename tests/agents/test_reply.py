@@ -14,7 +14,7 @@ from agents.stream_events import (
 )
 from openai.types.responses import ResponseTextDeltaEvent
 
-from preceptor.agents.answer import Token
+from preceptor.agents.answer import Restart, Token
 from preceptor.agents.reply import Reply
 from preceptor.providers.local_model import Call, call_item
 from preceptor.tools.ledger import Ledger
@@ -37,8 +37,9 @@ def calls(tool: str) -> StreamEvent:
     return RunItemStreamEvent(name="tool_called", item=ToolCallItem(agent=TUTOR, raw_item=item))
 
 
-def test_what_is_said_before_a_tool_call_stands_apart_from_what_is_said_after_it() -> None:
+def test_what_is_said_before_a_tool_call_is_no_part_of_the_answer() -> None:
     reply = Reply(Ledger(), str)
+    taken: list[object] = []
     events = [
         *says("Let me ", "look."),
         calls("search_textbook"),
@@ -46,10 +47,21 @@ def test_what_is_said_before_a_tool_call_stands_apart_from_what_is_said_after_it
         *says("A node ", "is it."),
     ]
     for event in events:
+        taken += reply.take(event, reason="")
+    list(reply.finish())
+    assert reply.text == "A node is it."
+    assert reply.raw == reply.text
+    assert [event.reason for event in taken if isinstance(event, Restart)] == ["tool_call"]
+
+
+def test_what_is_cited_before_a_tool_call_stands_apart_from_what_is_said_after_it() -> None:
+    ledger = Ledger()
+    ledger.note(hits(passage("A node is a process.")))
+    reply = Reply(ledger, str)
+    for event in [*says("A node [k7qd]."), calls("get_chapter"), *says("It is it.")]:
         list(reply.take(event, reason=""))
     list(reply.finish())
-    assert reply.text == "Let me look.\n\nA node is it."
-    assert reply.raw == reply.text
+    assert reply.text == "A node [1].\n\nIt is it."
 
 
 def test_an_answer_that_begins_with_a_tool_call_begins_with_its_first_word() -> None:

@@ -79,6 +79,8 @@ def test_a_sentence_of_the_passage_itself_is_fully_supported() -> None:
         "One node may hold 12 timers.",
         "One node may hold three timers.",
         "Bread rises overnight in the kitchen.",
+        "AlphaFold is a process that computes.",
+        "A node is a process that Unitree computes.",
     ],
 )
 def test_what_the_passage_does_not_say_is_not_supported(claim: str) -> None:
@@ -127,6 +129,16 @@ def test_a_list_rests_on_the_line_that_announces_it_and_not_on_other_paragraphs(
         ("topics carry all messages", (2,)),
         ("A third paragraph cites nothing at all.", (1, 2)),
     ]
+
+
+@pytest.mark.parametrize("claim", ["Yes.", "A node.", "Nodes", "**Node**"])
+def test_a_claim_of_fewer_than_three_words_is_not_judged(claim: str) -> None:
+    assert support(claim, [NODE]) is None
+
+
+def test_a_capital_at_the_beginning_or_in_the_passage_makes_no_name_wrong() -> None:
+    claim = "However, the Node is a Process that computes: Two timers per Node."
+    assert (support(claim, [NODE]) or 0.0) > SUPPORTED
 
 
 def test_several_passages_bear_a_claim_together() -> None:

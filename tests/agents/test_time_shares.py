@@ -40,7 +40,7 @@ async def test_two_slow_providers_leave_the_offline_tutor_its_time(
     settings = sample_settings(
         sample_index,
         tmp_path,
-        tutor={"providers": ("gemini", "openai"), "deadline": 5.0},
+        tutor={"providers": ("gemini", "openai"), "book_only": False, "deadline": 5.0},
         gemini={**patient, "base_url": gemini.base_url},
         openai={**patient, "base_url": openai.base_url},
     )

@@ -38,7 +38,7 @@ async def test_a_fault_in_a_tool_is_named_and_the_question_is_answered_with_the_
     settings = sample_settings(
         sample_index,
         tmp_path,
-        tutor={"providers": ("gemini",)},
+        tutor={"providers": ("gemini",), "book_only": False},
         gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
         tools={"plugins": (str(plugin),)},
     )

@@ -24,7 +24,7 @@ def settings(sample_index: Path, tmp_path: Path, gemini: Provider, openai: Provi
     return sample_settings(
         sample_index,
         tmp_path,
-        tutor={"providers": ("gemini", "openai"), "max_tool_calls": 2},
+        tutor={"providers": ("gemini", "openai"), "book_only": False, "max_tool_calls": 2},
         gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
         openai={"api_key": "test", "base_url": openai.base_url, "attempts": 1},
         breaker={"failures": 1, "cool_down": 600},
@@ -160,7 +160,7 @@ async def test_marked_text_as_the_only_context_leaves_out_the_conversation(
 async def test_the_tutor_is_held_to_the_book_on_each_turn(
     settings: Settings, gemini: Provider, book_only: bool
 ) -> None:
-    gemini.will(says("Leonardo da Vinci."), says("In 1503."))
+    gemini.will(says("Whose picture do you mean?"), says("What do you mean?"))
     async with opened(changed(settings, "tutor", book_only=book_only)) as preceptor:
         first = await preceptor.ask(Question(text="Who painted the Mona Lisa?"))
         second = await preceptor.ask(Question(text="And when?", session_id=first.session_id))

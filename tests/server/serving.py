@@ -93,6 +93,7 @@ def serving(
         "PRECEPTOR_INDEX__PATH": str(index),
         "PRECEPTOR_INDEX__COLLECTION": "demo",
         "PRECEPTOR_TUTOR__PROVIDERS": '["gemini"]' if provider else "[]",
+        "PRECEPTOR_TUTOR__BOOK_ONLY": "false",
         "PRECEPTOR_EMBEDDING__THREADS": "1",
         **environment,
     }

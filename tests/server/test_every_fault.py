@@ -114,8 +114,7 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "an endless thought": ([says("<think>PSEUDO", " and so on")], "empty_answer"),
     "a length of nothing": ([stream(chunk({"content": ""}, "length"))], "empty_answer"),
     # calls that do not fit
-    "a limit too high": ([wrong("search_textbook", {"query": "PSEUDO", "limit": 50})], "malformed_tool_call"),
-    "a limit of 0": ([wrong("search_textbook", {"query": "PSEUDO", "limit": 0})], "malformed_tool_call"),
+    "a list as query": ([wrong("search_textbook", {"query": ["PSEUDO"]})], "malformed_tool_call"),
     "no arguments": ([wrong("search_textbook", {})], "malformed_tool_call"),
     "a number as query": ([wrong("search_textbook", {"query": 5})], "malformed_tool_call"),
     "an empty query": ([wrong("search_textbook", {"query": " "})], "malformed_tool_call"),
@@ -157,6 +156,22 @@ SILENT: dict[str, tuple[Sequence[Answer], str]] = {
     "silence after a search": ([SEARCH, Answer(ending="hanging")], "too_slow"),
 }
 
+RULE = (
+    "Look it up before you answer: call `search_textbook` with the question in your own words, in English "
+    "(the book's language), once or a few times."
+)
+UNGROUNDED: dict[str, tuple[Sequence[Answer], str]] = {
+    "an invention": ([says("PSEUDO is a node.", " It costs 119 dollars.")], "uncited"),
+    "an invention with an invented key": (
+        [says("PSEUDO is a node [z9zz]."), says("It is PSEUDO.")],
+        "uncited",
+    ),
+    "an invention after a search": ([SEARCH, says("PSEUDO is a node.")], "uncited"),
+    "an invention in code": ([says("```text\nPSEUDO\n```")], "uncited"),
+    "a refusal without a search": ([says("The book does not cover PSEUDO.")], "uncited"),
+    "the instructions": ([says(f"PSEUDO. {RULE}")], "disclosed"),
+}
+
 GOOD: dict[str, tuple[Answer, str]] = {
     "a plain answer": (says("A node is ", "a process."), "A node is a process."),
     "Python in it": (
@@ -191,7 +206,7 @@ class Service(NamedTuple):
 
 
 @contextmanager
-def serving(index: Path, folder: Path, **provider: float) -> Generator[Service]:
+def serving(index: Path, folder: Path, *, book_only: bool = False, **provider: float) -> Generator[Service]:
     """The service with both providers scripted and every breaker closed for good."""
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -203,7 +218,7 @@ def serving(index: Path, folder: Path, **provider: float) -> Generator[Service]:
         settings = sample_settings(
             index,
             folder,
-            tutor={"providers": ("gemini", "openai"), "max_tool_calls": 3},
+            tutor={"providers": ("gemini", "openai"), "book_only": book_only, "max_tool_calls": 3},
             gemini={"api_key": "test", "base_url": gemini.base_url, **provider},
             openai={"api_key": "test", "base_url": openai.base_url, **provider},
         )
@@ -224,6 +239,13 @@ def service(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Gen
 @pytest.fixture(scope="module")
 def hasty(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
     with serving(sample_index, tmp_path_factory.mktemp("silent"), first_token=0.2, timeout=0.4) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def held(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    folder = tmp_path_factory.mktemp("held")
+    with serving(sample_index, folder, book_only=True, first_token=20.0) as opened:
         yield opened
 
 
@@ -299,6 +321,14 @@ def test_every_silence_ends_in_an_answer(
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+@pytest.mark.parametrize("fault", UNGROUNDED.values(), ids=UNGROUNDED)
+def test_what_does_not_rest_on_the_book_ends_in_a_quotation(
+    held: Service, fault: tuple[Sequence[Answer], str], streamed: bool
+) -> None:
+    check(held, "both", fault, streamed=streamed)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
 @pytest.mark.parametrize("good", GOOD.values(), ids=GOOD)
 def test_what_is_no_fault_passes_as_it_is(service: Service, good: tuple[Answer, str], streamed: bool) -> None:
     answer, text = good
@@ -309,13 +339,12 @@ def test_what_is_no_fault_passes_as_it_is(service: Service, good: tuple[Answer, 
 
 def test_a_model_that_is_told_what_is_wrong_can_correct_itself(service: Service) -> None:
     service.gemini.will_only(
-        wrong("search_textbook", {"query": "x", "limit": 50}, id="1", index=0), says("A node.")
+        wrong("get_chapter", {"chapter": "ros2/nodes", "part": 0}, id="1", index=0), says("A node.")
     )
     told = ask(service, streamed=False)
     assert (told["answer"], told["failover"]) == ("A node.", [])
     said = service.gemini.messages[-1]["content"]
-    assert "`search_textbook` was not made: `limit`: " in said
-    assert "50" in said
+    assert "`get_chapter` was not made: `part`: 0 " in said
 
 
 def test_past_the_last_call_none_is_run_and_the_next_tutor_answers_from_what_was_found(

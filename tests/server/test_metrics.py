@@ -33,7 +33,7 @@ def settings(sample_index: Path, tmp_path: Path, gemini: Provider) -> Settings:
     return sample_settings(
         sample_index,
         tmp_path,
-        tutor={"providers": ("gemini",)},
+        tutor={"providers": ("gemini",), "book_only": False},
         gemini={"base_url": gemini.base_url, "api_key": "a-key", "attempts": 1},
         breaker={"failures": 1},
     )

@@ -48,7 +48,7 @@ async def tutored(sample_index: Path, tmp_path: Path, gemini: Provider) -> Async
     settings = sample_settings(
         sample_index,
         tmp_path,
-        tutor={"providers": ("gemini",), "offline_fallback": False},
+        tutor={"providers": ("gemini",), "book_only": False, "offline_fallback": False},
         gemini={
             "base_url": gemini.base_url,
             "api_key": "gemini-key",
@@ -267,7 +267,7 @@ async def test_an_answer_that_begins_anew_says_so_and_its_links_are_right(
         settings = sample_settings(
             sample_index,
             tmp_path,
-            tutor={"providers": ("gemini", "openai")},
+            tutor={"providers": ("gemini", "openai"), "book_only": False},
             gemini={
                 "base_url": gemini.base_url,
                 "api_key": "gemini-key",

@@ -30,7 +30,7 @@ def serving(llmock: LLMock, index: Path, folder: Path, **tutor: Any) -> Generato
     settings = sample_settings(
         index,
         folder,
-        tutor={"providers": ("gemini", "openai"), **tutor},
+        tutor={"providers": ("gemini", "openai"), "book_only": False, **tutor},
         gemini={**address, "model": "gemini-test"},
         openai={**address, "model": "openai-test"},
     )
@@ -54,7 +54,7 @@ def scripted(sample_index: Path, tmp_path: Path) -> Generator[Scripted]:
         settings = sample_settings(
             sample_index,
             tmp_path,
-            tutor={"providers": ("gemini", "openai")},
+            tutor={"providers": ("gemini", "openai"), "book_only": False},
             gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
             openai={"api_key": "test", "base_url": openai.base_url, "attempts": 1},
         )
@@ -268,7 +268,7 @@ def test_a_third_provider_is_a_row_whose_failures_key_and_health_are_like_any_ot
         settings = sample_settings(
             sample_index,
             tmp_path,
-            tutor={"providers": ("anthropic", "local")},
+            tutor={"providers": ("anthropic", "local"), "book_only": False},
             providers={
                 "anthropic": {
                     "label": "Claude",

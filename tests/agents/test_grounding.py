@@ -1,0 +1,417 @@
+"""A provider's tutor is held to the book by the server, whatever its model does: over HTTP, with scripted models."""
+
+import json
+import random
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preceptor.agents.answer import Answer, Event, Question, Restart, Token
+from preceptor.agents.grounding import Attribution, Sentences, needs_no_passage
+from preceptor.agents.instructions import rules
+from preceptor.agents.preceptor import Preceptor, open_preceptor
+from preceptor.library.passage import KEY
+from preceptor.settings import Settings
+from preceptor.tools.ledger import Ledger
+from preceptor.tools.plugin import Run
+from tests.agents.quoting import hits, passage
+from tests.sample import sample_settings
+from tests.standins.desk import Spans
+from tests.standins.provider import Json, Provider, call, calls, chunk, says, stream
+
+ASKED = Question(text="What is a node in ROS 2?")
+INVENTED = "A node is a subject that is studied in a particular way by its students."
+NODE = passage("A node is a process that computes. One node may hold two timers. Nodes do not share memory.")
+TOPIC = passage("A topic carries messages of one type.", key="m4tw")
+
+
+@pytest.fixture
+def settings(sample_index: Path, tmp_path: Path, gemini: Provider, openai: Provider) -> Settings:
+    return sample_settings(
+        sample_index,
+        tmp_path,
+        tutor={"providers": ("gemini", "openai")},
+        gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
+        openai={"api_key": "test", "base_url": openai.base_url, "attempts": 1},
+    )
+
+
+def changed(settings: Settings, section: str, **values: Any) -> Settings:
+    table = getattr(settings, section).model_copy(update=values)
+    return settings.model_copy(update={section: table})
+
+
+def retrieving(settings: Settings, how: str) -> Settings:
+    rows = {
+        **settings.providers,
+        "gemini": settings.providers["gemini"].model_copy(update={"retrieval": how}),
+    }
+    return settings.model_copy(update={"providers": rows})
+
+
+def searches(query: str = "What is a node in ROS 2?", **more: Any) -> Any:
+    return calls(call("search_textbook", {"query": query, **more}, id="s1"))
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Preceptor]:
+    async with open_preceptor(settings) as preceptor:
+        yield preceptor
+
+
+async def told(preceptor: Preceptor, question: Question) -> tuple[Answer, list[Event]]:
+    """The answer, and the events before it."""
+    *before, done = [event async for event in preceptor.stream(question)]
+    return getattr(done, "answer"), before  # noqa: B009 - the last event is `Done`
+
+
+async def key_of(preceptor: Preceptor, query: str = ASKED.text) -> str:
+    return (await preceptor.library.search(query))[0].passage.key
+
+
+def left(answer: Answer) -> list[tuple[str, str]]:
+    return [(note.tutor, note.reason) for note in answer.failures]
+
+
+def wire(provider: Provider, request: int = -1) -> Json:
+    return provider.requests[request].body
+
+
+# --- the gate
+
+
+async def test_of_a_tutor_that_cites_properly_not_a_byte_differs_and_nothing_waits(
+    settings: Settings, gemini: Provider
+) -> None:
+    async with opened(settings) as preceptor:
+        key = await key_of(preceptor)
+        words = [
+            "A node is ",
+            "a partici",
+            f"pant [{key}]. It ",
+            f"exchanges data [{key}].\n\n",
+            "- one",
+            " more",
+        ]
+        gemini.will(searches(), says(*words))
+        answer, events = await told(preceptor, ASKED)
+    pieces = [event.content for event in events if isinstance(event, Token)]
+    assert answer.text == "A node is a participant [1]. It exchanges data [1].\n\n- one more"
+    assert "".join(pieces).strip() == answer.text
+    assert len(pieces) > 3, "it comes as the tutor writes it"
+    assert (left(answer), answer.in_book, len(gemini.requests)) == ([], True, 2)
+
+
+async def test_an_answer_that_rests_on_nothing_is_asked_for_once_more_behind_the_passages(
+    settings: Settings, gemini: Provider, spans: Spans
+) -> None:
+    async with opened(settings) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will(says(INVENTED), says(f"A node is a participant [{key}]."))
+        answer, events = await told(preceptor, ASKED)
+    assert answer.text == "A node is a participant [1]."
+    assert left(answer) == [("gemini", "uncited")]
+    assert not any(isinstance(event, Restart) for event in events), "the reader notices nothing"
+    assert INVENTED not in str(events)
+    assert (answer.usage.requests, answer.usage.output_tokens) == (2, 10)
+    *_, last = wire(gemini)["messages"]
+    assert last["role"] == "user"
+    assert last["content"].index("<quotation") < last["content"].index(
+        f"[{key}]", last["content"].index("The keys are")
+    )
+    assert INVENTED not in str(wire(gemini)["messages"])
+    assert spans.failovers()[0]["reason"] == "uncited"
+    assert [one["span_data"]["name"] for one in spans.ended if one["span_data"]["type"] == "function"] == [
+        "search_textbook"
+    ]
+
+
+async def test_who_rests_on_nothing_twice_is_left_and_in_the_end_the_book_is_quoted(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    gemini.will_only(says(INVENTED))
+    openai.will_only(says("Paris is the capital of France, and it has 2 million people."))
+    async with opened(settings) as preceptor:
+        answer, events = await told(preceptor, ASKED)
+    assert (answer.provider, answer.degraded, answer.in_book) == ("offline", True, True)
+    assert left(answer) == [("gemini", "uncited"), ("openai", "uncited")]
+    assert (len(gemini.requests), len(openai.requests)) == (2, 2)
+    assert "Paris" not in str(events)
+    assert answer.usage.requests == 4
+
+
+async def test_a_citation_does_not_bear_a_name_or_a_figure_that_its_passage_has_not(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    async with opened(settings) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will_only(searches(), says(f"A node costs 119 dollars [{key}]."))
+        openai.will_only(says(f"AlphaFold is a node [{key}]."))
+        answer, events = await told(preceptor, ASKED)
+    assert answer.provider == "offline"
+    assert "119" not in str(events)
+    assert "AlphaFold" not in str(events)
+
+
+async def test_where_the_book_need_not_be_kept_to_nothing_is_held(
+    settings: Settings, gemini: Provider
+) -> None:
+    gemini.will(says(INVENTED))
+    async with opened(changed(settings, "tutor", book_only=False)) as preceptor:
+        answer, _ = await told(preceptor, ASKED)
+    assert (answer.text, answer.in_book, left(answer)) == (INVENTED, False, [])
+    assert "decline" not in {tool["function"]["name"] for tool in wire(gemini)["tools"]}
+
+
+async def test_a_recited_instruction_is_no_answer(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    async with opened(settings) as preceptor:
+        prompt = preceptor.tutors.by_provider["gemini"].instructions
+        assert isinstance(prompt, str)
+        key = await key_of(preceptor)
+        part = prompt[300:600]
+        gemini.will_only(searches(), says(f"I was told: {part}"))
+        openai.will_only(says(f"A node is a participant [{key}]. ", *part.replace(" ", " \0").split("\0")))
+        answer, _ = await told(preceptor, ASKED)
+    assert answer.provider == "offline"
+    assert left(answer) == [("gemini", "disclosed"), ("openai", "disclosed")]
+
+
+# --- without a passage
+
+
+async def test_a_tutor_declines_in_our_words_after_it_has_searched(
+    settings: Settings, gemini: Provider
+) -> None:
+    no = calls(call("decline", {"reason": "not_in_book", "chapters": ["nowhere"]}, id="d1"))
+    again = calls(call("decline", {"reason": "not_in_book"}, id="d2"))
+    gemini.will(no, searches("capital of France"), again)
+    async with opened(settings) as preceptor:
+        answer, _ = await told(preceptor, Question(text="Quelle est la capitale de la France ?"))
+    assert answer.text.startswith("Le livre ne traite pas cette question. Chapitres les plus proches : ")
+    assert (answer.in_book, answer.provider, left(answer), len(gemini.requests)) == (False, "gemini", [], 3)
+    assert "not searched" in wire(gemini, 1)["messages"][-1]["content"]
+
+
+async def test_what_is_said_before_it_declines_is_no_part_of_the_answer(
+    settings: Settings, gemini: Provider
+) -> None:
+    both = stream(
+        chunk({"content": "I will call `decline`."}),
+        chunk({"tool_calls": [call("decline", {"reason": "small_talk"}, id="d1", index=0)]}),
+        chunk({}, "tool_calls"),
+    )
+    gemini.will(both)
+    async with opened(settings) as preceptor:
+        answer, events = await told(preceptor, Question(text="Hello!"))
+    assert answer.text == "I am the tutor of this book. Ask me something about it."
+    assert "call" not in str([event for event in events if isinstance(event, Token)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "searched", "passes"),
+    [
+        ("Hello!", "Hello, how nice to meet you!", False, True),
+        ("Danke!", "Gern geschehen.", False, True),
+        ("Thanks", "You are welcome, it costs 300 dollars.", False, False),
+        ("What does a robot cost?", "It is free.", False, False),
+        ("And that?", "Which of the two do you mean?", False, True),
+        ("And that?", "Do you mean the Unitree robot?", False, False),
+        ("What is gold?", "It is a metal of great value. Do you see?", False, False),
+        ("What is gold?", "The book does not cover this.", True, True),
+        ("What is gold?", "The book does not cover this.", False, False),
+        ("What is gold?", "The book does not cover gold; gold is yellow.", True, False),
+        ("Can nodes share memory?", "Nodes cannot share memory.", True, False),
+        ("Was ist Gold?", "Das Buch behandelt diese Frage nicht.", True, True),
+        ("What is gold?", "", True, False),
+    ],
+)
+def test_what_may_be_said_without_a_passage(asked: str, said: str, searched: bool, passes: bool) -> None:
+    assert needs_no_passage(said, Run(asked, searched=["it"] if searched else [])) is passes
+
+
+# --- citations that the server adds
+
+
+def shown(*passages: Any) -> Ledger:
+    ledger = Ledger()
+    ledger.note(hits(*passages))
+    return ledger
+
+
+def attributed(text: str, ledger: Ledger, pieces: Sequence[str] | None = None) -> str:
+    attribution = Attribution(ledger, tag="en")
+    return "".join(attribution.feed(piece) for piece in pieces or [text]) + attribution.finish()
+
+
+TEXTS = {
+    "A node is a process that computes. It is nice.": "A node is a process that computes. [k7qd] It is nice.",
+    "A node is a process that computes": "A node is a process that computes [k7qd]",
+    "A node is a process that computes [z9zz].": "A node is a process that computes [z9zz]. [k7qd]",
+    "A node is a process that computes [k7qd].": None,
+    "A node is a process that computes. [k7qd] Yes.": None,
+    "A topic carries messages of one type [k7qd].": None,
+    "Bread rises overnight [z9zz].": None,
+    "- A topic carries messages of one type.\n- So.\n": "- A topic carries messages of one type. [m4tw]\n- So.\n",
+    "```text\nA node is a process that computes.\n```\n": None,
+    "| A node is a process that computes. |\n": None,
+    "# A node is a process that computes\n": None,
+    "Is a node a process that computes?": None,
+    "One node may hold 12 timers.": None,
+    "See e.g. that. One node may hold two timers, i.e. two.": None,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_sentence_that_cites_nothing_gets_the_key_of_the_passage_that_bears_it(text: str) -> None:
+    ledger, wanted = shown(NODE, TOPIC), TEXTS[text]
+    if text.startswith("See"):
+        assert attributed(text, ledger).replace(" [k7qd]", "") == text
+    else:
+        assert attributed(text, ledger) == (wanted or text)
+    assert attributed(text, ledger, list(text)) == attributed(text, ledger)
+
+
+def test_however_an_answer_comes_its_sentences_are_the_same() -> None:
+    ledger, whole = shown(NODE, TOPIC), " ".join(TEXTS) + "\n\n" + "\n".join(TEXTS)
+    once = attributed(whole, ledger)
+    units = [*(sentences := Sentences("en")).feed(whole), *sentences.finish()]
+    assert "".join(unit.text for unit in units) == whole
+    for seed in range(10):
+        chance = random.Random(seed)
+        pieces, place = list[str](), 0
+        while place < len(whole):
+            end = place + chance.randint(1, 40)
+            pieces.append(whole[place:end])
+            place = end
+        assert attributed(whole, ledger, pieces) == once
+
+
+async def test_added_citations_are_sources_and_do_not_count_in_the_confidence(
+    settings: Settings, gemini: Provider
+) -> None:
+    async with opened(settings) as preceptor:
+        first, *_ = await preceptor.library.search(ASKED.text)
+        sentence = first.passage.text.split(". ")[0] + "."
+        gemini.will(searches(), says(f"{sentence} And bread rises overnight in kitchens."))
+        answer, _ = await told(preceptor, ASKED)
+    assert answer.text.startswith(f"{sentence} [1]")
+    assert (answer.in_book, answer.confidence) == (True, 0.0)
+
+
+# --- the manners of a real model
+
+
+async def test_what_a_real_model_said_reaches_the_reader_only_where_the_book_says_it(
+    shared: Path, settings: Settings, gemini: Provider
+) -> None:
+    recorded = shared / "real-model/recorded-calls.jsonl"
+    if not recorded.is_file():
+        pytest.skip("the recorded calls lie beside the checkout")
+    lines = recorded.read_text("utf-8").splitlines()
+    said = list(dict.fromkeys(json.loads(line)["text"] for line in lines))
+    only = changed(settings, "tutor", providers=("gemini",))
+    async with opened(only) as preceptor:
+        for text in [one for one in said if one][::4]:
+            gemini.will_only(says(text))
+            answer = await preceptor.ask(ASKED)
+            refuses = needs_no_passage(answer.text, Run(ASKED.text, searched=["it"]))
+            assert answer.in_book or refuses, (text, answer.text)
+            assert not re.search(r"search_textbook|I will look|I'll|k7qd|k0l1", answer.text), answer.text
+            assert all(source.key for source in answer.sources)
+
+
+# --- what goes over the wire
+
+
+async def test_what_may_be_left_out_is_optional_on_the_wire(settings: Settings, gemini: Provider) -> None:
+    gemini.will(says("Which one do you mean?"))
+    async with opened(settings) as preceptor:
+        await told(preceptor, ASKED)
+    sent = {tool["function"]["name"]: tool["function"]["parameters"] for tool in wire(gemini)["tools"]}
+    assert sent["search_textbook"]["required"] == ["query"]
+    assert set(sent["search_textbook"]["properties"]) == {"query", "chapter"}
+    assert sent["get_chapter"]["required"] == ["chapter"]
+    assert sent["decline"]["required"] == ["reason"]
+
+
+async def test_an_unknown_chapter_searches_the_whole_book_and_says_so(
+    settings: Settings, gemini: Provider
+) -> None:
+    gemini.will(searches(chapter="Chapter 10"), says("Which one do you mean?"))
+    async with opened(settings) as preceptor:
+        await told(preceptor, ASKED)
+    result = wire(gemini)["messages"][-1]["content"]
+    assert result.startswith("There is no chapter `Chapter 10`.")
+    assert "<quotation" in result
+
+
+async def test_after_a_narrowed_search_the_offline_tutor_looks_in_the_whole_book(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    asked = "What is quality of service in ROS 2?"
+    async with opened(settings) as preceptor:
+        elsewhere = [one for one in await preceptor.library.chapters() if "ros" not in one.id][-1]
+        gemini.will_only(searches(asked, chapter=elsewhere.id), says(INVENTED))
+        openai.will_only(says(INVENTED))
+        answer, _ = await told(preceptor, Question(text=asked))
+    assert (answer.provider, answer.in_book) == ("offline", True)
+    assert "quality of service" in answer.text.lower()
+
+
+async def test_a_tutor_that_must_search_is_made_to_on_its_first_turn_alone(
+    settings: Settings, gemini: Provider
+) -> None:
+    async with opened(retrieving(settings, "required")) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will(searches(), says(f"A node is a participant [{key}]."))
+        await told(preceptor, ASKED)
+    assert [request.body.get("tool_choice") for request in gemini.requests] == ["required", None]
+
+
+async def test_where_the_server_searches_first_the_tutor_has_the_passages_and_the_rule(
+    settings: Settings, gemini: Provider, spans: Spans
+) -> None:
+    async with opened(retrieving(settings, "first")) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will(says(f"A node is a participant [{key}]."))
+        answer, _ = await told(preceptor, ASKED)
+    assert (answer.text, len(gemini.requests)) == ("A node is a participant [1].", 1)
+    asked = wire(gemini)["messages"][-1]
+    assert asked["role"] == "user"
+    assert asked["content"].startswith(ASKED.text)
+    assert "The keys are: " in asked["content"].split("</quotation>")[-1]
+    assert any(one["span_data"].get("name") == "search_textbook" for one in spans.ended)
+
+
+async def test_a_question_in_another_language_is_put_by_the_tutor_itself(
+    settings: Settings, gemini: Provider
+) -> None:
+    gemini.will_only(says("Ein Knoten ist ein Gegenstand."))
+    async with opened(settings) as preceptor:
+        await told(preceptor, Question(text="Was ist ein Knoten und wozu ist er gut?"))
+    assert [request.body.get("tool_choice") for request in gemini.requests] == [None, "required"]
+
+
+async def test_below_the_least_confidence_the_book_is_quoted_instead(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    async with opened(changed(settings, "tutor", least_confidence=0.5)) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will(
+            searches(), says(f"The kitchen bread rises every night [{key}]. It does so twice [{key}].")
+        )
+        answer, events = await told(preceptor, ASKED)
+    assert (answer.provider, answer.degraded, openai.requests) == ("offline", True, [])
+    assert left(answer) == [("gemini", "unsupported")]
+    assert "kitchen" not in str(events)
+
+
+def test_the_key_of_the_example_can_be_nobodys() -> None:
+    for key in re.findall(r"\[(\w{4})\]", " ".join(rules())):
+        assert not re.fullmatch(KEY, key)
