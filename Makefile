@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
+.PHONY: help setup demo test mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -61,6 +61,9 @@ bench-overhead: $(VENV)/.dev ## CPU of one chat over that of the bare SDK
 
 bench-coldstart: $(VENV)/.dev ## time and memory until the server is ready
 	$(BIN)/python bench/coldstart.py
+
+bench-scale: $(VENV)/.dev ## opening, searching and the outline of made-up books of 1,000 and 10,000 passages
+	$(BIN)/python bench/scale.py
 
 bench-load: $(VENV)/.dev ## chats per second and latencies at 1, 20, 100 and 200 readers
 	$(BIN)/python bench/load.py
