@@ -31,6 +31,7 @@ import tomllib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Literal
@@ -475,18 +476,31 @@ def _with_docstring(text: str) -> Callable[..., object]:
     return put
 
 
+_Cache = type(lru_cache(len))
+
+
 class _Recorder:
     """A plug-in of pytest: which test passed which statements, how long it took, and whether it failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path) -> None:
         self.seen: set[int] = set()
+        self._file = file
+        self._caches: list[_Cache] = []
         self.passed: dict[str, list[int]] = {}
         self.set_up: dict[str, list[int]] = {}
         self.seconds: dict[str, float] = {}
         self.failed: list[str] = []
 
+    def pytest_collection_finish(self) -> None:
+        for one in gc.get_objects():
+            function = one.__wrapped__ if type(one) is _Cache else None  # type: ignore[attr-defined]
+            if type(function) is FunctionType and function.__code__.co_filename == str(self._file):
+                self._caches.append(one)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        for one in self._caches:  # else only the first of its tests would pass through a cached function
+            one.cache_clear()
         self.seen.clear()
         yield
         self.set_up[item.nodeid] = sorted(self.seen)
@@ -652,7 +666,7 @@ def _baseline(tree: Path, file: str, tests: list[str], work: Path, limit: float)
     notes = work / "notes.json"
 
     def run() -> int:
-        recorder = _Recorder()
+        recorder = _Recorder(tree / file)
         vars(builtins)[_SEEN] = recorder.seen
         vars(builtins)["__mutants_documented__"] = _with_docstring
         arguments = [one for one in _PYTEST if one != "-x"]
@@ -666,7 +680,7 @@ def _baseline(tree: Path, file: str, tests: list[str], work: Path, limit: float)
     (tree / file).write_text(source)
     if not notes.is_file() or code not in (0, 1):
         sys.exit(f"The tests did not run (code {code}):\n{(work / 'baseline.log').read_text()[-3000:]}")
-    recorder = _Recorder()
+    recorder = _Recorder(tree / file)
     for name, value in json.loads(notes.read_text()).items():
         setattr(recorder, name, value)
     for name in recorder.failed:

@@ -34,7 +34,7 @@ _NAME_KEYS = (
 )
 _ARGUMENT_KEYS = r"[\"'](?:arguments|parameters|args|input|action_input|tool_input)[\"']"
 _FENCE = regex.compile(r"[ \t]{0,8}(?:```|~~~)")
-_OPENING = regex.compile(r"\n+|[<\[{◁]|default_api")
+_OPENING = regex.compile(r"[\n<\[{◁]|default_api")
 _BLANK = regex.compile(r"\n+|[ \t]{9,}")
 _LONGEST = 1200
 """Characters within which a JSON object that is a call names its tool."""
@@ -86,7 +86,9 @@ class Prose:
     def finish(self) -> str:
         """Take the end of the reply; gives what was held back and is no call."""
         text, self._held = self._held, ""
-        return "" if self.is_call or self._end_of_thought else _whole_characters(text)
+        if self.is_call or self._end_of_thought:
+            return ""
+        return _whole_characters(text if self._said else text.lstrip())
 
     def _step(self, text: str, place: int) -> int:
         """Read on from `place`; gives the place up to which it was read."""
@@ -94,21 +96,24 @@ class Prose:
             return self._skip_thought(text, place)
         start = place
         if not self._at_line_start:
-            opening = _OPENING.search(text, place)
+            opening = _OPENING.search(text, place, partial=True)
             start = opening.start() if opening else len(text)
             self._say(text[place:start])
-            if opening is None:
+            if start == len(text):
                 return start
-            if opening.group()[0] == "\n":
-                self._say(opening.group())
-                return opening.end()
+            if text[start] == "\n":
+                self._say("\n")
+                return start + 1
             if _IN_A_WORD.match(self._last) or self._is_far_from_a_name(text, start):
                 self._say(text[start])
                 return start + 1
         elif blank := _BLANK.match(text, place):
             self._say(blank.group())
             return blank.end()
-        found = self._pattern(text[start]).match(text, start, partial=True)
+        pattern = _pattern(
+            self._tools, at_line_start=self._at_line_start, in_fence=self._in_fence, said=self._said
+        )
+        found = pattern.match(text, start, partial=True)
         if found is not None and found.partial:
             self._held = text[start:]
             return len(text)
@@ -122,11 +127,6 @@ class Prose:
         elif not found.groupdict().get("stray"):
             self.is_call = True
         return found.end()
-
-    def _pattern(self, first: str) -> "regex.Pattern[str]":
-        """What may begin here, with this character."""
-        opening = "" if self._at_line_start else first
-        return _pattern(self._tools, opening=opening, in_fence=self._in_fence, said=self._said)
 
     def _is_far_from_a_name(self, text: str, place: int) -> bool:
         """Whether no tool is named in all that a JSON object might be looked for; spares the search."""
@@ -165,12 +165,14 @@ def _whole_characters(text: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _pattern(tools: frozenset[str], *, opening: str, in_fence: bool, said: bool) -> "regex.Pattern[str]":
+def _pattern(
+    tools: frozenset[str], *, at_line_start: bool, in_fence: bool, said: bool
+) -> "regex.Pattern[str]":
     """What a call or a thought looks like that begins here.
 
     Args:
         tools: Names of the tools that there are.
-        opening: The character with which it begins; empty: a line begins.
+        at_line_start: Whether a line begins here.
         in_fence: Whether this is in a code block.
         said: Whether something of the reply was said before.
     """
@@ -185,11 +187,9 @@ def _pattern(tools: frozenset[str], *, opening: str, in_fence: bool, said: bool)
         rf"|(?:name|tool|function|action)\s{{0,4}}:\s{{0,4}}[\"']?{_PREFIX}(?:{own})\b)"
     )
     api = rf"default_api\s{{0,2}}[.:]\s{{0,2}}(?:{names})\b"
-    tag = rf"{_TAG}[\s\S]{{0,200}}?\b(?:{own})\b" if in_fence and said else _TAG
-    parts = {"{": [json], "[": [json, tag], "<": [tag], "◁": [], "d": [api]}.get(
-        opening.lower(), [json, tag, api]
-    )
-    if not opening:
+    tag = rf"{_TAG}[\s\S]{{0,200}}\b(?:{own})\b" if in_fence and said else _TAG
+    parts = [json, tag, api]
+    if at_line_start:
         wrapped = r"[ \t]{0,8}(?:await\s|print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2}|\[\s{0,4})?"
         assigned = r"[ \t]{0,8}(?:\w{1,30}\s{0,2}=\s{0,2})?(?:await\s|print\(\s{0,4}|\[\s{0,4})?"
         parts.append(_FENCED_CALL)
@@ -205,7 +205,7 @@ def _pattern(tools: frozenset[str], *, opening: str, in_fence: bool, said: bool)
             ]
         if not said:
             parts.append(r"\s{0,8}(?:print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2})?default_api\s{0,2}[.:]")
-    return regex.compile("|".join(f"(?:{part})" for part in parts) or r"(?!)", regex.IGNORECASE)
+    return regex.compile("|".join(f"(?:{part})" for part in parts), regex.IGNORECASE)
 
 
 def _alternatives(names: Iterable[str]) -> str:

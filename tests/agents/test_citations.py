@@ -136,6 +136,53 @@ CASES = [
     ("- An item\n\nProse.\n\n    code[k7qd]\n", "- An item\n\nProse.\n\n    code[k7qd]", [], 0),
     ("It costs 5 $ a month. Not [2].", "It costs 5 $ a month. Not.", [], 1),
     ("Half a key [k7", "Half a key", [], 0),
+    ("Half a key 【 k7q", "Half a key", [], 0),
+    ("A formula that is cut off: $x [k7", "A formula that is cut off: $x [k7", [], 0),
+    ("A word [node", "A word [node", [], 0),
+    ("Cut off [k7qd, a2bc", "Cut off", [], 1),
+    ("Numbers [0], [1; 2], [ 3 ] and [1000].", "Numbers [0],, and [1000].", [], 3),
+    ("Twice the same [2, 2] or [3, 1].", "Twice the same [2, 2] or [3, 1].", [], 0),
+    ("In x_[1] and y)[1] and z}[1].", "In x_[1] and y)[1] and z}[1].", [], 0),
+    ("A list [1, 2] of two, then [1, 2]\nand [1, 2]", "A list [1, 2] of two, then\nand", [], 4),
+    ("After a marker [k7qd]a[1] and [k7qd] [1].", "After a marker [1]a[1] and [1].", ["k7qd"], 1),
+    ("A [one two three four k7qd].", "A [1].", ["k7qd"], 0),
+    ("A [one two three four five z9zz].", "A [one two three four five z9zz].", [], 0),
+    ("A [one, two, three, four, z9zz].", "A.", [], 1),
+    ("A [one two three four z9zz].", "A [one two three four z9zz].", [], 0),
+    ("A [one,\n\nz9zz] and [k7qd,\n a2bc].", "A [one,\n\nz9zz] and [1][2].", ["k7qd", "a2bc"], 0),
+    ("Run ./k7qd. Mail a@k7qd. See x-k7qd, k7qd!", "Run ./k7qd. Mail a@k7qd. See x-k7qd, [1]!", ["k7qd"], 0),
+    ("A k7qd, a2bc; m3xy2? z9zz.", "A [1], [2]; [3]? z9zz.", ["k7qd", "a2bc", "m3xy2"], 0),
+    ("$k7qd$ and $x$ k7qd", "$k7qd$ and $x$ [1]", ["k7qd"], 0),
+    ("The K7QD.", "The K7QD.", [], 0),
+    # formulas, code and lists
+    ("$$x$$ [1]. \\[x\\] [1]. \\(y\\) [1].", "$$x$$. \\[x\\]. \\(y\\).", [], 3),
+    ("$$x [1] $ [1]$$ [1].", "$$x [1] $ [1]$$.", [], 1),
+    ("\\[x $ [1] \\) [1] \\] [1].", "\\[x $ [1] \\) [1] \\].", [], 1),
+    ("\\(x [1]\n[1]\n\n[1].", "\\(x [1]\n[1]\n\n.", [], 1),
+    ("``a ` [z9zz] `` [z9zz].", "``a ` [z9zz] ``.", [], 1),
+    ("`a [z9zz]\n[z9zz]` [z9zz].", "`a [z9zz]\n[z9zz]`.", [], 1),
+    ("~~~~\n[z9zz]\n~~~\n[z9zz]\n~~~~ [z9zz]\n[z9zz]!", "~~~~\n[z9zz]\n~~~\n[z9zz]\n~~~~ [z9zz]\n!", [], 1),
+    ("A ~~~ b [z9zz].", "A ~~~ b.", [], 1),
+    ("~~ [z9zz].", "~~.", [], 1),
+    ("A\n    b [z9zz].", "A\n    b.", [], 1),
+    ("A\n\n   b [z9zz].", "A\n\n   b.", [], 1),
+    ("A\n\n\tb [z9zz].\n\n  \tc [z9zz].", "A\n\n\tb [z9zz].\n\n  \tc [z9zz].", [], 0),
+    (
+        "A\n\n    b [z9zz]\n    c [z9zz]\nd\n    e [z9zz].",
+        "A\n\n    b [z9zz]\n    c [z9zz]\nd\n    e.",
+        [],
+        1,
+    ),
+    *(
+        (f"{item} a\n\n      b [z9zz].", f"{item} a\n\n      b.", [], 1)
+        for item in ("-", "*", "+", "1.", "12)", "123456789.")
+    ),
+    *(
+        (f"{item}\n\n    b [z9zz].", f"{item}\n\n    b [z9zz].", [], 0)
+        for item in ("-a", "1.a", "1234567890. a", "1: a", "a - b")
+    ),
+    ("- a\n  b\n\n    c [z9zz].", "- a\n  b\n\n    c.", [], 1),
+    ("- a\nb\n\n    c [z9zz].", "- a\nb\n\n    c [z9zz].", [], 0),
 ]
 
 FORMS = [

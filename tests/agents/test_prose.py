@@ -6,6 +6,21 @@ from preceptor.providers.prose import Prose
 
 TOOLS = {"search_textbook", "get_chapter", "glossary"}
 
+TAGS = [
+    *("<tool_call>", "<tool_calls>", "<tool_code>", "<tool_use>", "<function_call>", "<function_calls>"),
+    *("<|tool_call|>", "<|tool_calls_section_begin|>", "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>"),
+    *("<function=", "<function name=", "<invoke name=", "<|python_tag|>", "<｜python_tag｜>"),
+    *("<start_function_call>", "[TOOL_CALL]", "[tool_calls]", "<|channel|>commentary"),
+]
+FENCED = ["tool_code", "tool_call", "tool_calls", "tool_use", "function_call", "function_calls"]
+NAME_KEYS = [
+    *("name", "tool", "tool_name", "function", "function_name", "function_call", "action", "recipient_name"),
+]
+ARGUMENT_KEYS = ["arguments", "parameters", "args", "input", "action_input", "tool_input"]
+PREFIXES = ["", "default_api.", "functions.", "tools.", "tools : "]
+WRAPPED = ["", "await ", "print(", "print( ", "declaration:", "call: ", "[", "[ ", "  await "]
+ASSIGNED = ["", "await ", "print( ", "[", "x = ", "x=await ", "  x = print(", "functions."]
+
 CALLS = [
     "```tool_code\nprint(default_api.search_textbook(query='x'))\n```",
     "print( default_api . search_textbook('x'))",
@@ -28,6 +43,34 @@ CALLS = [
     "Thought: hm\nAction: search_textbook\nAction Input: x",
     "tool_code\nprint(1)",
     '<think>hm</think>\nsearch_textbook(query="x")',
+    *(f"{tag}x" for tag in TAGS),
+    *(f"I look: {tag}x" for tag in TAGS),
+    *(f"{fence}{kind}\nx" for fence in ("```", "~~~ ") for kind in FENCED),
+    *(f'{{"{key}": "search_textbook"}}' for key in NAME_KEYS),
+    *(f'{{"name": "glossary", "{key}": 1}}' for key in ARGUMENT_KEYS),
+    *(f"{{'{key}': 'tools.glossary', 'args': 1}}" for key in NAME_KEYS),
+    *(f"{prefix}glossary(x)" for prefix in PREFIXES),
+    *(f"Now.\n{prefix}glossary {{}}" for prefix in PREFIXES),
+    *(f'I look: {{"name": "{prefix}glossary", "args": 1}}' for prefix in PREFIXES),
+    *(f"{before}search_textbook(x)" for before in WRAPPED),
+    *(f"Now.\n```python\n{before}search_textbook(x)\n```" for before in ASSIGNED),
+    *(f"{name}: default_api.any(x)" for name in ("call", "declaration")),
+    "default_api.any(x)",
+    "print( default_api : any",
+    "I look: default_api.glossary(",
+    "I look: default_api : glossary(",
+    "tool_calls \nx",
+    "  tool_call\nx",
+    "  Action: functions.glossary x",
+    "  glossary(x)",
+    '[{"name": "search_textbook"}]',
+    "{name: search_textbook}",
+    *(f"{{{key}: 'search_textbook'}}" for key in ("tool", "function", "action")),
+    '{"a": {"b": [ {"c": {"name": "search_textbook"}}]}}',
+    '{"x": 1, "y": {"z": [1]}, "w": 2, "name": "search_textbook"}',
+    '{"glossary_": 1, "name": "glossary", "input": "x"}',
+    "I say.\n```xml\n<tool_call>\nsearch_textbook</tool_call>\n```",
+    "</reasoning>\nglossary(x)",
 ]
 
 ANSWERS = [
@@ -40,6 +83,17 @@ ANSWERS = [
     "```yaml\nplugins:\n  - glossary\n```\nprint it, please",
     "Markup:\n\n```xml\n<think>\n</think>\n```",
     "```python\nclient = default_apis.x\n```\nx",
+    "A toolbox: search_textbook is one, glossary is another, Action is none.\nsearch_textbook it is",
+    "```python\nx = glossary(y)\nglossary(y)\n```\nA tool_code\nAction: none",
+    'The keys `{"name": "search_textbook"}` and d{"name": "search_textbook"} and a[{"name": "glossary"}].',
+    '{"name": "glossary"} and {"search_textbook": 1} and {"name": "other", "args": {}}',
+    '{"names": "search_textbook"} and {"tool": search_textbook} and {names: search_textbook}',
+    "I say.\n```xml\n<tool_call>\n{}</tool_call>\n```\nEnd.",
+    "A\n```\ncode\n```\nB\n~~~\ncode\n~~~\n\nC",
+    "A\n            far in\n         \n         - x\n",
+    "A default_api is one.\nx default_api.other",
+    "A <tool> and <functions> and [TOOL] and <invoke> and <b>x</b>",
+    "A\n\n\n\nB\n",
 ]
 
 THOUGHTS = {
@@ -51,6 +105,27 @@ THOUGHTS = {
     "</think>A": "A",
     "\ud83d\ude00 x": "😀 x",
     "a\ud83d": "a\ufffd",
+    "a\ude00 b\ud83d c": "a\ufffd b\ufffd c",
+    **{
+        f"{begin}x <b> y{end}A": "A"
+        for begin, end in (
+            *(("<think>", "</think>"), ("<thinking >", "</thinking>"), ("<Thought>", "</thoughT>")),
+            *(("<thoughts>", "</thoughts>"), ("<reasoning\n>", "</reasoning>")),
+            *(("[think]", "[/think]"), ("◁think▷", "◁/think▷")),
+        )
+    },
+    **{
+        f"\n {stray}\n\nA {stray} b": f"A {stray} b"
+        for stray in (
+            *("</think>", "</thinking >", "</thought>", "</thoughts>", "</reasoning>"),
+            *("[/think]", "◁/think▷"),
+        )
+    },
+    "  \n A": "A",
+    "<think>a</think> <think>b</think> A": "A",
+    "<think>a</thinking></think>\nA": "A",
+    "A\n<think>a</think>B": "A\nB",
+    "A <think> b": "A <think> b",
 }
 
 
@@ -88,3 +163,42 @@ def test_ordinary_words_are_not_held_back() -> None:
         "de is ",
         "a process.",
     ]
+
+
+def test_half_a_character_alone_is_held_back() -> None:
+    prose = Prose(TOOLS)
+    assert [prose.feed("A no\ud83d"), prose.feed("\ude00 is"), prose.finish()] == ["A no", "😀 is", ""]
+
+
+def test_after_a_call_and_within_a_thought_nothing_more_is_shown() -> None:
+    prose = Prose(TOOLS)
+    assert [prose.feed("A\n"), prose.feed("glossary("), prose.feed("x)\n\nB"), prose.finish()] == [
+        "A\n",
+        *[""] * 3,
+    ]
+    assert prose.is_call
+    prose = Prose(TOOLS)
+    assert [prose.feed("A\n<think>"), prose.feed("</thi"), prose.finish()] == ["A\n", "", ""]
+    assert not prose.is_call
+
+
+@pytest.mark.parametrize("size", [7, 100_000])
+@pytest.mark.parametrize("opening", ["The data: ", "Data\n"])
+def test_in_long_data_a_call_is_found_and_the_rest_passes(opening: str, size: int) -> None:
+    rows = ", ".join(f'{{"id": {number}, "name": "row", "of": [{number}, 2]}}' for number in range(90))
+    data = f"{opening}[{rows}]"
+    assert read(data, size) == (data, False)
+    called = f'{data} and {{"name": "search_textbook"}}, {rows}'
+    assert read(called, size) == (f"{data} and ", True)
+    assert read(f'{data} and {{"tool_calls": [{{"name": "get_chapter"}}]}} {rows}', size) == (
+        f"{data} and ",
+        True,
+    )
+
+
+def test_without_tools_only_what_no_answer_holds_is_a_call() -> None:
+    prose = Prose(())
+    text = 'search_textbook(x)\n{"name": "glossary"}, x: default_api.glossary\n'
+    assert prose.feed(text) + prose.finish() == text
+    prose = Prose(())
+    assert (prose.feed("A <tool_call>"), prose.is_call) == ("A ", True)
