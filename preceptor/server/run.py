@@ -1,6 +1,6 @@
 """Runs behind an endpoint: named in the log, cancelled when the reader leaves or the service stops."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Self
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -80,15 +80,9 @@ class RunningAnswer:
 class EventStream(EventSourceResponse):
     """Sends a run as server-sent events, with comments during pauses."""
 
-    def __init__(
-        self,
-        run: RunningAnswer,
-        body: AsyncGenerator[ServerSentEvent, None],
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, run: RunningAnswer, body: AsyncGenerator[ServerSentEvent, None]) -> None:
         """Send `body`, made of the events of `run`, which is closed when nobody listens any more."""
-        super().__init__(body, headers=headers, ping=_PING_SECONDS, sep="\n")
+        super().__init__(body, ping=_PING_SECONDS, sep="\n")
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
