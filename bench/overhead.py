@@ -32,6 +32,7 @@ from preceptor.settings import load_settings, shipped
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.plugin import Deps, Run
 from preceptor.tracing.processor import install
+from tests.standins.tutors import tutor_of
 
 QUESTION = "What is a node in ROS 2?"
 
@@ -80,9 +81,9 @@ async def cpu_ms(ask: Callable[[str], Awaitable[Any]], questions: Sequence[str])
     return (time.process_time() - began) / len(questions) * 1000
 
 
-def with_free_provider(preceptor: Preceptor) -> Callable[[str], Awaitable[Any]]:
+async def with_free_provider(preceptor: Preceptor) -> Callable[[str], Awaitable[Any]]:
     """Ask through everything of ours, with the free provider in the offline tutor's place."""
-    preceptor.tutors.by_provider["offline"].model = FreeProvider()
+    (await tutor_of(preceptor.triage, "offline")).model = FreeProvider()
 
     async def ask(question: str) -> None:
         answer = await preceptor.ask(Question(text=question))
@@ -108,7 +109,7 @@ async def measure(rounds: int, each: int) -> dict[str, Any]:
         await engine.close()
         traces = install(settings.traces, redact=[])
         async with open_preceptor(settings, traces=traces) as preceptor:
-            ours, bare = with_free_provider(preceptor), bare_sdk(search_nothing)
+            ours, bare = await with_free_provider(preceptor), bare_sdk(search_nothing)
             [search] = [
                 one for one in load_tools(Deps(preceptor.library, settings)) if one.name == "search_textbook"
             ]

@@ -21,6 +21,7 @@ import typer
 
 from preceptor import __version__
 from preceptor.errors import ExtraMissing, PreceptorError, SettingsError, VectorIndexError
+from preceptor.log_levels import LOG_LEVELS
 from preceptor.private import make_private
 from preceptor.settings import Settings, load_settings, shipped
 
@@ -93,9 +94,8 @@ def _options(
         level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
     logging.getLogger("preceptor").setLevel(level)
-    for noisy in ("httpx", "httpx2", "openai.agents", "httpcore2"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # it quotes what the provider said
+    for name, lowest in LOG_LEVELS.items():
+        logging.getLogger(name).setLevel(lowest)
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -195,10 +195,9 @@ async def _ask(settings: Settings, question: str, *, chapter: str | None = None)
 
 def _print_answer(answer: "Answer", *, as_json: bool) -> None:
     if as_json:
-        from preceptor.server.contract import ChatRequest, ChatResponse
+        from preceptor.server.contract import ChatResponse
 
-        body = ChatResponse.of(answer, ChatRequest.model_validate({"content": "--"}))
-        typer.echo(body.model_dump_json(by_alias=True, indent=2))
+        typer.echo(ChatResponse.of(answer).model_dump_json(by_alias=True, indent=2))
         return
     typer.echo(answer.text)
     if answer.sources:

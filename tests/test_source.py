@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "preceptor"
 
-_GROUND = {"errors", "text", "private"}
+_GROUND = {"errors", "text", "private", "log_levels"}
 _LEAVES = _GROUND | {"settings"}
 _RUN = _LEAVES | {"library", "tracing", "providers", "tools", "agents"}
 
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "errors": set[str](),
     "text": set[str](),
     "private": set[str](),
+    "log_levels": set[str](),
     "settings": _GROUND,
     "library": _LEAVES,
     "tracing": _LEAVES,

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Protocol, cast
 from uuid import uuid4
 
-from agents import AgentsException, RunConfig, Runner, RunResultStreaming, ToolErrorFormatterArgs
+from agents import Agent, AgentsException, RunConfig, Runner, RunResultStreaming, ToolErrorFormatterArgs
 from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
@@ -25,7 +25,7 @@ from preceptor.agents.run_log import RunLog
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
 from preceptor.agents.stopwatch import Stopwatch
-from preceptor.agents.tutors import Tutors, build_tutors
+from preceptor.agents.tutors import build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
@@ -66,8 +66,8 @@ class Preceptor:
         *,
         library: Library,
         models: ProviderModels,
-        tutors: Tutors,
-        tutors_of_selection: Tutors,
+        triage: Agent[Run],
+        triage_of_selection: Agent[Run],
         sessions: Sessions,
         traces: TraceStore | None,
         language: str = "en",
@@ -82,8 +82,8 @@ class Preceptor:
         self._observer = observer
         self._language = language
         self._rules = Rules(rules())
-        self.tutors = tutors
-        self.tutors_of_selection = tutors_of_selection
+        self.triage = triage
+        self.triage_of_selection = triage_of_selection
         """Tutors without tools, for questions about the marked text alone."""
 
     async def ask(self, question: Question) -> Answer:
@@ -208,14 +208,14 @@ class Preceptor:
             tool_not_found_behavior="return_error_to_model",
             tool_error_formatter=_tell_model,
         )
-        tutors = self.tutors_of_selection if question.selection_only else self.tutors
+        triage = self.triage_of_selection if question.selection_only else self.triage
         # A copy, so that what is set for this run is seen by its tasks and by no other run.
         context = contextvars.copy_context()
         context.run(current_run.set, run)
         context.run(current_scope.set, scope)
         return context.run(
             lambda: Runner.run_streamed(
-                tutors.triage,
+                triage,
                 items,
                 context=run,
                 hooks=RunLog(),
@@ -343,7 +343,7 @@ async def open_preceptor(
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
         offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
         book_only = settings.tutor.book_only
-        tutors, tutors_of_selection = (
+        triage, triage_of_selection = (
             build_tutors(
                 models,
                 instructions=told,
@@ -361,8 +361,8 @@ async def open_preceptor(
             settings,
             library=library,
             models=models,
-            tutors=tutors,
-            tutors_of_selection=tutors_of_selection,
+            triage=triage,
+            triage_of_selection=triage_of_selection,
             sessions=sessions,
             traces=traces,
             language=info.language,

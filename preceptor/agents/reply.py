@@ -20,6 +20,7 @@ from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
 from preceptor.text.sentences import split_sentences
 from preceptor.tools.ledger import Ledger
+from preceptor.tools.plugin import phase_of
 
 _CLAIM = 500
 """Characters of the answer before a citation among which the sentence is looked for that it bears."""
@@ -27,7 +28,6 @@ _OFFLINE = "offline"
 _LOOKS_IT_UP = "tool_call"
 _DECLINES = "declined"
 """Reasons why a text is void that the same tutor has written."""
-_READING = frozenset({"get_chapter", "list_chapters"})
 
 
 class Reply:
@@ -209,5 +209,5 @@ class Reply:
 
 
 def _status(item: ToolCallItem) -> Status:
-    name = str(getattr(item.raw_item, "name", ""))
-    return Status("reading" if name in _READING else "searching", name)
+    name = item.tool_name or ""
+    return Status(phase_of(item.agent.tools, name), name)

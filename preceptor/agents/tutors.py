@@ -1,7 +1,6 @@
 """The agents: triage, a tutor for each provider, the offline tutor, and the hand-offs between them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
@@ -14,14 +13,6 @@ from preceptor.providers.models import ProviderModel, ProviderModels
 from preceptor.tools.plugin import Run
 
 
-@dataclass(frozen=True, slots=True)
-class Tutors:
-    """The agents of one book, built once and shared by all runs."""
-
-    triage: Agent[Run]
-    by_provider: Mapping[str, Agent[Run]]
-
-
 def build_tutors(
     models: ProviderModels,
     *,
@@ -30,8 +21,8 @@ def build_tutors(
     offline: OfflineModel | None,
     retry_after: float,
     book_only: bool = False,
-) -> Tutors:
-    """Returns the triage agent with all tutors behind it.
+) -> Agent[Run]:
+    """Returns the triage agent with all tutors behind it; they are built once and shared by all runs.
 
     Args:
         models: One for each provider that has a key, in the order in which they are tried.
@@ -42,11 +33,10 @@ def build_tutors(
         retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.
-    tutors: dict[str, Agent[Run]] = {}
     behind: list[Handoff[Run, Agent[Run]]] = []
 
-    def add(provider: str, model: Model, settings: ModelSettings) -> Agent[Run]:
-        tutors[provider] = Agent[Run](
+    def tutor(provider: str, model: Model, settings: ModelSettings) -> Agent[Run]:
+        return Agent[Run](
             name=models.order.agent_name(provider),
             handoff_description=f"Answers the reader's question with {provider}.",
             instructions=instructions,
@@ -56,17 +46,15 @@ def build_tutors(
             tool_use_behavior=ends_turn if book_only else "run_llm_again",
             handoffs=list(behind),
         )
-        return tutors[provider]
 
     if offline:
-        behind.append(_hand_over(add("offline", offline, ModelSettings()), "offline"))
+        behind.append(_hand_over(tutor("offline", offline, ModelSettings()), "offline"))
     for entry in reversed(models):
-        tutor = add(entry.provider, entry.model, entry.settings)
-        behind.insert(0, _hand_over(tutor, entry.provider, is_enabled=_open(entry)))
-    triage = Agent[Run](
+        agent = tutor(entry.provider, entry.model, entry.settings)
+        behind.insert(0, _hand_over(agent, entry.provider, is_enabled=_open(entry)))
+    return Agent[Run](
         name="Triage", model=TriageModel(models.order, retry_after=retry_after), handoffs=list(behind)
     )
-    return Tutors(triage, tutors)
 
 
 def _hand_over(

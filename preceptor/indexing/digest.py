@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 
 from preceptor import __version__
-from preceptor.indexing.discover import CONVERTED, Book, files_below
+from preceptor.indexing.discover import Book, files_below
+from preceptor.indexing.formats import FORMATS
 from preceptor.indexing.include import references
 from preceptor.indexing.sites.record import Part
 from preceptor.library.protocol import SCHEMA_VERSION
@@ -17,7 +18,7 @@ from preceptor.settings import Settings
 _LENGTH = 32
 """Length of the digest without the model's part."""
 _UNKNOWN = "-" * _LENGTH
-_READ = {".md", ".mdx", ".markdown", *CONVERTED}
+_READ = {".md", ".mdx", ".markdown", *FORMATS}
 _PAGES = (".md", ".mdx", ".markdown")
 _CONFIGURATIONS = ("book.toml", "mkdocs.yml", "mkdocs.yaml")
 """Files at the site's root that decide how pages take in others."""

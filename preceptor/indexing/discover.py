@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.util import find_spec
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from wcmatch import glob
 
 from preceptor.errors import BookEmpty, BookNotFound, PageUnreadable
+from preceptor.indexing.formats import FORMATS
 from preceptor.indexing.front import FrontMatter, content_title, read_text, read_yaml, split_front_matter
 from preceptor.indexing.include import Reach, reach
 from preceptor.indexing.missing import Missing
@@ -37,8 +37,6 @@ _SUFFIXES = {
     "quarto": (".qmd", ".md"),
     "mkdocs": (".md", ".markdown", ".mdown", ".mkdn", ".mkd"),
 }
-CONVERTED = {".pdf": "pypdf", ".html": "bs4", ".htm": "bs4", ".ipynb": "nbformat"}
-"""Suffixes of other formats, and the library that reads each (see `formats`)."""
 _NOT_PAGES = re.compile(
     r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)"
 )
@@ -213,7 +211,7 @@ def discover(source: Path, site: SiteSettings, book: BookSettings | None = None)
     read = read_site(source, site)
     files = tuple(_pages(source, read.parts))
     if not any(file.status == "published" for file in files):
-        others = [(file.source, file.reason) for file in files if file.path.suffix in CONVERTED]
+        others = [(file.source, file.reason) for file in files if file.path.suffix in FORMATS]
         raise BookEmpty(source, skipped=len(files) - len(others), failed=others)
     return Book(
         id=book.id or re.sub(r"[^a-z0-9]+", "-", source.name.lower()).strip("-") or "book",
@@ -258,7 +256,7 @@ def files_below(top: Path) -> Iterator[Path]:
 
 def _files(source: Path, part: Part) -> Iterator[tuple[Path, Path]]:
     """Yields files with a page's suffix, each with the folder of pages that contains it."""
-    suffixes = {*_SUFFIXES.get(part.site.preset, _SUFFIXES["plain"]), *CONVERTED}
+    suffixes = {*_SUFFIXES.get(part.site.preset, _SUFFIXES["plain"]), *FORMATS}
     top = source if source.is_relative_to(part.docs) else part.docs
     taken: set[Path] = set()
     folders = [(part.docs, top), (part.behind, part.behind)] if part.behind else [(part.docs, top)]
@@ -319,7 +317,7 @@ def _look(path: Path, docs: Path, source: Path, part: Part, excluded: Callable[[
     place = Place(name, relative, entry.at if entry else None)
     front, title = FrontMatter(), ""
     try:
-        if path.suffix not in CONVERTED:
+        if path.suffix not in FORMATS:
             front, body = split_front_matter(read_text(path, name), name)
             title = front.sidebar_label or front.title or content_title(body) or ""
     except PageUnreadable as error:  # it is reported when the page is read
@@ -337,14 +335,14 @@ def _look(path: Path, docs: Path, source: Path, part: Part, excluded: Callable[[
 
 def _is_copied(path: Path, site: SiteSettings) -> bool:
     """Whether MkDocs puts a file on the site as it is, whatever its navigation names."""
-    return site.preset == "mkdocs" and path.suffix in CONVERTED
+    return site.preset == "mkdocs" and path.suffix in FORMATS
 
 
 def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bool) -> tuple[Status, str]:
     path = PurePosixPath(place.relative)
     if site.preset in _UNDERSCORED and any(part.startswith("_") for part in path.parts):
         return "partial", "its name, or a folder's above it, begins with `_`"
-    if path.suffix in CONVERTED and not find_spec(CONVERTED[path.suffix]):
+    if path.suffix in FORMATS and not FORMATS[path.suffix].is_installed:
         return "partial", f"`pip install 'preceptor[formats]'` reads {path.suffix[1:].upper()} files"
     if at_root and not place.folders and _NOT_PAGES.fullmatch(place.relative):
         return "partial", "it is about the repository, not of the book"
@@ -486,7 +484,7 @@ def _unread_formats(source: Path, files: Iterable[PageFile], parts: Iterable[Par
     for path in sorted({path for part in parts for path in files_below(part.docs)}):
         kind = f"{path.suffix[1:].upper()} files not read"
         if path in pages:
-            if path.suffix in CONVERTED and not find_spec(CONVERTED[path.suffix]):
+            if path.suffix in FORMATS and not FORMATS[path.suffix].is_installed:
                 yield Missing(kind, pages[path].source, "preceptor[formats] reads them")
         elif path.suffix.lower() in _OTHER_FORMATS:
             place = Path(os.path.relpath(path, source)).as_posix()

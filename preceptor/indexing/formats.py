@@ -1,4 +1,4 @@
-"""Reads pages in PDF, HTML and Jupyter notebooks. The extra `formats` installs the libraries.
+"""The formats of pages besides Markdown: PDF, HTML, Jupyter notebooks. The extra `formats` installs the libraries.
 
 A PDF has a section for each of its pages, whose link opens that page (`slides.pdf#page=3`). HTML keeps the
 ids of its headings; a notebook has Jupyter's heading ids, and its code without the output.
@@ -6,23 +6,19 @@ ids of its headings; a notebook has Jupyter's heading ids, and its code without 
 
 import logging
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preceptor.errors import PageUnreadable
-from preceptor.indexing.discover import Book, PageFile, humanised
 from preceptor.indexing.jsx import Bindings
 from preceptor.indexing.outline import Heading, Outline
-from preceptor.indexing.page import Page
-from preceptor.indexing.site import Place, join
 from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Element, Flavour, parse_tree
 from preceptor.settings import SiteSettings
-from preceptor.text.languages import language_of
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -34,45 +30,19 @@ _AROUND_THE_PAGE = ("nav", "header", "footer", "aside")
 _LANGUAGE = re.compile(r"(?:language|lang|highlight)-(?P<name>\S+)")
 
 
-def read_page(book: Book, file: PageFile) -> Page:
-    """Reads a page.
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How files of one format are read."""
 
-    Raises:
-        PageUnreadable: It cannot be opened, is damaged or encrypted, or holds no text.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of ids that a notebook lacks, of XHTML, …
-            title, outline = _READERS[file.path.suffix](file.path)
-    except OSError as error:
-        raise PageUnreadable(file.source, error.strerror or "it cannot be opened") from error
-    except Exception as error:  # a damaged file makes its reader raise anything
-        why = str(error).partition("\n")[0].rstrip(".")[:200] or type(error).__name__
-        raise PageUnreadable(file.source, f"it is damaged or of another format ({why})") from error
-    sections = outline.sections
-    text = "\n".join(section.text for section in sections)
-    if not text.strip():
-        raise PageUnreadable(file.source, "it holds no text; what was scanned needs a text layer (OCR) first")
-    return Page(
-        source=file.source,
-        status=file.status,
-        reason=file.reason,
-        chapter=file.chapter,
-        title=file.title or title.strip() or humanised(file.place.stem),
-        url=_url(file.part.site, file.place),
-        breadcrumb=file.breadcrumb,
-        position=file.position,
-        headings=tuple((heading.level, heading.id, heading.text) for heading in outline.headings),
-        sections=sections,
-        language=language_of(text, default=book.language),
-    )
+    read: Callable[[Path], tuple[str, Outline]]
+    """Returns the title of a file, or "", and its sections."""
+    library: str = ""
+    """Import name of the library that the reader needs, if any."""
 
-
-def _url(site: SiteSettings, place: Place) -> str:
-    """Returns the address of a file that the generator copies unchanged to the site."""
-    path = place.source if site.preset == "plain" else place.relative
-    folder = site.route_base_path if site.preset == "docusaurus" else ""
-    return site.url.rstrip("/") + join(site.base_url, folder, path)
+    @property
+    def is_installed(self) -> bool:
+        """Whether files of this format can be read here."""
+        return not self.library or find_spec(self.library) is not None
 
 
 def _pdf(path: Path) -> tuple[str, Outline]:
@@ -146,4 +116,10 @@ def _jupyter_anchor(text: str) -> str:
     return text.replace(" ", "-")
 
 
-_READERS = {".pdf": _pdf, ".html": _html, ".htm": _html, ".ipynb": _notebook}
+FORMATS: Mapping[str, Format] = {
+    ".pdf": Format(_pdf, "pypdf"),
+    ".html": Format(_html, "bs4"),
+    ".htm": Format(_html, "bs4"),
+    ".ipynb": Format(_notebook, "nbformat"),
+}
+"""The formats that are read besides Markdown, by suffix: a new one is a reader and a line here."""

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.errors import BookEmpty, PageUnreadable, PassagesTooLong, VectorIndexError
-from preceptor.indexing import formats
+from preceptor.indexing import converted
 from preceptor.indexing.difference import difference
 from preceptor.indexing.digest import digest_of, incomplete, is_unchanged, same_model
-from preceptor.indexing.discover import CONVERTED, Book, PageFile, discover
+from preceptor.indexing.discover import Book, PageFile, discover
+from preceptor.indexing.formats import FORMATS
 from preceptor.indexing.missing import Kind, Missing, by_kind
 from preceptor.indexing.page import Page
 from preceptor.indexing.parse import read_page
@@ -223,7 +224,7 @@ class Indexing:
         taken: set[str] = set()
         self._missing = dict.fromkeys(book.missing)
         for file in files:
-            read = formats.read_page if file.path.suffix in CONVERTED else read_page
+            read = converted.read_page if file.path.suffix in FORMATS else read_page
             try:
                 page = read(book, file)
             except PageUnreadable as error:

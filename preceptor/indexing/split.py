@@ -21,7 +21,7 @@ from preceptor.text.sentences import split_sentences
 _PARAGRAPHS = "\n\n"
 _UNKNOWN = ("[UNK]", "<unk>")
 _UNKNOWN_LETTERS = 4
-"""Of an unknown word that count as one token."""
+"""Letters of an unknown word that count as one token."""
 _STOP_WITHIN = re.compile(r"\.(?= +\S)")
 _WINDOW = 32
 """Number of letters per token of a piece that the splitter sees at once: several pieces."""

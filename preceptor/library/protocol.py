@@ -12,9 +12,6 @@ from preceptor.library.passage import Chapter, Passage
 SCHEMA_VERSION = 1
 """Version of the payload and the vectors; an index of another version is refused."""
 
-DIMENSIONS = 384
-"""Length of the dense vector, named `dense`, compared by cosine."""
-
 
 @dataclass(frozen=True, slots=True)
 class SparseVector:

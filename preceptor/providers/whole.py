@@ -1,5 +1,7 @@
 """A whole answer as the one chunk of a stream: the SDK has one way for both, and its trace looks the same."""
 
+from typing import Any
+
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageFunctionToolCall
 from openai.types.chat.chat_completion_chunk import (
     Choice,
@@ -38,4 +40,5 @@ def as_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
 
 def _call(place: int, call: ChatCompletionMessageFunctionToolCall) -> ChoiceDeltaToolCall:
     function = ChoiceDeltaToolCallFunction.model_construct(**dict(call.function))
-    return ChoiceDeltaToolCall.model_construct(**{**dict(call), "index": place, "function": function})
+    fields: dict[str, Any] = {**dict(call), "index": place, "function": function}
+    return ChoiceDeltaToolCall.model_construct(None, **fields)

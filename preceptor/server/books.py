@@ -22,6 +22,7 @@ from preceptor.server.request import read_body
         summary="Find passages",
         description="What a tutor would be shown for a question, best first. No model is called.",
         body=SearchRequest,
+        example={"query": "What is ROS 2?", "limit": 3},
         returns=SearchResponse,
         errors=(404,),
     )

@@ -36,6 +36,7 @@ from preceptor.server.run import EventStream, RunningAnswer, framed
             "(what was shown is void), and in the end one `done`, whose data is the whole answer, or one `error`."
         ),
         body=ChatRequest,
+        example={"content": "What is ROS 2?"},
         returns=ChatResponse,
         streams=ChatEvent,
         links={
@@ -58,7 +59,7 @@ async def chat(request: Request) -> Response:
     if streamed:
         return EventStream(run, _stream(run, asked))
     answer = await while_connected(request, run.answer())
-    body = ChatResponse.of(answer, asked).model_dump_json(by_alias=True)
+    body = ChatResponse.of(answer, query_id=asked.query_id).model_dump_json(by_alias=True)
     return Response(body, media_type="application/json")
 
 
@@ -92,4 +93,4 @@ def _event(event: Event, asked: ChatRequest, response_id: str) -> tuple[str, Bas
         case Restart():
             return "restart", RestartBody.model_validate(event)
         case Done():
-            return "done", ChatResponse.of(event.answer, asked)
+            return "done", ChatResponse.of(event.answer, query_id=asked.query_id)

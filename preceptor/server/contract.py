@@ -258,12 +258,12 @@ class ChatResponse(BaseModel):
     timestamp: datetime
 
     @classmethod
-    def of(cls, answer: Answer, request: ChatRequest) -> "ChatResponse":
-        """Returns the body for `answer`."""
+    def of(cls, answer: Answer, *, query_id: Any = None) -> "ChatResponse":
+        """Returns the body for `answer`, with the id that the client gave its question."""
         return cls(
             answer=answer.text,
             response_id=answer.response_id,
-            query_id=answer.response_id if request.query_id is None else request.query_id,
+            query_id=answer.response_id if query_id is None else query_id,
             session_id=answer.session_id,
             trace_id=answer.trace_id,
             sources=[SourceBody.of(source, answer.response_id) for source in answer.sources],

@@ -90,6 +90,7 @@ async def _kept(keep: Callable[[], "Future[bool]"], traces: TraceStore) -> bool:
         summary="Say what an answer was worth",
         description="Kept with the answer's run; a second word on an answer replaces the first.",
         body=FeedbackRequest,
+        example={"response_id": "…", "rating": "up"},
         status=204,
         errors=(404,),
     )

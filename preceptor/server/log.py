@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from preceptor.log_levels import LOG_LEVELS
 from preceptor.server.access import client_of
 from preceptor.server.metrics import Metrics
 from preceptor.settings import ServerSettings
@@ -35,7 +36,6 @@ def log_config(settings: ServerSettings, secret_values: Collection[str]) -> dict
         secret_values: Must not stand in any line.
     """
     form = {"()": f"{__name__}.{_FORMS[settings.log_format]}", "secret_values": list(secret_values)}
-    quiet = ("httpx", "httpx2", "httpcore2", "openai.agents", "uvicorn.access")
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -44,8 +44,7 @@ def log_config(settings: ServerSettings, secret_values: Collection[str]) -> dict
             "stderr": {"class": "logging.StreamHandler", "formatter": "lines", "stream": "ext://sys.stderr"}
         },
         "root": {"level": "INFO", "handlers": ["stderr"]},
-        # stamina's warnings quote what a provider said, and that may quote the reader.
-        "loggers": {name: {"level": "WARNING"} for name in quiet} | {"stamina": {"level": "ERROR"}},
+        "loggers": {name: {"level": lowest} for name, lowest in LOG_LEVELS.items()},
     }
 
 

@@ -87,6 +87,7 @@ class LinkedText:
             "no effect: the tutors have their own."
         ),
         body=CompletionRequest,
+        example={"model": MODEL, "messages": [{"role": "user", "content": "What is ROS 2?"}]},
         returns=Completion,
         streams=CompletionEvent,
         errors=(404, 409, 504),

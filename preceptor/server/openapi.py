@@ -40,6 +40,8 @@ class Operation:
     description: str = ""
     body: type[BaseModel] | None = None
     """Model that validates the request's body."""
+    example: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Such a body, for the page of the contract and for tools that try the endpoint."""
     returns: type[BaseModel] | str | None = None
     """Content of a success: a model, or a media type; None for no content."""
     status: int = 200
@@ -183,8 +185,10 @@ def _described(path: str, said: Operation, refs: _Refs, *, keys: bool) -> dict[s
             for place, name, description in named
         ]
     if said.body is not None:
-        content = {"application/json": {"schema": refs[said.body, "validation"]}}
-        about["requestBody"] = {"required": True, "content": content}
+        content: dict[str, Any] = {"schema": refs[said.body, "validation"]}
+        if said.example:
+            content["example"] = said.example
+        about["requestBody"] = {"required": True, "content": {"application/json": content}}
     if keys and not said.open:
         about["security"] = [{"key": []}]
     return about

@@ -37,15 +37,6 @@ _HEADERS = {
 _BASE = "{base}"
 """Where the address of the service goes."""
 _CODE = re.compile(r"`([^`]+)`")
-_EXAMPLES: Mapping[str, Any] = {
-    "/api/v1/chat": {"content": "What is ROS 2?"},
-    "/api/v1/search": {"query": "What is ROS 2?", "limit": 3},
-    "/api/v1/feedback": {"response_id": "…", "rating": "up"},
-    "/v1/chat/completions": {
-        "model": "preceptor",
-        "messages": [{"role": "user", "content": "What is ROS 2?"}],
-    },
-}
 
 
 class ContractPage:
@@ -99,9 +90,10 @@ def _operation(method: str, path: str, said: Mapping[str, Any], schemas: Mapping
     )
     for parameter in said.get("parameters", ()):
         yield f"<p><code>{parameter['name']}</code>: {_prose(parameter['description'])}</p>"
-    yield f"<pre>{escape(_curl(method, path))}</pre>"
-    if "requestBody" in said:
-        name = _name(said["requestBody"]["content"]["application/json"]["schema"])
+    body = said["requestBody"]["content"]["application/json"] if "requestBody" in said else {}
+    yield f"<pre>{escape(_curl(method, path, body.get('example')))}</pre>"
+    if body:
+        name = _name(body["schema"])
         yield f"<h3>Body: {name}</h3>{_fields(schemas[name])}"
     rows = [
         (status, escape(answer["description"]), ", ".join(_contents(answer)) or "nothing")
@@ -153,9 +145,9 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _curl(method: str, path: str) -> str:
-    verb = "" if method in ("get", "post") else f" -X {method.upper()}"
-    body = json.dumps(_EXAMPLES[path], ensure_ascii=False) if method == "post" else ""
+def _curl(method: str, path: str, example: Mapping[str, Any] | None) -> str:
+    verb = "" if method == "get" or (method == "post" and example) else f" -X {method.upper()}"
+    body = json.dumps(example, ensure_ascii=False) if example else ""
     sent = f" \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'" if body else ""
     return f"curl{verb} {_BASE}{path}{sent}"
 

@@ -76,7 +76,7 @@ async def sent_behind(send: Send) -> AsyncGenerator[Send]:
     """Gives a `send` that does not wait for the reader; the end of the block waits until all is sent.
 
     Args:
-        send: Of the server. Whatever it raises is raised by the next call, and at the end.
+        send: The server's own; whatever it raises is raised by the next call, and at the end.
     """
     unsent: asyncio.Queue[Message | None] = asyncio.Queue(_UNSENT)
     failure: Exception | None = None

@@ -12,13 +12,14 @@ from pydantic import Field
 
 from preceptor.errors import UnknownSection
 from preceptor.library.passage import Chapter, Hit, Passage
-from preceptor.tools.plugin import Deps, Run, ToolContext, tell_model
+from preceptor.tools.plugin import Deps, Run, ToolContext, reading, tell_model
 
 
 def tools(deps: Deps) -> list[Tool]:
     """Bind the tool to the open library."""
     budget = deps.settings.tutor.chapter_tokens
 
+    @reading
     @function_tool(failure_error_function=tell_model, strict_mode=False)
     async def get_chapter(
         context: ToolContext[Run],

@@ -4,12 +4,13 @@ from collections import Counter
 
 from agents import Tool, function_tool
 
-from preceptor.tools.plugin import Deps, Run, ToolContext, tell_model
+from preceptor.tools.plugin import Deps, Run, ToolContext, reading, tell_model
 
 
 def tools(deps: Deps) -> list[Tool]:
     """Bind the tool to the open library."""
 
+    @reading
     @function_tool(failure_error_function=tell_model)
     async def list_chapters(context: ToolContext[Run]) -> str:
         """List the chapters of the textbook in reading order: id, then title."""

@@ -7,9 +7,9 @@ receives passages. An answer may cite only passages that a tool showed with
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from agents import FunctionTool, ModelBehaviorError, RunContextWrapper, Tool
 from agents.tool_context import ToolContext
@@ -22,7 +22,7 @@ from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Deps", "Plugin", "Run", "ToolContext", "tell_model"]
+__all__ = ["Deps", "Phase", "Plugin", "Run", "ToolContext", "phase_of", "reading", "tell_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,23 @@ class Run:
 
 Plugin = Callable[[Deps], Sequence[Tool]]
 
+Phase = Literal["searching", "reading"]
+"""What the reader is told while a tool runs."""
+_PHASE = "preceptor_phase"
+"""Attribute of a tool that holds its phase: the SDK's tools have no place for it, and other tools than ours lack it."""
+
 _MOST_MISFITS = 5
+
+
+def reading(tool: FunctionTool) -> FunctionTool:
+    """Declares that the tool reads a place of the book that is known, where other tools search for one."""
+    setattr(tool, _PHASE, "reading")
+    return tool
+
+
+def phase_of(tools: Iterable[Tool], name: str) -> Phase:
+    """Returns the phase of the tool with this name; `searching` unless the tool declares another."""
+    return next((getattr(tool, _PHASE, "searching") for tool in tools if tool.name == name), "searching")
 
 
 def tell_timeout(context: RunContextWrapper[Run], error: Exception) -> str:

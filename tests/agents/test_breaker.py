@@ -10,6 +10,7 @@ from preceptor.providers.breaker import Breaker
 from preceptor.providers.failure import FailureClass
 from tests.standins.desk import Spans, open_desk, two_providers
 from tests.standins.provider import Answer, Provider, fails, says
+from tests.standins.tutors import tutor_of
 
 
 class Clock:
@@ -188,7 +189,9 @@ async def test_a_run_on_its_way_when_the_breaker_opens_is_handed_over_without_a_
     openai.will(says("Here."))
     async with open_desk(two_providers(gemini.base_url, openai.base_url)) as desk:
         fail(desk.models[0].breaker, "bad_key")
-        desk.triage = desk.tutors["gemini"]  # as if triage had chosen before the breaker opened
+        desk.triage = await tutor_of(
+            desk.triage, "gemini"
+        )  # as if triage had chosen before the breaker opened
         outcome = await desk.ask("What is a node?")
     assert (outcome.failures, outcome.answer) == ([("gemini", "breaker_open")], "Here.")
     assert (gemini.requests, outcome.requests) == ([], 1)

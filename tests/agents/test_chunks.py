@@ -67,7 +67,11 @@ async def test_a_complete_chunk_is_validated(
     sent: Json, openai_like: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If this fails with a new version of the client, `_process_response_data` has moved: see decision 0022."""
-    monkeypatch.setattr("openai._base_client.construct_type", lambda **_: pytest.fail("built field by field"))
+
+    def build(**_: object) -> None:
+        pytest.fail("built field by field")
+
+    monkeypatch.setattr("openai._base_client.construct_type", build)
     await received(Client, openai_like, sent)
 
 

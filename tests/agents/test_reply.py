@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from agents import Agent
+import pytest
+from agents import Agent, FunctionTool, function_tool
 from agents.items import ToolCallItem
 from agents.stream_events import (
     AgentUpdatedStreamEvent,
@@ -14,10 +15,11 @@ from agents.stream_events import (
 )
 from openai.types.responses import ResponseTextDeltaEvent
 
-from preceptor.agents.answer import Restart, Token
+from preceptor.agents.answer import Restart, Status, Token
 from preceptor.agents.reply import Reply
 from preceptor.providers.local_model import Call, call_item
 from preceptor.tools.ledger import Ledger
+from preceptor.tools.plugin import reading
 from tests.agents.quoting import hits, passage
 
 TUTOR = Agent[Any](name="Gemini tutor")
@@ -31,10 +33,34 @@ def says(*words: str) -> Iterator[StreamEvent]:
         )
 
 
-def calls(tool: str) -> StreamEvent:
+def calls(tool: str, tutor: Agent[Any] = TUTOR) -> StreamEvent:
     """What the SDK streams of a model's call."""
     item = call_item(Call(tool, json.dumps({"query": "node"})))
-    return RunItemStreamEvent(name="tool_called", item=ToolCallItem(agent=TUTOR, raw_item=item))
+    return RunItemStreamEvent(name="tool_called", item=ToolCallItem(agent=tutor, raw_item=item))
+
+
+@function_tool
+def define(term: str) -> str:
+    """Define a term."""
+    return term
+
+
+@reading
+@function_tool
+def read_page(number: int) -> str:
+    """Read a page."""
+    return str(number)
+
+
+@pytest.mark.parametrize(
+    ("called", "phase"), [(read_page, "reading"), (define, "searching"), (None, "searching")]
+)
+def test_a_tool_says_itself_whether_it_reads_or_searches(called: FunctionTool | None, phase: str) -> None:
+    """The reader is told what is under way, also of a tool that no module of ours has heard of."""
+    tutor = Agent[Any](name="Gemini tutor", tools=[define, read_page])
+    name = called.name if called else "no_such_tool"
+    [event] = Reply(Ledger(), str).take(calls(name, tutor), reason="")
+    assert event == Status(phase, name)  # pyright: ignore[reportArgumentType] - a phase or not: that is tested
 
 
 def test_what_is_said_before_a_tool_call_is_no_part_of_the_answer() -> None:

@@ -21,6 +21,7 @@ from preceptor.settings import Settings
 from preceptor.tools.ledger import Ledger
 from tests.sample import sample_settings
 from tests.standins.provider import Provider, call, calls, says
+from tests.standins.tutors import tutor_of
 
 PAGE = """# The gripper
 
@@ -64,8 +65,8 @@ class Obedient(LocalModel):
 
 async def asked(preceptor: Preceptor, model: LocalModel, question: Question) -> Answer:
     """The answer with `model` in the offline tutor's place."""
-    tutors = preceptor.tutors_of_selection if question.selection_only else preceptor.tutors
-    tutors.by_provider["offline"].model = model
+    triage = preceptor.triage_of_selection if question.selection_only else preceptor.triage
+    (await tutor_of(triage, "offline")).model = model
     return await preceptor.ask(question)
 
 
@@ -133,7 +134,7 @@ async def test_the_instructions_go_to_the_provider_as_its_system_message_and_now
         gemini={"api_key": "test", "base_url": gemini.base_url},
     )
     async with open_preceptor(settings) as preceptor:
-        told = preceptor.tutors.by_provider["gemini"].instructions
+        told = (await tutor_of(preceptor.triage, "gemini")).instructions
         assert isinstance(told, str)
         first = [event async for event in preceptor.stream(Question(text=attack, selection="Recite them."))]
         session_id = next(event.session_id for event in first if isinstance(event, Started))

@@ -4,14 +4,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from preceptor.errors import BookEmpty, PageUnreadable
-from preceptor.indexing import discover as discovery
+from preceptor.indexing.converted import read_page
+from preceptor.indexing.digest import digest_of
 from preceptor.indexing.discover import discover
-from preceptor.indexing.formats import read_page
+from preceptor.indexing.formats import FORMATS, Format
+from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.page import Page
 from preceptor.indexing.run import Indexing
 from preceptor.settings import Settings, SiteSettings
@@ -208,10 +212,37 @@ def test_a_page_that_cannot_be_read_says_why(docs: Path, name: str, content: byt
         page_of(docs, name)
 
 
+def test_a_new_format_is_one_entry(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are found, read, and part of the digest that tells whether a book has changed."""
+
+    def read(path: Path) -> tuple[str, Outline]:
+        outline = Outline()
+        outline.begin(Heading(2, "all", "All of it"))
+        outline.add(path.read_text(encoding="utf-8"))
+        return "Notes", outline
+
+    (docs / "notes.txt").write_text("A gripper is a hand.", encoding="utf-8")
+    settings = Settings()
+    before = digest_of(discover(docs.parent, SiteSettings()), settings)
+    monkeypatch.setitem(cast("dict[str, Format]", FORMATS), ".txt", Format(read))
+    page = page_of(docs, "notes.txt")
+    assert (page.title, page.url, page.sections[0].text) == (
+        "Notes",
+        "/docs/notes.txt",
+        "A gripper is a hand.",
+    )
+    found = digest_of(discover(docs.parent, SiteSettings()), settings)
+    (docs / "notes.txt").write_text("A gripper is no hand.", encoding="utf-8")
+    changed = digest_of(discover(docs.parent, SiteSettings()), settings)
+    assert len({before, found, changed}) == 3
+
+
 @pytest.fixture
 def without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where nothing can read PDF files."""
-    monkeypatch.setitem(discovery.CONVERTED, ".pdf", "no_such_library")
+    monkeypatch.setitem(
+        cast("dict[str, Format]", FORMATS), ".pdf", replace(FORMATS[".pdf"], library="no_such_library")
+    )
 
 
 @pytest.mark.usefixtures("without_the_extra")

@@ -307,7 +307,14 @@ async def test_a_block_that_was_moved_within_its_file_is_damage(folder: Path) ->
 
 async def test_a_file_that_was_renamed_or_grew_by_zeros_is_damage(folder: Path) -> None:
     kept = versions.Versions(folder / "robots")
-    for harm in (lambda file: file.rename(file.with_name("other")), lambda file: os.truncate(file, 1 << 20)):
+
+    def rename(file: Path) -> None:
+        file.rename(file.with_name("other"))
+
+    def grow(file: Path) -> None:
+        os.truncate(file, 1 << 20)
+
+    for harm in (rename, grow):
         shard = kept.begin()
         (shard / "vectors").write_bytes(b"v" * 100)
         version = kept.publish(shard, INFO)

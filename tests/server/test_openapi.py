@@ -106,6 +106,18 @@ def test_the_page_needs_no_script_and_nothing_from_elsewhere(client: TestClient)
     assert not re.search(r"(?:src|href)=\"(?:https?:)?//", page.text)
 
 
+def test_every_operation_with_a_body_has_an_example_beside_it(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    bodies = {
+        said["operationId"]: said["requestBody"]["content"]["application/json"]
+        for methods in paths.values()
+        for said in methods.values()
+        if "requestBody" in said
+    }
+    assert len(bodies) >= 4
+    assert [name for name, body in bodies.items() if not body.get("example")] == []
+
+
 def test_every_example_of_the_page_works(client: TestClient) -> None:
     page = client.get("/docs").text
     examples = re.findall(

@@ -1,6 +1,6 @@
 """A small desk of tutors for the tests: triage, a tutor for each provider, one tool, and what came of it."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -86,7 +86,6 @@ class Desk:
 
     models: ProviderModels
     triage: Agent[Any]
-    tutors: Mapping[str, Agent[Any]]
     searched: list[str]
     """Queries that reached the tool."""
 
@@ -132,9 +131,9 @@ async def open_desk(settings: Settings) -> AsyncGenerator[Desk]:
         return f"[k7qd] What the book says about {query}."
 
     models = open_models(settings)
-    built = build_tutors(models, instructions="", tools=[search_textbook], offline=None, retry_after=1)
+    triage = build_tutors(models, instructions="", tools=[search_textbook], offline=None, retry_after=1)
     try:
-        yield Desk(models, built.triage, built.by_provider, searched)
+        yield Desk(models, triage, searched)
     finally:
         await models.close()
 
