@@ -10,6 +10,7 @@ from agents import Handoff, Tool
 
 from preceptor.agents.coverage import THRESHOLD, coverage
 from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
+from preceptor.errors import ProviderFailed
 from preceptor.library.passage import Hit
 from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.text.languages import language, language_of
@@ -66,6 +67,9 @@ class OfflineModel(LocalModel):
         known = bool(hits and hits[0].score) and self._was_searched(question, run.searched)
         if not known and (call := search(question)):
             return call
+        if not hits and not run.searched and "search_textbook" in run.failed:
+            # That the book does not cover the question is more than a failed search tells.
+            raise ProviderFailed(self.name, "other")
         covered, found = await judged(question, hits, self._likeness)
         if covered < THRESHOLD and before and says_little(run.question, spoken):
             if call := search(joined):

@@ -47,6 +47,8 @@ class Run:
     """Ids of the calls that did not fit their tool, so that the model had to correct them."""
     searched: list[str] = field(default_factory=list[str])
     """Queries for which the whole book was searched, or all of it to which the reader limited the question."""
+    failed: set[str] = field(default_factory=set[str])
+    """Names of the tools that failed by a fault of their own."""
     declined: bool = False
     """Whether a tutor has declined to answer."""
 
@@ -96,6 +98,7 @@ def tell_model(context: RunContextWrapper[Run], error: Exception) -> str:
         context.context.refused.add(call_id)
         wrong = "; ".join(_misfits(_schema(context, name), arguments)) or "its arguments do not fit the tool"
         return f"This call of `{name}` was not made: {wrong}. Call it again with what fits."
+    context.context.failed.add(name)
     logger.error("the tool `%s` failed, trace=%s", name, trace_id(), exc_info=error)
     return (
         f"The tool `{name}` failed: there is a fault in it that you cannot correct. "

@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from preceptor.agents.answer import Question
+from preceptor.agents.reply import Reply
 from preceptor.server import create_app
 from preceptor.server.contract import ChatRequest, ChatResponse
 from preceptor.settings import Settings
@@ -495,10 +496,28 @@ def test_an_index_that_fails_is_a_503_that_names_no_address(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_unexpected_error_has_an_id_that_finds_it_in_the_log(
+def test_a_search_with_a_fault_in_it_is_a_503_and_not_a_book_that_has_no_answer(
     sample_index: Path, tmp_path: Path, streamed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = broken(sample_index, tmp_path, 'RuntimeError("hidden words in /hidden/place.py")')
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        response = client.post(ASK, json={"content": ROS, "stream": streamed})
+    tells_nothing(response)
+    assert "hidden" not in response.text
+    body = events(response.text)[-1].data if streamed else error_of(response, 503, "SERVICE_UNAVAILABLE")
+    assert body["code"] == "SERVICE_UNAVAILABLE"
+    assert any("the tool `search_textbook` failed" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_unexpected_error_has_an_id_that_finds_it_in_the_log(
+    demo_settings: Settings, streamed: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked(_: Reply) -> None:
+        raise RuntimeError("hidden words in /hidden/place.py")
+
+    monkeypatch.setattr(Reply, "checked", checked)
+    settings = demo_settings
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         response = client.post(ASK, json={"content": ROS, "stream": streamed})
     tells_nothing(response)
