@@ -30,8 +30,8 @@ setup: $(VENV)/.dev ## make .venv with everything that tests need
 demo: $(BIN)/preceptor ## index the sample book and serve it; ASK="…" asks one question and ends
 	@$(BIN)/preceptor demo $(if $(ASK),--ask "$(ASK)")
 
-test: $(VENV)/.dev ## run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## run all tests, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
 	$(BIN)/python bench/mutants.py $(FILE) --count $(COUNT) --seed $(SEED) $(if $(TESTS),--tests $(TESTS))
