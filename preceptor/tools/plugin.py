@@ -69,7 +69,8 @@ def reading(tool: FunctionTool) -> FunctionTool:
 
 def phase_of(tools: Iterable[Tool], name: str) -> Phase:
     """Returns the phase of the tool with this name; `searching` unless the tool declares another."""
-    return next((getattr(tool, _PHASE, "searching") for tool in tools if tool.name == name), "searching")
+    usual: Phase = "searching"
+    return next((getattr(tool, _PHASE, usual) for tool in tools if tool.name == name), usual)
 
 
 def tell_timeout(context: RunContextWrapper[Run], error: Exception) -> str:
