@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -50,7 +51,8 @@ def way_of(question: str, settings: Settings) -> Way:
     with TestClient(create_app(settings)) as client:
         way.on = True
         client.post("/api/v1/chat", json={"content": question}).raise_for_status()
-        # The run is written to the trace, in a thread, when the application has closed it.
+        time.sleep(1)  # a thread writes the trace after the answer
+        way.on = False  # what closes the application is not of the question's way
     threading.setprofile(None)
     return way
 
