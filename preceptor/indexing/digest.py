@@ -18,7 +18,6 @@ from preceptor.settings import Settings
 _LENGTH = 32
 """Length of the digest without the model's part."""
 _UNKNOWN = "-" * _LENGTH
-_READ = {".md", ".mdx", ".markdown", *FORMATS}
 _PAGES = (".md", ".mdx", ".markdown")
 _CONFIGURATIONS = ("book.toml", "mkdocs.yml", "mkdocs.yaml")
 """Files at the site's root that decide how pages take in others."""
@@ -53,7 +52,7 @@ def digest_of(book: Book, settings: Settings) -> str:
     try:
         for name, content in chain(
             _contents(Path(__file__).parent, {".py"}),
-            *(_contents(folder, _READ) for folder in folders),
+            *(_contents(folder, {*_PAGES, *FORMATS}) for folder in folders),
             _taken_in(book),
         ):
             digest.update(f"\n{name!r} {len(content)}\n".encode())

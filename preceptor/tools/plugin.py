@@ -71,7 +71,8 @@ def reading(tool: FunctionTool) -> FunctionTool:
 
 def phase_of(tools: Iterable[Tool], name: str) -> Phase:
     """Returns the phase of the tool with this name; `searching` unless the tool declares another."""
-    return next((getattr(tool, _PHASE, "searching") for tool in tools if tool.name == name), "searching")
+    declared = any(getattr(tool, _PHASE, "") == "reading" for tool in tools if tool.name == name)
+    return "reading" if declared else "searching"
 
 
 def tell_timeout(context: RunContextWrapper[Run], error: Exception) -> str:

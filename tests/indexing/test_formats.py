@@ -222,11 +222,11 @@ def test_a_new_format_is_one_entry(docs: Path, monkeypatch: pytest.MonkeyPatch) 
         return "Notes", outline
 
     (docs / "notes.txt").write_text("A gripper is a hand.", encoding="utf-8")
-    settings = Settings()
+    settings = Settings(env="demo")
     before = digest_of(discover(docs.parent, SiteSettings()), settings)
     monkeypatch.setitem(cast("dict[str, Format]", FORMATS), ".txt", Format(read))
     page = page_of(docs, "notes.txt")
-    assert (page.title, page.url, page.sections[0].text) == (
+    assert (page.title, page.url, page.sections[-1].text) == (
         "Notes",
         "/docs/notes.txt",
         "A gripper is a hand.",
