@@ -143,6 +143,9 @@ CASES = [
     ("Numbers [0], [1; 2], [ 3 ] and [1000].", "Numbers [0],, and [1000].", [], 3),
     ("Twice the same [2, 2] or [3, 1].", "Twice the same [2, 2] or [3, 1].", [], 0),
     ("In x_[1] and y)[1] and z}[1].", "In x_[1] and y)[1] and z}[1].", [], 0),
+    ("[1] and k7qd.", " and [1].", ["k7qd"], 1),
+    ("k7qd, and more.", "[1], and more.", ["k7qd"], 0),
+    ("See [label](z9zz) and f(z9zz).", "See [label] and f(z9zz).", [], 1),
     ("A list [1, 2] of two, then [1, 2]\nand [1, 2]", "A list [1, 2] of two, then\nand", [], 4),
     ("After a marker [k7qd]a[1] and [k7qd] [1].", "After a marker [1]a[1] and [1].", ["k7qd"], 1),
     ("A [one two three four k7qd].", "A [1].", ["k7qd"], 0),
@@ -291,6 +294,22 @@ def test_a_key_that_was_never_shown_is_dropped_however_it_is_written(form: str) 
     written = f"A node {form.replace('KEY', 'z9zz')}, and more."
     assert passed([written]) == ("A node, and more.", [], form.count("KEY"))
     assert passed(list(written)) == passed([written])
+
+
+LABELS = [
+    *("source", "sources", "ref", "refs", "reference", "references", "key", "keys", "id"),
+    *("ids", "cite", "cites", "cited", "citing", "citation", "citations", "passage", "passages"),
+    *("quote", "quotes", "quotation", "quotations", "see", "cf", "also", "from", "per"),
+    *("in", "and", "or", "siehe", "vgl", "quelle", "quellen", "und", "oder"),
+    *("voir", "et", "ou", "fuente", "fuentes", "véase", "ver", "y", "fonte"),
+    *("fontes", "fonti", "vedi", "e", "ماخذ", "حوالہ", "دیکھیے", "اور", "SEE"),
+]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_word_for_a_source_beside_a_key_says_nothing_of_its_own(label: str) -> None:
+    assert passed([f"A node ({label} z9zz), and more."]) == ("A node, and more.", [], 1)
+    assert passed([f"A node (x{label} z9zz), and more."])[2] == 0
 
 
 @pytest.mark.parametrize("form", SURVIVORS)
@@ -485,6 +504,12 @@ def test_a_source_comes_before_the_text_that_holds_its_number() -> None:
     citations = Citations(SHOWN.get)
     events = list(citations.feed("A node [k7qd] runs. "))
     assert [type(event) for event in events] == [Text, Cited, Text]
+
+
+@pytest.mark.parametrize("marker", ["[k7qd]", "[[k7qd]]", "\\[k7qd\\]", "(k7qd)", "[(k7qd)]"])
+def test_a_marker_that_is_closed_waits_for_nothing(marker: str) -> None:
+    citations = Citations(SHOWN.get)
+    assert [type(event) for event in citations.feed(f"A node {marker}")] == [Text, Cited, Text]
 
 
 def test_words_and_numbers_are_no_keys() -> None:

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 from agents import TResponseInputItem
-from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
-from openai.types.chat.chat_completion_message_function_tool_call import ChatCompletionMessageFunctionToolCall
+from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall, ChoiceDeltaToolCallFunction
+from openai.types.chat.chat_completion_message_function_tool_call import (
+    ChatCompletionMessageFunctionToolCall,
+    Function,
+)
 
 from preceptor.providers.tool_calls import ToolCalls
 
@@ -17,7 +20,7 @@ TAKEN: list[TResponseInputItem] = [
 
 def piece(name: str | None, arguments: str | None = None, **wire: Any) -> ChoiceDeltaToolCall:
     """A piece of a call; without a name and arguments it has no function at all."""
-    function = {"name": name, "arguments": arguments}
+    function = ChoiceDeltaToolCallFunction.construct(name=name, arguments=arguments)
     named = {} if name is None and arguments is None else {"function": function}
     return ChoiceDeltaToolCall.construct(**named, **wire)
 
@@ -116,7 +119,7 @@ def test_whole_calls_get_an_id_a_type_and_a_bare_name() -> None:
     calls = [
         ChatCompletionMessageFunctionToolCall.construct(
             id=own,
-            function=ChatCompletionMessageFunctionToolCall.construct(name=name, arguments="{}"),
+            function=Function.construct(name=name, arguments="{}"),
         )
         for own, name in [("old", "default_api.search"), ("b", "functions.default_api.search"), ("b", None)]
     ]
@@ -125,6 +128,16 @@ def test_whole_calls_get_an_id_a_type_and_a_bare_name() -> None:
     assert [one.type for one in calls] == ["function"] * 3
     assert calls[1].id == "b"
     assert len({one.id for one in calls} | {"old"}) == 4
+
+
+def test_a_piece_without_arguments_adds_none() -> None:
+    named = {"name": "search", "arguments": None}
+    pieces = [
+        ChoiceDeltaToolCall.construct(id="a", function=ChoiceDeltaToolCallFunction.construct(**named)),
+        piece(None, "{}"),
+        piece("search", "{}", id="a"),
+    ]
+    assert placed(*pieces) == [0, 0, 1]
 
 
 def test_the_words_of_a_question_are_no_ids() -> None:
