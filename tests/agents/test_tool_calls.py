@@ -131,9 +131,10 @@ def test_whole_calls_get_an_id_a_type_and_a_bare_name() -> None:
 
 
 def test_a_piece_without_arguments_adds_none() -> None:
-    named = {"name": "search", "arguments": None}
     pieces = [
-        ChoiceDeltaToolCall.construct(id="a", function=ChoiceDeltaToolCallFunction.construct(**named)),
+        ChoiceDeltaToolCall.construct(
+            id="a", function=ChoiceDeltaToolCallFunction.construct(name="search", arguments=None)
+        ),
         piece(None, "{}"),
         piece("search", "{}", id="a"),
     ]
