@@ -286,6 +286,12 @@ class _Finder:
                     self._expression(child, at, message=isinstance(node, ast.Raise))
 
     def _expression(self, node: ast.AST, at: int, *, message: bool = False) -> None:
+        # Types say nothing at run time.
+        if isinstance(node, ast.Subscript) and self._text(node.value) == "Literal":
+            return
+        if isinstance(node, ast.Call) and self._text(node.func) == "cast":
+            self._expression(node.args[1], at)
+            return
         match node:
             case ast.Compare():
                 sides = [node.left, *node.comparators]

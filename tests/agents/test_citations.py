@@ -185,6 +185,15 @@ CASES = [
         for item in ("-a", "1.a", "1234567890. a", "1: a", "a - b")
     ),
     ("- a\n  b\n\n    c [z9zz].", "- a\n  b\n\n    c.", [], 1),
+    ("- a\nb c d\n\n    c [z9zz].", "- a\nb c d\n\n    c [z9zz].", [], 0),
+    ("- a\n b\n\n    c [z9zz].", "- a\n b\n\n    c.", [], 1),
+    ("- a\n  ```\nb\n  ```\n\n    c [z9zz].", "- a\n  ```\nb\n  ```\n\n    c.", [], 1),
+    ("    a ``` b\nAfter [z9zz].", "    a ``` b\nAfter.", [], 1),
+    ("    a ` $ b [z9zz]\nAfter [z9zz].", "    a ` $ b [z9zz]\nAfter.", [], 1),
+    ("~~~\na ``` b $ c\n~~~\nAfter [z9zz].", "~~~\na ``` b $ c\n~~~\nAfter.", [], 1),
+    ("```\na ~~~\n~~~\n```\nAfter [z9zz].", "```\na ~~~\n~~~\n```\nAfter.", [], 1),
+    ("```\n    a\n\n    b\n```\n    After [z9zz].", "```\n    a\n\n    b\n```\n    After.", [], 1),
+    ("A\n \t\n \t b [z9zz].\n  c [z9zz].", "A\n \t\n \t b [z9zz].\n  c.", [], 1),
     ("- a\nb\n\n    c [z9zz].", "- a\nb\n\n    c [z9zz].", [], 0),
 ]
 

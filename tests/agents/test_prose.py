@@ -196,6 +196,10 @@ def test_in_long_data_a_call_is_found_and_the_rest_passes(opening: str, size: in
     )
 
 
+def test_a_tag_needs_no_name_near_it() -> None:
+    assert read("A <tool_call>" + " x" * 2000, 100_000) == ("A ", True)
+
+
 def test_without_tools_only_what_no_answer_holds_is_a_call() -> None:
     prose = Prose(())
     text = 'search_textbook(x)\n{"name": "glossary"}, x: default_api.glossary\n'

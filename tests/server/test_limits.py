@@ -67,6 +67,21 @@ async def test_a_day_has_a_budget_for_all_clients_together() -> None:
         await limits.spend("10.0.0.3")
 
 
+async def test_each_limit_counts_by_itself_and_says_whose_it_is() -> None:
+    limits = limits_of(rate="2/minute", client_budget=1, budget=2)
+    await limits.spend("10.0.0.1")
+    with pytest.raises(BudgetSpent, match="Your questions"):
+        await limits.spend("10.0.0.1")
+    await limits.spend("10.0.0.2")
+    with pytest.raises(BudgetSpent, match="this service") as refused:
+        await limits.spend("10.0.0.3")
+    assert 1 <= refused.value.retry_after <= 86_400
+    for client in ("10.0.0.1", "10.0.0.1", "10.0.0.3"):
+        await limits.ask(client)
+    with pytest.raises(RateLimited):
+        await limits.ask("10.0.0.1")
+
+
 async def test_what_is_set_to_nothing_is_not_limited() -> None:
     limits = limits_of()
     for _ in range(1000):
@@ -318,7 +333,18 @@ async def test_a_redis_without_a_port_has_the_usual_one() -> None:
     await limits_of(storage="redis://host").close()
 
 
-async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while() -> None:
+async def test_redis_is_waited_for_a_second_and_no_longer() -> None:
+    pytest.importorskip("redis", reason="needs the extra `redis`")
+    limits = limits_of(storage="redis://host")
+    pool = vars(limits)["_pool"]
+    named = ("socket_timeout", "socket_connect_timeout", "host")
+    assert [pool.connection_kwargs[name] for name in named] == [1.0, 1.0, "host"]
+    await limits.close()
+
+
+async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     pytest.importorskip("redis", reason="needs the extra `redis`")
     calls = 0
 
@@ -339,9 +365,13 @@ async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while() -> None:
         for _ in range(5):
             await limits.ask("10.0.0.1")
         assert calls == once
-        now += 11
+        now += 9.9
+        await limits.ask("10.0.0.1")
+        assert calls == once
+        now += 0.1
         await limits.ask("10.0.0.1")
         assert calls > once
+        assert sum("does not answer" in record.message for record in caplog.records) == 1
         await limits.close()
 
 
