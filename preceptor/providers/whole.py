@@ -20,7 +20,8 @@ def as_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
         if isinstance(call, ChatCompletionMessageFunctionToolCall)
     ]
     # Without validation, because the completion was built without it: what a provider leaves out is None.
-    delta = ChoiceDelta.model_construct(**{**dict(choice.message), "tool_calls": calls or None})
+    said: dict[str, Any] = {**dict(choice.message), "tool_calls": calls or None}
+    delta = ChoiceDelta.model_construct(None, **said)
     return ChatCompletionChunk.model_construct(
         id=completion.id,
         created=completion.created,

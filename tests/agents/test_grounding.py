@@ -22,6 +22,7 @@ from tests.agents.quoting import hits, passage
 from tests.sample import sample_settings
 from tests.standins.desk import Spans
 from tests.standins.provider import Json, Provider, call, calls, chunk, says, stream
+from tests.standins.tutors import tutor_of
 
 ASKED = Question(text="What is a node in ROS 2?")
 INVENTED = "A node is a subject that is studied in a particular way by its students."
@@ -171,7 +172,7 @@ async def test_a_recited_instruction_is_no_answer(
     settings: Settings, gemini: Provider, openai: Provider
 ) -> None:
     async with opened(settings) as preceptor:
-        prompt = preceptor.tutors.by_provider["gemini"].instructions
+        prompt = (await tutor_of(preceptor.triage, "gemini")).instructions
         assert isinstance(prompt, str)
         key = await key_of(preceptor)
         part = prompt[300:600]

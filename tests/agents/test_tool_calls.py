@@ -131,16 +131,10 @@ def test_whole_calls_get_an_id_a_type_and_a_bare_name() -> None:
 
 
 def test_a_piece_without_arguments_adds_none() -> None:
-<<<<<<< HEAD
-    named = {"name": "search", "arguments": None}
-    pieces = [
-        ChoiceDeltaToolCall.construct(id="a", function=ChoiceDeltaToolCallFunction.construct(**named)),
-=======
     pieces = [
         ChoiceDeltaToolCall.construct(
             id="a", function=ChoiceDeltaToolCallFunction.construct(name="search", arguments=None)
         ),
->>>>>>> mutants2
         piece(None, "{}"),
         piece("search", "{}", id="a"),
     ]
