@@ -33,6 +33,8 @@ from tests.standins.provider import (
     usage,
 )
 
+pytestmark = pytest.mark.faults
+
 ASKED = {"content": "What is a node?"}
 SECRET = "PSEUDO"
 """Stands in everything that a provider says and that no reader may see."""
