@@ -137,7 +137,7 @@ class EmbeddedIndex:
         self._stamp: Stamp | None = None
         self._dimensions = 0
         self._outline: Sequence[Chapter] | None = None
-        """Of the open version, which never changes: a second and more for a large book."""
+        """Outline of the open version, which never changes; making it takes a second and more for a large book."""
 
     async def info(self) -> IndexInfo:
         """Returns the index's description, read again."""

@@ -159,7 +159,7 @@ WHOLE: dict[str, tuple[Answer, FailureClass]] = {
         fails(200, {"error": {"code": 503, "message": "Overloaded"}}),
         "server_error",
     ),
-    "a proxy's page in a 200": (fails(200, "<html>Sign in</html>"), "server_error"),
+    "a proxy's page in a 200": (fails(200, "<html>Sign in</html>"), "not_an_api"),
     "no choices": (fails(200, {"id": "x", "choices": []}), "empty_answer"),
     "an empty message": (whole({"content": None}), "empty_answer"),
     "a malformed call": (whole({"content": None}, "MALFORMED_FUNCTION_CALL"), "malformed_tool_call"),

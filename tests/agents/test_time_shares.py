@@ -80,8 +80,8 @@ def test_without_a_run_nothing_bounds_a_call_and_a_reader_sees_every_word() -> N
     assert scope() is not free
     shown = free.shown()
     assert [shown.feed(" \n"), shown.finish(), shown.feed("A"), shown.feed(" "), shown.finish()] == [
-        *(False, False),
-        *(True, True, True),
+        *(False, "empty_answer"),
+        *(True, True, None),
     ]
 
 
