@@ -26,7 +26,7 @@ async def preceptor(
     settings = sample_settings(
         sample_index,
         tmp_path,
-        tutor={"providers": ("gemini", "openai")},
+        tutor={"providers": ("gemini", "openai"), "book_only": False},
         gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
         openai={"api_key": "test", "base_url": openai.base_url, "attempts": 1},
     )
