@@ -222,25 +222,23 @@ class Failover(Model):
                 for event in events(item, model=self.provider):
                     yield event
                 return
-            once_more = True
         else:
-            once_more = False
-        if once_more:
-            again_stream = self.stream_response(
-                system_instructions,
-                input,
-                model_settings,
-                tools,
-                output_schema,
-                handoffs,
-                tracing,
-                previous_response_id=previous_response_id,
-                conversation_id=conversation_id,
-                prompt=prompt,
-            )
-            async with aclosing(again_stream):
-                async for event in again_stream:
-                    yield event
+            return
+        once_more = self.stream_response(
+            system_instructions,
+            input,
+            model_settings,
+            tools,
+            output_schema,
+            handoffs,
+            tracing,
+            previous_response_id=previous_response_id,
+            conversation_id=conversation_id,
+            prompt=prompt,
+        )
+        async with aclosing(once_more):
+            async for event in once_more:
+                yield event
 
     async def close(self) -> None:
         """Close the provider's model."""
