@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.shown import ShownText
-from preceptor.agents.support import check, claim_of, invents, names, support
+from preceptor.agents.support import are_comparable, check, claim_of, invents, names, support
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import KEY, Hit, Passage
 from preceptor.providers.failure import FailureClass
 from preceptor.text.languages import language, language_of, languages, words
 from preceptor.text.phrases import phrases
-from preceptor.text.questions import depends_on_previous
+from preceptor.text.pieces import FENCE
+from preceptor.text.questions import QUESTION_MARKS, depends_on_previous
 from preceptor.text.sentences import split_sentences
 from preceptor.text.tokens import stems
 from preceptor.tools.ledger import Ledger
@@ -47,9 +48,7 @@ _WORD_AND_SPACE = re.compile(r"\s*\S+\s")
 _OPENING = re.compile(r"\s*[\[(（【〔［]")
 _MARKERS = re.compile(r"(?:\s*[\[(（【〔［]{1,2}[^\n\])）】〕］]{1,60}[\])）】〕］]{1,2}[.,;:]?)+\s*")
 _LONGEST_MARKER = 64
-_FENCED = re.compile(r"\s*(`{3,}|~{3,})")
 _NO_PROSE = re.compile(r"\s*(?:#{1,6}\s|\||\$\$|</?\w|>\s*\||```|~~~)")
-_QUESTION = ("?", "؟", "？")
 _BOOK = "book textbook text passage quotation chapter material source excerpt"
 _LIKE_A_KEY = re.compile(rf"\b{KEY}\b")
 _DIGIT = re.compile(r"\d+")
@@ -124,7 +123,7 @@ class Sentences:
         """Cuts a line; what may go on is put back."""
         if not line:
             return
-        fence = None if self._line_begun else _FENCED.match(line)
+        fence = None if self._line_begun else FENCE.match(line)
         if self._fence or (not self._line_begun and _NO_PROSE.match(line)):
             if not whole:
                 self._tail = line
@@ -200,7 +199,7 @@ def judge(sentence: str, ledger: Ledger) -> Judged:
         else:
             bare.append(_unmarked(piece))
     claim = claim_of("".join(bare))
-    if claim.endswith((*_QUESTION, ":", "：")):
+    if claim.endswith((*QUESTION_MARKS, ":", "：")):
         claim = ""
     found = Judged(claim, cited)
     if claim and not cited:
@@ -244,14 +243,9 @@ def is_borne(found: Judged, ledger: Ledger) -> bool:
     passages = [hit.passage for hit in found.cited]
     if any(one.key not in shown for one in passages):
         return True  # of what an earlier answer cited only one sentence is known
-    if not _are_comparable(found.claim, passages):
+    if not are_comparable(language_of(found.claim), passages):
         return True
     return not invents(found.claim, passages)
-
-
-def _are_comparable(claim: str, passages: Iterable[Passage]) -> bool:
-    spoken = language_of(claim)
-    return not any(spoken and one.language and spoken != language(one.language).tag for one in passages)
 
 
 class Attribution:
@@ -446,7 +440,7 @@ def needs_no_passage(text: str, run: Run) -> bool:
     if len(words(bare)) < _SHORT and is_greeting(run.question):
         return True
     *before, last = sentences
-    if last.endswith(_QUESTION) and len(words(bare)) < _SHORT_QUESTION:
+    if last.endswith(QUESTION_MARKS) and len(words(bare)) < _SHORT_QUESTION:
         return all(len(words(one)) < 4 for one in before)
     return bool(run.searched) and _refuses(sentences, run, tag)
 

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from preceptor.library.passage import Hit, Passage
 from preceptor.text.pieces import Piece, pieces, whole
-from preceptor.text.questions import wants_code
+from preceptor.text.questions import QUESTION_MARKS, wants_code
 from preceptor.text.tokens import stems
 
 SHORT_LIST = 6
@@ -256,7 +256,7 @@ def _merged(last: Piece, first: Piece) -> Piece | None:
 def _quotable(piece: Piece) -> bool:
     if piece.kind == "sentence":
         # A question of the book matches the reader's best of all, and answers nothing.
-        return not piece.text.endswith(("?", "؟", "？"))
+        return not piece.text.endswith(QUESTION_MARKS)
     return piece.kind != "formula" and not piece.text.startswith("```mermaid")
 
 

@@ -10,13 +10,14 @@ describes the calibration.
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from preceptor.agents.citations import Mark
 from preceptor.library.passage import Passage
 from preceptor.text.languages import language, language_of, words
-from preceptor.text.pieces import plain_sentences
+from preceptor.text.pieces import FENCE, plain_sentences
+from preceptor.text.questions import QUESTION_MARKS
 from preceptor.text.sentences import split_sentences
 from preceptor.text.tokens import folded, overlap, stems
 
@@ -47,7 +48,6 @@ _SKIPPED = re.compile(r"^\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _SPACE = re.compile(r"\s+(?=[.,;:!?])")
 """Space that a removed marker leaves before punctuation: `a node [1].`"""
-_FENCE = re.compile(r"\s*(`{3,}|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def check(
     spoken = language_of(text)
     for claim in claims(text, marks):
         cited = [passages[number] for number in claim.sources if number in passages]
-        if any(spoken and one.language and spoken != language(one.language).tag for one in cited):
-            continue  # words cannot be compared over languages
+        if not are_comparable(spoken, cited):
+            continue
         found = support(claim.text, cited)
         if found is None:
             continue
@@ -101,6 +101,16 @@ def check(
             if number in passages
         },
     )
+
+
+def are_comparable(spoken: str | None, passages: Iterable[Passage]) -> bool:
+    """Whether the words of a claim can be compared with those of passages: they cannot over languages.
+
+    Args:
+        spoken: BCP 47 tag of the claim's language; None: it is not known.
+        passages: Those that it cites.
+    """
+    return not any(spoken and one.language and spoken != language(one.language).tag for one in passages)
 
 
 def support(claim: str, passages: Sequence[Passage]) -> float | None:
@@ -174,7 +184,7 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
         own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
         said = claim_of(bare[start:end])
         last, announces = end, said.endswith((":", "："))
-        if announces or said.endswith(("?", "؟", "？")) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
+        if announces or said.endswith(QUESTION_MARKS) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
         paragraphs[-1].append(Claim(said, own))
     return paragraphs
@@ -199,7 +209,7 @@ def _sentences(text: str, tag: str) -> Iterator[tuple[int, int]]:
     """Start and end of each sentence outside of code; table rows and formulas are left out."""
     start, fence = 0, ""
     for line in text.splitlines(keepends=True):
-        opening = _FENCE.match(line)
+        opening = FENCE.match(line)
         if fence:
             fence = "" if line.strip().startswith(fence) else fence
         elif opening:

@@ -17,7 +17,8 @@ from preceptor.text.tokens import stems
 
 Kind = Literal["sentence", "list", "table", "code", "formula"]
 
-_FENCE = re.compile(r"\s*(`{3,}|~{3,})")
+FENCE = re.compile(r"\s*(`{3,}|~{3,})")
+"""The beginning of a line that opens a block of code; its group is the fence."""
 _ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
 _RULE = re.compile(r"\s*\|[\s:|-]+\|?\s*$")
 """The line between a table's header and its rows."""
@@ -107,7 +108,7 @@ def _blocks(text: str) -> Iterator[list[str]]:
     block: list[str] = []
     fence = ""
     for line in text.split("\n"):
-        opening = _FENCE.match(line)
+        opening = FENCE.match(line)
         if fence:
             block.append(line)
             if line.strip().startswith(fence) and not line.strip().strip(fence[0]):
@@ -134,7 +135,7 @@ def _pieces(block: list[str], tag: str) -> Iterator[Piece]:
         start += 1
     label, body = "\n".join(block[:start]), block[start:]
     first, text = body[0], "\n".join(body)
-    if _FENCE.match(first):
+    if FENCE.match(first):
         yield Piece("code", text, label)
     elif first.lstrip().startswith("|"):
         yield Piece("table", text, label, tuple(_rows(body)))
@@ -147,7 +148,7 @@ def _pieces(block: list[str], tag: str) -> Iterator[Piece]:
 
 
 def _is_special(line: str) -> bool:
-    return bool(_FENCE.match(line) or _ITEM.match(line)) or line.lstrip().startswith(("|", "$$"))
+    return bool(FENCE.match(line) or _ITEM.match(line)) or line.lstrip().startswith(("|", "$$"))
 
 
 def _sentences(text: str, label: str, tag: str) -> Iterator[Piece]:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from preceptor.text.languages import language, languages, words
 from preceptor.text.tokens import stems
 
+QUESTION_MARKS = ("?", "؟", "？")
+
 _STANDS_ALONE = 5
 """Number of content words from which a question stands alone: "Is it possible to run ROS on a Mac?"."""
 _PAIRS = 3
