@@ -65,7 +65,8 @@ def digest_of(book: Book, settings: Settings) -> str:
 def _decided(part: Part, source: Path) -> tuple[object, ...]:
     """Returns what decides a part's passages, wherever the book lies."""
     docs, site = os.path.relpath(part.docs, source), part.site.model_dump_json()
-    return docs, site, part.contents, part.left_out, part.chapters, part.extensions
+    extensions = part.dialect.extensions if part.dialect else {}
+    return docs, site, part.contents, part.left_out, part.chapters, extensions
 
 
 def incomplete(digest: str) -> str:

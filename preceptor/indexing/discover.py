@@ -136,7 +136,7 @@ class Book:
     def reach(self) -> Reach:
         """Files that the pages may take in."""
         part = self.parts[0]
-        snippets = part.extensions.get("pymdownx.snippets")
+        snippets = part.dialect.extensions.get("pymdownx.snippets") if part.dialect else None
         return reach(
             self.root,
             self.source,

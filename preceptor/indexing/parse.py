@@ -102,7 +102,7 @@ class _Reading:
     def __init__(self, book: Book, notes: Notes) -> None:
         self._site = book.site
         self._reach = book.reach
-        self._extensions = book.parts[0].extensions
+        self._dialect = book.parts[0].dialect
         self._notes = notes
 
     def source(
@@ -126,8 +126,8 @@ class _Reading:
             body = mdbook_includes(body, path, reach, note)
         elif site.preset == "mkdocs":
             body = mkdocs_snippets(body, path, reach, note)
-        if site.preset == "mkdocs":
-            tree, bindings = python_markdown_tree(body.text, self._extensions), Bindings()
+        if self._dialect:
+            tree, bindings = python_markdown_tree(body.text, self._dialect), Bindings()
         else:
             tree, bindings = parse_tree(body.text, _flavour(site, path, front))
         note = self._notes.of(name, body.lines)

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from wcmatch import glob
 
-from preceptor.indexing.python_markdown import EXTENSIONS, Function
+from preceptor.indexing.python_markdown import EXTENSIONS, Dialect, Function
 from preceptor.indexing.sites.mdbook import chapters
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
 from preceptor.settings import SiteSettings
@@ -117,7 +117,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
         settled,
         contents,
         left_out="mkdocs.yml leaves it out",
-        extensions=_frozen(extensions),
+        dialect=Dialect(_frozen(extensions)),
         base=home or source,
     )
     kind = "MkDocs site" if file else "MkDocs site without a mkdocs.yml"

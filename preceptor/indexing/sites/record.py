@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from preceptor.indexing.python_markdown import Dialect
 from preceptor.settings import SiteSettings
 
 _EXAMPLES = ("example", "test", "invalid", "localhost")
@@ -40,8 +41,8 @@ class Part:
     """Reason why a file that the contents do not name is no page; empty if it is one, after the others."""
     chapters: str = ""
     """Prefix of the ids of its chapters, in a book of several parts."""
-    extensions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
-    """Python-Markdown's extensions that pages are read with, each with its options (MkDocs)."""
+    dialect: Dialect | None = None
+    """Python-Markdown's extensions with which pages are read (MkDocs)."""
     base: Path | None = None
     """The folder that paths in these options are seen from."""
     behind: Path | None = None
