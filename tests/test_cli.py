@@ -20,6 +20,7 @@ import pytest
 from preceptor.cli import main
 from preceptor.library.embedded import Embedded
 from preceptor.library.protocol import SparseVector, Vectors
+from tests.library.engines import candidates
 from tests.standins.qdrant import QdrantStandIn
 
 PAGES = 24
@@ -392,7 +393,7 @@ class Reader(threading.Thread):
         index = await engine.open("demo")
         anything = Vectors((1.0, *[0.0] * 383), SparseVector((1,), (1.0,)))
         while not self._ended.is_set():
-            found = await index.candidates(anything, chapter=None, limit=10 * PAGES)
+            found = await candidates(index, anything, chapter=None, limit=10 * PAGES)
             passages = sorted((one for one, _ in found.dense), key=lambda one: one.position)
             self.seen[tuple(one.text for one in passages)] += 1
             await asyncio.sleep(0.005)  # the machine is needed for the run as well

@@ -17,7 +17,7 @@ from preceptor.library.cloud_lock import CloudLock
 from preceptor.library.cloud_versions import CloudVersions
 from preceptor.library.cloud_writer import CloudWriter
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, Choose, Engine, IndexInfo, Vectors
+from preceptor.library.protocol import Choose, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 
 _PASSAGES = 1000
@@ -144,17 +144,6 @@ class CloudIndex:
         info = (await self._versions.current()).info()
         self._dimensions = info.dimensions
         return info
-
-    async def candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        """Returns the nearest passages by either vector, in one request; see `Index.candidates`.
-
-        Raises:
-            IndexIncompatible: The dense vector is not as long as those of the index.
-            VectorInvalid: It holds what is not a number.
-        """
-        halves, payloads = await self._halves(vectors, chapter=chapter, limit=limit)
-        found = {one: Passage.from_payload(one, payloads[one]) for half in halves for one, _ in half}
-        return Candidates(*([(found[one], score) for one, score in half] for half in halves))
 
     async def chosen(
         self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int

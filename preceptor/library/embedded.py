@@ -21,7 +21,7 @@ from preceptor.library import edge, schema
 from preceptor.library.embedded_writer import EmbeddedWriter
 from preceptor.library.lock import FolderLock
 from preceptor.library.passage import Chapter, Passage
-from preceptor.library.protocol import Candidates, Choose, Engine, IndexInfo, Vectors
+from preceptor.library.protocol import Choose, Engine, IndexInfo, Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
 from preceptor.library.versions import Stamp, Versions, collections
 
@@ -143,15 +143,6 @@ class EmbeddedIndex:
         """Returns the index's description, read again."""
         return await self._thread.run(lambda: self._versions.info(self._versions.published().current))
 
-    async def candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        """Returns the nearest passages by either vector, see `Index.candidates`.
-
-        Raises:
-            IndexIncompatible: The dense vector is not as long as those of the index.
-            VectorInvalid: It holds what is not a number.
-        """
-        return await self._thread.run(partial(self._candidates, vectors, chapter=chapter, limit=limit))
-
     async def chosen(
         self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
     ) -> Sequence[Passage]:
@@ -195,12 +186,6 @@ class EmbeddedIndex:
                 edge.since(started),
             )
         return self._shard
-
-    def _candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        shard = self.reopen()
-        halves = self._halves(shard, vectors, chapter=chapter, limit=limit)
-        found = {one.id: one for one in _read(shard, {one for half in halves for one, _ in half})}
-        return Candidates(*([(found[str(one)], score) for one, score in half] for half in halves))
 
     def _chosen(
         self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int

@@ -11,8 +11,7 @@ decision 0004.
 import math
 from dataclasses import dataclass
 
-from preceptor.library.passage import Hit
-from preceptor.library.protocol import Candidates, Scores
+from preceptor.library.protocol import Scores
 
 # These constants belong to the shipped model: one that was trained with another temperature needs another
 # weight (decision 0004).
@@ -40,18 +39,6 @@ class Ranked:
     """See `Hit.score`."""
     dense: float | None
     bm25: float | None
-
-
-def fuse(
-    candidates: Candidates, *, tokens: int, points: int, coverage: float = 1.0, limit: int | None = None
-) -> list[Hit]:
-    """Returns the candidates, best first, see `rank`."""
-    passages = {passage.id: passage for passage, _ in (*candidates.dense, *candidates.bm25)}
-    dense, bm25 = (
-        {passage.id: score for passage, score in half} for half in (candidates.dense, candidates.bm25)
-    )
-    ranked = rank(dense, bm25, tokens=tokens, points=points, coverage=coverage, limit=limit)
-    return [Hit(passages[one.id], score=one.score, dense=one.dense, bm25=one.bm25) for one in ranked]
 
 
 def rank(

@@ -55,18 +55,9 @@ class IndexInfo:
     """Report of the run that made the index, as JSON, so that a run that has nothing to do can repeat it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Results of both halves of a hybrid search: (passage, raw score), best first, ties by id."""
-
-    dense: Sequence[tuple[Passage, float]]
-    """Passages with their cosine similarity, in [-1, 1]."""
-    bm25: Sequence[tuple[Passage, float]]
-    """Passages with their BM25 score, unbounded, above 0."""
-
-
 Scores = Mapping[str, float]
-"""Raw scores of one half of a hybrid search, by passage id."""
+"""Raw scores of one half of a hybrid search by passage id, best first, ties by id: of the dense half cosines, in
+[-1, 1], of the other half BM25 scores, unbounded, above 0."""
 
 Choose = Callable[[Scores, Scores], Sequence[str]]
 """Chooses from the scores of both halves, dense and BM25, the ids of the passages that are wanted."""
@@ -86,20 +77,10 @@ class Index(Protocol):
         """Returns the index's description, read again."""
         ...
 
-    async def candidates(self, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
-        """Returns the nearest passages by either vector, in one request.
-
-        Args:
-            vectors: Vectors of the question.
-            chapter: Only passages of the chapter with this id.
-            limit: Passages from each half.
-        """
-        ...
-
     async def chosen(
         self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
     ) -> Sequence[Passage]:
-        """Returns those of the candidates that are chosen, of the version that was searched.
+        """Returns those of the nearest passages by either vector that are chosen, from one version, in one request.
 
         Reading passages takes longer than finding them, and of 200 candidates a reader gets 6.
 
@@ -108,6 +89,10 @@ class Index(Protocol):
             choose: Chooses from the candidates; it may be called on another thread.
             chapter: Only passages of the chapter with this id.
             limit: Candidates from each half.
+
+        Raises:
+            IndexIncompatible: The dense vector is not as long as those of the index.
+            VectorInvalid: It holds something that is not a number.
         """
         ...
 

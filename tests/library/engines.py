@@ -1,10 +1,11 @@
 """Both engines as the indexer and the server use them, for the tests."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from preceptor.library.passage import Passage
-from preceptor.library.protocol import Engine, IndexInfo, Written
+from preceptor.library.protocol import Engine, Index, IndexInfo, Scores, Vectors, Written
 from tests.library.books import INFO, vectors
 
 
@@ -50,3 +51,24 @@ async def everything(engine: Engine, collection: str = "robots") -> list[Passage
     found = [passage for chapter in await index.chapters() for passage in await index.passages(chapter.id)]
     await index.close()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What both halves of a hybrid search found, as (passage, raw score), best first."""
+
+    dense: Sequence[tuple[Passage, float]]
+    bm25: Sequence[tuple[Passage, float]]
+
+
+async def candidates(index: Index, vectors: Vectors, *, chapter: str | None, limit: int) -> Candidates:
+    """Everything that may be chosen, from a search that chooses all of it."""
+    halves: list[Scores] = []
+
+    def all_of_them(dense: Scores, bm25: Scores) -> Sequence[str]:
+        halves[:] = dense, bm25
+        return list({**dense, **bm25})
+
+    chosen = await index.chosen(vectors, all_of_them, chapter=chapter, limit=limit)
+    passages = {passage.id: passage for passage in chosen}
+    return Candidates(*([(passages[one], score) for one, score in half.items()] for half in halves))

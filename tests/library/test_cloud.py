@@ -40,7 +40,7 @@ from preceptor.library.cloud import QdrantCloud
 from preceptor.library.embedded import Embedded
 from preceptor.settings import IndexSettings, QdrantSettings, Settings
 from tests.library.books import INFO, again, book, vectors
-from tests.library.engines import everything, publish
+from tests.library.engines import candidates, everything, publish
 from tests.standins.qdrant import QdrantStandIn
 
 Connect = Callable[..., QdrantCloud]
@@ -117,7 +117,7 @@ async def test_only_fields_with_an_index_are_filtered_on(qdrant: QdrantStandIn, 
     await publish(engine, book())
     await everything(engine)
     index = await engine.open("robots")
-    await index.candidates(vectors(book())[0], chapter="part-0/chapter-0", limit=3)
+    await candidates(index, vectors(book())[0], chapter="part-0/chapter-0", limit=3)
     await publish(engine, book(chapters=1))
     await engine.rollback("robots")
     await engine.delete("robots")
@@ -141,7 +141,7 @@ async def test_a_search_is_one_request(qdrant: QdrantStandIn, connect: Connect) 
     await publish(engine, book())
     index = await engine.open("robots")
     qdrant.asked.clear()
-    await index.candidates(vectors(book())[0], chapter=None, limit=3)
+    await candidates(index, vectors(book())[0], chapter=None, limit=3)
     assert [one.path for one in qdrant.asked] == ["/collections/robots/points/query/batch"]
     assert [one["using"] for one in qdrant.asked[0].body["searches"]] == ["dense", "bm25"]
 
@@ -174,7 +174,7 @@ async def test_reading_needs_no_more_than_a_read_only_key(connect: Connect) -> N
         await reader.verify_connection()
         assert await everything(reader) == book()
         index = await reader.open("robots")
-        assert (await index.candidates(vectors(book())[0], chapter=None, limit=1)).dense[0][0] == book()[0]
+        assert (await candidates(index, vectors(book())[0], chapter=None, limit=1)).dense[0][0] == book()[0]
         assert await reader.collections() == ["robots"]
         assert not [one for one in qdrant.writes() if one.key == "reader"]
         for refused in (reader.write("robots", INFO), reader.rollback("robots"), reader.delete("robots")):
@@ -501,7 +501,7 @@ async def test_each_way_to_go_wrong_has_a_name_and_says_what_to_do(
         await publish(engine, book())
     index = await engine.open("robots")
     with answering(found), pytest.raises(error, match=said) as caught:
-        await index.candidates(vectors(book())[0], chapter="part-0/chapter-0", limit=3)
+        await candidates(index, vectors(book())[0], chapter="part-0/chapter-0", limit=3)
     assert type(caught.value) is error
     assert published.url in str(caught.value) or "`robots`" in str(caught.value)
     assert KEY not in str(caught.value) + caplog.text
@@ -583,7 +583,7 @@ async def test_every_operation_is_logged_with_its_duration_and_never_with_the_ke
         engine = connect(qdrant.url, api_key=KEY)
         await publish(engine, book())
         index = await engine.open("robots")
-        await index.candidates(vectors(book())[0], chapter=None, limit=3)
+        await candidates(index, vectors(book())[0], chapter=None, limit=3)
         await engine.delete("robots")
     ours = [one.getMessage() for one in caplog.records if one.name.startswith("preceptor")]
     for said in (

@@ -19,7 +19,7 @@ from preceptor.library.cloud import QdrantCloud
 from preceptor.library.embedded import Embedded
 from preceptor.library.protocol import Engine, SparseVector, Vectors
 from tests.library.books import INFO, again, book, vectors
-from tests.library.engines import engine_at, everything, publish
+from tests.library.engines import candidates, engine_at, everything, publish
 from tests.standins.qdrant import QdrantStandIn
 
 
@@ -46,7 +46,7 @@ async def test_a_passage_is_nearest_to_its_own_vectors(engine: Engine) -> None:
     await publish(engine, passages)
     index = await engine.open("robots")
     for passage, own in zip(passages, vectors(passages), strict=True):
-        found = await index.candidates(own, chapter=None, limit=5)
+        found = await candidates(index, own, chapter=None, limit=5)
         assert found.dense[0] == (passage, pytest.approx(1.0, abs=1e-5))
         assert found.bm25[0][0] == passage
         assert all(score > 0 for _, score in found.bm25)
@@ -61,7 +61,7 @@ async def test_both_engines_give_the_same_order_and_scores(folder: Path) -> None
         found = []
         for engine in (Embedded(folder), QdrantCloud(qdrant.url)):
             await publish(engine, passages)
-            found.append(await (await engine.open("robots")).candidates(question, chapter=None, limit=30))
+            found.append(await candidates(await engine.open("robots"), question, chapter=None, limit=30))
             await engine.close()
     embedded, cloud = found
     ids = sorted(passage.id for passage in passages)
@@ -76,7 +76,7 @@ async def test_a_search_within_a_chapter_finds_nothing_else(engine: Engine) -> N
     passages = book()
     await publish(engine, passages)
     index = await engine.open("robots")
-    found = await index.candidates(vectors(passages)[0], chapter="part-1/chapter-1", limit=50)
+    found = await candidates(index, vectors(passages)[0], chapter="part-1/chapter-1", limit=50)
     assert {passage.chapter for passage, _ in [*found.dense, *found.bm25]} == {"part-1/chapter-1"}
     assert len(found.dense) == 5
     assert await index.passages("part-9/none") == []
@@ -86,7 +86,7 @@ async def test_a_question_of_stop_words_has_no_bm25_half(engine: Engine) -> None
     await publish(engine, book())
     index = await engine.open("robots")
     question = replace(vectors(book())[0], bm25=SparseVector((), ()))
-    found = await index.candidates(question, chapter=None, limit=3)
+    found = await candidates(index, question, chapter=None, limit=3)
     assert len(found.dense) == 3
     assert list(found.bm25) == []
 
@@ -137,7 +137,7 @@ async def test_an_open_index_shows_what_is_published_later(engine: Engine) -> No
     index = await engine.open("robots")
     second = again(book(), edition="second")
     await publish(engine, second)
-    assert (await index.candidates(vectors(second)[1], chapter=None, limit=1)).dense[0][0] == second[1]
+    assert (await candidates(index, vectors(second)[1], chapter=None, limit=1)).dense[0][0] == second[1]
     assert await index.passages(second[0].chapter) == second[:5]
 
 
@@ -201,7 +201,7 @@ async def test_another_way_of_making_vectors_uses_nothing_again_and_can_be_rolle
     assert await publish(engine, book(), info=other) == len(book())
     assert await index.info() == replace(other, points=len(book()))
     assert await engine.rollback("robots") == replace(INFO, points=len(book()))
-    found = await (await engine.open("robots")).candidates(vectors(book())[0], chapter=None, limit=1)
+    found = await candidates(await engine.open("robots"), vectors(book())[0], chapter=None, limit=1)
     assert found.dense[0][0] == book()[0]
 
 
@@ -291,7 +291,7 @@ async def test_an_empty_collection_can_be_made_and_opened(engine: Engine) -> Non
     index = await engine.open("robots")
     assert (await index.info()).points == 0
     assert list(await index.chapters()) == []
-    found = await index.candidates(vectors(book())[0], chapter=None, limit=3)
+    found = await candidates(index, vectors(book())[0], chapter=None, limit=3)
     assert (list(found.dense), list(found.bm25)) == ([], [])
 
 
@@ -318,7 +318,7 @@ async def test_an_open_index_says_so_when_its_collection_is_deleted(engine: Engi
     index = await engine.open("robots")
     await engine.delete("robots")
     with pytest.raises(IndexNotFound):
-        await index.candidates(vectors(book())[0], chapter=None, limit=3)
+        await candidates(index, vectors(book())[0], chapter=None, limit=3)
     with pytest.raises(IndexNotFound):
         await index.info()
     await index.close()
@@ -361,7 +361,7 @@ async def test_a_vector_that_no_index_can_hold_is_refused(engine: Engine, bad: V
     await publish(engine, book())
     index = await engine.open("robots")
     with pytest.raises((VectorInvalid, IndexIncompatible)):
-        await index.candidates(bad, chapter=None, limit=3)
+        await candidates(index, bad, chapter=None, limit=3)
 
 
 async def test_a_question_of_another_dimension_names_the_command_that_fixes_it(engine: Engine) -> None:
@@ -369,7 +369,7 @@ async def test_a_question_of_another_dimension_names_the_command_that_fixes_it(e
     index = await engine.open("robots")
     short = Vectors((0.5,) * 128, SparseVector((1,), (1.0,)))
     with pytest.raises(IndexIncompatible, match=r"dimension 384.+set to 128.+--rebuild"):
-        await index.candidates(short, chapter=None, limit=3)
+        await candidates(index, short, chapter=None, limit=3)
 
 
 async def test_an_index_of_another_schema_is_refused_and_can_be_built_again(engine: Engine) -> None:

@@ -24,6 +24,7 @@ import asyncio, sys
 from pathlib import Path
 from preceptor.library.embedded import Embedded
 from tests.library.books import book, vectors
+from tests.library.engines import candidates
 
 async def main():
     engine = Embedded(Path(sys.argv[1]))
@@ -31,7 +32,7 @@ async def main():
     print("open", flush=True)
     sys.stdin.readline()  # until all of them are open
     for passage, own in zip(book(), vectors(book()), strict=True):
-        found = await index.candidates(own, chapter=None, limit=3)
+        found = await candidates(index, own, chapter=None, limit=3)
         assert found.dense[0][0] == found.bm25[0][0] == passage
     assert list(await index.passages(book()[0].chapter)) == book()[:5]
     await engine.close()

@@ -14,7 +14,7 @@ from preceptor.errors import IndexLocked
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import Engine, Written
 from tests.library.books import INFO, vectors
-from tests.library.engines import everything, publish
+from tests.library.engines import candidates, everything, publish
 from tests.library.writing import Writing, passages, writing
 
 
@@ -87,7 +87,7 @@ async def test_a_reader_sees_the_old_or_the_new_book_at_every_moment(
         rest = asyncio.create_task(asyncio.to_thread(process.rest))
         while not rest.done():
             seen.append(allowed.index(list(await index.passages(chapter))))
-            found = await index.candidates(vectors(old)[0], chapter=None, limit=50)
+            found = await candidates(index, vectors(old)[0], chapter=None, limit=50)
             assert len(found.dense) == len(old)
         assert (await rest)[-1] == "published"
     assert seen == sorted(seen), "an older book came back"

@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.library.fusion import fuse
-from preceptor.library.passage import Passage
-from preceptor.library.protocol import Candidates
+from preceptor.library.fusion import rank
 from tests.retrieval.shelf import passages
 
 PASSAGES = {
@@ -15,16 +13,16 @@ PASSAGES = {
 NAMES = {passage.id: name for name, passage in PASSAGES.items()}
 
 
-def half(scores: dict[str, float]) -> list[tuple[Passage, float]]:
+def half(scores: dict[str, float]) -> dict[str, float]:
     ranked = sorted(scores.items(), key=lambda pair: (-pair[1], PASSAGES[pair[0]].id))
-    return [(PASSAGES[name], score) for name, score in ranked]
+    return {PASSAGES[name].id: score for name, score in ranked}
 
 
 def order(
     dense: dict[str, float], bm25: dict[str, float], *, tokens: int = 4, coverage: float = 1.0
 ) -> list[str]:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, coverage=coverage)
-    return [NAMES[hit.passage.id] for hit in hits]
+    hits = rank(half(dense), half(bm25), tokens=tokens, points=500, coverage=coverage)
+    return [NAMES[hit.id] for hit in hits]
 
 
 def test_what_both_halves_find_comes_before_what_one_finds() -> None:
@@ -60,8 +58,7 @@ def test_what_a_full_list_left_out_is_taken_for_as_good_as_its_last() -> None:
 
 def test_a_hit_keeps_the_scores_of_both_halves() -> None:
     hits = {
-        NAMES[hit.passage.id]: hit
-        for hit in fuse(Candidates(half({"1": 0.7, "2": 0.6}), half({"2": 5.0})), tokens=2, points=500)
+        NAMES[hit.id]: hit for hit in rank(half({"1": 0.7, "2": 0.6}), half({"2": 5.0}), tokens=2, points=500)
     }
     assert (hits["1"].dense, hits["1"].bm25) == (0.7, None)
     assert (hits["2"].dense, hits["2"].bm25) == (0.6, 5.0)
@@ -80,8 +77,11 @@ def test_a_hit_keeps_the_scores_of_both_halves() -> None:
 def test_the_best_score_says_whether_the_book_covers_the_question(
     cosine: float, bm25: float, coverage: float, low: float, high: float
 ) -> None:
-    found = Candidates(half({"1": cosine}), half({"1": bm25}))
-    assert low <= fuse(found, tokens=4, points=500, coverage=coverage)[0].score <= high
+    assert (
+        low
+        <= rank(half({"1": cosine}), half({"1": bm25}), tokens=4, points=500, coverage=coverage)[0].score
+        <= high
+    )
 
 
 scores = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(-1, 1), max_size=20)
@@ -92,9 +92,9 @@ matches = st.dictionaries(st.sampled_from(sorted(PASSAGES)), st.floats(0.01, 60)
 def test_scores_are_between_zero_and_one_and_fall_with_the_rank(
     dense: dict[str, float], bm25: dict[str, float], tokens: int, coverage: float
 ) -> None:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=500, coverage=coverage)
+    hits = rank(half(dense), half(bm25), tokens=tokens, points=500, coverage=coverage)
     found = [hit.score for hit in hits]
-    assert {NAMES[hit.passage.id] for hit in hits} == {*dense, *bm25}
+    assert {NAMES[hit.id] for hit in hits} == {*dense, *bm25}
     assert found == sorted(found, reverse=True)
     assert all(0 <= score <= 1 for score in found)
 
@@ -103,16 +103,16 @@ def test_scores_are_between_zero_and_one_and_fall_with_the_rank(
 def test_the_order_does_not_depend_on_that_of_the_candidates(
     dense: dict[str, float], bm25: dict[str, float]
 ) -> None:
-    there = fuse(Candidates(half(dense), half(bm25)), tokens=3, points=500)
-    back = fuse(Candidates(half(dense)[::-1], half(bm25)[::-1]), tokens=3, points=500)
+    there = rank(half(dense), half(bm25), tokens=3, points=500)
+    back = rank(dict([*half(dense).items()][::-1]), dict([*half(bm25).items()][::-1]), tokens=3, points=500)
     assert there == back
 
 
 def scored(
     dense: dict[str, float], bm25: dict[str, float], *, tokens: int, points: int, coverage: float = 1.0
 ) -> dict[str, float]:
-    hits = fuse(Candidates(half(dense), half(bm25)), tokens=tokens, points=points, coverage=coverage)
-    return {NAMES[hit.passage.id]: round(hit.score, 3) for hit in hits}
+    hits = rank(half(dense), half(bm25), tokens=tokens, points=points, coverage=coverage)
+    return {NAMES[hit.id]: round(hit.score, 3) for hit in hits}
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_without_a_word_on_it_the_model_is_taken_to_read_the_language() -> None:
 
 
 def test_no_more_hits_than_asked_for() -> None:
-    found = Candidates(half({"1": 0.75, "2": 0.7, "3": 0.6}), half({}))
-    assert [NAMES[hit.passage.id] for hit in fuse(found, tokens=1, points=9, limit=2)] == ["1", "2"]
+    found = half({"1": 0.75, "2": 0.7, "3": 0.6})
+    assert [NAMES[hit.id] for hit in rank(found, {}, tokens=1, points=9, limit=2)] == ["1", "2"]
 
 
 def test_equal_evidence_is_ordered_by_the_cosine_and_then_by_the_id() -> None:
