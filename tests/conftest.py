@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import logging
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from filelock import FileLock
 
 from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
+from preceptor.log_levels import LOG_LEVELS
 from preceptor.settings import Settings
 from tests.sample import SOURCE, sample_settings
 
@@ -24,6 +27,16 @@ def shared() -> Path:
     """Real books and evaluation sets: whole ones where they lie beside the checkout, else the slices of them."""
     whole = ROOT.parent / "shared"
     return whole if (whole / "books").is_dir() else ROOT / "tests/real"
+
+
+@pytest.fixture(autouse=True)
+def levels_of_logs() -> Iterator[None]:
+    """A command that runs in the test's own process sets what is logged, which the next test must not notice."""
+    loggers = [logging.getLogger(name) for name in (None, "preceptor", *LOG_LEVELS)]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
