@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
+.PHONY: help setup demo test test-long mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -31,10 +31,10 @@ demo: $(BIN)/preceptor ## index the sample book and serve it; ASK="…" asks one
 	@$(BIN)/preceptor demo $(if $(ASK),--ask "$(ASK)")
 
 test: $(VENV)/.dev ## run the tests, in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
 
-test-faults: $(VENV)/.dev ## every fault of a provider on every tutor, in JSON and as a stream
-	$(BIN)/python -m pytest -n 2 -m faults tests/server/test_every_fault.py
+test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provider, killed runs, made-up input
+	$(BIN)/python -m pytest -n 2 -m long
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
 	$(BIN)/python bench/mutants.py $(FILE) --count $(COUNT) --seed $(SEED) $(if $(TESTS),--tests $(TESTS))

@@ -7,15 +7,16 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from preceptor.indexing.run import Indexing
-from preceptor.library import open_engine
+from preceptor.library import embedding, open_engine
 from preceptor.log_levels import LOG_LEVELS
-from preceptor.settings import Settings
+from preceptor.settings import Settings, shipped
 from tests.sample import SOURCE, sample_settings
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +28,21 @@ def shared() -> Path:
     """Real books and evaluation sets: whole ones where they lie beside the checkout, else the slices of them."""
     whole = ROOT.parent / "shared"
     return whole if (whole / "books").is_dir() else ROOT / "tests/real"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def models_opened_once() -> Iterator[None]:
+    """A shipped model is opened once for all tests: it takes half a second of CPU, and most tests open a book."""
+    opened, folder_of_all = embedding._opened, shipped("library/models")  # pyright: ignore[reportPrivateUsage]
+    kept = cache(opened)
+
+    def once(model: str, folder: Path | None, *, download: bool) -> object:
+        is_shipped = folder is not None and folder.is_relative_to(folder_of_all)
+        return (kept if is_shipped else opened)(model, folder, download=download)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding, "_opened", once)
+        yield
 
 
 @pytest.fixture(autouse=True)

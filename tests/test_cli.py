@@ -205,6 +205,7 @@ def test_what_is_there_can_be_listed_told_rolled_back_and_deleted(cli: Cli, fold
     assert "found: b" in err
 
 
+@pytest.mark.long
 def test_what_is_in_the_cloud_is_managed_alike(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,6 +406,7 @@ def texts(edition: str) -> tuple[str, ...]:
     return tuple(page_text(edition, number) for number in range(PAGES))
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_a_run_leaves_a_whole_book_and_the_next_goes_on(cli: Cli, folder: Path) -> None:
     chance = random.Random(20260203)
     source = write_book(folder, "edition 0")

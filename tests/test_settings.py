@@ -366,6 +366,7 @@ _NAMES = st.one_of(
 )
 
 
+@pytest.mark.long
 @examples(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     files=st.dictionaries(st.sampled_from(["settings.toml", ".secrets.toml", ".env"]), _CONTENT, max_size=2),

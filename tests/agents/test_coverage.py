@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import yaml
 
 from preceptor.agents.coverage import THRESHOLD, coverage
@@ -71,6 +72,7 @@ def test_a_text_that_no_search_found_is_judged_by_what_it_says() -> None:
         assert (found >= THRESHOLD) is says
 
 
+@pytest.mark.long
 async def test_most_questions_to_the_sample_book_are_told_from_those_it_does_not_answer(
     demo_settings: Settings,
 ) -> None:

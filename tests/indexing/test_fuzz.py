@@ -79,6 +79,7 @@ def test_any_markup_makes_passages(
     _try(tmp_path, raw, suffix, site, tokenizer)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     raw=st.one_of(
@@ -89,6 +90,7 @@ def test_any_bytes_make_passages_or_a_named_error(tmp_path: Path, tokenizer: Tok
     _try(tmp_path, raw, ".mdx", SiteSettings(), tokenizer)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_real_pages_make_passages(tmp_path: Path, tokenizer: Tokenizer, data: st.DataObject) -> None:

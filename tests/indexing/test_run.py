@@ -204,6 +204,7 @@ PARAGRAPHS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "order",
     [

@@ -76,6 +76,7 @@ _BLOCKS = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(blocks=st.lists(_BLOCKS, max_size=10), size=st.sampled_from([32, 48, 64, 200, 512]))
 def test_joined_passages_give_back_the_page(
@@ -84,6 +85,7 @@ def test_joined_passages_give_back_the_page(
     _check(page_of(tmp_path, "\n\n".join(blocks)), tokenizer, size)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["physical-ai-textbook", "deep-rl-course", "redux-docs", "docusaurus-website"]
 )

@@ -51,6 +51,7 @@ async def check(engine: Engine, said: list[str], old: list[Passage], new: list[P
     return found
 
 
+@pytest.mark.long
 async def test_killed_at_any_moment_a_writer_loses_nothing_and_leaves_a_whole_book(
     engine: Engine, where: Path | str
 ) -> None:

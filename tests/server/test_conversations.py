@@ -88,6 +88,7 @@ def test_a_deleted_conversation_is_gone_and_stays_gone(client: TestClient) -> No
 # Leaving it, and a store that fails
 
 
+@pytest.mark.long
 def test_a_store_that_stops_costs_the_conversation_and_not_the_answer(
     sample_index: Path, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_second_signal_cuts_the_answers(sample_index: Path, tmp_path: Path, ge
     assert service.wrong() == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_all_processes_at_once_lets_the_answers_end(
     sample_index: Path, tmp_path: Path, gemini: Provider, number: signal.Signals

@@ -33,7 +33,7 @@ from tests.standins.provider import (
     usage,
 )
 
-pytestmark = pytest.mark.faults
+pytestmark = pytest.mark.long
 
 ASKED = {"content": "What is a node?"}
 SECRET = "PSEUDO"

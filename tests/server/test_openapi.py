@@ -154,6 +154,7 @@ def test_the_document_and_the_page_are_made_once(
 # The service keeps to it
 
 
+@pytest.mark.long
 def test_the_service_keeps_to_its_document(demo_settings: Settings, tmp_path: Path) -> None:
     """Schemathesis sends what the document allows and what it does not, and follows its links."""
     with served(demo_settings) as url:

@@ -307,6 +307,7 @@ async def test_silent_readers_leave_room_for_others() -> None:
             assert slots.taken == 0
 
 
+@pytest.mark.long
 def test_the_service_closes_connections_that_say_nothing(sample_index: Path, tmp_path: Path) -> None:
     with serving(sample_index, tmp_path) as service:
         where = urlsplit(service.url)
