@@ -23,7 +23,7 @@ WRONG = re.compile(r"Traceback|was destroyed|never retrieved|never awaited| ERRO
 """What the log of a service that did well does not hold."""
 
 _READY = "Application startup complete"
-_PATIENCE = 60.0
+_PATIENCE = 240.0
 """Seconds for a process on a busy machine."""
 
 
