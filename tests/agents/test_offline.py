@@ -9,13 +9,11 @@ from agents import set_trace_processors
 
 from preceptor.agents.answer import Answer, Question
 from preceptor.agents.preceptor import open_preceptor
-from preceptor.agents.quotation import candidates, incomplete, quotations
 from preceptor.agents.support import SUPPORTED
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
 from preceptor.library.passage import Passage
 from preceptor.settings import Settings
-from tests.agents.quoting import hits, passage
 from tests.sample import sample_settings
 from tests.standins.provider import Provider, call, calls, fails
 
@@ -71,10 +69,6 @@ def book(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def quoted(answer: Answer) -> list[str]:
     return [re.sub(r"\s*\[\d+\]", "", part) for part in answer.text.split("\n\n")]
-
-
-def ask(question: str, *passages: Passage) -> list[str]:
-    return quotations(question, candidates(question, hits(*passages)))
 
 
 def test_the_right_sentence_comes_first_in_the_books_words(
@@ -210,96 +204,3 @@ def test_a_reader_of_another_language_is_told_that_only_the_books_own_was_search
 
 def test_a_question_in_the_language_of_a_page_is_simply_answered(answers: dict[str, Answer]) -> None:
     assert quoted(answers[URDU])[0].startswith("فزیکل اے آئی (Physical AI) سے مراد")
-
-
-def test_nothing_is_quoted_twice_nor_almost() -> None:
-    found = ask(
-        "What is a costmap?",
-        passage("A costmap is a grid around the robot with costs in its cells."),
-        passage(
-            "As said, a costmap is a grid around the robot with costs in its cells.",
-            key="m4tw",
-            heading="More",
-        ),
-    )
-    assert found == ["A costmap is a grid around the robot with costs in its cells. [k7qd]"]
-
-
-def test_an_answer_in_one_sentence_stands_alone() -> None:
-    found = ask(
-        "How many newtons does the gripper close with?",
-        passage("The gripper closes with 40 newtons. Its fingers are soft. A gripper is an actuator."),
-    )
-    assert found == ["The gripper closes with 40 newtons. [k7qd]"]
-
-
-def test_a_sentence_that_leans_on_another_passage_carries_both_keys() -> None:
-    found = ask(
-        "Which names do nodes need?",
-        passage("A node is a process."),
-        passage("They need unique names.", key="m4tw", order=1),
-    )
-    assert found[0] == "A node is a process. They need unique names. [k7qd] [m4tw]"
-
-
-def test_the_beginning_of_a_section_answers_what_its_heading_names() -> None:
-    found = ask(
-        "What is the latency trap?",
-        passage("Steering a robot from far away is dangerous. Delays add up.", heading="The latency trap"),
-        passage("The latency trap has a solution on board.", key="m4tw", heading="The solution"),
-    )
-    assert found[0] == "Steering a robot from far away is dangerous. [k7qd]"
-
-
-def test_a_question_that_the_book_asks_is_no_answer() -> None:
-    found = ask("What is a node?", passage("What is a node? A node is a process that computes."))
-    assert found == ["A node is a process that computes. [k7qd]"]
-
-
-def test_a_diagram_is_not_quoted() -> None:
-    found = ask(
-        "Show me the code of the camera node", passage("```mermaid\nflowchart LR\n  camera --> node\n```")
-    )
-    assert found == []
-
-
-def test_of_a_long_table_the_rows_that_answer_are_quoted_with_the_header() -> None:
-    rows = "\n".join(f"| module {number} | {number} GB |" for number in range(30))
-    (found,) = ask("How much memory has module 17?", passage(f"| Module | Memory |\n|---|---|\n{rows}"))
-    assert found.startswith("| Module | Memory |\n|---|---|\n")
-    assert "| module 17 | 17 GB |" in found
-    assert len(found.splitlines()) < 10
-
-
-def test_a_list_with_text_between_its_items_is_quoted_with_all_of_them() -> None:
-    text = (
-        "The difference is small:\n\n- Off-policy: another policy acts than the one that learns.\n\n"
-        "Q-learning does so.\n\nA picture\n\n- On-policy: the same policy acts and learns.\n\nSarsa does so."
-    )
-    (found,) = ask(
-        "What is the difference between on-policy and off-policy?", passage(text, heading="Policies")
-    )
-    assert found == (
-        "The difference is small: [k7qd]\n\n- Off-policy: another policy acts than the one that learns.\n"
-        "- On-policy: the same policy acts and learns."
-    )
-
-
-def test_two_lists_that_are_announced_stay_apart() -> None:
-    text = "For the arm:\n\n- a strong motor\n\nFor the wheels:\n\n- a fast motor"
-    found = ask("Which motor do the wheels need?", passage(text))
-    assert found[0] == "For the wheels: [k7qd]\n\n- a fast motor"
-
-
-def test_code_is_preferred_only_when_it_is_asked_for() -> None:
-    text = "A timer calls the node.\n\n```python\nnode.create_timer(1.0, node.call)\n```"
-    assert ask("What calls the node?", passage(text))[0] == "A timer calls the node. [k7qd]"
-    assert ask("Show me the code that creates a timer of a node", passage(text))[0].startswith("```python")
-
-
-def test_more_of_a_section_is_wanted_only_where_the_best_quotation_is_cut_off() -> None:
-    question = "What separates a robot from a program?"
-    cut = candidates(question, hits(passage("Two things separate a robot from a program:")))
-    whole = candidates(question, hits(passage("A body separates a robot from a program.")))
-    assert incomplete(cut) is not None
-    assert incomplete(whole) is None
