@@ -116,7 +116,9 @@ def test_without_a_hit_there_is_nothing_to_quote_and_nothing_to_read_on() -> Non
 
 
 def test_only_the_six_best_passages_are_quoted() -> None:
-    others = [passage(f"Bolt {number} is grey.", key=f"b{number}", heading=f"Bolt {number}") for number in range(5)]
+    others = [
+        passage(f"Bolt {number} is grey.", key=f"b{number}", heading=f"Bolt {number}") for number in range(5)
+    ]
     asked, last = "How many newtons does the gripper close with?", passage(GRIPPER, heading="Gripper")
     assert ask(asked, *others, last)[0] == f"{GRIPPER} [k7qd]"
     one_more = passage("Nuts are grey.", key="nuts", heading="Nuts")
@@ -156,7 +158,9 @@ def test_a_word_of_the_headings_above_need_not_stand_in_the_sentence_itself() ->
 
 
 def test_the_model_re_ranks_those_that_it_has_judged_and_the_rest_keep_their_place() -> None:
-    found = candidates("What do grippers hold?", hits(passage("Grippers hold cups. Grippers hold. Hands do more.")))
+    found = candidates(
+        "What do grippers hold?", hits(passage("Grippers hold cups. Grippers hold. Hands do more."))
+    )
     last = found[-1]
     again = nearer(found, [*[0.0] * (len(found) - 1), 9.0])
     assert again[0].text == last.text
@@ -164,7 +168,9 @@ def test_the_model_re_ranks_those_that_it_has_judged_and_the_rest_keep_their_pla
     assert {one.text for one in nearer(found, [0.5])} == {one.text for one in found}
 
 
-def test_the_model_reads_the_heading_of_a_section_with_its_first_sentence_and_the_beginning_of_a_block() -> None:
+def test_the_model_reads_the_heading_of_a_section_with_its_first_sentence_and_the_beginning_of_a_block() -> (
+    None
+):
     text = f"{GRIPPER} Its fingers are soft.\n\n```\n{'pass ' * 200}\n```"
     found = candidates("How strong is the gripper?", hits(passage(text, heading="Strength")))
     texts = {one.place: one.text for one in found}
@@ -266,7 +272,9 @@ def test_a_formula_alone_is_not_quoted() -> None:
         (1, "Grip it.\n\n```py\ngrip()\n```\n\nThat is all there is.", False),
     ],
 )
-def test_code_at_the_edge_of_what_was_found_may_go_on_and_is_read_on_for(order: int, text: str, cut: bool) -> None:
+def test_code_at_the_edge_of_what_was_found_may_go_on_and_is_read_on_for(
+    order: int, text: str, cut: bool
+) -> None:
     found = candidates("Show me the code to grip", hits(passage(text, order=order)))
     assert found[0].text.endswith("```")
     assert (incomplete(found) is not None) is cut
