@@ -76,7 +76,7 @@ class Prose:
         self._out = []
         self._name_at = -1
         place = 0
-        if not self._said and not self._end_of_thought:
+        if not self._said:
             text = text.lstrip()
         while place < len(text) and not self.is_call:
             place = self._step(text, place)

@@ -107,8 +107,8 @@ class Verbatim:
         return place + 1
 
     def _indent(self, blanks: str) -> None:
-        for char in blanks:
-            self._column += _INDENT - self._column % _INDENT if char == "\t" else 1
+        # A tab reaches at least the first stop; where exactly makes no difference to what the line is.
+        self._column += sum(_INDENT if char == "\t" else 1 for char in blanks)
 
     def _take(self, run: str, *, after: str) -> None:
         """Open or close what a run of characters opens or closes."""

@@ -122,6 +122,7 @@ THOUGHTS = {
         )
     },
     "  \n A": "A",
+    " ```python\nglossary(1)\n```": "```python\nglossary(1)\n```",
     "<think>a</think> <think>b</think> A": "A",
     "<think>a</thinking></think>\nA": "A",
     "A\n<think>a</think>B": "A\nB",
