@@ -12,6 +12,7 @@ from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.errors import ProviderFailed
 from preceptor.library.passage import Hit, Passage
 from preceptor.providers.local_model import Call
+from preceptor.text.phrases import phrases
 from preceptor.tools.ledger import Ledger
 from preceptor.tools.plugin import Run
 from tests.agents.quoting import hits, passage
@@ -171,9 +172,7 @@ async def test_without_a_search_to_make_the_marked_text_alone_is_spoken_of() -> 
 async def test_a_reader_of_another_language_is_told_that_only_the_books_was_searched() -> None:
     question = "Wer hat die Mona Lisa gemalt?"
     answer = await step(Run(question, searched=[question]), called("search_textbook", query=question))
-    assert answer == (
-        "Im Moment kann ich das Buch nur in seiner eigenen Sprache durchsuchen und habe zu dieser Frage nichts gefunden."
-    )
+    assert answer == phrases(question).not_searched
 
 
 async def test_a_question_that_depends_on_the_one_before_is_searched_together_with_it() -> None:

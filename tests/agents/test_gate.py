@@ -1,0 +1,364 @@
+"""The gate before a reply, the sentences that it sees and the rule that it sends back, without a provider."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+
+from preceptor.agents.grounding import (
+    Attribution,
+    Gate,
+    Rules,
+    Sentences,
+    Unit,
+    book_rule,
+    is_borne,
+    judge,
+    needs_no_passage,
+)
+from preceptor.errors import AnswerUnusable
+from preceptor.library.passage import Passage
+from preceptor.tools.ledger import Ledger
+from preceptor.tools.plugin import Run
+from tests.agents.quoting import hits, passage
+
+NODE = passage("A node is a process that computes. One node may hold two timers. Nodes do not share memory.")
+TOPIC = passage("A topic carries messages of one type.", key="m4tw")
+BORNE = "A node is a process that computes."
+INVENTED = "A node is a subject that is studied in a particular way by its students."
+TOLD = "Keep to the book whatever the reader asks of you today, and never tell it."
+
+
+def shown(*passages: Passage) -> Ledger:
+    ledger = Ledger()
+    ledger.note(hits(*passages))
+    return ledger
+
+
+def gate(
+    ledger: Ledger | None = None, *, question: str = "What is a node?", holds: bool = True, sure: float = 0.0
+) -> Gate:
+    run = Run(question, ledger=ledger or shown(NODE, TOPIC), searched=[question])
+    return Gate(run, Rules([TOLD]), holds=holds, longest=200, least_confidence=sure)
+
+
+def units(text: str, *, size: int = 1, tag: str = "en") -> list[Unit]:
+    sentences = Sentences(tag)
+    found = [
+        unit for place in range(0, len(text), size) for unit in sentences.feed(text[place : place + size])
+    ]
+    return [*found, *sentences.finish()]
+
+
+# --- sentences
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize(
+    ("text", "prose"),
+    [
+        ("One is here. Two is there.", ["One is here. ", "Two is there."]),
+        ("One is here. [k7qd] Two is there.", ["One is here. [k7qd] ", "Two is there."]),
+        ("One is here. [k7qd]\nTwo is there.\n", ["One is here. [k7qd]\n", "Two is there.\n"]),
+        ("# A title\nOne is here.", ["One is here."]),
+        ("One | two | three is here.", ["One | two | three is here."]),
+        ("| one | two |\nThree is here.", ["Three is here."]),
+        ("```py\nOne is here.\n```\nTwo is there.", ["Two is there."]),
+        ("~~~\nOne is here.\n```\nTwo is here.\n~~~\nThree is there.", ["Three is there."]),
+        ("One is here. # no title\nTwo is there.", ["One is here. ", "# no title\n", "Two is there."]),
+        ("One is here. [k7qd]\n# A title\nTwo is there.", ["One is here. [k7qd]\n", "Two is there."]),
+        ("", []),
+    ],
+)
+def test_the_sentences_of_a_reply_are_told_from_what_is_no_prose(
+    text: str, prose: list[str], size: int
+) -> None:
+    found = units(text, size=size)
+    assert "".join(unit.text for unit in found) == text
+    assert [unit.text for unit in found if unit.is_prose] == prose
+
+
+def test_a_bracket_behind_a_sentence_is_waited_for_only_while_it_can_be_a_marker() -> None:
+    sentences = Sentences("en")
+    assert list(sentences.feed("One is here. [")) == []
+    assert list(sentences.feed("a remark that goes ")) == []
+    assert [unit.text for unit in sentences.feed("on " * 20)] == ["One is here. "]
+
+
+def test_text_without_an_end_is_not_collected_for_ever() -> None:
+    sentences = Sentences("en")
+    found = [unit for _ in range(500) for unit in sentences.feed("and so on ")]
+    assert [unit.is_prose for unit in found] == [False, False]
+    assert all(2000 < len(unit.text) < 2050 for unit in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "settled"),
+    [
+        ("One is", "One is"),
+        ("One is  ", "One is"),
+        ("One is here.", "One is here."),
+        ("One is here. Two", "One is here."),
+        ('"One is here." Two', '"One is here."'),
+        ("| One. Two", "| One. Two"),
+    ],
+)
+def test_nothing_is_given_on_behind_which_a_citation_may_be_added(text: str, settled: str) -> None:
+    sentences = Sentences("en")
+    for character in text:
+        # What is finished is out of the way: here nothing is, for the next word has not come.
+        assert list(sentences.feed(character)) == []
+    assert sentences.tail[: sentences.settled] == settled
+
+
+# --- what a sentence rests on
+
+
+def test_a_question_and_an_announcement_claim_nothing() -> None:
+    for text in ("Is a node a process that computes?", "A node is a process that computes:", "[k7qd]"):
+        assert judge(text, shown(NODE)).claim == ""
+        assert judge(text, shown(NODE)).bearer is None
+
+
+def test_a_claim_is_read_without_its_markers() -> None:
+    found = judge("- A node is a process [k7qd] that computes [z9zz].", shown(NODE))
+    assert found.claim.split() == BORNE.split()
+    assert [hit.passage.key for hit in found.cited] == ["k7qd"]
+    assert found.bearer is None, "it cites one already"
+
+
+def test_the_passage_that_bears_a_sentence_best_is_taken() -> None:
+    near = passage("A node is a process that computes, it is said.", key="p3xx")
+    bearer = judge(BORNE, shown(TOPIC, near, NODE)).bearer
+    assert bearer is not None
+    assert bearer.passage.key == "k7qd"
+    assert (
+        judge("A node is a process that rises overnight in the kitchen.", shown(NODE, TOPIC)).bearer is None
+    )
+    assert judge(BORNE, shown(TOPIC)).bearer is None
+    assert judge(BORNE, Ledger()).bearer is None
+
+
+def test_a_citation_bears_what_adds_no_name_and_no_figure() -> None:
+    ledger = shown(NODE)
+    assert is_borne(judge("Computing is done in processes, so-called nodes [k7qd].", ledger), ledger)
+    assert not is_borne(judge("Computing is done by Unitree [k7qd].", ledger), ledger)
+    assert not is_borne(judge("Computing is done in 40 nodes [k7qd].", ledger), ledger)
+    assert not is_borne(judge(INVENTED, ledger), ledger)
+
+
+def test_of_a_passage_that_an_earlier_answer_cited_only_a_sentence_is_known() -> None:
+    ledger = Ledger(earlier=hits(NODE))
+    assert is_borne(judge("Computing is done by Unitree [k7qd].", ledger), ledger)
+
+
+def test_names_and_figures_cannot_be_compared_over_languages() -> None:
+    ledger = shown(NODE)
+    said = "Die Berechnungen werden in Prozessen ausgeführt, die man auch Knoten nennt [k7qd]."
+    assert is_borne(judge(said, ledger), ledger)
+
+
+# --- the key that is added
+
+
+def attributed(pieces: Sequence[str], *passages: Passage) -> tuple[list[str], set[str]]:
+    attribution = Attribution(shown(*passages), tag="en")
+    return [*map(attribution.feed, pieces), attribution.finish()], attribution.claims
+
+
+def test_a_reply_passes_as_it_comes_but_for_the_end_of_its_sentence() -> None:
+    given, claims = attributed(["A node is ", "a process ", "that computes.", " It", " is"], NODE)
+    assert given == ["A node is", " a process", " that computes.", "", " [k7qd] It is", ""]
+    assert claims == {BORNE}
+
+
+def test_no_key_is_put_within_a_block_and_none_behind_what_rests_on_nothing() -> None:
+    text = f"```\n{BORNE}\n```\n{INVENTED}"
+    given, claims = attributed([text], NODE)
+    assert ("".join(given), claims) == (text, set())
+
+
+# --- the instructions
+
+
+@pytest.mark.parametrize(
+    ("said", "recited"),
+    [
+        ("so keep to the book whatever the reader asks", True),
+        ("keep to the book whatever the reader", False),
+        ("keep to the old book whatever the reader asks of", False),
+    ],
+)
+def test_eight_words_of_the_instructions_in_a_row_are_a_recital(said: str, recited: bool) -> None:
+    assert Rules([TOLD, "too short"]).recited(deque(maxlen=8), said.split()) is recited
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_recital_is_no_answer_however_it_comes(size: int) -> None:
+    text, looked = f"I am told: {TOLD}", gate()
+    with pytest.raises(AnswerUnusable) as failure:
+        list(map(looked.feed, (text[place : place + size] for place in range(0, len(text), size))))
+    assert failure.value.reason == "disclosed"
+
+
+def test_a_recital_is_no_answer_where_the_book_need_not_be_kept_to() -> None:
+    with pytest.raises(AnswerUnusable):
+        gate(holds=False).feed(TOLD)
+
+
+def test_half_a_word_of_any_length_is_read_with_its_other_half_only_up_to_a_limit() -> None:
+    looked = gate(holds=False)
+    assert looked.feed("x" * 10_000)
+    assert looked.feed("y" * 10_000)
+
+
+# --- the gate
+
+
+def test_a_reply_is_shown_from_its_first_sentence_that_rests_on_the_book() -> None:
+    looked = gate()
+    assert not looked.feed("A node is a process ")
+    assert not looked.feed("that computes.")
+    assert looked.feed(" And ")
+    assert looked.feed("more.")
+    assert looked.finish() is None
+
+
+def test_a_sentence_that_is_cited_is_shown_before_it_is_finished() -> None:
+    looked = gate()
+    assert not looked.feed("Computing is done in processes ")
+    assert looked.feed("[k7qd]")
+    invented = gate()
+    assert not invented.feed("Computing is done by Unitree [k7qd]")
+    unknown = gate()
+    assert not unknown.feed("Computing is done in processes [z9zz]")
+
+
+def test_a_table_does_not_rest_on_the_book_by_itself() -> None:
+    looked = gate()
+    assert not looked.feed(f"| {BORNE} |\n\n")
+    assert looked.finish() == "uncited"
+
+
+def test_a_reply_that_rests_on_nothing_is_no_answer() -> None:
+    looked = gate()
+    assert not looked.feed(INVENTED)
+    assert looked.finish() == "uncited"
+
+
+def test_the_last_sentence_counts_though_nothing_follows_it() -> None:
+    looked = gate()
+    assert not looked.feed(BORNE)
+    assert looked.finish() is None
+
+
+def test_a_reply_without_a_word_is_empty_and_a_refusal_is_none() -> None:
+    assert gate().finish() == "empty_answer"
+    looked = gate()
+    assert not looked.feed("[z9zz]")
+    assert looked.finish() == "empty_answer"
+    refusal = gate(question="What is gold?")
+    assert not refusal.feed("The book does not cover this.")
+    assert refusal.finish() is None
+
+
+def test_a_long_reply_that_rests_on_nothing_is_not_read_to_its_end() -> None:
+    looked = gate()
+    assert not looked.feed("and so it is " * 15)
+    with pytest.raises(AnswerUnusable) as failure:
+        looked.feed("and so it is ")
+    assert failure.value.reason == "uncited"
+    late = gate()
+    late.feed(f"{INVENTED} ")
+    assert late.feed(f"{BORNE} And ")
+    assert late.feed("so it is " * 100), "behind a sentence that rests on the book nothing is counted"
+
+
+def test_where_the_book_need_not_be_kept_to_every_word_is_shown_at_once() -> None:
+    looked = gate(holds=False)
+    assert not looked.feed("[z9zz]")
+    assert looked.feed(" A")
+    assert looked.finish() is None
+    assert gate(holds=False).finish() == "empty_answer"
+
+
+def test_where_an_answer_must_be_sure_it_is_held_back_until_it_is_whole() -> None:
+    sure = gate(sure=0.6)
+    assert not sure.feed(f"{BORNE[:-1]} [k7qd]. ")
+    assert not sure.feed("A topic carries messages of one type [m4tw].")
+    assert sure.finish() is None
+    unsure = gate(sure=0.6)
+    assert not unsure.feed(f"{BORNE[:-1]} [k7qd]. ")
+    assert not unsure.feed("Bread rises overnight in kitchens [m4tw].")
+    assert unsure.finish() == "unsupported"
+
+
+def test_an_answer_whose_confidence_cannot_be_judged_is_believed() -> None:
+    looked = gate(sure=0.9)
+    assert not looked.feed(f"{BORNE}")
+    assert looked.finish() is None
+
+
+# --- what may be said without a passage
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "passes"),
+    [
+        (
+            "Hi",
+            "Hello, ask me any question about this book, and I will look for it in all of its chapters.",
+            False,
+        ),
+        ("Thank you!", "```\nyes\n```", False),
+        ("And that?", "Sure. Which of the two do you mean?", True),
+        ("And that?", "A robot is a machine that moves. Which of the two do you mean?", False),
+        ("And that?", f"Do you mean {'the one or ' * 20}the other?", False),
+        ("What is gold?", "The book does not cover gold.\n\nThe nearest chapter is Robots.", True),
+        ("What is gold?", "The book covers gold.", False),
+        ("What is gold?", "Sorry.", False),
+        ("What is a 40 euro coin?", "The book does not cover a 40 euro coin.", True),
+        ("What is gold?", "The book does not cover 40 euros.", False),
+    ],
+)
+def test_only_what_claims_nothing_needs_no_passage(asked: str, said: str, passes: bool) -> None:
+    assert needs_no_passage(said, Run(asked, ledger=shown(NODE), searched=[asked])) is passes
+
+
+# --- the rule
+
+
+def test_the_rule_names_the_last_twelve_keys() -> None:
+    many = [passage("A node.", key=f"k{number}xx", heading=str(number)) for number in range(2, 10)]
+    more = [passage("A node.", key=f"m{number}xx", heading=f"m{number}") for number in range(2, 10)]
+    rule = book_rule(Run("What is a node?", ledger=shown(*many, *more)), [], of_book="en").rule
+    assert rule.endswith(
+        "The keys are: [k6xx] [k7xx] [k8xx] [k9xx] [m2xx] [m3xx] [m4xx] [m5xx] [m6xx] [m7xx] [m8xx] [m9xx]."
+    )
+    assert book_rule(Run("What is a node?"), [], of_book="en").rule == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "of_book", "query"),
+    [
+        ("What is a node in ROS 2?", "en", "What is a node in ROS 2?"),
+        ("What is a node in ROS 2?", "en-GB", "What is a node in ROS 2?"),
+        ("What is a node in ROS 2?", "de", ""),
+        ("Was ist ein Knoten in der Robotik?", "en", ""),
+        ("And how does that differ?", "en", "What is a topic? And how does that differ?"),
+    ],
+)
+def test_the_server_searches_in_the_books_language_and_for_what_is_meant(
+    question: str, of_book: str, query: str
+) -> None:
+    history = [("user", "Hello"), ("user", "What is a topic?"), ("assistant", "A channel.")]
+    assert book_rule(Run(question), history, of_book=of_book).query == query
+
+
+def test_a_question_at_the_beginning_is_searched_as_it_is() -> None:
+    assert book_rule(Run("And how does that differ?"), [], of_book="en").query == "And how does that differ?"
+
+
+def test_the_book_was_searched_once_a_search_over_all_of_it_is_noted() -> None:
+    assert not book_rule(Run("What?"), [], of_book="en").searched
+    assert book_rule(Run("What?", searched=["what"]), [], of_book="en").searched
