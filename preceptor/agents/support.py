@@ -43,7 +43,7 @@ _CAPITAL_NOUNS = frozenset({"de", "lb"})
 """Languages that write every noun with a capital."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CLAUSE = r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n"
-_SKIPPED = re.compile(r"^\s*(?:#{1,6}\s|\||\$\$|</?\w)")
+_SKIPPED = re.compile(r"\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 """Lines that are not sentences."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 _SPACE = re.compile(r"\s+(?=[.,;:!?])")
@@ -253,7 +253,7 @@ def names(text: str, tag: str) -> Iterator[str]:
         text: A sentence or more.
         tag: BCP 47 tag of its language.
     """
-    all_nouns = language(tag or "en").tag in _CAPITAL_NOUNS
+    all_nouns = language(tag).tag in _CAPITAL_NOUNS
     for found in _NAME.finditer(text):
         word = found.group()
         if any(character.isupper() for character in word[1:]) or (

@@ -47,6 +47,7 @@ def passed(pieces: list[str]) -> tuple[str, list[tuple[int, str]], int]:
     for out in [*map(citations.feed, pieces), citations.finish()]:
         for event in out:
             if isinstance(event, Text):
+                assert event.text, "nobody is sent a piece of nothing"
                 text.append(event.text)
                 numbers = [event.text[mark.start : mark.end] for mark in event.marks]
                 assert numbers == [f"[{mark.number}]" for mark in event.marks]
@@ -62,6 +63,7 @@ CASES = [
     ("A node is a process [k7qd].", "A node is a process [1].", ["k7qd"], 0),
     ("One [a2bc], two [k7qd], one again [a2bc].", "One [1], two [2], one again [1].", ["a2bc", "k7qd"], 0),
     ("Both [k7qd, a2bc] or [ k7qd ; m3xy2 ].", "Both [1][2] or [1][3].", ["k7qd", "a2bc", "m3xy2"], 0),
+    ("Numbers beside it [1, 2, 3, 4, 5, 6, k7qd].", "Numbers beside it [1].", ["k7qd"], 0),
     ("Made up [z9zz].", "Made up.", [], 1),
     ("Half made up [k7qd, z9zz].", "Half made up [1].", ["k7qd"], 1),
     ("A bare number [1] looks checked.", "A bare number looks checked.", [], 1),

@@ -1,6 +1,7 @@
 """How well the cited passages bear an answer."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from preceptor.agents.citations import Mark
-from preceptor.agents.support import SUPPORTED, check, claims, support
+from preceptor.agents.support import SUPPORTED, are_comparable, check, claims, invents, names, support
 from preceptor.library.passage import Passage
 from tests.agents.quoting import passage
 
@@ -315,3 +316,102 @@ def test_a_negation_is_known_in_the_language_of_the_passage(tag: str, place: str
     found = support(claim, [passage(place, language=tag)])
     assert found is not None
     assert found < SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("claim", "evidence"),
+    [
+        ("Every node of ours computes a process.", 5.4 - 2.7),
+        ("Bread rises overnight in kitchens.", -2.7),
+        ("A node computes, and bread rises.", 5.4 / 2 - 2.7),
+        ("Every node of ours computes 7 processes.", 5.4 * 3 / 4 - 2.7 - 4.4),
+        ("Every node of Unitree computes a process.", 5.4 * 3 / 4 - 2.7 - 4.4),
+        ("Every node of ours never computes a process.", 5.4 * 3 / 4 - 2.7 - 3.2),
+    ],
+)
+def test_the_weights_are_those_of_the_decision(claim: str, evidence: float) -> None:
+    assert support(claim, [NODE]) == pytest.approx(1 / (1 + math.exp(-evidence)), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "found"),
+    [
+        ("The arm of Unitree grips.", "en", ["Unitree"]),
+        ("Unitree grips.", "en", []),
+        ("It grips. Unitree grips too: Grippers hold.\nArms move!", "en", []),
+        ("**Grippers** hold, (Arms) move.", "en", ["Arms"]),
+        ('"Grippers" hold.', "en", []),
+        ("AlphaFold folds, and a PyTorch model.", "en", ["AlphaFold", "PyTorch"]),
+        ("Dann hält der Greifer eine Tasse aus PyTorch.", "de", ["PyTorch"]),
+        ("Dann hält der Greifer eine Tasse.", "de-AT", []),
+        ("The arm of Unitree grips.", "", ["Unitree"]),
+    ],
+)
+def test_names_are_told_by_their_capitals_in_the_language_of_the_text(
+    text: str, tag: str, found: list[str]
+) -> None:
+    assert list(names(text, tag)) == found
+
+
+@pytest.mark.parametrize(
+    ("claim", "place", "invented"),
+    [
+        ("A tree of the Behavior kind computes.", "A BehaviorTree computes in processes.", False),
+        ("A node is a kind of Computing.", "A node is a process that computes.", False),
+        ("A node runs in ROS and RViz.", "A node runs in ROS.", True),
+        ("A node runs in ROS and RViz.", "A node runs in ros and rviz.", False),
+        ("A node runs in many GPUs.", "A node runs in a GPU.", False),
+    ],
+)
+def test_a_name_is_known_in_any_form_that_the_passage_has(claim: str, place: str, invented: bool) -> None:
+    assert invents(claim, [passage(place)]) is invented
+
+
+def test_a_count_that_the_passage_gives_otherwise_is_invented_and_one_beside_it_is_not() -> None:
+    place = [passage("One node may hold two timers. Nodes do not share memory with each other.")]
+    assert invents("One node may hold three timers.", place)
+    assert not invents("Nodes do not share memory, and that makes three of them safe.", place)
+
+
+def test_a_passage_in_a_language_that_nobody_knows_is_read_like_english() -> None:
+    unknown = [replace(NODE, language="")]
+    assert (support("Nodes share memory.", unknown) or 1.0) < SUPPORTED
+    assert (support("One node may hold three timers.", unknown) or 1.0) < SUPPORTED
+    assert are_comparable("es", unknown)
+    assert are_comparable(None, [NODE])
+    assert not are_comparable("es", [NODE])
+
+
+def test_two_markers_in_a_row_belong_to_the_sentence_before_them() -> None:
+    assert said("A node is a small process. [1] [2] A topic carries messages [3].") == [
+        ("A node is a small process.", (1, 2)),
+        ("A topic carries messages.", (3,)),
+    ]
+
+
+def test_a_fence_within_a_line_of_code_ends_no_block() -> None:
+    text = "It is a process [1].\n\n```text\nThe sign is ```\nEvery line of this reads well.\n```\n"
+    assert said(text) == [("It is a process.", (1,))]
+
+
+def test_a_claim_whose_citation_was_chosen_for_it_does_not_count_in_the_confidence() -> None:
+    text = "A node is a process that computes [1]. Bread rises overnight in kitchens [1]."
+    found = check(text, marked(text), {1: NODE}, without={"A node is a process that computes."})
+    assert found.confidence == 0.0
+    assert found.support[1] > 0.5
+
+
+@pytest.mark.parametrize("written", ["There are two parts：", "There are two parts: "])
+def test_an_announcement_claims_nothing_itself(written: str) -> None:
+    assert said(f"{written}[1]\n\n- nodes compute all results") == [("nodes compute all results", (1,))]
+
+
+def test_of_two_paragraphs_each_rests_on_its_own_sources() -> None:
+    assert said(
+        "A node is a small process [1].\n\nA topic carries messages. It has one type [2]. So all messages of a topic stay small."
+    ) == [
+        ("A node is a small process.", (1,)),
+        ("A topic carries messages.", (2,)),
+        ("It has one type.", (2,)),
+        ("So all messages of a topic stay small.", (2,)),
+    ]
