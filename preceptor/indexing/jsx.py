@@ -160,7 +160,7 @@ class Scanner:
                     break
                 at += 2
             elif found in ("{", "${") or (found == "`" and not inside_template):
-                open_.append("`" if found == "`" else "{")
+                open_.append(found[-1])
             elif found in ("}", "`"):
                 open_.pop()
                 if not open_:
@@ -365,7 +365,7 @@ def literal(code: str, *, holes: bool = False) -> str | None:
     if number:
         return number[1]
     string = _STRING.fullmatch(code)
-    if not string or (string["quote"] == "`" and not holes and "${" in _ESCAPE.sub("", string["text"])):
+    if not string or (string["quote"] == "`" and not holes and "${" in _ESCAPE.sub(" ", string["text"])):
         return None
     return _ESCAPE.sub(_unescaped, string["text"])
 

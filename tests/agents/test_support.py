@@ -408,10 +408,10 @@ def test_an_announcement_claims_nothing_itself(written: str) -> None:
 
 def test_of_two_paragraphs_each_rests_on_its_own_sources() -> None:
     assert said(
-        "A node is a small process [1].\n\nA topic carries messages. It has one type [2]. So all messages of a topic stay small."
+        "A node is a small process [1].\n\nA topic carries messages. It has one type [2]. So all messages stay small."
     ) == [
         ("A node is a small process.", (1,)),
         ("A topic carries messages.", (2,)),
         ("It has one type.", (2,)),
-        ("So all messages of a topic stay small.", (2,)),
+        ("So all messages stay small.", (2,)),
     ]
