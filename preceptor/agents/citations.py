@@ -49,7 +49,10 @@ _MOST_OTHERS = 4
 """Other words that may stand beside a key in square brackets."""
 _SETS_APART = re.compile(r"[,;:=#†§|]")
 
+# Possessive quantifiers (`+` behind another) give nothing back: a bracket that never closes costs one pass, where
+# backtracking over the words in it would cost exponentially many.
 _OPEN = r"(?P<open>(?:\\?[\[(]\s?){1,3}+)(?P<tick>`?)"
+# Not `$`, which may open a formula, nor brackets, which may open another group.
 _SIGNS_BETWEEN = r"[^\w\[\](`$]{0,8}+"
 _GROUP = re.compile(
     rf"{_OPEN}(?P<content>(?:{_SIGNS_BETWEEN}\w{{1,20}}+(?!\w)){{1,16}}+{_SIGNS_BETWEEN})"
@@ -64,15 +67,19 @@ _OPENINGS = re.compile(r"[\[(]")
 _CLOSINGS = re.compile(r"\]")
 _BEFORE_WORDS = re.compile(r"[^\w\n]{1,20}")
 """Brackets and signs, as many as a group may begin with."""
+# A model at its limit of tokens stops anywhere, and nobody should read `[k7`.
 _CUT_OFF = re.compile(r"[\[【]\s?[a-z][0-9]\w?")
 """Half a key at the end of an answer."""
 
+# Three digits at most: `[2024]` is a year.
 _NUMBERS = re.compile(r"\[\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*\]")
+# What an index follows: `f(x)[1]`, `a[0][1]`, `` `arr`[1] ``.
 _INDEXED = frozenset("_)]}`")
 _SPACE_AFTER = re.compile(r"\s{0,8}")
 _CLAUSE_ENDS = re.compile(r"\s{0,8}(?:\Z|[.,;:!?)。，；：！？۔؟،])|[ \t]{0,8}\n")
 
 _KEY_BEGUN = re.compile(r"[a-z](?:[2-9][a-z2-9]{0,4})?")
+# Behind these a word goes on: a path, an address, an option, a variable of a shell.
 _NO_KEY_AFTER = frozenset(r"_/\.-@=#&?%+~$'’")
 _SIGNS = re.compile(r"[*_]{0,3}[.,;:!?]{0,3}")
 _KEY_ENDS = re.compile(r"""[*_]{0,3}(?:[.,;:!?]{1,3}(?:\s|\Z)|[。，；：！？۔؟،)\]}>"”»」』]|\n|\Z)""")
@@ -275,6 +282,7 @@ class Citations:
         is_inside = self._before.isalnum() or self._before in _NO_KEY_AFTER
         if is_inside or self._verbatim.kind == "formula":
             return self._pass(text, place, end)
+        # The rest of the key may be in the next piece.
         if end == len(text) and not final and _KEY_BEGUN.fullmatch(word):
             return None
         if is_key(word) and self._shown(word):
@@ -284,6 +292,7 @@ class Citations:
             if look(_KEY_ENDS, text, end):
                 self._cite([word])
                 return end
+        # The answer itself uses it as a word (a part number), so that it is none in brackets either.
         elif is_key(word):
             self._words.add(word)
         return self._pass(text, place, end)
@@ -308,6 +317,7 @@ class Citations:
         """Whether numbers in brackets look like citations: not like an index, an interval or a vector."""
         if is_index or self._verbatim.kind == "formula" or not _NUMBERS.fullmatch(group.text):
             return False
+        # Sources are cited in the order of their numbers; `[2, 1]` and `[1, 1]` are vectors.
         if any(one >= other for one, other in pairwise([0, *map(int, group.words)])):
             return False
         return len(group.words) == 1 or bool(look(_CLAUSE_ENDS, text, group.end))
@@ -325,6 +335,7 @@ class Citations:
         if keys:
             self._flush()
             self._give()
+        # A line break stays: the next paragraph would join this one.
         else:
             self._space = self._space.rstrip(" \t")
         for key in dict.fromkeys(keys):

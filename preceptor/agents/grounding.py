@@ -43,6 +43,7 @@ _SHORT = 12
 _SHORT_QUESTION = 30
 
 _ENDS = ".!?…。！？।۔؟։።"
+# Behind the end of a sentence a key may still be added, so that nothing behind it is given on.
 _AFTER_END = re.compile(rf"[{_ENDS}][\"'”’»)\]*_`]*(?=\s|[^\W\d_])(?P<rest>[\s\S]*)\Z")
 _WORD_AND_SPACE = re.compile(r"\s*\S+\s")
 _OPENING = re.compile(r"\s*[\[(（【〔［]")
@@ -378,6 +379,7 @@ class Gate:
     def _look_for_rules(self, piece: str) -> None:
         text = self._half_word + piece
         cut = len(text)
+        # A word may come in two pieces; a run of letters longer than any word is not waited for.
         while (
             cut and (text[cut - 1].isalnum() or text[cut - 1] in "_'’") and len(text) - cut < _LONGEST_MARKER
         ):
@@ -440,6 +442,7 @@ def needs_no_passage(text: str, run: Run) -> bool:
     if len(words(bare)) < _SHORT and is_greeting(run.question):
         return True
     *before, last = sentences
+    # An answer with a question behind it is no question back.
     if last.endswith(QUESTION_MARKS) and len(words(bare)) < _SHORT_QUESTION:
         return all(len(words(one)) < 4 for one in before)
     return bool(run.searched) and _refuses(sentences, run, tag)

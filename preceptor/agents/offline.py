@@ -71,6 +71,8 @@ class OfflineModel(LocalModel):
             # That the book does not cover the question is more than a failed search tells.
             raise ProviderFailed(self.name, "other")
         covered, found = await judged(question, hits, self._likeness)
+        # Not before it was searched alone: most short questions name their subject ("What is URDF?"), and the words
+        # of the question before would lead astray.
         if covered < THRESHOLD and before and says_little(run.question, spoken):
             if call := search(joined):
                 return call

@@ -291,6 +291,7 @@ def _weights(found: Sequence[frozenset[int]]) -> Callable[[int], float]:
 def _cut(one: Candidate) -> bool:
     """Whether a block may continue in a passage that was not shown."""
     piece = one.section.pieces[one.place]
+    # The splitter cuts code between lines, so that nothing in a part tells whether it is all.
     edge = one.place == len(one.section.pieces) - 1 or (not one.place and one.section.passages[0].ordinal > 0)
     return piece.kind == "code" and edge
 
@@ -300,6 +301,7 @@ def _repeats(one: Candidate, other: Candidate) -> bool:
         return True
     language = one.section.language
     these, those = stems(one.text, language), stems(other.text, language)
+    # By the shorter of the two: a long quotation that holds a short one repeats it.
     return len(these & those) >= _SAME * max(1, min(len(these), len(those)))
 
 

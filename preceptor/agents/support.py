@@ -42,6 +42,7 @@ _ENDS = frozenset(".:;!?…\n")
 _CAPITAL_NOUNS = frozenset({"de", "lb"})
 """Languages that write every noun with a capital."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+# Behind a comma a space is wanted: `12,500` is one number. The marks are those of Arabic, Urdu, Hindi and CJK, too.
 _CLAUSE = r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n"
 _SKIPPED = re.compile(r"\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 """Lines that are not sentences."""
@@ -232,6 +233,8 @@ def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
         return True
     if not counts - other_figures - other_counts:
         return False
+    # "One of them" counts nothing. Only where the sentence that says the same has a count of its own, one of the two
+    # is wrong.
     nearest = max(plain_sentences(there, tag), key=lambda one: overlap(claim, one, tag), default="")
     return any(_numbers(nearest, tag))
 
@@ -296,6 +299,7 @@ def _is_turned_around(claim: str, text: str, tag: str) -> bool:
     there = list(_clauses(text, tag))
     for own, negated in _clauses(claim, tag):
         shared = [len(own & others) for others, _ in there]
+        # One word in common shows no kinship: each clause of a passage on nodes has `node`.
         if len(own) < 2 or 2 * max(shared, default=0) < len(own):
             continue
         like = [one for one, count in zip(there, shared, strict=True) if count == max(shared)]

@@ -55,6 +55,7 @@ class Unlinked:
 
     def mark(self) -> str:
         """Pass a citation `[number]`, and give the text that must stand before it."""
+        # An address ends at a space, the text of an `<a>` only at its end tag.
         before = "</a>" if self._anchor == "open" else " " if self._address else ""
         self._anchor = "none" if self._anchor == "open" else self._anchor
         if not self._open:
@@ -124,6 +125,7 @@ class Unlinked:
             self._address, self._last = False, ""
         run = self._last + run
         self._address = self._address or any(sign in run.lower() for sign in _ADDRESS)
+        # Enough for a sign that comes in two pieces: `http:/` and `/host`.
         self._last = run[-3:]
 
     def _read_tag(self, piece: str) -> None:

@@ -239,6 +239,7 @@ def files_below(top: Path) -> Iterator[Path]:
     """Yields every file in a folder except hidden ones and those of tools; links are followed once."""
     seen: set[str] = set()
     for folder, folders, names in os.walk(top, followlinks=True):
+        # A link to a folder above would be followed for ever.
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()

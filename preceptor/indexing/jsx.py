@@ -26,8 +26,10 @@ _TEMPLATE = re.compile(r"\\.|`|\$\{", re.DOTALL)
 # Imports and exports also nest in `()` and `[]`, and end at a blank line outside of them.
 _BLANK = re.compile(r"\n[ \t]*(?=\n|\Z)")
 _BRACKETS = re.compile(rf"{_CODE.pattern}|[()\[\]]|{_BLANK.pattern}", re.DOTALL)
+# A name with dots or a colon: `<Tabs.Item>`, `<svg:path>`.
 _TAG_NAME = re.compile(r"[A-Za-z_$][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)*")
 _SPACE = re.compile(r"\s*")
+# Vue's `:prop`, `@event` and `#slot` and Angular's `[prop]` and `(event)` occur in HTML that pages quote.
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z_$@:*#\[(][\w$.:\-\])]*")
 _BARE_VALUE = re.compile(r"[^\s\"'=<>`{}]+")
 _STRING = re.compile(r"""\s*(?P<quote>['"`])(?P<text>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)\s*""", re.DOTALL)
@@ -38,10 +40,12 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "", "b": "", "f": "", "v": "", "0": "", "
 # Atomic: alternatives that overlap in white space would backtrack exponentially.
 _COMMENTS = re.compile(r"(?>\s+|/\*.*?\*/|//[^\n]*)*+", re.DOTALL)
 
+# Narrow on purpose: a paragraph may begin with "import" or "export", and MDX would refuse such a page.
 _ESM = re.compile(
     r"import \s*(?:['\"{*]|type\b|[\w$]+\s*(?:,|\sfrom\b))"
     r"|export \s*(?:\{|\*|(?:default|const|let|var|function|async|class|type|interface|enum|declare|abstract)\b)"
 )
+# Bounded: without its `from`, each `import` would be followed to the end of the code.
 _IMPORT = re.compile(
     r"^[ \t]*import\s+(?P<what>[^'\";]{1,1000}?)\bfrom\s*['\"](?P<path>[^'\"\n]+)['\"]", re.MULTILINE
 )

@@ -28,6 +28,7 @@ def mdx_plugin(md: MarkdownIt) -> None:
     md.disable(["code", "html_block", "html_inline", "lheading", "paragraph"])
     md.block.ruler.before("fence", "mdx_comment", _comment_block, _ENDS)
     md.block.ruler.before("fence", "mdx_flow", _flow, _ENDS)
+    # Not among `_ENDS`: in the middle of a paragraph "import" is a word.
     md.block.ruler.before("fence", "mdx_esm", _esm)
     md.block.ruler.at("list", _list, {"alt": ["paragraph", "reference", "blockquote"]})
     md.block.ruler.after("paragraph", "mdx_paragraph", _paragraph)
@@ -179,6 +180,7 @@ def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) 
             level = _underline(state, line)
             if level:
                 break
+        # Negative: a line that belongs to this paragraph however it begins (the library's sign for lazy continuation).
         if state.sCount[line] >= 0 and any(rule(state, line, state.lineMax, True) for rule in rules):
             break
         line = _after_parts(state, line)

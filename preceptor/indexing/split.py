@@ -23,6 +23,7 @@ _UNKNOWN = ("[UNK]", "<unk>")
 _UNKNOWN_LETTERS = 4
 """Letters of an unknown word that count as one token."""
 _STOP_WITHIN = re.compile(r"\.(?= +\S)")
+# The splitter measures all that is left before each piece, which is quadratic on a page without headings.
 _WINDOW = 32
 """Number of letters per token of a piece that the splitter sees at once: several pieces."""
 
@@ -138,6 +139,7 @@ def _breadcrumb(parts: tuple[str, ...], measure: _Measure, room: int) -> tuple[s
     """Drops neighbouring parts that repeat each other, and shortens the rest from the front to leave room for text."""
     distinct = [part for part, _ in groupby(filter(None, parts))]
     while len(distinct) > 1 and measure(" › ".join(distinct)) > room:
+        # The nearest headings tell most; the book's title goes first.
         distinct.pop(0)
     if measure(distinct[0]) > room:
         distinct = [measure.cut(distinct[0], room)[0]]

@@ -207,9 +207,11 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yields position and content of nonzero blocks: of the 100 MB that the engine allocates, 1 or 2."""
+    # Unbuffered: a buffer would read ahead into the hole that the next seek skips.
     with file.open("rb", buffering=0) as stream:
         position = stream.seek(_next_data(stream.fileno(), 0))
         while block := stream.read(_BLOCK):
+            # A block of zeros and a hole are the same content, and a copy may turn one into the other.
             if block.count(0) != len(block):
                 yield position, block
             position = stream.seek(_next_data(stream.fileno(), position + len(block)))
@@ -243,6 +245,7 @@ def _write_json(file: Path, what: dict[str, Any]) -> None:
 
 def _sync(folder: Path) -> None:
     """Makes the names in a folder durable, if the system supports it."""
+    # A rename outlasts a power cut only once its folder is synced; Windows cannot open a folder.
     if os.name == "posix":
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -36,6 +36,7 @@ _ILL: frozenset[FailureClass] = frozenset(
 )
 _LASTING: frozenset[FailureClass] = frozenset({"bad_key", "forbidden", "unknown_model"})
 _LASTING_COOL_DOWNS = 10
+# A header that asks for a week is a mistake, or a day's quota; a probe in an hour costs one call.
 _LONGEST_RETRY_AFTER = 3600.0
 
 

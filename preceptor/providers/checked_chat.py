@@ -32,6 +32,8 @@ from preceptor.providers.scope import RunScope, scope
 from preceptor.providers.tool_calls import ToolCalls
 from preceptor.providers.whole import as_chunk
 
+# Finish reasons of OpenAI and of Gemini (https://ai.google.dev/api/generate-content#FinishReason), in lower case.
+# They are looked for within the reason that came: servers between put words of their own around it.
 _BLOCKED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
 _MALFORMED = ("malformed", "unexpected_tool_call")
 _CUT_OFF = ("length", "max_tokens")
@@ -90,6 +92,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
             most=self._most_calls,
         )
         if tools and not reply.may_call:
+            # Without tools OpenAI refuses a `tool_choice`; the sentence is for models that call a tool all the same.
             tools, system_instructions = [], f"{system_instructions or ''}\n\n{_ANSWER_NOW}".strip()
             model_settings = replace(model_settings, tool_choice=None)
         wanted = bool(more.get("stream"))

@@ -58,6 +58,7 @@ logger = logging.getLogger(__name__)
 
 _Stream = AsyncGenerator[TResponseStreamEvent, None]
 
+# A reader waits: a second try comes soon, with some chance in it, so that many runs do not come back at once.
 _BACKOFF = 0.2
 _JITTER = 0.3
 _SEARCH = "search_textbook"

@@ -149,6 +149,7 @@ def _by_status(status: int, text: str) -> FailureClass:
     match status:
         case 401:
             return "bad_key"
+        # Gemini answers 400 to a key that is none, where others answer 401.
         case 400 | 403 if _BAD_KEY.search(text):
             return "bad_key"
         case 402 | 403:
@@ -175,6 +176,7 @@ def _bad_request(text: str) -> FailureClass:
 
 def _status_in(detail: Mapping[str, Any]) -> int:
     """Returns the HTTP status that an error inside a stream stands for; 500 if it does not say."""
+    # Gemini's `code` is a number and its `status` a name; OpenAI's `code` may be null beside a `type`.
     for name in ("code", "status", "type"):
         value = detail.get(name)
         if isinstance(value, int) or (isinstance(value, str) and value.isdigit()):

@@ -29,6 +29,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Refused before a byte is read; who declares nothing, or too little, is counted below.
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self._largest:
             await self._refusal(scope["path"])(scope, receive, send)

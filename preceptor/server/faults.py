@@ -134,6 +134,7 @@ class Faults:
             return
         except Exception as error:
             response = respond(*fault(error), path=scope["path"])
+            # The status is out: only a broken connection still tells the client that this is not all.
             if started:
                 raise
             await response(scope, receive, send)

@@ -77,6 +77,7 @@ class Limits:
         Raises:
             BudgetSpent: There were too many today, of this client or of all.
         """
+        # A budget ends with its day, as readers are told; the rate slides, for two windows in a row allow twice as much.
         wait = await self._spend(FixedWindowRateLimiter, self._client_budget, "client", client)
         if wait is not None:
             raise BudgetSpent(whose="Your questions", retry_after=wait)
@@ -159,6 +160,7 @@ async def _hit(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> float |
     if await limiter.hit(limit, *who):
         return None
     reset = (await limiter.get_window_stats(limit, *who)).reset_time
+    # A window that ends while it is looked at would give a wait of 0, which clients take for "at once".
     return max(1.0, reset - time.time())
 
 
