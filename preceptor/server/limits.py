@@ -77,7 +77,7 @@ class Limits:
         Raises:
             BudgetSpent: There were too many today, of this client or of all.
         """
-        # A budget ends with its day, as readers are told; the rate slides, for two windows in a row allow twice as much.
+        # A budget ends with its day, as readers are told; the rate slides, for two windows in a row allow double.
         wait = await self._spend(FixedWindowRateLimiter, self._client_budget, "client", client)
         if wait is not None:
             raise BudgetSpent(whose="Your questions", retry_after=wait)
