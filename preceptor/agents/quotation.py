@@ -180,8 +180,6 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
             continue
         chosen.append(one)
         room -= length
-        if room <= 0:
-            break
     return [_quoted(question, one) for one in chosen]
 
 

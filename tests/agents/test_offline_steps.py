@@ -95,7 +95,7 @@ async def test_a_search_in_the_questions_words_by_a_tutor_that_failed_is_not_mad
     assert isinstance(await step(run), str)
 
 
-@pytest.mark.parametrize("searched", [["bread"], []])
+@pytest.mark.parametrize("searched", [["bread"], [], ["gripper colours"]])
 async def test_passages_that_were_found_for_something_else_are_no_search_for_the_question(
     searched: list[str],
 ) -> None:
@@ -144,6 +144,11 @@ async def test_a_failed_search_is_no_word_on_what_the_book_covers() -> None:
     # Another search that succeeded, or another tool that failed, is.
     later = Run(ASKED, failed={"search_textbook"}, searched=[ASKED])
     assert await step(later, called("search_textbook", query=ASKED)) == NOT_COVERED
+    known = Run(ASKED, failed={"search_textbook"}, ledger=shown(GRIPPER))
+    assert (
+        await step(known, called("search_textbook", query=ASKED))
+        == "The gripper closes with 40 newtons. [k7qd]"
+    )
     other = Run(ASKED, failed={"get_chapter"})
     assert await step(other, called("search_textbook", query=ASKED)) == NOT_COVERED
 
@@ -179,6 +184,20 @@ async def test_a_question_that_depends_on_the_one_before_is_searched_together_wi
     before, question = "What is a topic in ROS 2?", "And how does that differ from services?"
     assert query_of(await step(Run(question), *asked("Hello", before, question))) == f"{before} {question}"
     assert query_of(await step(Run(ASKED), *asked(before, ASKED))) == ASKED
+
+
+async def test_whether_a_question_depends_on_the_one_before_is_told_in_its_own_language() -> None:
+    before, question = "Was ist ein Topic in ROS 2?", "Und wie unterscheidet sich das von Diensten?"
+    assert query_of(await step(Run(question), *asked(before, question))) == f"{before} {question}"
+    assert query_of(await step(Run("ROS 2?"), *asked(before, "ROS 2?"))) == "ROS 2?"
+
+
+async def test_pages_of_an_unknown_language_are_not_introduced_as_those_of_another() -> None:
+    place = passage("Der Greifer schließt mit 40 Newton. Er ist weich.", language="")
+    run = Run("Mit wie viel Newton schließt der Greifer?", ledger=shown(place), searched=["Greifer Newton"])
+    answer = await step(run)
+    assert isinstance(answer, str)
+    assert "[k7qd]" in answer.split("\n\n")[0]
 
 
 async def test_a_short_question_that_finds_nothing_is_searched_again_with_the_one_before() -> None:

@@ -232,9 +232,10 @@ def test_passages_of_a_section_with_a_gap_between_them_are_not_joined() -> None:
             "| Gripper | N |\n|---|---|\n| small | 4 |\n| large | 40 |\n\n[k7qd] [m4tw]",
         ),
         (
-            "- a gripper holds cups",
-            "- a gripper holds bread",
-            "- a gripper holds cups\n- a gripper holds bread\n\n[k7qd] [m4tw]",
+            "- a gripper holds cups\n- a gripper holds tea",
+            "- a gripper holds bread\n- a gripper holds doors",
+            "- a gripper holds cups\n- a gripper holds tea\n- a gripper holds bread\n- a gripper holds doors\n\n"
+            "[k7qd] [m4tw]",
         ),
     ],
 )
@@ -315,3 +316,28 @@ def test_a_page_in_another_language_is_read_by_the_rules_of_its_own() -> None:
     found = best("Was ist ein Greifer?", german, english)
     assert found.section.language == "de"
     assert found.found > 0.9
+
+
+def test_a_question_without_a_word_of_its_own_is_no_error() -> None:
+    found = candidates("What is it?", hits(passage(GRIPPER)))
+    assert [one.found for one in found] == [0.0]
+
+
+def test_the_words_of_a_sentence_on_which_another_depends_speak_for_both() -> None:
+    question = "How strongly in newtons does a gripper close?"
+    (two, alone) = (
+        candidates(question, hits(passage(text, heading="Force")))[-1]
+        for text in (
+            "A gripper is soft. It closes with 40 newtons.",
+            "An arm is soft. It closes with 40 newtons.",
+        )
+    )
+    assert two.found > alone.found
+
+
+def test_what_has_only_some_of_the_words_stands_beside_a_best_that_lacks_some_and_not_beside_a_full_one() -> (
+    None
+):
+    full = "The red gripper closes with 40 newtons. A red gripper closes slowly."
+    assert len(ask("With which newtons does the red gripper close?", passage(full))) == 1
+    assert len(ask("With which newtons does the red gripper of Unitree close?", passage(full))) == 2

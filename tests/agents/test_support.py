@@ -206,6 +206,18 @@ def test_a_negation_beside_something_else_turns_nothing_around() -> None:
     assert (support(claim, [place]) or 0.0) > SUPPORTED
 
 
+def test_a_clause_of_one_word_turns_nothing_around() -> None:
+    place = passage("Nodes compute all results of the robot for planners. Never use timers.")
+    assert (
+        support("Nodes compute all results of the robot for planners, timers.", [place]) or 0.0
+    ) > SUPPORTED
+
+
+def test_a_sentence_with_a_tag_or_a_bar_in_it_is_a_sentence() -> None:
+    text = "A node <b>computes</b> all results [1]. It reads `a | b` in cycles [2]."
+    assert [sources for _, sources in said(text)] == [(1,), (2,)]
+
+
 def test_an_answer_without_citations_claims_nothing_that_could_be_checked() -> None:
     text = "The book does not cover this. Nearest chapters: Nodes, Topics."
     assert check(text, marked(text), {}) == check("", [], {})

@@ -104,6 +104,7 @@ def test_the_text_of_an_attribute_is_that_of_a_string_in_quotes_or_in_braces() -
         ("{'}'}", 5),
         ("{`${'}'}`}", 10),
         ("{/* } */}", 9),
+        ("{/* a *//* } */}", 16),
         ("{a // }\n}", 9),
         ("{", -1),
         ("{`}", -1),
@@ -139,6 +140,7 @@ def test_imports_and_exports_end_at_the_first_blank_line_outside_of_brackets(
         ("import A from 'a'\n  \ntext", 17),
         ("import A from 'a'", 17),
         ("import A from 'a'\nexport const b = {\n\n}\n\ntext", 39),
+        ("export const a = `${b}`\n\ntext", 23),
         ("export const a = {\n\ntext", 18),
         ("export const a = `\n\ntext", 18),
         ("export const a = /* b\n\ntext", 27),
@@ -212,6 +214,7 @@ def test_imports_and_exports_bind_names_to_paths_and_values(code: str, found: Bi
         ("<p>one</p><p>two</p>", [(0, "", "one two")]),
         ("['a', /* 'b' */ 'c', // 'd'\n 'https://e']", [(0, "", "a"), (1, "", "c"), (2, "", "https://e")]),
         ("['', f]", []),
+        ("['', 'a']", [(1, "", "a")]),
     ],
 )
 def test_the_strings_of_a_literal_have_their_names_and_those_of_an_object_belong_together(

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -39,7 +40,9 @@ def limits_of(**table: Any) -> Limits:
     return Limits(limits_settings(**table), env="local")
 
 
-async def test_a_client_is_told_when_to_ask_again_and_others_are_still_served() -> None:
+async def test_a_client_is_told_when_to_ask_again_and_others_are_still_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     limits = limits_of(rate="3/minute")
     for _ in range(3):
         await limits.ask("10.0.0.1")
@@ -47,6 +50,18 @@ async def test_a_client_is_told_when_to_ask_again_and_others_are_still_served() 
         await limits.ask("10.0.0.1")
     assert 1 <= refused.value.retry_after <= 60
     await limits.ask("10.0.0.2")
+    assert not caplog.records, "where there is no Redis, none is missed"
+
+
+async def test_nobody_is_told_to_come_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000 * 86_400.0
+    monkeypatch.setattr("time.time", lambda: now)
+    limits = limits_of(client_budget=1)
+    await limits.spend("10.0.0.1")
+    now += 86_399.7
+    with pytest.raises(BudgetSpent) as refused:
+        await limits.spend("10.0.0.1")
+    assert refused.value.retry_after == 1.0
 
 
 async def test_a_day_has_a_budget_for_each_client() -> None:
@@ -292,16 +307,32 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         yield url
 
 
-async def test_processes_that_share_redis_count_together(redis: str) -> None:
+async def test_processes_that_share_redis_count_together(
+    redis: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     one, other = limits_of(rate="2/minute", storage=redis), limits_of(rate="2/minute", storage=redis)
     try:
         await one.ask("10.0.0.1")
         await other.ask("10.0.0.1")
         with pytest.raises(RateLimited):
             await one.ask("10.0.0.1")
+        from redis import Redis  # an extra
+
+        with Redis.from_url(redis) as client:
+            keys = client.keys("*")
+        assert keys
+        assert all(b"preceptor" in key for key in keys), "others may keep theirs in the same Redis"
+        assert not caplog.records, "it never was away"
     finally:
         await one.close()
         await other.close()
+
+
+def test_redis_without_its_client_is_a_mistake_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(SettingsError, match=r"pip install 'preceptor\[redis\]'"):
+        limits_of(storage="redis://host")
 
 
 async def test_while_redis_does_not_answer_a_process_counts_by_itself(
@@ -376,10 +407,13 @@ async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
 
 
 async def test_a_burst_at_the_edge_of_two_windows_is_not_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000_000 * 60 + 57.0  # three seconds before the next minute
+    now = 1_000_000 * 60.0
     monkeypatch.setattr("time.time", lambda: now)
     limits = limits_of(rate="10/minute")
-    for _ in range(10):
+    # A fixed window would begin with the first request, and be over between the two bursts.
+    await limits.ask("10.0.0.1")
+    now += 57
+    for _ in range(9):
         await limits.ask("10.0.0.1")
     now += 6
     refused = 0
