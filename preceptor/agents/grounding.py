@@ -85,7 +85,6 @@ class Sentences:
         """
         self._tag = tag
         self._tail = ""
-        self._is_prose = True
         self._fence = ""
         self._line_begun = False
 

@@ -67,6 +67,9 @@ def units(text: str, *, size: int = 1, tag: str = "en") -> list[Unit]:
         ("~~~\nOne is here.\n```\nTwo is here.\n~~~\nThree is there.", ["Three is there."]),
         ("One is here. # no title\nTwo is there.", ["One is here. ", "# no title\n", "Two is there."]),
         ("One is here. [k7qd]\n# A title\nTwo is there.", ["One is here. [k7qd]\n", "Two is there."]),
+        ("One is here. Two is [k7qd] there. Three.", ["One is here. ", "Two is [k7qd] there. ", "Three."]),
+        ("One is here. Two is.\n# A title\nThree.", ["One is here. ", "Two is.\n", "Three."]),
+        (">| one |\nTwo is here.", ["Two is here."]),
         ("", []),
     ],
 )
@@ -101,6 +104,7 @@ def test_text_without_an_end_is_not_collected_for_ever() -> None:
         ("One is here. Two", "One is here."),
         ('"One is here." Two', '"One is here."'),
         ("| One. Two", "| One. Two"),
+        ("One <b> is. Two", "One <b> is."),
     ],
 )
 def test_nothing_is_given_on_behind_which_a_citation_may_be_added(text: str, settled: str) -> None:
@@ -109,6 +113,13 @@ def test_nothing_is_given_on_behind_which_a_citation_may_be_added(text: str, set
         # What is finished is out of the way: here nothing is, for the next word has not come.
         assert list(sentences.feed(character)) == []
     assert sentences.tail[: sentences.settled] == settled
+
+
+def test_a_bar_within_a_line_makes_no_table() -> None:
+    sentences = Sentences("en")
+    for character in "One is here. | so. Two":
+        list(sentences.feed(character))
+    assert sentences.tail[: sentences.settled].endswith("| so.")
 
 
 # --- what a sentence rests on
