@@ -167,12 +167,11 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
     chosen: list[Candidate] = []
     room = _SENTENCES
     for one in found:
-        if one.places is None:
+        # The best one is quoted in any case: refusing has been decided before, by coverage. If it cannot be, because
+        # a neighbour is missing, one that fits far less well is no answer in its place.
+        if one.places is None or not _adds(one, found[0]):
             continue
-        if chosen and (
-            # The best one is quoted in any case: refusing has been decided before, by coverage.
-            _cut(one) or not _adds(one, chosen[0]) or any(_repeats(one, other) for other in chosen)
-        ):
+        if chosen and (_cut(one) or any(_repeats(one, other) for other in chosen)):
             continue
         length = sum(1 if one.section.pieces[place].kind == "sentence" else _BLOCK for place in one.places)
         # A long first quotation may exceed the room; later ones must fit, since readers skim.
