@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -228,6 +228,12 @@ def index(
     collection: Annotated[
         str | None, typer.Option(help="Where it goes, or which is meant; default: index.collection.")
     ] = None,
+    site_config: Annotated[
+        Literal["files", "build"] | None,
+        typer.Option(
+            help="Read the site's files, or ask Docusaurus itself, with Node; default: site.config."
+        ),
+    ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Take nothing from the index that is there.")
     ] = False,
@@ -266,7 +272,11 @@ def index(
     settings = load_settings(
         env,
         needs=() if dry_run else ("index",),
-        overrides={"index": _given(options), "book": _given({"title": title})},
+        overrides={
+            "index": _given(options),
+            "book": _given({"title": title}),
+            "site": _given({"config": site_config}),
+        },
     )
     if source is None:
         told = asyncio.run(_manage(chosen[0], delete or settings.index.collection, settings))

@@ -7,6 +7,7 @@
     │   ├── BookNotFound
     │   ├── BookEmpty
     │   ├── SeveralSites
+    │   ├── SiteConfigUnavailable
     │   └── PageUnreadable
     ├── EmbeddingError           the embedding model
     │   ├── EmbeddingModelUnavailable
@@ -121,6 +122,18 @@ class SeveralSites(BookError):
         super().__init__(
             f"The folder `{source}` holds several sites: {named}. Give one of them: `--source {sites[0][0]}`. "
             "Alternatives: `site.docs_dir` names the folder of pages, `site.preset` the generator."
+        )
+
+
+class SiteConfigUnavailable(BookError):
+    """The site's generator cannot be asked for its configuration."""
+
+    def __init__(self, folder: Path, why: str, way: str = "") -> None:
+        self.folder = folder
+        first = f"{way}. Alternatives: leave" if way else "Leave"
+        super().__init__(
+            f"The configuration of the site in `{folder}` cannot be loaded: {why}.\n{first} out `--site-config build` "
+            "(`site.config`): what its files say is read then."
         )
 
 

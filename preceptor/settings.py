@@ -97,6 +97,8 @@ class SiteSettings(_Section):
         "auto", "docusaurus", "plain", "mdbook", "mkdocs", "huggingface", "sphinx", "quarto", "d2l"
     ] = "auto"
     """The generator; `auto`: the one whose files are there."""
+    config: Literal["files", "build"] = "files"
+    """Whether the literals of the site's files are read, or Docusaurus itself is asked, which runs the site's code."""
     url: str = ""
     """`https://book.example`, put before every link; empty: links begin with `/`."""
     base_url: str = "/"

@@ -1,7 +1,7 @@
 """Docusaurus: `docusaurus.config.*`, its docs plug-ins and their versions, translations.
 
 The configuration is code. Its literals are read (see `javascript`); what only running it would tell is noted, with the
-setting that says it.
+setting that says it. With `site.config = "build"` Docusaurus itself is asked (see `loaded_config`).
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 from preceptor.errors import BookNotFound
 from preceptor.indexing.site import join
 from preceptor.indexing.sites.javascript import Computed, JavaScript, Undefined
+from preceptor.indexing.sites.loaded_config import loaded_config
 from preceptor.indexing.sites.record import Part, Said, Site, below, is_example, language_tag, shown
 from preceptor.settings import SiteSettings
 
@@ -114,15 +115,18 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     root = home or _root(source, given)
     site_home = _Home(root)
     said = Said(site_home.config.name if site_home.config else "its files")
-    plugins, title, languages = _configuration(site_home, said)
+    plugins, title, languages = _configuration(site_home, said, is_loaded=site.config == "build")
     parts: list[Part] = []
     lines: list[str] = []
     for plugin, docs in _chosen(source, explicit, site_home, plugins, site):
         part, line = _part(site_home, plugin, docs, source, site, said, languages)
         parts.append(part)
         lines.append(line)
+    asked = ", loaded by Docusaurus" if site.config == "build" else ""
     known = (
-        f"Docusaurus site ({said.file})" if home else "no site's configuration found, read as Docusaurus docs"
+        f"Docusaurus site ({said.file}{asked})"
+        if home
+        else "no site's configuration found, read as Docusaurus docs"
     )
     example = " (its `url` is an example: links begin with `/`)" if said.values.pop("example", "") else ""
     said.notes += _doubts(source, given, site_home if home else None, parts, site)
@@ -298,22 +302,26 @@ def _has_pages(folder: Path) -> bool:
 # What the configuration says
 
 
-def _configuration(home: _Home, said: Said) -> tuple[list[_Plugin], str, list[str]]:
+def _configuration(home: _Home, said: Said, *, is_loaded: bool) -> tuple[list[_Plugin], str, list[str]]:
     """Returns the docs plug-ins, the title and the languages (the first one is the site's own)."""
     if home.config is None:
         return [_Plugin()], "", []
-    try:
-        file = JavaScript(home.config, home.folder)
-        config: Any = file.exported()
-    except (OSError, RecursionError) as error:
-        config, file = Computed(str(error), 1), None
-    if not isinstance(config, Mapping) or file is None:
+    assumed = set[str]()
+    if is_loaded:
+        config: Any = _loaded(home.folder, said)
+    else:
+        try:
+            file = JavaScript(home.config, home.folder)
+            config, assumed = file.exported(), file.assumed
+        except (OSError, RecursionError) as error:
+            config = Computed(str(error), 1)
+    if not isinstance(config, Mapping):
         said.notes.append(
             f"{said.file} is code of which nothing could be read; `url`, `baseUrl` and the docs plug-in's options are "
             "taken as Docusaurus' defaults: set `site.url`, `site.base_url`, `site.docs_dir`, `site.route_base_path`"
         )
         return [_Plugin()], "", []
-    read = _Reader(file, config, said)
+    read = _Reader(assumed, config, said)
     url = read.option("url", str, "url")
     if isinstance(url, str):
         host = url.partition("://")[2].partition("/")[0].partition(":")[0]
@@ -333,11 +341,25 @@ def _configuration(home: _Home, said: Said) -> tuple[list[_Plugin], str, list[st
     return plugins or [_Plugin()], title or "", [language_tag(first)] if first else []
 
 
+def _loaded(folder: Path, said: Said) -> dict[str, Any]:
+    """Returns the configuration that Docusaurus loads, with the docs plug-ins of presets among the others."""
+    loaded = loaded_config(folder)
+    said.file = loaded["file"]
+    plugins: list[Any] = []
+    for options in loaded["docs"]:
+        parser = options["numberPrefixParser"]
+        if isinstance(parser, str):
+            options["numberPrefixParser"] = Computed(parser, 1)
+        options["math"] = any("math" in name.lower() for name in options["remarkPlugins"])
+        plugins.append([_PLUGIN[0], options])
+    return {**loaded, "plugins": plugins}
+
+
 class _Reader:
     """Takes options out of an object of the configuration."""
 
-    def __init__(self, file: JavaScript, values: Mapping[str, Any], said: Said) -> None:
-        self.file, self.values, self.said = file, values, said
+    def __init__(self, assumed: set[str], values: Mapping[str, Any], said: Said) -> None:
+        self.assumed, self.values, self.said = assumed, values, said
 
     def raw(self, name: str) -> Any:
         """Returns an option's value; `Computed` also where code that cannot be read may give it."""
@@ -347,7 +369,7 @@ class _Reader:
 
     def option(self, name: str, kind: type, shown_as: str, *, setting: str = "") -> Any:
         """Returns an option of a kind; None where it is not set, and where only running the code would tell."""
-        self.file.assumed.clear()
+        self.assumed.clear()
         value, setting = self.raw(name), setting or f"site.{name}"
         if isinstance(value, Computed):
             self.said.notes.append(
@@ -357,8 +379,8 @@ class _Reader:
             return None
         if not isinstance(value, kind):
             return None
-        if self.file.assumed:
-            variables = ", ".join(f"`{variable}`" for variable in sorted(self.file.assumed))
+        if self.assumed:
+            variables = ", ".join(f"`{variable}`" for variable in sorted(self.assumed))
             self.said.notes.append(
                 f"`{shown_as}` depends on {variables} of the environment; unset, as taken here, it is "
                 f"`{str(value).lower() if isinstance(value, bool) else value}`: `{setting}` says otherwise"
@@ -376,7 +398,7 @@ class _Reader:
     def inside(self, name: str) -> "_Reader | None":
         """Returns an option that is an object."""
         value = self.raw(name)
-        return _Reader(self.file, value, self.said) if isinstance(value, Mapping) else None
+        return _Reader(self.assumed, value, self.said) if isinstance(value, Mapping) else None
 
 
 def _plugins(read: _Reader) -> Iterator[_Plugin]:
@@ -413,11 +435,12 @@ def _plugin(read: _Reader, options: object) -> _Plugin:
             f"the options of the docs plug-in are computed ({read.said.file}:{options.line}: `{options.code}`) and not "
             "read: set `site.docs_dir` and `site.route_base_path`"
         )
-    own = _Reader(read.file, options if isinstance(options, Mapping) else {}, Said(read.said.file))
+    own = _Reader(read.assumed, options if isinstance(options, Mapping) else {}, Said(read.said.file))
     own.said.notes = read.said.notes
     id_ = own.option("id", str, "id", setting="site.docs_dir") or "default"
     path = own.option("path", str, "path", setting="site.docs_dir") or "docs"
     own.into("route_base_path", "routeBasePath", str)
+    own.into("math", "math", bool)  # of a loaded configuration alone, in which its remark plug-ins have names
     for name in ("exclude", "include"):
         patterns = own.raw(name)
         if isinstance(patterns, list) and all(isinstance(one, str) for one in patterns):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from preceptor.errors import SeveralSites
+from preceptor.errors import SeveralSites, SiteConfigUnavailable
 from preceptor.indexing.sites import d2l, docusaurus, huggingface, mdbook, mkdocs, quarto, sphinx
 from preceptor.indexing.sites.record import Part, Site, below, shown
 from preceptor.settings import SiteSettings
@@ -97,10 +97,11 @@ def read_site(source: Path, site: SiteSettings) -> Site:
     at = _at(source, site, wanted) or _above(source, site, wanted) or _inside(source, site, wanted)
     if len({home for _, home in at}) > 1:
         raise SeveralSites(source, [(home, generator.name) for generator, home in at])
-    if at:
-        generator, home = at[0]
-        return generator.read(source, home, site)
-    return (wanted or (_PLAIN,))[0].read(source, None, site)
+    generator, home = at[0] if at else ((wanted or (_PLAIN,))[0], None)
+    if site.config == "build" and (home is None or generator.preset != "docusaurus"):
+        found = f"a site of {generator.name}" if home else "no site with a docusaurus.config.* file"
+        raise SiteConfigUnavailable(home or source, f"it is {found}, and only Docusaurus can be asked")
+    return generator.read(source, home, site)
 
 
 _Found = list[tuple[Generator, Path]]
