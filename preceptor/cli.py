@@ -24,6 +24,7 @@ from preceptor.errors import ExtraMissing, PreceptorError, SettingsError, Vector
 from preceptor.log_levels import LOG_LEVELS
 from preceptor.private import make_private
 from preceptor.settings import Settings, load_settings, shipped
+from preceptor.text.number import counted
 
 if TYPE_CHECKING:
     from preceptor.agents.answer import Answer
@@ -129,7 +130,9 @@ def demo(
     if ask is None:
         _check_address(settings)
     summary = _index(source or _sample_book(), settings, quiet=False)
-    typer.secho(f"Indexed {summary.pages} pages, {summary.passages} passages.", err=True)
+    typer.secho(
+        f"Indexed {counted(summary.pages, 'pages')}, {counted(summary.passages, 'passages')}.", err=True
+    )
     if ask is None:
         typer.secho(
             f"\nOpen http://{host}:{port}/ or ask:\n\n  {_curl(host, port)}\n\nCtrl-C ends it.\n", err=True

@@ -70,6 +70,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+_NAMED = 5
+"""Number of things that a message names before it counts the others."""
+
 
 class PreceptorError(Exception):
     """The root: its text is written for the person who reads it."""
@@ -118,7 +121,8 @@ class SeveralSites(BookError):
 
     def __init__(self, source: Path, sites: Sequence[tuple[Path, str]]) -> None:
         self.source, self.sites = source, tuple(sites)
-        named = ", ".join(f"`{home.relative_to(source)}` ({generator})" for home, generator in sites)
+        named = ", ".join(f"`{home.relative_to(source)}` ({generator})" for home, generator in sites[:_NAMED])
+        named += f" and {len(sites) - _NAMED} more" if len(sites) > _NAMED else ""
         super().__init__(
             f"The folder `{source}` holds several sites: {named}. Give one of them: `--source {sites[0][0]}`. "
             "Alternatives: `site.docs_dir` names the folder of pages, `site.preset` the generator."

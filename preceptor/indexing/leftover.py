@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from preceptor.indexing.code_references import AUTODOC
 from preceptor.indexing.directive import ADMONITIONS
 from preceptor.indexing.include import MDBOOK_INCLUDES
 from preceptor.indexing.jsx import Expression
@@ -85,6 +86,9 @@ def _inside(element: Element) -> Iterator[Leftover]:
         return
     if element.name in _FRAMES:
         yield Leftover(f"`<{element.name}>` frames", element.text("src", "data"), element.line)
+    if element.name == AUTODOC:
+        yield Leftover("`:::` blocks of mkdocstrings not read", f"::: {element.text('name')}", element.line)
+        return
     if element.name in ("#container", "#leaf_directive", "#text_directive"):
         yield from _directive(element)
     run, line = "", element.line

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from preceptor.text.number import counted
+
 _NAMED = 3
 """Number of places that are named for each kind."""
 _LONGEST = 80
@@ -74,7 +76,7 @@ class Kind:
     def __str__(self) -> str:
         """Returns a line for people: `643 {{#include}} not resolved: src/intro.md:12 and 642 more`."""
         more = f" and {self.count - len(self.places)} more" if self.count > len(self.places) else ""
-        return f"{self.count} {self.kind}: {', '.join(self.places)}{more}"
+        return f"{counted(self.count, self.kind)}: {', '.join(self.places)}{more}"
 
 
 def by_kind(missing: Iterable[Missing]) -> list[Kind]:

@@ -16,6 +16,7 @@ from markdown.extensions.toc import slugify as ascii_slug
 from markdown.extensions.toc import slugify_unicode
 from pymdownx import emoji, slugs
 
+from preceptor.indexing.code_references import CodeReferences
 from preceptor.indexing.tree import HEADINGS, Element, html_tree
 
 EXTENSIONS = frozenset({
@@ -29,6 +30,8 @@ EXTENSIONS = frozenset({
     )),
     "pymdownx.b64", "pymdownx.pathconverter",
 })  # fmt: skip
+CODE_REFERENCES = "mkdocstrings"
+"""Name by which the additions of the plug-ins mkdocstrings and autorefs are among the extensions."""
 _LEFT_OUT = ("pymdownx.b64", "pymdownx.pathconverter", "pymdownx.snippets", "meta")
 """Extensions that change addresses of files only, or whose work is done before (see `snippets`)."""
 _FORCED: Mapping[str, Mapping[str, Any]] = {
@@ -91,8 +94,9 @@ class Dialect:
             for name, options in self.extensions.items()
             if name in EXTENSIONS and name not in _LEFT_OUT
         }
+        own = [CodeReferences()] if CODE_REFERENCES in self.extensions else []
         return Markdown(
-            extensions=list(used), extension_configs={name: _options(name, used[name]) for name in used}
+            extensions=[*used, *own], extension_configs={name: _options(name, used[name]) for name in used}
         )
 
 

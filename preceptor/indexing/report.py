@@ -10,6 +10,7 @@ from preceptor.indexing.missing import Kind
 from preceptor.indexing.page import Page
 from preceptor.indexing.run import Progress, Summary
 from preceptor.library.passage import Passage
+from preceptor.text.number import counted
 
 _EVERY = 10
 """Number of pages between two lines if there is no terminal; for passages, the number in ten pages."""
@@ -32,11 +33,11 @@ def progress(*, quiet: bool) -> Generator[Progress]:
 def summary_text(summary: Summary) -> str:
     """Renders the summary for people: the changes, the speed, and the missing pages with reasons."""
     lines = [
-        f"{summary.pages} pages, {summary.passages} passages in `{summary.collection}`: {summary.added} added, "
-        f"{summary.changed} changed, {summary.moved} moved, {summary.unchanged} unchanged, {summary.removed} removed, "
-        f"{len(summary.failed)} failed",
+        f"{counted(summary.pages, 'pages')}, {counted(summary.passages, 'passages')} in `{summary.collection}`: "
+        f"{summary.added} added, {summary.changed} changed, {summary.moved} moved, "
+        f"{summary.unchanged} unchanged, {summary.removed} removed, {len(summary.failed)} failed",
         f"{summary.duration:.1f} s, {summary.pages_per_minute:.0f} pages/min, "
-        f"{summary.passages_per_second:.1f} passages/s, {summary.embedded} passages embedded",
+        f"{summary.passages_per_second:.1f} passages/s, {counted(summary.embedded, 'passages')} embedded",
     ]
     if summary.site:
         lines.insert(0, summary.site)
@@ -87,7 +88,7 @@ def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
 
 def page_text(page: Page, passages: Sequence[Passage]) -> str:
     """Renders a page of a dry run for people."""
-    what = f"{len(passages)} passages" if page.status == "published" else page.reason
+    what = counted(len(passages), "passages") if page.status == "published" else page.reason
     return f"{page.status:9}  {page.source}  {page.url}  {what}"
 
 

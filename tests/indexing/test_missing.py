@@ -109,7 +109,7 @@ def test_kinds_are_counted_and_the_first_places_named() -> None:
     assert [str(kind) for kind in kinds] == [
         "5 includes not resolved: a.md:1 (x.rs: no such file), a.md:2 (x.rs: no such file), "
         "a.md:3 (x.rs: no such file) and 2 more",
-        "1 frames: b.md:1",
+        "1 frame: b.md:1",
     ]
 
 

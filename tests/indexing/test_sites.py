@@ -34,21 +34,21 @@ def test_links_titles_and_ids_are_those_of_the_real_build(tmp_path: Path, name: 
     [
         (["docusaurus.config.js", "docs/a.md"], "Docusaurus site (docusaurus.config.js): `docs/` at /docs"),
         (["docs/a.md"], "no site's configuration found, read as Docusaurus docs: `docs/` at /docs"),
-        (["book.toml", "src/SUMMARY.md", "src/a.md"], "mdBook site, `src/`, 1 chapters of SUMMARY.md"),
-        (["src/SUMMARY.md", "src/a.md"], "mdBook site without a book.toml, `src/`, 1 chapters of SUMMARY.md"),
+        (["book.toml", "src/SUMMARY.md", "src/a.md"], "mdBook site, `src/`, 1 chapter of SUMMARY.md"),
+        (["src/SUMMARY.md", "src/a.md"], "mdBook site without a book.toml, `src/`, 1 chapter of SUMMARY.md"),
         (
             ["guide/book.toml", "guide/src/SUMMARY.md", "guide/src/a.md"],
-            "mdBook site, `guide/src/`, 1 chapters",
+            "mdBook site, `guide/src/`, 1 chapter of",
         ),
-        (["mkdocs.yml", "docs/a.md"], "MkDocs site, `docs/`, 1 pages"),
-        (["conf.py", "index.md"], "Sphinx site with MyST Markdown, this folder, 1 pages"),
-        (["_toc.yml", "index.md"], "Jupyter Book, this folder, 1 pages"),
-        (["_quarto.yml", "index.qmd"], "Quarto book, this folder, 1 chapters of _quarto.yml"),
-        (["config.ini", "index.md"], "book of d2lbook, this folder, 1 pages"),
+        (["mkdocs.yml", "docs/a.md"], "MkDocs site, `docs/`, 1 page"),
+        (["conf.py", "index.md"], "Sphinx site with MyST Markdown, this folder, 1 page"),
+        (["_toc.yml", "index.md"], "Jupyter Book, this folder, 1 page"),
+        (["_quarto.yml", "index.qmd"], "Quarto book, this folder, 1 chapter of _quarto.yml"),
+        (["config.ini", "index.md"], "book of d2lbook, this folder, 1 page"),
         (["myst.yml", "a.md"], "MyST (mystmd) site, whose rules are not known: read as plain Markdown"),
         (
             ["units/en/_toctree.yml", "units/en/a.mdx"],
-            "Hugging Face course, `units/en/` (1 pages) of _toctree.yml",
+            "Hugging Face course, `units/en/` (1 page) of _toctree.yml",
         ),
     ],
 )
@@ -82,6 +82,14 @@ def test_a_folder_with_several_sites_is_not_guessed_at(tmp_path: Path) -> None:
     assert [file.source for file in discover(tmp_path / "site", SiteSettings()).files] == ["docs/a.md"]
     chosen = discover(tmp_path, SiteSettings(docs_dir="site/docs"))
     assert chosen.line.startswith("MkDocs site, `site/docs/`")
+
+
+def test_a_site_in_the_folder_of_pages_is_found_however_deep_its_repository_is(tmp_path: Path) -> None:
+    files = {"docs/en/mkdocs.yml": "site_name: x", "docs/en/docs/a.md": "x", "examples/b.md": "x"}
+    assert book_of(tmp_path, files).line == "MkDocs site, `docs/en/docs/`, 1 page"
+    more = {f"docs/{name}/mkdocs.yml": "site_name: x" for name in ("de", "es", "fr", "hi", "ja", "ko")}
+    with pytest.raises(SeveralSites, match=r"`docs/hi` \(MkDocs\) and 2 more\. Give"):
+        book_of(tmp_path, more)
 
 
 def test_a_setting_wins_over_the_site_and_the_difference_is_noted(tmp_path: Path) -> None:
@@ -291,6 +299,16 @@ def test_tags_of_mkdocs_yml_are_names_and_nothing_is_imported_or_run(tmp_path: P
         "`evil.extension` is not run",
     ):
         assert said in "\n".join(book.notes)
+
+
+def test_documentation_that_a_plug_in_makes_of_code_leaves_no_dead_link(tmp_path: Path) -> None:
+    text = "# The [Arm][acme.Arm] and [`Leg`][]\n\nabove\n### ::: acme.Arm\n    options:\n      x: 1\n\n## Next\n"
+    config = "site_name: x\nplugins: [mkdocstrings]\n"
+    page = pages_of(tmp_path, {"mkdocs.yml": config, "docs/index.md": text})["docs/index.md"]
+    assert page.headings == ((1, "the-arm-and-leg", "The Arm and Leg"), (2, "next", "Next"))
+    assert page.text == "above"
+    [missing] = page.missing
+    assert (missing.kind, missing.place) == ("`:::` blocks of mkdocstrings not read", "docs/index.md:4")
 
 
 def test_content_tabs_and_snippets_are_what_the_reader_sees(tmp_path: Path) -> None:

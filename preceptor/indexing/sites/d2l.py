@@ -7,6 +7,7 @@ from pathlib import Path
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
 from preceptor.indexing.sites.sphinx import toctrees
 from preceptor.settings import SiteSettings
+from preceptor.text.number import counted
 
 CONFIG = "config.ini"
 
@@ -46,7 +47,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     return Site(
         root=root,
         parts=(Part(docs, settled, contents, left_out=f"{CONFIG} leaves it out"),),
-        line=f"book of d2lbook, {shown(docs, source)}, {len(contents)} pages",
+        line=f"book of d2lbook, {shown(docs, source)}, {counted(len(contents), 'pages')}",
         title=config.get("project", "title", fallback=""),
         language=language_tag(config.get("project", "lang", fallback="")),
         notes=tuple(said.notes),

@@ -127,12 +127,18 @@ def _above(source: Path, site: SiteSettings, wanted: tuple[Generator, ...]) -> _
 
 
 def _inside(source: Path, site: SiteSettings, wanted: tuple[Generator, ...]) -> _Found:
-    """Returns the sites in the folder: one down, else two down where no folder of pages is nearer."""
+    """Returns the sites in the folder: one down, else two down: in the folder of pages, if there is one."""
+    docs = below(source, site.docs_dir)
     level = [source]
     for depth in range(_BELOW):
         level = [folder for above in level for folder in _folders(above)]
-        found = [one for folder in level for one in _known(folder, wanted)]
-        if found and (depth == 0 or not below(source, site.docs_dir)):
+        found = [
+            one
+            for folder in level
+            if depth == 0 or docs is None or folder.is_relative_to(docs)
+            for one in _known(folder, wanted)
+        ]
+        if found:
             return found
     return []
 

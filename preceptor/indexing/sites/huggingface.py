@@ -9,6 +9,7 @@ import yaml
 from preceptor.indexing.site import join
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
 from preceptor.settings import SiteSettings
+from preceptor.text.number import counted
 
 CONTENTS = "_toctree.yml"
 MARKS = (CONTENTS, f"*/{CONTENTS}", f"*/*/{CONTENTS}")
@@ -42,7 +43,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
         left_out = f"{CONTENTS} does not name it" if contents else ""
         chapters = docs.name if len(folders) > 1 else ""
         parts.append(Part(docs, own, entries if contents else None, left_out, chapters))
-        counts.append(f"{shown(docs, source)} ({len(contents)} pages)")
+        counts.append(f"{shown(docs, source)} ({counted(len(contents), 'pages')})")
     if not settled.url:
         said.notes.append(
             "the address of the course is not in its files, so that links begin with "

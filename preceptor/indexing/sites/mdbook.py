@@ -12,6 +12,7 @@ from markdown_it.token import Token
 
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
 from preceptor.settings import SiteSettings
+from preceptor.text.number import counted
 
 SUMMARY = "SUMMARY.md"
 CONFIG = "book.toml"
@@ -50,7 +51,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     if missing:
         more = " and others" if len(missing) > _NAMED else ""
         said.notes.append(f"{SUMMARY} names pages that are not there: {', '.join(missing[:_NAMED])}{more}")
-    count = f"{len(there)} chapters of SUMMARY.md"
+    count = f"{counted(len(there), 'chapters')} of SUMMARY.md"
     kind = "mdBook site" if (root / CONFIG).is_file() else "mdBook site without a book.toml"
     title, language = book.get("title"), book.get("language")
     return Site(

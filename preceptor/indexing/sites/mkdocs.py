@@ -14,10 +14,11 @@ from typing import Any
 import yaml
 from wcmatch import glob
 
-from preceptor.indexing.python_markdown import EXTENSIONS, Dialect, Function
+from preceptor.indexing.python_markdown import CODE_REFERENCES, EXTENSIONS, Dialect, Function
 from preceptor.indexing.sites.mdbook import chapters
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
 from preceptor.settings import SiteSettings
+from preceptor.text.number import counted
 
 CONFIGS = ("mkdocs.yml", "mkdocs.yaml")
 _PAGES = (".md", ".markdown", ".mdown", ".mkdn", ".mkd")
@@ -106,7 +107,9 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     for name, consequence in _NOT_RUN.items():
         if name in plugins:
             said.notes.append(f"the plug-in `{name}` is not run: {consequence}")
-    extensions = _extensions(config, said) if file else _WITHOUT_FILE
+    extensions = dict(_extensions(config, said) if file else _WITHOUT_FILE)
+    if not {"mkdocstrings", "autorefs"}.isdisjoint(plugins):
+        extensions[CODE_REFERENCES] = {}
     settled = said.settled(site, "mkdocs")
     contents, languages = _contents(docs, config, plugins, settled)
     theme = config.value("theme", "")
@@ -124,7 +127,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     return Site(
         root=home or source,
         parts=(part,),
-        line=f"{kind}, {shown(docs, source)}, {len(contents)} pages{spoken}",
+        line=f"{kind}, {shown(docs, source)}, {counted(len(contents), 'pages')}{spoken}",
         title=config.text("site_name", "book.title"),
         language=languages[0] if languages else language_tag(language),
         notes=tuple(dict.fromkeys(said.notes)),

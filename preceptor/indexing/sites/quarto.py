@@ -8,6 +8,7 @@ import yaml
 
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
 from preceptor.settings import SiteSettings
+from preceptor.text.number import counted
 
 MARKS = ("_quarto.yml", "_quarto.yaml")
 PAGES = (".qmd", ".md", ".ipynb")
@@ -37,7 +38,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     if kind == "book":
         named = [*(values.get("chapters") or ()), *(values.get("appendices") or ())]
         contents = {name: entry for name, entry in _chapters(named, ()) if (docs / name).is_file()}
-    count = f", {len(contents)} chapters of _quarto.yml" if contents is not None else ""
+    count = f", {counted(len(contents), 'chapters')} of _quarto.yml" if contents is not None else ""
     part = Part(
         docs, settled, contents, left_out="_quarto.yml does not name it" if contents is not None else ""
     )

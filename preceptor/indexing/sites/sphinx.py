@@ -11,6 +11,7 @@ import yaml
 
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
 from preceptor.settings import SiteSettings
+from preceptor.text.number import counted
 
 MARKS = ("_toc.yml", "conf.py", "source/conf.py")
 _PAGES = (".md", ".ipynb")
@@ -58,14 +59,16 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
         }
     unread = sum(1 for path in docs.rglob("*.rst") if not _is_excluded(path.relative_to(docs), excluded))
     if unread:
-        said.notes.append(f"{unread} pages in reStructuredText are not read: Markdown and notebooks are")
+        said.notes.append(
+            f"{counted(unread, 'pages in reStructuredText are not')} read: Markdown and notebooks are"
+        )
     kind = "Jupyter Book" if is_book else "Sphinx site with MyST Markdown"
     return Site(
         root=root,
         parts=(
             Part(docs, settled, contents, left_out=f"{'_toc.yml' if is_book else 'conf.py'} leaves it out"),
         ),
-        line=f"{kind}, {shown(docs, source)}, {len(contents)} pages",
+        line=f"{kind}, {shown(docs, source)}, {counted(len(contents), 'pages')}",
         title=str(values.get("html_title") or values.get("project") or ""),
         language=language_tag(values.get("language")),
         notes=tuple(said.notes),
