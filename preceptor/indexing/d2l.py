@@ -35,6 +35,8 @@ def _role(state: StateInline, silent: bool) -> bool:
     if not found:
         return False
     state.pos = found.end()
-    if found["name"].startswith("cite") and not silent:  # each takes a numbered id, as headings do
-        state.push("d2l_cite", "", 0).meta = {"keys": found["inside"].count(",") + 1}
+    if (
+        found["name"].startswith("cite") and not silent
+    ):  # it takes one numbered id, however many works it names
+        state.push("d2l_cite", "", 0)
     return True

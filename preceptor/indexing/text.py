@@ -432,11 +432,10 @@ class Writer:
     def _reference(self, element: Element) -> None:
         self._line.append(f"[^{element.text('number')}]")
 
-    def _citation(self, element: Element) -> None:
+    def _citation(self, _: Element) -> None:
         anchors = self._source.anchors
         if isinstance(anchors, SphinxAnchors):
-            for _ in range(int(element.text("keys"))):
-                anchors.cite()
+            anchors.cite()
 
     def _footnotes(self, element: Element) -> None:
         self._end_list()
