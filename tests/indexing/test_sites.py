@@ -164,6 +164,11 @@ def test_code_that_is_not_run_is_named_with_the_setting_to_write(
     assert note in "\n".join(notes)
 
 
+def test_of_several_configurations_the_one_is_read_that_docusaurus_loads(tmp_path: Path) -> None:
+    typed = {"docusaurus.config.ts": "export default {baseUrl: '/typed/'}"}
+    assert _docusaurus(tmp_path, "export default {baseUrl: '/old/'}", **typed)[0] == ["/typed/docs/a"]
+
+
 def test_constants_of_other_files_of_the_site_are_read_and_none_outside(tmp_path: Path) -> None:
     (tmp_path / "secret.js").write_text("export const base = '/leak/';")
     config = "import {base} from './c';\nimport pack from './package.json';\nimport {base as s} from '../secret';\n"

@@ -19,6 +19,8 @@ from preceptor.indexing.sites.record import Part, Said, Site, below, is_example,
 from preceptor.settings import SiteSettings
 
 CONFIG = "docusaurus.config.[cmjt]*s"
+_CONFIG_SUFFIXES = ("ts", "mts", "cts", "js", "mjs", "cjs")
+"""Suffixes of the configuration in Docusaurus' order: of several files it loads the first."""
 _PLUGIN = ("@docusaurus/plugin-content-docs", "@docusaurus/content-docs", "content-docs")
 _TRANSLATIONS = "docusaurus-plugin-content-docs"
 
@@ -63,7 +65,8 @@ class _Home:
     @cached_property
     def config(self) -> Path | None:
         """The file of the configuration."""
-        return next(iter(sorted(self.folder.glob(CONFIG))), None)
+        files = (self.folder / f"docusaurus.config.{suffix}" for suffix in _CONFIG_SUFFIXES)
+        return next((file for file in files if file.is_file()), None)
 
     def docs(self, plugin: _Plugin) -> Path:
         """Returns the folder of the pages of the current version."""
