@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Protocol, cast
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
 from preceptor.agents.answer import Answer, Done, Event, Question, Started, Timings, hit
+from preceptor.agents.attribution import Attribution
 from preceptor.agents.grounding import BookRule, Gate, Rules, book_rule
 from preceptor.agents.instructions import instructions, instructions_of_selection, rules
 from preceptor.agents.offline import OfflineModel, current_run
@@ -135,12 +137,16 @@ class Preceptor:
             ledger = Ledger(earlier=earlier)
             run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
             book_only = self.settings.tutor.book_only
-            spoken = language_of(question.text) or self._language
+            holds = book_only and not question.selection_only
             reply = Reply(
                 run.ledger,
                 self.models.order.provider_of,
                 longest=self.settings.tutor.max_answer,
-                attributes=spoken if book_only else None,
+                attribution=partial(
+                    Attribution, run, tag=language_of(question.text) or self._language, drops=holds
+                )
+                if book_only
+                else None,
             )
             scope = RunScope(
                 seconds=seconds,
@@ -149,7 +155,7 @@ class Preceptor:
                 shown=lambda: Gate(
                     run,
                     self._rules,
-                    holds=book_only and not question.selection_only,
+                    holds=holds,
                     longest=self.settings.tutor.max_answer,
                     least_confidence=self.settings.tutor.least_confidence,
                 ),

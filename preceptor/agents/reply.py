@@ -39,7 +39,7 @@ class Reply:
         provider_of: Callable[[str], str],
         *,
         longest: float = math.inf,
-        attributes: str | None = None,
+        attribution: Callable[[], Attribution] | None = None,
     ) -> None:
         """Begin the answer of one run.
 
@@ -47,20 +47,18 @@ class Reply:
             ledger: Where the run's tools note what they show.
             provider_of: Gives the provider behind the agent with a name.
             longest: Characters of the tutor's text after which the answer is cut.
-            attributes: BCP 47 tag of the answer's probable language: sentences of a provider's tutor that cite nothing
-                get the key of the passage that bears them. None: they get none.
+            attribution: Begins to keep of a provider's reply what rests on the book. None: all of it is kept.
         """
         self._ledger = ledger
         self._provider_of = provider_of
         self._longest = longest
-        self._attributes = attributes
+        self._attributes = attribution
         self.provider = "triage"
         self._begin()
 
     def _begin(self) -> None:
         self._citations = Citations(self._ledger.get)
-        tag = self._attributes
-        self._attribution = None if tag is None else Attribution(self._ledger, tag=tag)
+        self._attribution = self._attributes() if self._attributes else None
         self._raw: list[str] = []
         self._shown: list[str] = []
         self._marks: list[Mark] = []
@@ -87,6 +85,11 @@ class Reply:
     def unknown_keys(self) -> int:
         """Number of markers that were dropped."""
         return self._citations.unknown
+
+    @property
+    def left_out(self) -> int:
+        """Number of sentences that were left out, since they rest on nothing."""
+        return self._attribution.left_out if self._attribution and self.provider != _OFFLINE else 0
 
     def checked(self) -> tuple[float | None, list[Source]]:
         """Share of the answer's claims that are supported, and the sources, each with its support.

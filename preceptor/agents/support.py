@@ -29,7 +29,7 @@ _WRONG_NUMBER = 4.4
 _WRONG_NAME = 4.4
 _TURNED_AROUND = 3.2
 _NEEDED = 2.7
-_SAYS_LITTLE = 3
+SAYS_LITTLE = 3
 """Word count below which a sentence without a citation claims nothing: "Good question!"."""
 _TOO_SHORT = 3
 """Word count below which a claim cannot be judged, since any passage has its words: "Yes [k7qd]."."""
@@ -125,7 +125,7 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
         return None
     tag = passages[0].language
     wanted = stems(claim, tag)
-    if not wanted or len(_WORD.findall(folded(claim))) < _TOO_SHORT:
+    if not wanted or is_too_short(claim):
         return None
     # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
     if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
@@ -133,9 +133,14 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     has = frozenset[int]().union(*(stems(one.embedded_text, tag) for one in passages))
     evidence = _WORDS * len(wanted & has) / len(wanted) - _NEEDED
     evidence -= _WRONG_NUMBER * _has_wrong_number(claim, passages)
-    evidence -= _WRONG_NAME * _has_wrong_name(claim, passages)
+    evidence -= _WRONG_NAME * bool(unknown_names(claim, passages))
     evidence -= _TURNED_AROUND * _is_turned_around(claim, "\n".join(one.text for one in passages), tag)
     return 1 / (1 + math.exp(-evidence))
+
+
+def is_too_short(claim: str) -> bool:
+    """Whether a claim has too few words to be judged."""
+    return len(_WORD.findall(folded(claim))) < _TOO_SHORT
 
 
 def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
@@ -185,7 +190,7 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
         own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
         said = claim_of(bare[start:end])
         last, announces = end, said.endswith((":", "："))
-        if announces or said.endswith(QUESTION_MARKS) or not (own or len(stems(said, tag)) >= _SAYS_LITTLE):
+        if announces or said.endswith(QUESTION_MARKS) or not (own or len(stems(said, tag)) >= SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
         paragraphs[-1].append(Claim(said, own))
     return paragraphs
@@ -225,13 +230,12 @@ def _sentences(text: str, tag: str) -> Iterator[tuple[int, int]]:
 
 def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
     """Whether a figure of the claim is in no passage, or one of its counts where the passage counts otherwise."""
-    tag = passages[0].language
-    figures, counts = _numbers(claim, tag)
-    there = "\n".join(one.embedded_text for one in passages)
-    other_figures, other_counts = _numbers(there, tag)
-    if figures - other_figures - other_counts:
+    if unknown_figures(claim, passages):
         return True
-    if not counts - other_figures - other_counts:
+    tag = passages[0].language
+    there = "\n".join(one.embedded_text for one in passages)
+    _, counts = _numbers(claim, tag)
+    if not counts.difference(*_numbers(there, tag)):
         return False
     # "One of them" counts nothing. Only where the sentence that says the same has a count of its own, one of the two
     # is wrong.
@@ -246,7 +250,29 @@ def invents(claim: str, passages: Sequence[Passage]) -> bool:
         claim: A sentence.
         passages: Those that it may rest on.
     """
-    return _has_wrong_name(claim, passages) or _has_wrong_number(claim, passages)
+    return bool(unknown_names(claim, passages)) or _has_wrong_number(claim, passages)
+
+
+def unknown_figures(claim: str, passages: Sequence[Passage]) -> frozenset[str]:
+    """The figures of a sentence that no passage has, in figures or in words."""
+    tag = passages[0].language if passages else ""
+    there = _numbers("\n".join(one.embedded_text for one in passages), tag)
+    return _numbers(claim, tag)[0].difference(*there)
+
+
+def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
+    """The names of a sentence that no passage has."""
+    tag = passages[0].language if passages else ""
+    named = list(names(claim, tag))
+    if not named:
+        return []
+    there = "\n".join(one.embedded_text for one in passages)
+    has, as_it_is = stems(there, tag), there.casefold()
+    return [
+        word
+        for word in named
+        if word.casefold().rstrip("s") not in as_it_is and not ((own := stems(word, tag)) and own <= has)
+    ]
 
 
 def names(text: str, tag: str) -> Iterator[str]:
@@ -270,19 +296,6 @@ def _opens(text: str, place: int) -> bool:
     while place and text[place - 1] in _MARKS_BEFORE:
         place -= 1
     return not place or text[place - 1] in _ENDS
-
-
-def _has_wrong_name(claim: str, passages: Sequence[Passage]) -> bool:
-    tag = passages[0].language
-    named = list(names(claim, tag))
-    if not named:
-        return False
-    there = "\n".join(one.embedded_text for one in passages)
-    has, as_it_is = stems(there, tag), there.casefold()
-    return not all(
-        word.casefold().rstrip("s") in as_it_is or ((own := stems(word, tag)) and own <= has)
-        for word in named
-    )
 
 
 def _numbers(text: str, tag: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from preceptor.agents.answer import Answer, Event, Question, Restart, Token
-from preceptor.agents.grounding import Attribution, Sentences, needs_no_passage
+from preceptor.agents.attribution import Attribution
 from preceptor.agents.instructions import rules
+from preceptor.agents.passageless import needs_no_passage
 from preceptor.agents.preceptor import Preceptor, open_preceptor
+from preceptor.agents.streamed_sentences import Sentences
 from preceptor.library.passage import KEY
 from preceptor.settings import Settings
 from preceptor.tools.ledger import Ledger
@@ -103,7 +105,7 @@ async def test_of_a_tutor_that_cites_properly_not_a_byte_differs_and_nothing_wai
     pieces = [event.content for event in events if isinstance(event, Token)]
     assert answer.text == "A node is a participant [1]. It exchanges data [1].\n\n- one more"
     assert "".join(pieces).strip() == answer.text
-    assert len(pieces) > 3, "it comes as the tutor writes it"
+    assert len(pieces) > 2, "it comes sentence by sentence"
     assert (left(answer), answer.in_book, len(gemini.requests)) == ([], True, 2)
 
 
@@ -246,7 +248,7 @@ def shown(*passages: Any) -> Ledger:
 
 
 def attributed(text: str, ledger: Ledger, pieces: Sequence[str] | None = None) -> str:
-    attribution = Attribution(ledger, tag="en")
+    attribution = Attribution(Run("What is a node?", ledger=ledger), tag="en", drops=False)
     return "".join(attribution.feed(piece) for piece in pieces or [text]) + attribution.finish()
 
 
@@ -256,7 +258,9 @@ TEXTS = {
     "A node is a process that computes [z9zz].": "A node is a process that computes [z9zz]. [k7qd]",
     "A node is a process that computes [k7qd].": None,
     "A node is a process that computes. [k7qd] Yes.": None,
-    "A topic carries messages of one type [k7qd].": None,
+    "A topic carries messages of one type [k7qd].": "A topic carries messages of one type [m4tw].",
+    "Nodes of one kind share much [m4tw].": None,
+    "$$\nA node is a process that computes.\n$$\n": None,
     "Bread rises overnight [z9zz].": None,
     "- A topic carries messages of one type.\n- So.\n": "- A topic carries messages of one type. [m4tw]\n- So.\n",
     "```text\nA node is a process that computes.\n```\n": None,
@@ -293,6 +297,105 @@ def test_however_an_answer_comes_its_sentences_are_the_same() -> None:
         assert attributed(whole, ledger, pieces) == once
 
 
+KEPT = {
+    # what rests on nothing is left out, wherever it stands
+    "A node is a process that computes [k7qd]. It costs 500 dollars.": "A node is a process that computes [k7qd].",
+    "A node is a process that computes [k7qd]. Bread rises overnight in kitchens. It holds two timers [k7qd].": (
+        "A node is a process that computes [k7qd]. It holds two timers [k7qd]."
+    ),
+    "A node is a process that computes [k7qd].\n\nBread rises overnight in kitchens.\n": (
+        "A node is a process that computes [k7qd].\n\n"
+    ),
+    "I will look it up in the textbook first.\n\nA node is a process that computes [k7qd].": (
+        "\nA node is a process that computes [k7qd]."
+    ),
+    "I will look it up in the textbook first. A node is a process that computes [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "- A node is a process that computes [k7qd].\n- Bread rises overnight in kitchens.\n- So.\n": (
+        "- A node is a process that computes [k7qd].\n- So.\n"
+    ),
+    # also where it cites a passage that has not its name or its figure
+    "A node is a process that computes [k7qd]. AlphaFold is a node [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd]. It has 500 timers [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    # and what announces it
+    "A node is a process that computes [k7qd].\n\nWhat else there is:\n- Bread rises overnight in kitchens.\n": (
+        "A node is a process that computes [k7qd].\n\n"
+    ),
+    # a citation bears the sentences before it, and those behind it that its passage supports
+    "Nodes keep what they share apart. A node computes [k7qd].": None,
+    "A node is a process that computes [k7qd]. So nodes do not share memory.": (
+        "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
+    ),
+    "These are the 2 rules: 1) a node computes, 2) nodes do not share memory [k7qd].": None,
+    # what says nothing needs no passage
+    "Good question! A node is a process that computes [k7qd]. Shall I go on?": None,
+    "A node is a process that computes [k7qd]. Shall I tell you of AlphaFold?": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd]. The book does not cover nodes of gold.": None,
+    # over languages nothing can be compared but figures
+    "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er hat 500 Uhren.": (
+        "Ein Knoten ist ein Prozess und rechnet [k7qd]."
+    ),
+    "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er ist für sich allein.": None,
+    # code, tables and formulas are not judged
+    "A node is a process that computes [k7qd].\n\n```sh\nros2 run 500\n```\n\n| a | 500 |\n\n$$\nx = 500\n$$\n": None,
+    # a reply of which nothing rests on a passage has been let pass for what it is
+    "Hello, how nice to meet you!": None,
+    "The book does not cover this.\nSorry.": None,
+}
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_of_a_reply_stays_what_rests_on_the_book(text: str) -> None:
+    ledger, asked = shown(NODE, TOPIC), "What is a node of gold?"
+    for pieces in ([text], list(text)):
+        kept = Attribution(Run(asked, searched=[asked], ledger=ledger), tag="en")
+        said = "".join([*map(kept.feed, pieces), kept.finish()])
+        assert said.rstrip(" ") == (KEPT[text] or text)
+        assert bool(kept.left_out) == (len(said) < len(text) and "[k7qd]" in text and KEPT[text] is not None)
+
+
+async def test_what_rests_on_nothing_is_not_shown_behind_what_does(
+    settings: Settings, gemini: Provider
+) -> None:
+    async with opened(settings) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will(
+            searches(), says(f"A node is a participant [{key}]. ", "Each of them costs ", "119 dollars.")
+        )
+        answer, events = await told(preceptor, ASKED)
+        later = await preceptor.sessions.turns(answer.session_id)
+    assert answer.text == "A node is a participant [1]."
+    assert "119" not in str(events)
+    assert "119" not in str(later)
+
+
+async def test_an_answer_that_begins_with_an_invention_is_none(settings: Settings, gemini: Provider) -> None:
+    async with opened(settings) as preceptor:
+        key = await key_of(preceptor)
+        invents = f"AlphaFold is a node of great worth. A node is a participant [{key}]."
+        gemini.will(searches(), says(invents), says(f"A node is a participant [{key}]."))
+        answer, events = await told(preceptor, ASKED)
+    assert (answer.text, left(answer)) == ("A node is a participant [1].", [("gemini", "uncited")])
+    assert "AlphaFold" not in str(events)
+
+
+@pytest.mark.parametrize("said", ["Yes [{key}].", "The reader's question: What is a node in ROS 2? [{key}]"])
+async def test_a_citation_of_next_to_nothing_is_no_answer(
+    said: str, settings: Settings, gemini: Provider
+) -> None:
+    async with opened(changed(settings, "tutor", providers=("gemini",))) as preceptor:
+        gemini.will_only(searches(), says(said.format(key=await key_of(preceptor))))
+        answer, _ = await told(preceptor, ASKED)
+    assert (answer.provider, left(answer)) == ("offline", [("gemini", "uncited")])
+
+
 async def test_added_citations_are_sources_and_do_not_count_in_the_confidence(
     settings: Settings, gemini: Provider
 ) -> None:
@@ -301,30 +404,59 @@ async def test_added_citations_are_sources_and_do_not_count_in_the_confidence(
         sentence = first.passage.text.split(". ")[0] + "."
         gemini.will(searches(), says(f"{sentence} And bread rises overnight in kitchens."))
         answer, _ = await told(preceptor, ASKED)
-    assert answer.text.startswith(f"{sentence} [1]")
-    assert (answer.in_book, answer.confidence) == (True, 0.0)
+    assert answer.text == f"{sentence} [1]"
+    assert (answer.in_book, answer.confidence) == (True, None)
 
 
 # --- the manners of a real model
 
+MANNERS: list[dict[str, Any]] = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "data/small-model.jsonl").read_text("utf-8").splitlines()
+]
+"""What a model of 1.5 billion parameters said to 17 questions: `unasked`, when it did not search; `searched`, behind
+what its search found; `behind_passages`, when the rule stood behind the passages."""
+RIGHT = {
+    "What is a node in ROS 2?": "participant",
+    "How many particles does AMCL use by default?": "2000",
+    "Which setting makes a late subscriber still get the map?": "durability",
+    "What's a topic?": "named channel",
+    "And how does that differ from a service?": "request",
+    "How much audio was Whisper trained on?": "680,000",
+    "What does the Kalman gain decide?": "measurement",
+    "What is the difference between the map frame and the odom frame?": "jump",
+    "How big is the stereo depth error at 8 metres in the example?": "0.7",
+    "Which states does a lifecycle node go through?": "unconfigured",
+}
+MADE_UP = re.compile(
+    r"Paris|1,299|\b119\b|AlphaFold|Bullet|useState|100 particles|0\.002|subject or area|Pending|node init"
+    r"|central entity|I'll|search_textbook|k7qd|k0l1|Look it up before"
+)
 
-async def test_what_a_real_model_said_reaches_the_reader_only_where_the_book_says_it(
-    shared: Path, settings: Settings, gemini: Provider
+
+@pytest.mark.parametrize("retrieval", ["agent", "required", "first"])
+async def test_a_small_model_s_inventions_reach_no_reader(
+    retrieval: str, settings: Settings, gemini: Provider
 ) -> None:
-    recorded = shared / "real-model/recorded-calls.jsonl"
-    if not recorded.is_file():
-        pytest.skip("the recorded calls lie beside the checkout")
-    lines = recorded.read_text("utf-8").splitlines()
-    said = list(dict.fromkeys(json.loads(line)["text"] for line in lines))
-    only = changed(settings, "tutor", providers=("gemini",))
-    async with opened(only) as preceptor:
-        for text in [one for one in said if one][::4]:
-            gemini.will_only(says(text))
-            answer = await preceptor.ask(ASKED)
-            refuses = needs_no_passage(answer.text, Run(ASKED.text, searched=["it"]))
-            assert answer.in_book or refuses, (text, answer.text)
-            assert not re.search(r"search_textbook|I will look|I'll|k7qd|k0l1", answer.text), answer.text
-            assert all(source.key for source in answer.sources)
+    lone = retrieving(changed(settings, "tutor", providers=("gemini",), least_confidence=0.5), retrieval)
+    async with opened(lone) as preceptor:
+        for said in MANNERS:
+            question, again = said["question"], says(said["behind_passages"])
+            before = []
+            if "after" in said:
+                before = [("user", said["after"]), ("assistant", "A topic is a named channel.")]
+            if retrieval == "agent":
+                gemini.will_only(says(said["unasked"]), again)
+            elif retrieval == "first":
+                gemini.will_only(again)
+            else:
+                gemini.will_only(
+                    searches(question), says(said.get("searched", said["behind_passages"])), again
+                )
+            answer = await preceptor.ask(Question(text=question, history=before))
+            assert answer.in_book == said["in"], (question, answer.text)
+            assert RIGHT.get(question, "") in answer.text, (question, answer.text)
+            assert not MADE_UP.search(answer.text), (question, answer.text)
 
 
 # --- what goes over the wire

@@ -1,0 +1,151 @@
+"""Keeps of a reply what rests on the book, sentence by sentence, while the reply passes by.
+
+A sentence that cites a passage rests on it, and so may the sentences before it in its paragraph; one behind it rests on
+the same passage if that supports it. A sentence that cites nothing, or a passage that does not bear it, gets the key of
+the one that clearly does. What rests on nothing, or has a name or a figure that no passage has, is left out.
+"""
+
+import re
+from collections.abc import Sequence
+
+from preceptor.agents.bearing import Judged, adds, judge, rests_on
+from preceptor.agents.passageless import is_plain, refuses
+from preceptor.agents.streamed_sentences import Sentences, Unit
+from preceptor.agents.support import SUPPORTED
+from preceptor.library.passage import Hit
+from preceptor.tools.plugin import Run
+
+_FAINT = 0.15
+"""Support below which a sentence is not what the next one cites a passage for: "I will look it up. …". Of 100 sentences
+that a passage supports, one has less."""
+
+
+class Attribution:
+    """A filter for one reply: pieces of it in, what rests on the book out, with the keys that were missing."""
+
+    def __init__(self, run: Run, *, tag: str, drops: bool = True) -> None:
+        """Begin a reply.
+
+        Args:
+            run: The question, and the passages that were shown for it.
+            tag: BCP 47 tag of the language that the reply will probably be in.
+            drops: Whether what rests on nothing is left out.
+        """
+        self._run = run
+        self._drops = drops
+        self._sentences = Sentences(tag)
+        self._waiting: list[tuple[str, Judged]] = []
+        """Sentences of a paragraph that may rest on what a later one cites."""
+        self._hits: Sequence[Hit] = ()
+        """Passages on which the last one rests."""
+        self._out: list[str] = []
+        self._last = "\n"
+        """The last character that was kept."""
+        self._rests = not drops
+        """Whether anything of the reply rests on a passage."""
+        self._raw: list[str] = []
+        """The reply, as long as nothing does."""
+        self.claims: set[str] = set()
+        """The sentences that were given a key."""
+        self.left_out = 0
+        """Number of sentences that were left out."""
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece of the reply; gives on the sentences that are decided."""
+        if not self._rests:
+            self._raw.append(piece)
+        for unit in self._sentences.feed(piece):
+            self._take(unit)
+        return self._decided()
+
+    def finish(self) -> str:
+        """Take the end of the reply."""
+        for unit in self._sentences.finish():
+            self._take(unit)
+        self._end_paragraph()
+        if not self._rests:
+            # A reply of which nothing does has passed the gate as one that needs no passage.
+            self._rests, self._out, self.left_out = True, self._raw, 0
+        return self._decided()
+
+    def _decided(self) -> str:
+        if not self._rests:
+            return ""
+        out, self._out = "".join(self._out), []
+        return out
+
+    def _take(self, unit: Unit) -> None:
+        if not unit.is_prose or not unit.text.strip():
+            self._end_paragraph()
+            self._keep(unit.text)
+            return
+        found = judge(unit.text, self._run)
+        if not self._drops:
+            self._keep(self._with_key(unit.text, found))
+        elif found.hits:
+            self._take_resting(unit.text, found)
+        elif self._hits and found.claim and self._goes_on(found):
+            self._keep(unit.text)
+        else:
+            self._waiting.append((unit.text, found))
+
+    def _take_resting(self, text: str, found: Judged) -> None:
+        """Take a sentence that cites a passage, or that one bears."""
+        if adds(found, self._run.ledger):
+            self._waiting.append((text, found))
+            return
+        self._rests = True
+        self._hits = found.hits
+        self._end_waiting()
+        self._keep(self._with_key(text, found))
+
+    def _goes_on(self, found: Judged) -> bool:
+        """Whether a sentence without a citation says what the one before it cites a passage for."""
+        return rests_on(found, self._hits, least=SUPPORTED) and not adds(found, self._run.ledger)
+
+    def _end_paragraph(self) -> None:
+        self._hits = ()
+        self._end_waiting()
+
+    def _end_waiting(self) -> None:
+        """Decide the sentences that wait, now that it is known on which passages they may rest."""
+        waiting, self._waiting = self._waiting, []
+        kept = [self._may_stay(found) for _, found in waiting]
+        for place, (text, found) in enumerate(waiting):
+            # What announces a sentence that is left out goes with it.
+            if kept[place] and (found.claim or place + 1 == len(waiting) or kept[place + 1] or "?" in text):
+                self._keep(text)
+            else:
+                self._leave_out(text)
+
+    def _may_stay(self, found: Judged) -> bool:
+        if found.hits:
+            return False
+        if is_plain(found.said, self._run) or refuses(found.said, self._run):
+            return True
+        return (
+            bool(found.claim)
+            and rests_on(found, self._hits, least=_FAINT)
+            and not adds(found, self._run.ledger)
+        )
+
+    def _with_key(self, text: str, found: Judged) -> str:
+        """The sentence with the key of the passage that bears it, where it cites none or another one."""
+        if not found.bearer:
+            return text
+        self.claims.add(found.claim)
+        key = found.bearer.passage.key
+        if found.cited:
+            return re.sub(rf"(?i)(?<!\w){found.cited[0].passage.key}(?!\w)", key, text)
+        end = len(text.rstrip())
+        return f"{text[:end]} [{key}]{text[end:]}"
+
+    def _keep(self, text: str) -> None:
+        if text:
+            self._out.append(text)
+            self._last = text[-1]
+
+    def _leave_out(self, text: str) -> None:
+        self.left_out += 1
+        if text.endswith("\n") and self._last != "\n":
+            self._keep("\n")

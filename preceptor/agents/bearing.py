@@ -1,0 +1,184 @@
+"""What a sentence of a reply rests on: the passages that it cites, or the one that bears it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from preceptor.agents.citations import Citations, Cited, Text
+from preceptor.agents.support import (
+    SUPPORTED,
+    are_comparable,
+    claim_of,
+    invents,
+    is_too_short,
+    support,
+    unknown_figures,
+    unknown_names,
+)
+from preceptor.library.passage import Hit, Passage
+from preceptor.text.languages import language_of, words
+from preceptor.text.questions import QUESTION_MARKS
+from preceptor.text.tokens import stems
+from preceptor.tools.ledger import Ledger
+from preceptor.tools.plugin import Run
+
+BEARS = 0.6
+"""Support from which a passage is taken to bear a sentence that does not cite it."""
+_CLEARLY = 0.25
+"""More support than the cited passage gives, from which another one is cited in its place."""
+_CANDIDATES = 3
+"""Passages that are looked at for a sentence: those that have most of its words."""
+_HALF = 0.5
+"""Share of a sentence's words that such a passage has at least."""
+_COUNTED = 12
+"""Largest figure by which a tutor may count what a passage only lists: "These 3 steps", "1) … 2) …"."""
+
+_A_FEW = 3
+"""Words of a question that no answer has in a row by chance."""
+
+
+@dataclass(slots=True)
+class Judged:
+    """What a sentence of a reply rests on."""
+
+    said: str
+    """The sentence without markers."""
+    claim: str
+    """The same; empty: it claims nothing, since it asks, announces, or repeats the question."""
+    cited: list[Hit]
+    """Passages that it cites and that the conversation has shown."""
+    bearer: Hit | None = None
+    """The shown passage that bears it, where it cites none, or one that does not bear it."""
+
+    @property
+    def hits(self) -> list[Hit]:
+        """The passages on which it rests."""
+        return [self.bearer] if self.bearer else self.cited
+
+
+def judge(sentence: str, run: Run) -> Judged:
+    """Returns what a sentence of a reply rests on.
+
+    Args:
+        sentence: As the model wrote it, with keys.
+        run: The question, and the passages that were shown for it.
+    """
+    ledger = run.ledger
+    citations = Citations(ledger.get)
+    bare: list[str] = []
+    cited: list[Hit] = []
+    for piece in (*citations.feed(sentence), *citations.finish()):
+        if isinstance(piece, Cited):
+            cited.append(piece.hit)
+        else:
+            bare.append(_unmarked(piece))
+    said = claim_of("".join(bare))
+    claims = not said.endswith((*QUESTION_MARKS, ":", "：")) and not _repeats(said, run.question)
+    found = Judged(said, said if claims else "", cited)
+    if found.claim and not cited:
+        found.bearer = _bearer(found.claim, ledger, least=BEARS)
+    elif found.claim and len(cited) == 1 and _can_be_judged(found, ledger):
+        has = support(found.claim, [cited[0].passage])
+        if has is not None and has < SUPPORTED:
+            found.bearer = _bearer(found.claim, ledger, least=max(BEARS, has + _CLEARLY))
+    return found
+
+
+def is_borne(found: Judged, ledger: Ledger) -> bool:
+    """Whether a sentence rests on the book.
+
+    It cites a passage, says something, and adds no name or figure; or it cites none, and a passage bears it.
+    """
+    if not found.cited or found.bearer:
+        return found.bearer is not None
+    if is_too_short(found.claim):
+        return False
+    return not _can_be_judged(found, ledger) or not invents(found.claim, _passages(found.cited))
+
+
+def adds(found: Judged, ledger: Ledger) -> bool:
+    """Whether a sentence has a name or a figure that no passage has, of those that the run has shown.
+
+    Small figures may count what a passage lists, where it is cited. Of what an earlier answer cited only one sentence
+    is known, so that nothing can be said of it; and over languages names are written otherwise.
+    """
+    if not _is_known(found, ledger):
+        return False
+    shown = [hit.passage for hit in ledger]
+    new = unknown_figures(found.said, shown)
+    if any(not (found.cited and one.isdecimal() and int(one) <= _COUNTED) for one in new):
+        return True
+    return are_comparable(language_of(found.said), shown) and bool(unknown_names(found.said, shown))
+
+
+def rests_on(found: Judged, hits: Sequence[Hit], *, least: float) -> bool:
+    """Whether a sentence that cites nothing may rest on what the one beside it cites.
+
+    Args:
+        found: The sentence.
+        hits: The passages on which that one rests.
+        least: Support that they must give it, if it can be judged.
+    """
+    passages = _passages(hits)
+    if not passages or not are_comparable(language_of(found.claim), passages):
+        return bool(passages)
+    has = support(found.claim, passages)
+    return has is None or has >= least
+
+
+def keys(ledger: Ledger) -> set[str]:
+    """Keys of the passages that the run has shown."""
+    return {hit.passage.key for hit in ledger}
+
+
+def invents_beside(found: Judged, hits: Sequence[Hit]) -> bool:
+    """Whether a claim that rests on nothing has a name or a figure that the passages have not, which follow it."""
+    passages = _passages(hits)
+    return (
+        bool(found.claim)
+        and bool(passages)
+        and are_comparable(language_of(found.claim), passages)
+        and bool(unknown_names(found.claim, passages) or unknown_figures(found.claim, passages))
+    )
+
+
+def _repeats(said: str, question: str) -> bool:
+    """Whether a sentence only says again what the reader asked: "The reader's question: …"."""
+    asked = " ".join(words(question))
+    return len(asked.split()) >= _A_FEW and asked in " ".join(words(said))
+
+
+def _passages(hits: Sequence[Hit]) -> list[Passage]:
+    return [hit.passage for hit in hits]
+
+
+def _is_known(found: Judged, ledger: Ledger) -> bool:
+    return keys(ledger).issuperset(hit.passage.key for hit in found.cited)
+
+
+def _can_be_judged(found: Judged, ledger: Ledger) -> bool:
+    """Whether a sentence can be compared with what it cites."""
+    return _is_known(found, ledger) and are_comparable(language_of(found.claim), _passages(found.cited))
+
+
+def _unmarked(piece: Text) -> str:
+    kept, place = "", 0
+    for mark in piece.marks:
+        kept += piece.text[place : mark.start].rstrip()
+        place = mark.end
+    return kept + piece.text[place:]
+
+
+def _bearer(claim: str, ledger: Ledger, *, least: float) -> Hit | None:
+    """The passage of this run that bears a sentence best, if one clearly does."""
+    shares: list[tuple[float, Hit]] = []
+    for hit in ledger:
+        tag = hit.passage.language
+        wanted = stems(claim, tag)
+        has = stems(hit.passage.embedded_text, tag)
+        shares.append((len(wanted & has) / len(wanted) if wanted else 0.0, hit))
+    shares.sort(key=lambda one: -one[0])
+    judged = [
+        (support(claim, [hit.passage]) or 0.0, hit) for share, hit in shares[:_CANDIDATES] if share >= _HALF
+    ]
+    best = max(judged, key=lambda one: one[0], default=None)
+    return best[1] if best and best[0] >= least else None

@@ -1,0 +1,114 @@
+"""What a tutor may say without a passage: greet who greets, ask back, and refuse after a search."""
+
+import re
+from functools import lru_cache
+
+from preceptor.agents.support import SAYS_LITTLE, names
+from preceptor.text.languages import language, language_of, languages, words
+from preceptor.text.phrases import phrases
+from preceptor.text.questions import QUESTION_MARKS
+from preceptor.text.sentences import split_sentences
+from preceptor.text.tokens import stems
+from preceptor.tools.plugin import Run
+
+_SHORT = 12
+"""Words of a reply that is as short as a greeting."""
+_SHORT_QUESTION = 30
+
+_BOOK = "book textbook text passage quotation chapter material source excerpt"
+_DIGIT = re.compile(r"\d+")
+_REFUSAL = (
+    "the this that it book textbook text chapter section passage quotation excerpt material source tool answer "
+    "question cover contain mention provide information discuss address find found nearest closest related topic "
+    "subject about sorry apologize unfortunately specific any have be do can could give say tell show know here"
+)
+"""English words of a plain refusal; in other languages those of our own refusal."""
+
+
+def needs_no_passage(text: str, run: Run) -> bool:
+    """Whether a reply may pass although it rests on nothing: it says nothing that a passage could bear.
+
+    That is a short reply to a greeting, a question back, or a plain refusal after the whole book was searched; none of
+    them may hold a name or a figure that the reader's question has not.
+
+    Args:
+        text: The reply.
+        run: The question, and what was searched for it.
+    """
+    tag = language_of(run.question) or "en"
+    bare = _without_titles(text, run)
+    if _adds(bare, run.question, tag):
+        return False
+    sentences = [
+        one.strip() for line in bare.splitlines() if line.strip() for one in split_sentences(line, tag)
+    ]
+    if not sentences or "```" in text:
+        return False
+    if len(words(bare)) < _SHORT and is_greeting(run.question):
+        return True
+    *before, last = sentences
+    if last.endswith(QUESTION_MARKS) and len(words(bare)) < _SHORT_QUESTION:
+        return all(len(words(one)) < 4 for one in before)
+    return bool(run.searched) and _refuses(sentences, run, tag)
+
+
+def is_plain(sentence: str, run: Run) -> bool:
+    """Whether a sentence says nothing that a passage could bear: it asks, announces, or has hardly a word.
+
+    Args:
+        sentence: A sentence without markers.
+        run: The question, whose names and figures it may have, as those of the passages.
+    """
+    tag = language_of(run.question) or "en"
+    asks = sentence.endswith((*QUESTION_MARKS, ":", "："))
+    if not asks and len(stems(sentence, tag)) >= SAYS_LITTLE:
+        return False
+    there = "\n".join(hit.passage.embedded_text for hit in run.ledger)
+    return not _adds(sentence, f"{run.question}\n{there}", tag)
+
+
+def refuses(sentence: str, run: Run) -> bool:
+    """Whether a sentence says that the book does not cover the question, and nothing else."""
+    tag = language_of(run.question) or "en"
+    bare = _without_titles(sentence, run)
+    return not _adds(bare, run.question, tag) and _refuses([bare], run, tag)
+
+
+def is_greeting(question: str) -> bool:
+    """Whether a reader greets, thanks or takes leave, and asks nothing."""
+    asked = words(question)
+    return bool(asked) and all(word in _greetings() for word in asked)
+
+
+@lru_cache(maxsize=1)
+def _greetings() -> frozenset[str]:
+    return frozenset().union(*(one.greetings for one in languages().values()))
+
+
+def _without_titles(text: str, run: Run) -> str:
+    for hit in run.ledger:
+        for name in (hit.passage.title, hit.passage.chapter):
+            text = text.replace(name, " ") if name else text
+    return text
+
+
+def _adds(text: str, question: str, tag: str) -> bool:
+    """Whether a text has a figure or a name that the question has not."""
+    asked = question.casefold()
+    added = (*_DIGIT.findall(text), *names(text, tag))
+    return any(one.casefold() not in asked for one in added)
+
+
+def _refuses(sentences: list[str], run: Run, tag: str) -> bool:
+    """Whether sentences say that the book does not cover the question, in words that say nothing else."""
+    say = phrases(run.question)
+    ours = stems(say.not_covered, tag) | stems(say.nearest, tag)
+    about = stems(say.not_covered, tag)
+    if tag == "en":
+        ours |= stems(_REFUSAL, tag)
+        about = stems(_BOOK, tag)
+    allowed = ours | stems(run.question, tag)
+    if not all(stems(one, tag) <= allowed for one in sentences):
+        return False
+    negation = language(tag).negation or "(?!)"
+    return any(re.search(negation, one.lower()) and stems(one, tag) & about for one in sentences)
