@@ -85,6 +85,8 @@ class Answer:
     failures: Sequence[FailureNote]
     unknown_keys: int
     """Number of markers that were dropped because no passage has their key."""
+    left_out: int = 0
+    """Number of sentences that were left out because they rest on no passage."""
     usage: Usage
     seconds: float
     timings: Timings

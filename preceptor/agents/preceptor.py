@@ -253,6 +253,7 @@ class Preceptor:
             truncated=scope.truncated or reply.truncated,
             failures=tuple(scope.failures.notes),
             unknown_keys=reply.unknown_keys,
+            left_out=reply.left_out,
             usage=_usage(result, scope.failures),
             seconds=seconds,
             timings=timings,
@@ -273,6 +274,8 @@ class Preceptor:
         if self._observer is not None:
             self._observer.answered(answer)
         if self.traces is not None:
+            if answer.left_out:
+                self.traces.annotate(answer.trace_id, left_out=answer.left_out)
             self.traces.annotate(
                 answer.trace_id,
                 question=question.text,

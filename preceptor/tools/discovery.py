@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from agents import FunctionTool, Tool
+from agents.tool_context import ToolContext
 
 from preceptor.errors import PluginError, SettingsError
-from preceptor.tools.plugin import Deps, Plugin, tell_timeout
+from preceptor.tools.plugin import Deps, Plugin, tell_model, tell_timeout
 
 GROUP = "preceptor.tools"
 
@@ -87,6 +88,7 @@ def _bound(name: str, plugin: Plugin, deps: Deps) -> Sequence[Tool]:
     if not getattr(plugin, "__module__", "").startswith("preceptor."):
         for tool in tools:
             _limit(tool, deps.settings.tools.timeout)
+            _hold_back_exits(tool)
     return tools
 
 
@@ -98,3 +100,20 @@ def _limit(tool: Tool, seconds: float) -> None:
     if isinstance(tool, FunctionTool) and tool.timeout_seconds is None:
         tool.timeout_seconds = seconds
         tool.timeout_error_function = tool.timeout_error_function or tell_timeout
+
+
+def _hold_back_exits(tool: Tool) -> None:
+    """Make a failure of a tool's `sys.exit()`: the event loop would end with it, and the service with the loop."""
+    if not isinstance(tool, FunctionTool):
+        return
+    invoke = tool.on_invoke_tool
+
+    async def held(context: ToolContext[Any], arguments: str) -> Any:
+        try:
+            return await invoke(context, arguments)
+        except (SystemExit, KeyboardInterrupt) as exit:
+            error = RuntimeError(f"{type(exit).__name__} in a tool")
+            error.__cause__ = exit
+            return tell_model(context, error)
+
+    tool.on_invoke_tool = held

@@ -47,6 +47,8 @@ class Facts(TypedDict, total=False):
     in_book: bool
     degraded: bool
     truncated: bool
+    left_out: int
+    """Sentences of the tutor's that rest on nothing and were not shown; absent: there were none."""
     confidence: float | None
     sources: Sequence[str]
     """Keys of the passages that the answer cites."""

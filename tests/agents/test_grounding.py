@@ -327,7 +327,7 @@ KEPT = {
         "A node is a process that computes [k7qd].\n\n"
     ),
     # a citation bears the sentences before it, and those behind it that its passage supports
-    "Nodes keep what they share apart. A node computes [k7qd].": None,
+    "Nodes keep their files, tables and memory apart. A node computes [k7qd].": None,
     "A node is a process that computes [k7qd]. So nodes do not share memory.": (
         "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
     ),
@@ -374,6 +374,7 @@ async def test_what_rests_on_nothing_is_not_shown_behind_what_does(
     assert answer.text == "A node is a participant [1]."
     assert "119" not in str(events)
     assert "119" not in str(later)
+    assert answer.left_out == 1
 
 
 async def test_an_answer_that_begins_with_an_invention_is_none(settings: Settings, gemini: Provider) -> None:

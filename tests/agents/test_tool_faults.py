@@ -52,3 +52,45 @@ async def test_a_fault_in_a_tool_is_named_and_the_question_is_answered_with_the_
     assert answer.trace_id in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
+
+
+LEAVES = '''
+from agents import function_tool
+
+
+def tools(deps):
+    @function_tool
+    {kind} leave(number: int) -> str:
+        """Leave."""
+        raise {error}
+
+    return [leave]
+'''
+
+
+@pytest.mark.parametrize("error", ["SystemExit(3)", "KeyboardInterrupt"])
+@pytest.mark.parametrize("kind", ["async def", "def"])
+async def test_a_tool_that_exits_does_not_end_the_service(
+    kind: str,
+    error: str,
+    sample_index: Path,
+    tmp_path: Path,
+    gemini: Provider,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plugin = tmp_path / "leave.py"
+    plugin.write_text(LEAVES.format(kind=kind, error=error), "utf-8")
+    gemini.will(calls(call("leave", {"number": 3}, id="d", index=0)), says("A node is a process."))
+    settings = sample_settings(
+        sample_index,
+        tmp_path,
+        tutor={"providers": ("gemini",), "book_only": False},
+        gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
+        tools={"plugins": (str(plugin),)},
+    )
+    with caplog.at_level(logging.ERROR, "preceptor"):
+        async with open_preceptor(settings) as preceptor:
+            answer = await preceptor.ask(Question(text="What is a node?"))
+    assert (answer.text, list(answer.failures)) == ("A node is a process.", [])
+    assert gemini.messages[-1]["content"].startswith("The tool `leave` failed")
+    assert any("`leave`" in record.getMessage() for record in caplog.records)
