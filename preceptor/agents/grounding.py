@@ -130,6 +130,7 @@ class Gate:
     def _look_for_rules(self, piece: str) -> None:
         text = self._half_word + piece
         cut = len(text)
+        # A word may come in two pieces; a run of letters longer than any word is not waited for.
         while (
             cut and (text[cut - 1].isalnum() or text[cut - 1] in "_'’") and len(text) - cut < _LONGEST_MARKER
         ):

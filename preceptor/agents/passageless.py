@@ -47,6 +47,7 @@ def needs_no_passage(text: str, run: Run) -> bool:
     if len(words(bare)) < _SHORT and is_greeting(run.question):
         return True
     *before, last = sentences
+    # An answer with a question behind it is no question back.
     if last.endswith(QUESTION_MARKS) and len(words(bare)) < _SHORT_QUESTION:
         return all(len(words(one)) < 4 for one in before)
     return bool(run.searched) and _refuses(sentences, run, tag)

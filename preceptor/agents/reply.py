@@ -13,8 +13,8 @@ from agents.stream_events import (
 from openai.types.responses import ResponseTextDeltaEvent
 
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
+from preceptor.agents.attribution import Attribution
 from preceptor.agents.citations import Citations, Cited, Mark, Text
-from preceptor.agents.grounding import Attribution
 from preceptor.agents.support import check
 from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest

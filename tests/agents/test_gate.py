@@ -5,17 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from preceptor.agents.grounding import (
-    Attribution,
-    Gate,
-    Rules,
-    Sentences,
-    Unit,
-    book_rule,
-    is_borne,
-    judge,
-    needs_no_passage,
-)
+from preceptor.agents.attribution import Attribution
+from preceptor.agents.bearing import Judged, is_borne
+from preceptor.agents.bearing import judge as judge_in_run
+from preceptor.agents.grounding import Gate, Rules, book_rule
+from preceptor.agents.passageless import needs_no_passage
+from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import Passage
 from preceptor.tools.ledger import Ledger
@@ -95,34 +90,11 @@ def test_text_without_an_end_is_not_collected_for_ever() -> None:
     assert all(2000 < len(unit.text) < 2050 for unit in found)
 
 
-@pytest.mark.parametrize(
-    ("text", "settled"),
-    [
-        ("One is", "One is"),
-        ("One is  ", "One is"),
-        ("One is here.", "One is here."),
-        ("One is here. Two", "One is here."),
-        ('"One is here." Two', '"One is here."'),
-        ("| One. Two", "| One. Two"),
-        ("One <b> is. Two", "One <b> is."),
-    ],
-)
-def test_nothing_is_given_on_behind_which_a_citation_may_be_added(text: str, settled: str) -> None:
-    sentences = Sentences("en")
-    for character in text:
-        # What is finished is out of the way: here nothing is, for the next word has not come.
-        assert list(sentences.feed(character)) == []
-    assert sentences.tail[: sentences.settled] == settled
-
-
-def test_a_bar_within_a_line_makes_no_table() -> None:
-    sentences = Sentences("en")
-    for character in "One is here. | so. Two":
-        list(sentences.feed(character))
-    assert sentences.tail[: sentences.settled].endswith("| so.")
-
-
 # --- what a sentence rests on
+
+
+def judge(sentence: str, ledger: Ledger) -> Judged:
+    return judge_in_run(sentence, Run("What is a node?", ledger=ledger))
 
 
 def test_a_question_and_an_announcement_claim_nothing() -> None:
@@ -173,13 +145,14 @@ def test_names_and_figures_cannot_be_compared_over_languages() -> None:
 
 
 def attributed(pieces: Sequence[str], *passages: Passage) -> tuple[list[str], set[str]]:
-    attribution = Attribution(shown(*passages), tag="en")
+    run = Run("What is a node?", ledger=shown(*passages))
+    attribution = Attribution(run, tag="en", drops=False)
     return [*map(attribution.feed, pieces), attribution.finish()], attribution.claims
 
 
-def test_a_reply_passes_as_it_comes_but_for_the_end_of_its_sentence() -> None:
+def test_a_reply_passes_sentence_by_sentence() -> None:
     given, claims = attributed(["A node is ", "a process ", "that computes.", " It", " is"], NODE)
-    assert given == ["A node is", " a process", " that computes.", "", " [k7qd] It is", ""]
+    assert given == ["", "", "", "", f"{BORNE} [k7qd] ", "It is"]
     assert claims == {BORNE}
 
 
