@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool, handoff
+from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool
 
 from preceptor.agents.decline import ends_turn, tools_of
 from preceptor.agents.offline import OfflineModel
@@ -63,8 +63,23 @@ def _hand_over(
     *,
     is_enabled: Callable[[RunContextWrapper[Any], Any], bool] | bool = True,
 ) -> Handoff[Run, Agent[Run]]:
-    """A hand-off that is ours alone: the SDK's own name for it is one that a provider's model may call."""
-    return handoff(tutor, tool_name_override=f"{HAND_OVER}{provider}", is_enabled=is_enabled)
+    """A hand-off that is ours alone: the SDK's own name for it is one that a provider's model may call.
+
+    It is made without the SDK's `handoff`, which lets the SDK see the tutor behind it: after each turn it would hash
+    the tools and settings of all tutors, for a run that could be resumed (decision 0022).
+    """
+
+    async def invoke(_context: RunContextWrapper[Any], _arguments: str) -> Agent[Run]:
+        return tutor
+
+    return Handoff(
+        tool_name=f"{HAND_OVER}{provider}",
+        tool_description=Handoff.default_tool_description(tutor),
+        input_json_schema={"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+        on_invoke_handoff=invoke,
+        agent_name=tutor.name,
+        is_enabled=is_enabled,
+    )
 
 
 def _open(entry: ProviderModel) -> Callable[[RunContextWrapper[Any], Any], bool]:

@@ -1,26 +1,60 @@
-"""The OpenAI client, except that the chunks of a stream are made by pydantic's validator.
+"""The OpenAI client without the work that it does again and again in Python; see decision 0022.
 
-The client builds its objects field by field in Python, so that it can take an answer that lacks something: about
-twenty times the work of validating one. Almost every chunk lacks nothing. See decision 0022.
+What a provider sends is made into objects by pydantic's validator. The client builds them field by field, so that it
+can take an answer that lacks something: about twenty times the work of validating one, and almost no answer lacks
+anything. What a provider is sent is taken as it is. The client looks through it for aliases and for files, and neither
+is in the messages and tools that the SDK writes.
 """
 
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, cast
 
 import httpx2
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionChunk
+from openai import AsyncOpenAI, Omit, omit
+from openai.resources.chat import AsyncChat, AsyncCompletions
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 
 class Client(AsyncOpenAI):
-    """A client that validates chunks, and builds as the base does whatever is not valid."""
+    """A client that validates answers, and builds as the base does whatever is not valid."""
+
+    @cached_property
+    def chat(self) -> AsyncChat:
+        """The part that is called."""
+        return _Chat(self)
 
     def _process_response_data(self, *, data: object, cast_to: type[Any], response: httpx2.Response) -> Any:
         # Private: the version is pinned, and a test over HTTP notices when it is not called any more.
-        if cast_to is ChatCompletionChunk:
+        if cast_to is ChatCompletionChunk or cast_to is ChatCompletion:
             try:
                 # Strict, because the base converts nothing: "0" stays a text, and true is no number.
-                return ChatCompletionChunk.model_validate(data, strict=True)
+                return cast_to.model_validate(data, strict=True)
             except ValidationError:
                 pass
         return cast("Any", super()._process_response_data(data=data, cast_to=cast_to, response=response))
+
+
+class _Chat(AsyncChat):
+    @cached_property
+    def completions(self) -> AsyncCompletions:
+        return _Completions(self._client)
+
+
+class _Completions(AsyncCompletions):
+    async def create(  # pyright: ignore[reportIncompatibleMethodOverride] - the base has overloads
+        self,
+        *,
+        messages: Iterable[Any],
+        tools: Iterable[Any] | Omit = omit,
+        extra_body: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> Any:
+        """Send what is long as the extra part of the body, which the client does not look through."""
+        long: dict[str, Any] = {"messages": [*messages]}
+        if not isinstance(tools, Omit):
+            long["tools"] = [*tools]
+            more["tools"] = ()  # keeps its place in the body
+        create = cast("Any", super().create)
+        return await create(messages=(), extra_body={**long, **(extra_body or {})}, **more)

@@ -43,6 +43,7 @@ class Request:
 
     path: str
     body: Json
+    raw: bytes = b""
 
 
 class Provider:
@@ -105,7 +106,7 @@ class Provider:
                 lines = head.lower().split("\r\n")
                 length = next((line for line in lines if line.startswith("content-length:")), ":0")
                 body = await reader.readexactly(int(length.partition(":")[2]))
-                self.requests.append(Request(head.split()[1], json.loads(body or b"{}")))
+                self.requests.append(Request(head.split()[1], json.loads(body or b"{}"), body))
                 self.asked.release()
                 without_script = self._for_ever or fails(500, "the script has run out")
                 answer = self._script.popleft() if self._script else without_script
