@@ -29,6 +29,7 @@ from preceptor.providers.failure import FailureClass, error_object
 from preceptor.providers.history import calls_for_question
 from preceptor.providers.prose import Prose
 from preceptor.providers.scope import RunScope, scope
+from preceptor.providers.time_limit import TimeLimit
 from preceptor.providers.tool_calls import ToolCalls
 from preceptor.providers.whole import as_chunk
 
@@ -172,14 +173,16 @@ class CheckedChat(OpenAIChatCompletionsModel):
         run: RunScope,
         began: float,
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
+        limit = TimeLimit()
         try:
-            while (chunk := await self._next(chunks, reply, run, began)) is not None:
+            while (chunk := await self._next(chunks, reply, run, began, limit)) is not None:
                 reply.add(chunk)
                 yield chunk
             if reply.is_empty and "text/event-stream" not in chunks.response.headers.get("content-type", ""):
                 raise AnswerUnusable("not_an_api", "a 200 that is no stream of events")
             run.truncated = reply.check()
         finally:
+            limit.close()
             await chunks.close()
 
     async def _next(
@@ -188,12 +191,12 @@ class CheckedChat(OpenAIChatCompletionsModel):
         reply: "_Reply",
         run: RunScope,
         began: float,
+        limit: TimeLimit,
     ) -> ChatCompletionChunk | None:
         """The next chunk, or None at the end; once the finish reason is there, anything may be the end."""
         deadline, reason = self._deadline(reply, began)
         try:
-            async with asyncio.timeout_at(min(deadline, run.until)):
-                chunk = cast("object", await anext(chunks))
+            chunk = cast("object", await limit.wait(anext(chunks), until=min(deadline, run.until)))
         except StopAsyncIteration:
             return None
         except (TimeoutError, openai.APITimeoutError) as error:
