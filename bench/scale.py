@@ -1,9 +1,9 @@
 """How the embedded library grows: made-up books of any size through the product's own writer and its own search.
 
 A passage has sentences of the sample book, a few words that hardly another one has (a real vocabulary grows with the
-book), and a random vector, so nothing here says how good the results are. Each index is opened in a process of its
-own. Of a question only its embedding is left out; its vector is random, too. 1,000,000 passages take about 15 min
-and 8 GB.
+book), and a random vector, so nothing here says how good the results are, only which share of the nearest passages
+is found. Each index is opened in a process of its own. Of a question only its embedding is left out; its vector is
+random, too. 1,000,000 passages take about 15 min and 8 GB.
 
     python bench/scale.py [--sizes 1000 10000] [--searches 200]
 """
@@ -20,17 +20,21 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from qdrant_edge import Query
 
+from preceptor.library import edge
 from preceptor.library.bm25 import Bm25
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import DenseEmbedder
 from preceptor.library.library import Library
 from preceptor.library.passage import Passage, passage_id, passage_key
 from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors
+from preceptor.library.schema import DENSE
 from preceptor.settings import load_settings, shipped
 
 MODEL, DIMENSIONS, MEAN_LENGTH = "BAAI/bge-small-en-v1.5", 384, 70.0
@@ -96,13 +100,19 @@ def described() -> IndexInfo:
     )
 
 
+def place_of(number: int) -> tuple[str, str, int]:
+    """Chapter, anchor and ordinal of a passage."""
+    order = number % PER_CHAPTER
+    return f"part-{number // PER_CHAPTER}", f"s{order // 2}", order % 2
+
+
 def passages(size: int) -> Iterator[Passage]:
     """The passages of a book."""
     words, keys = Words(1), set[str]()
     for number in range(size):
-        chapter, order = f"part-{number // PER_CHAPTER}", number % PER_CHAPTER
-        anchor = f"s{order // 2}"
-        place = passage_id("scale", chapter, anchor, order % 2)
+        order = number % PER_CHAPTER
+        chapter, anchor, ordinal = place_of(number)
+        place = passage_id("scale", chapter, anchor, ordinal)
         keys.add(key := passage_key(place, keys))
         yield Passage(
             id=place,
@@ -116,7 +126,7 @@ def passages(size: int) -> Iterator[Passage]:
             heading=anchor,
             position=number // PER_CHAPTER,
             order=order,
-            ordinal=order % 2,
+            ordinal=ordinal,
             text=words.passage(size),
             language="en",
         )
@@ -127,7 +137,7 @@ async def build(folder: Path, size: int) -> dict[str, Any]:
     began, cpu = time.perf_counter(), time.process_time()
     engine, bm25, made = Embedded(folder), Bm25("en", MEAN_LENGTH), passages(size)
     writer, ids = await engine.write("scale", described()), list[str]()
-    while batch := [one for one, _ in zip(made, range(BATCH), strict=False)]:
+    while batch := list(islice(made, BATCH)):
         dense = vectors(len(batch), len(ids))
         both = [Vectors(one, bm25.passage(p.embedded_text)) for one, p in zip(dense, batch, strict=True)]
         await writer.put(batch, both)
@@ -138,7 +148,23 @@ async def build(folder: Path, size: int) -> dict[str, Any]:
     return {"build_s": since(began), "build_cpu_s": round(time.process_time() - cpu, 1)}
 
 
-async def search(folder: Path, searches: int) -> dict[str, Any]:
+def recall(collection: Path, size: int, searches: int, wanted: int = 100) -> float:
+    """Share of the true nearest passages among the dense half's candidates."""
+    version = json.loads((collection / "current.json").read_text("utf-8"))["current"]
+    shard = edge.load(collection / version / "shard")
+    number = {passage_id("scale", *place_of(one)): one for one in range(size)}
+    batches = [vectors(min(BATCH, size - start), start) for start in range(0, size, BATCH)]
+    every = np.concatenate([np.asarray(one, dtype=np.float32) for one in batches])
+    found = 0
+    for question in vectors(searches, 10**9):
+        nearest = np.argpartition(every @ np.asarray(question, dtype=np.float32), -wanted)[-wanted:]
+        request = edge.nearest(Query.Nearest([*question], using=DENSE), within=None, limit=wanted)
+        found += len({number[str(hit.id)] for hit in shard.query(request)} & set(nearest.tolist()))
+    shard.close()
+    return round(found / wanted / searches, 4)
+
+
+async def search(folder: Path, size: int, searches: int) -> dict[str, Any]:
     """Open a book and search it."""
     before, began, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
     engine = Embedded(folder)
@@ -154,6 +180,7 @@ async def search(folder: Path, searches: int) -> dict[str, Any]:
         await index.chapters()
         row[name] = round((time.process_time() - cpu) * 1000, 1)
     row["peak_mib"] = round(memory("VmHWM"))
+    row["recall"] = recall(folder / "scale", size, searches)
     await library.close()
     await engine.close()
     return row
@@ -192,12 +219,21 @@ def main() -> None:
     parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.open:
-        print(json.dumps(asyncio.run(search(args.open, args.searches))))
+        print(json.dumps(asyncio.run(search(args.open, args.sizes[0], args.searches))))
         return
     for size in args.sizes:
         with tempfile.TemporaryDirectory() as folder:
             row = {"bench": "scale", "passages": size, **asyncio.run(build(Path(folder), size))}
-            command = [sys.executable, __file__, "--open", folder, "--searches", str(args.searches)]
+            command = [
+                sys.executable,
+                __file__,
+                "--open",
+                folder,
+                "--sizes",
+                str(size),
+                "--searches",
+                str(args.searches),
+            ]
             row |= json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         print(json.dumps(row), flush=True)
 

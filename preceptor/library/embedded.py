@@ -1,8 +1,9 @@
 """The embedded engine: Qdrant Edge in this process, one folder for each collection.
 
 Readers open published versions, which have no write-ahead log, take no lock and never change, so any number
-of processes can read while one writes. A search holds the interpreter for some milliseconds, so one thread
-serves all searches; a writer should run in a process of its own.
+of processes can read while one writes. A search lets other threads run, and the engine has threads of its own for it,
+so one thread serves all searches: two gain little where no core is idle (decision 0022). Another one reads outlines,
+which take long. A writer holds the interpreter, so it should run in a process of its own.
 """
 
 import logging
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import cast
 from uuid import UUID
 
-from qdrant_edge import EdgeShard, Query, QueryBatchRequest, QueryRequest
+from qdrant_edge import EdgeShard, Query, QueryBatchRequest
 
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
 from preceptor.library import edge, schema
@@ -35,6 +36,7 @@ class Embedded(Engine):
         self.where = str(path)
         self._path = path
         self._reading = edge.EdgeThread(path)
+        self._aside = edge.EdgeThread(path)
 
     async def verify_connection(self) -> None:
         """Return if the folder can be used or does not exist yet.
@@ -61,7 +63,7 @@ class Embedded(Engine):
             IndexDamaged: Its files are not as they were written.
             IndexFolderUnusable: The operating system refuses them.
         """
-        index = EmbeddedIndex(self._versions(collection), self._reading)
+        index = EmbeddedIndex(self._versions(collection), self._reading, aside=self._aside)
         await self._reading.run(index.reopen)
         return index
 
@@ -89,8 +91,9 @@ class Embedded(Engine):
         await self._reading.run(partial(self._delete, self._versions(collection)))
 
     async def close(self) -> None:
-        """Stop the reading thread after its current call."""
+        """Stop the reading threads after their current calls."""
         self._reading.close()
+        self._aside.close()
 
     def _versions(self, collection: str) -> Versions:
         if not schema.is_collection_name(collection):  # it must not lead out of the folder
@@ -128,16 +131,17 @@ class Embedded(Engine):
 class EmbeddedIndex:
     """Reads a published version, and switches to the next one as soon as it is published."""
 
-    def __init__(self, versions: Versions, thread: edge.EdgeThread) -> None:
+    def __init__(self, versions: Versions, thread: edge.EdgeThread, *, aside: edge.EdgeThread) -> None:
         self.collection = versions.collection
         self.where = str(versions.folder)
         self._versions = versions
         self._thread = thread
+        self._aside = aside
         self._shard: EdgeShard | None = None
         self._stamp: Stamp | None = None
         self._dimensions = 0
-        self._outline: Sequence[Chapter] | None = None
-        """Outline of the open version, which never changes; making it takes a second and more for a large book."""
+        self._outline: tuple[Stamp, Sequence[Chapter]] | None = None
+        """The outline and its version, which never changes."""
 
     async def info(self) -> IndexInfo:
         """Returns the index's description, read again."""
@@ -156,7 +160,8 @@ class EmbeddedIndex:
 
     async def chapters(self) -> Sequence[Chapter]:
         """Returns the book's outline in reading order."""
-        return await self._thread.run(self._chapters)
+        found = await self._aside.run(self._kept_outline)
+        return found if found is not None else await self._thread.run(self._made_outline)
 
     async def close(self) -> None:
         """Close the files; may be called twice."""
@@ -202,16 +207,12 @@ class EmbeddedIndex:
         started = time.perf_counter()
         schema.check_question(vectors, collection=self.collection, dimensions=self._dimensions)
         within = edge.matching(CHAPTER, chapter) if chapter is not None else None
+        both = (
+            Query.Nearest(list(vectors.dense), using=DENSE),
+            Query.Nearest(edge.as_sparse(vectors.bm25), using=BM25),
+        )
         halves = shard.query_batch(
-            QueryBatchRequest(
-                [
-                    QueryRequest(query=nearest, filter=within, limit=limit + schema.TIES)
-                    for nearest in (
-                        Query.Nearest(list(vectors.dense), using=DENSE),
-                        Query.Nearest(edge.as_sparse(vectors.bm25), using=BM25),
-                    )
-                ]
-            )
+            QueryBatchRequest([edge.nearest(one, within=within, limit=limit + schema.TIES) for one in both])
         )
         logger.debug("searched %s: %.1f ms", self.collection, edge.since(started))
         return [
@@ -223,17 +224,34 @@ class EmbeddedIndex:
         found = edge.scroll(self.reopen(), where=edge.matching(CHAPTER, chapter))
         return schema.in_order((str(point.id), point.payload or {}) for point in found)
 
-    def _chapters(self) -> Sequence[Chapter]:
-        shard = self.reopen()
-        if self._outline is None:
-            found = edge.scroll(shard, where=edge.matching(ORDINAL, 0), fields=OUTLINE_FIELDS)
-            self._outline = schema.outline(point.payload or {} for point in found)
-        return self._outline
+    def _kept_outline(self) -> Sequence[Chapter] | None:
+        """The outline that was published with the version; None if there is none."""
+        while self._outline is None or self._outline[0] != self._versions.stamp():
+            stamp = self._versions.stamp()
+            try:
+                found = self._versions.outline(self._versions.published().current)
+            except IndexDamaged:
+                if stamp == self._versions.stamp():
+                    raise
+                continue  # removed while it was read: two versions were published in that time
+            if found is None:
+                return None
+            self._outline = stamp, found
+        return self._outline[1]
+
+    def _made_outline(self) -> Sequence[Chapter]:
+        """The outline of a version that was published without one, from its passages."""
+        shard, stamp = self.reopen(), self._stamp
+        found = edge.scroll(shard, where=edge.matching(ORDINAL, 0), fields=OUTLINE_FIELDS)
+        outline = schema.outline(point.payload or {} for point in found)
+        if stamp is not None:
+            self._outline = stamp, outline
+        return outline
 
     def _close(self) -> None:
         if self._shard is not None:
             self._shard.close()
-            self._shard = self._outline = None
+            self._shard = None
 
 
 def _read(shard: EdgeShard, ids: Iterable[UUID]) -> list[Passage]:

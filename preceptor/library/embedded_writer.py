@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from qdrant_edge import EdgeShard, Point, Record
 
 from preceptor.errors import IndexDamaged, IndexIncompatible, IndexNotFound
 from preceptor.library import edge, schema
 from preceptor.library.lock import FolderLock
-from preceptor.library.passage import Passage
+from preceptor.library.passage import Chapter, Passage
 from preceptor.library.protocol import IndexInfo, Vectors, Written
 from preceptor.library.schema import WRITTEN_FIELDS
 from preceptor.library.versions import Versions, remember, remembered
@@ -112,7 +113,7 @@ class EmbeddedWriter:
         info = replace(info, points=len(ids))
         changes, version = self._draft.changes(ids), self._base_version
         if version is None or changes:
-            version = self._versions.publish(self._build(ids), info)
+            version = self._versions.publish(*self._build(ids, info))
         elif not schema.same_index(info, self._versions.info(version)):
             self._versions.describe(version, info)
         if self._staging is not None:
@@ -127,20 +128,31 @@ class EmbeddedWriter:
             edge.since(started),
         )
 
-    def _build(self, ids: list[str]) -> Path:
-        """Builds a shard without a log from these points, a batch in memory at a time."""
+    def _build(self, ids: list[str], info: IndexInfo) -> tuple[Path, IndexInfo, Sequence[Chapter]]:
+        """Builds a shard without a log from these points, a batch in memory at a time; and the book's outline."""
         folder = self._versions.begin()
-        shard = edge.create(folder, dimensions=self._info.dimensions, log=False)
+        compressed = len(ids) >= edge.LARGE
+        shard = edge.create(folder, dimensions=self._info.dimensions, log=False, compressed=compressed)
         edge.index_payload(shard)
+        firsts: list[dict[str, Any]] = []
         for batch in schema.batches(ids):
-            edge.upsert(shard, [Point(one.id, one.vector or {}, one.payload) for one in self._stored(batch)])
+            stored = self._stored(batch)
+            edge.upsert(shard, [Point(one.id, one.vector or {}, one.payload) for one in stored])
+            payloads = (one.payload or {} for one in stored)
+            firsts += [
+                {name: payload[name] for name in schema.OUTLINE_FIELDS}
+                for payload in payloads
+                if payload[schema.ORDINAL] == 0
+            ]
+        if compressed:
+            edge.compress(shard)
         found = shard.info().points_count
         shard.flush()
         shard.close()
         if found != len(ids):
             raise IndexDamaged(folder, f"it holds {found} passages of {len(ids)}")
         edge.load(folder).close()  # the first to open a shard still writes to its files, later ones do not
-        return folder
+        return folder, info, schema.outline(firsts)
 
     def _close(self) -> None:
         try:

@@ -140,6 +140,12 @@ def _chapter(rows: Sequence[Mapping[str, Any]]) -> Chapter:
     )
 
 
+def chapter_from_json(found: Mapping[str, Any]) -> Chapter:
+    """Reads a chapter of an outline that was kept as JSON."""
+    sections = (Section(**{**one, "breadcrumb": tuple(one["breadcrumb"])}) for one in found["sections"])
+    return Chapter(**{**found, "sections": tuple(sections)})
+
+
 def check_question(vectors: Vectors, *, collection: str, dimensions: int) -> None:
     """Refuse vectors of a question that an engine would refuse or silently answer with nothing.
 

@@ -17,7 +17,7 @@ from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
 from preceptor.library import edge, versions
 from preceptor.library.embedded import Embedded
 from tests.library.books import INFO, again, book, vectors
-from tests.library.engines import everything, publish
+from tests.library.engines import candidates, everything, publish
 
 READ = """
 import asyncio, sys
@@ -295,7 +295,7 @@ async def test_a_block_that_was_moved_within_its_file_is_damage(folder: Path) ->
         stream.truncate(1 << 20)
         stream.seek(1 << 17)
         stream.write(block)
-    version = kept.publish(shard, INFO)
+    version = kept.publish(shard, INFO, [])
     assert kept.verified(version)[0] == folder / "robots" / version / "shard"
     with (folder / "robots" / version / "shard/vectors").open("r+b") as stream:
         stream.seek(1 << 17)
@@ -318,7 +318,7 @@ async def test_a_file_that_was_renamed_or_grew_by_zeros_is_damage(folder: Path) 
     for harm in (rename, grow):
         shard = kept.begin()
         (shard / "vectors").write_bytes(b"v" * 100)
-        version = kept.publish(shard, INFO)
+        version = kept.publish(shard, INFO, [])
         harm(folder / "robots" / version / "shard/vectors")
         with pytest.raises(IndexDamaged, match="not as they were written"):
             kept.verified(version)
@@ -339,3 +339,112 @@ async def test_a_version_that_lacks_a_passage_is_not_published(
         await publish(engine, again(book(), edition="second"), rebuild=True)
     monkeypatch.undo()
     assert await everything(engine) == book()
+
+
+LARGE_BOOK = book(chapters=12, sections=4, pieces=3)
+
+
+@pytest.fixture
+def compressing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A book is large from ten passages on."""
+    monkeypatch.setattr(edge, "LARGE", 10)
+
+
+def shard_of(folder: Path) -> Path:
+    """The published shard."""
+    return folder / "robots/v0001/shard"
+
+
+@pytest.mark.usefixtures("compressing")
+async def test_a_large_book_is_compressed_and_searched_by_its_true_vectors(folder: Path) -> None:
+    engine = Embedded(folder / "large")
+    await publish(engine, LARGE_BOOK)
+    shard = edge.load(shard_of(folder / "large"))
+    assert shard.info().indexed_vectors_count == 2 * len(LARGE_BOOK)  # of both kinds
+    shard.close()
+    index = await engine.open("robots")
+    assert await everything(engine) == LARGE_BOOK
+    for passage, own in zip(LARGE_BOOK, vectors(LARGE_BOOK), strict=True):
+        for chapter in (None, passage.chapter):
+            found = await candidates(index, own, chapter=chapter, limit=3)
+            assert found.dense[0] == (passage, pytest.approx(1.0, abs=1e-5))
+            assert found.bm25[0][0] == passage
+
+
+async def test_compression_changes_no_result(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, large = Embedded(folder / "plain"), Embedded(folder / "large")
+    await publish(plain, LARGE_BOOK)
+    monkeypatch.setattr(edge, "LARGE", 10)
+    await publish(large, LARGE_BOOK)
+    one, other = await plain.open("robots"), await large.open("robots")
+    for asked in vectors(again(LARGE_BOOK[:40], edition="asked")):
+        expected = await candidates(one, asked, chapter=None, limit=20)
+        found = await candidates(other, asked, chapter=None, limit=20)
+        assert [passage for passage, _ in found.dense] == [passage for passage, _ in expected.dense]
+        assert [score for _, score in found.dense] == pytest.approx(
+            [score for _, score in expected.dense], abs=1e-5
+        )
+        assert [passage for passage, _ in found.bm25] == [passage for passage, _ in expected.bm25]
+        assert [score for _, score in found.bm25] == pytest.approx([score for _, score in expected.bm25])
+
+
+@pytest.mark.usefixtures("compressing")
+async def test_the_vectors_of_a_compressed_book_are_kept_for_the_next_run(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, LARGE_BOOK)
+    writer = await engine.write("robots", INFO)
+    kept = {one: both async for one, both in writer.vectors([passage.id for passage in LARGE_BOOK])}
+    await writer.close()
+    for passage, both in zip(LARGE_BOOK, vectors(LARGE_BOOK), strict=True):
+        length = sum(one * one for one in both.dense) ** 0.5
+        assert kept[passage.id].dense == pytest.approx([one / length for one in both.dense], abs=1e-6)
+
+
+async def test_the_outline_is_kept_with_the_version(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    index = await engine.open("robots")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edge, "scroll", lambda *_, **__: pytest.fail("made from the passages"))
+        kept = await index.chapters()
+    note = folder / "robots/v0001/index.json"
+    old = json.loads(note.read_text("utf-8"))
+    del old["outline"]
+    note.write_text(json.dumps(old), "utf-8")
+    (folder / "robots/v0001/outline.jsonl").unlink()
+    earlier = await Embedded(folder).open("robots")  # as one of before there were outlines
+    assert list(await earlier.chapters()) == list(kept)
+
+
+async def test_the_outline_is_that_of_the_version_published_last(folder: Path) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    index = await engine.open("robots")
+    assert len(await index.chapters()) == 3
+    await publish(engine, book(chapters=5))
+    assert len(await index.chapters()) == 5
+    await engine.rollback("robots")
+    assert len(await index.chapters()) == 3
+
+
+@pytest.mark.parametrize("harm", [cut, flip, Path.unlink], ids=["cut", "flipped", "missing"])
+async def test_a_damaged_outline_is_named(folder: Path, harm: Callable[[Path], None]) -> None:
+    engine = Embedded(folder)
+    await publish(engine, book())
+    harm(folder / "robots/v0001/outline.jsonl")
+    index = await engine.open("robots")
+    with pytest.raises(IndexDamaged, match=r"outline\.jsonl.+--rebuild"):
+        await index.chapters()
+
+
+async def test_an_index_with_a_digest_of_before_is_opened_and_still_guarded(folder: Path) -> None:
+    await publish(Embedded(folder), book())
+    note = folder / "robots/v0001/index.json"
+    digest = versions._digest(shard_of(folder), fast=False)  # pyright: ignore[reportPrivateUsage]
+    assert len(digest) == 64
+    note.write_text(json.dumps({**json.loads(note.read_text("utf-8")), "digest": digest}), "utf-8")
+    opened = await Embedded(folder).open("robots")
+    await opened.close()  # it may write its files again when it is closed
+    flip(next(shard_of(folder).rglob("segment.json")))
+    with pytest.raises(IndexDamaged):
+        await Embedded(folder).open("robots")
