@@ -54,7 +54,7 @@ _INDEXES = {CHAPTER: PayloadSchemaType.Keyword, ORDINAL: PayloadSchemaType.Integ
 _PAGE = 1000
 """Number of points that the engine returns at once."""
 LARGE = 20_000
-"""Passages from which a version is compressed: a search then reads a sixth of the bytes, see decision 0022."""
+"""Passages from which a version is compressed: a search then reads a sixth of the bytes, see decision 0024."""
 _COMPRESSED = SearchParams(quantization=QuantizationSearchParams(rescore=True, oversampling=2.0))
 """How compressed vectors are searched: twice as many candidates as are wanted are compared with the true ones."""
 _SYSTEM_REFUSES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}

@@ -2,7 +2,7 @@
 
 Readers open published versions, which have no write-ahead log, take no lock and never change, so any number
 of processes can read while one writes. A search lets other threads run, and the engine has threads of its own for it,
-so one thread serves all searches: two gain little where no core is idle (decision 0022). Another one reads outlines,
+so one thread serves all searches: two gain little where no core is idle (decision 0024). Another one reads outlines,
 which take long. A writer holds the interpreter, so it should run in a process of its own.
 """
 
