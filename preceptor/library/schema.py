@@ -142,8 +142,13 @@ def _chapter(rows: Sequence[Mapping[str, Any]]) -> Chapter:
 
 def chapter_from_json(found: Mapping[str, Any]) -> Chapter:
     """Reads a chapter of an outline that was kept as JSON."""
-    sections = (Section(**{**one, "breadcrumb": tuple(one["breadcrumb"])}) for one in found["sections"])
-    return Chapter(**{**found, "sections": tuple(sections)})
+    sections = (
+        Section(one["anchor"], one["heading"], tuple(one["breadcrumb"]), one["url"])
+        for one in found["sections"]
+    )
+    return Chapter(
+        found["id"], found["book"], found["title"], found["url"], found["position"], tuple(sections)
+    )
 
 
 def check_question(vectors: Vectors, *, collection: str, dimensions: int) -> None:

@@ -21,7 +21,7 @@ class Client(AsyncOpenAI):
     """A client that validates answers, and builds as the base does whatever is not valid."""
 
     @cached_property
-    def chat(self) -> AsyncChat:
+    def chat(self) -> AsyncChat:  # pyright: ignore[reportIncompatibleMethodOverride] - the client's is its own kind
         """The part that is called."""
         return _Chat(self)
 
@@ -38,7 +38,7 @@ class Client(AsyncOpenAI):
 
 class _Chat(AsyncChat):
     @cached_property
-    def completions(self) -> AsyncCompletions:
+    def completions(self) -> AsyncCompletions:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _Completions(self._client)
 
 

@@ -404,8 +404,12 @@ async def test_the_outline_is_kept_with_the_version(folder: Path) -> None:
     engine = Embedded(folder)
     await publish(engine, book())
     index = await engine.open("robots")
+
+    def make(*_: object, **__: object) -> None:
+        pytest.fail("made from the passages")
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(edge, "scroll", lambda *_, **__: pytest.fail("made from the passages"))
+        patch.setattr(edge, "scroll", make)
         kept = await index.chapters()
     note = folder / "robots/v0001/index.json"
     old = json.loads(note.read_text("utf-8"))
