@@ -31,6 +31,7 @@ from fastembed import TextEmbedding
 
 from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
+from preceptor.library.embedding import ENGLISH
 from preceptor.settings import Settings, load_settings, shipped
 
 _MODEL = "library/models/bge-small-en-v1.5-int8"
@@ -64,7 +65,7 @@ def throughput(book: Path, rounds: int) -> dict[str, Any]:
     settings = load_settings("demo")
     texts = [one.embedded_text for _, made in Indexing(book, settings).pages() for one in made]
     model = TextEmbedding(
-        settings.embedding.model, specific_model_path=str(shipped(_MODEL)), threads=settings.embedding.threads
+        ENGLISH, specific_model_path=str(shipped(_MODEL)), threads=settings.embedding.threads
     )
     list(model.passage_embed(texts[:1]))
 

@@ -5,6 +5,8 @@ book, which goes the product's own way: split, embedded, written to an embedded 
 scores as its best passage. `--index` keeps the indexes, so that the next run embeds only what has changed.
 `--reranker` names the folder of a cross-encoder (`model.onnx` and its tokenizer): the best passages of the fusion
 are put into its order, those behind them keep theirs; `rerank_ms` is the CPU time of that for one question.
+`--model` names another embedding model than the one that the documents choose, `--readers` the languages of the
+questions.
 
     python bench/retrieval.py ../shared/evalsets/scifact ../shared/evalsets/xquad-es
 """
@@ -211,13 +213,17 @@ async def measure(
     corpus = data.corpus()
     language = args.language or guess_language("\n".join(document["text"] for document in corpus[:50]))
     document_of = write_pages(corpus, work / "books" / data.name)
-    overrides = {
+    overrides: dict[str, dict[str, Any]] = {
         "book": {"language": language, "title": data.name},
         "site": {"preset": "plain"},
         "index": {"collection": data.name, "path": args.index or work / "index", "backend": "embedded"},
     }
     if args.chunk_size:
         overrides["index"]["chunk_size"] = args.chunk_size
+    if args.model:
+        overrides["embedding"] = {"model": args.model}
+    if args.readers:
+        overrides["book"]["readers"] = args.readers
     settings = load_settings("local", overrides=overrides, folder=work)
     passages = await index(work / "books" / data.name, settings)
     queries = data.queries(args.limit_queries)
@@ -266,6 +272,12 @@ async def main() -> None:
     parser.add_argument("--limit-queries", type=int, metavar="N", help="only the first N questions")
     parser.add_argument("--language", help="BCP 47 tag for all sets; default: guessed from the documents")
     parser.add_argument("--chunk-size", type=int, help="default: `index.chunk_size`")
+    parser.add_argument(
+        "--model", help="name of the embedding model; default: the one that reads the documents"
+    )
+    parser.add_argument(
+        "--readers", nargs="+", metavar="TAG", help="languages of the questions, as `book.readers` has them"
+    )
     parser.add_argument("--index", type=Path, metavar="FOLDER", help="keep the indexes here")
     parser.add_argument(
         "--reranker", type=Path, metavar="FOLDER", help=f"a cross-encoder for the best {RERANKED} passages"

@@ -31,11 +31,11 @@ from preceptor.library import edge
 from preceptor.library.bm25 import Bm25
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import DenseEmbedder
-from preceptor.library.library import Library
+from preceptor.library.library import Embedders, Library
 from preceptor.library.passage import Passage, passage_id, passage_key
 from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors
 from preceptor.library.schema import DENSE
-from preceptor.settings import load_settings, shipped
+from preceptor.settings import EmbeddingSettings, load_settings, shipped
 
 MODEL, DIMENSIONS, MEAN_LENGTH = "BAAI/bge-small-en-v1.5", 384, 70.0
 PER_CHAPTER = 40
@@ -171,8 +171,8 @@ async def search(folder: Path, size: int, searches: int) -> dict[str, Any]:
     index = await engine.open("scale")
     row = {"open_ms": since(began) * 1000, "open_cpu_ms": round((time.process_time() - cpu) * 1000)}
     row["open_mib"] = round(memory("VmRSS") - before)
-    embedder = cast("DenseEmbedder", GivenVectors(searches))
-    library = Library([index], embedder, settings=load_settings("demo").search)
+    embedders = Embedders(EmbeddingSettings(), [cast("DenseEmbedder", GivenVectors(searches))])
+    library = Library([index], embedders, settings=load_settings("demo").search)
     words = Words(2)
     row |= await timed(library.search, [words.question() for _ in range(searches)])
     for name in ("outline_cpu_ms", "outline_again_cpu_ms"):

@@ -44,7 +44,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_SAMPLE = {"title": "Physical AI & Humanoid Robotics", "id": "physical-ai", "subject": "robotics with ROS 2"}
+_SAMPLE = {
+    "title": "Physical AI & Humanoid Robotics",
+    "id": "physical-ai",
+    "subject": "robotics with ROS 2",
+    "readers": ("en", "ur"),
+}
 _ERROR_LOG = Path(".preceptor/error.log")
 _SHORTEST_QUESTION = 2
 """Characters; as over HTTP."""

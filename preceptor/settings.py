@@ -52,6 +52,7 @@ _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _HUNDRED_YEARS = 36_525
 """Days."""
 _Fraction = Annotated[float, Field(ge=0, le=1)]
+_Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")]
 _ProviderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _AccessKey = Annotated[SecretStr, Field(min_length=16, max_length=500)]
 
@@ -88,6 +89,10 @@ class BookSettings(_Section):
         default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$", description="a BCP 47 tag", examples=["en"]
     )
     """BCP 47 tag of the language it is written in; chooses BM25's stemmer and stop words."""
+    readers: tuple[_Language, ...] = Field(default=(), examples=[["en", "ur"]])
+    """BCP 47 tags of the languages in which readers ask. Where the embedding model reads English only and one of
+    them is another language, every passage gets a second vector by which their questions find it.
+    """
 
 
 class SiteSettings(_Section):
@@ -180,9 +185,14 @@ class QdrantSettings(_Section):
 class EmbeddingSettings(_Section):
     """The embedding model, run by fastembed on this machine."""
 
-    model: str = "BAAI/bge-small-en-v1.5"
+    model: str = "auto"
+    """`auto`: of the two shipped models, the one that reads the book's language, and the one that made an index;
+    otherwise the name of a shipped model or of one that fastembed knows.
+    """
     path: Path | None = None
-    """Folder that holds the model's files; unset: the shipped one, or fastembed's cache."""
+    """Folder that holds the model's files (with `auto`, those of the English model); unset: the shipped one, or
+    fastembed's cache.
+    """
     download: bool = False
     """Whether fastembed may fetch a model from its hub."""
     threads: int | None = Field(default=None, ge=1, le=256)

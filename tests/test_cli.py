@@ -78,7 +78,8 @@ def test_a_run_tells_every_ten_pages_and_then_what_it_did(cli: Cli, folder: Path
     assert (
         site
         == err.splitlines()[0]
-        == "no site's configuration found, read as Docusaurus docs: `docs/` at /docs"
+        == "no site's configuration found, read as Docusaurus docs: `docs/` at /docs; embedded with "
+        "`BAAI/bge-small-en-v1.5`"
     )
     assert done == (
         "24 pages, 24 passages in `demo`: 24 added, 0 changed, 0 moved, 0 unchanged, 0 removed, 0 failed"

@@ -92,7 +92,8 @@ async def _library(settings: Settings) -> AsyncIterator[Finding]:
             async with await open_library(engine, settings) as library:
                 books = await library.books()
                 held = "; ".join(f"{info.title}, {info.points} passages" for info in books)
-                yield Finding(what, "ok", f"{engine.where}: {held}; {settings.embedding.model} is loaded")
+                loaded = " and ".join(library.models)
+                yield Finding(what, "ok", f"{engine.where}: {held}; loaded: {loaded}")
                 what = "tools"
                 yield Finding(
                     what, "ok", ", ".join(tool.name for tool in load_tools(Deps(library, settings)))

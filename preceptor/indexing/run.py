@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,11 +31,12 @@ from preceptor.indexing.plan import Plan, Repeated
 from preceptor.indexing.split import passages
 from preceptor.indexing.write import Embedding, write
 from preceptor.library.bm25 import Bm25
-from preceptor.library.embedding import DenseEmbedder
+from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL, DenseEmbedder
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, IndexInfo, IndexWriter
 from preceptor.library.schema import same_vectors
 from preceptor.settings import Settings
+from preceptor.text.languages import language
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +47,14 @@ Progress = Callable[[str, int, int], None]
 _NO_WORDS = re.compile(r"`+[^`]*`+|\$+[^$]*\$+|https?://\S+|[\d_]+")
 _SAMPLE = 4000
 _ENOUGH_WORDS = 20
-"""Fewest words of prose from which the coverage of a page is judged."""
-_READ_WELL = 0.5
-"""Share of letters in words which the model knows: .95 in English, .6 in Spanish, near 0 in other scripts."""
+_ENOUGH_LETTERS = 80
+"""Fewest words of prose, or letters beyond a to z, from which the language of a page is judged: not every script has
+spaces.
+"""
+_SAMPLED = 24
+"""Number of pages, evenly spread over the book, by which its embedding model is chosen."""
+_UNREAD_SHARE = 0.25
+"""Share of the sampled pages that the English model may fail to read: each is found by its words alone."""
 _AVG_LEN_DRIFT = 2.0
 _GROWTH = 4
 """BM25's mean length is measured when all vectors are made. They are made again for it if it is off by
@@ -140,6 +146,7 @@ class Indexing:
         self._progress = progress or _unwatched
         self._tell = tell or logger.info
         self._embedder = DenseEmbedder(settings.embedding)
+        self._multilingual: DenseEmbedder | None = None
         self._stopped = threading.Event()
         self._missing: dict[Missing, None] = {}
 
@@ -206,16 +213,45 @@ class Indexing:
         finally:
             self._stopped.set()
             self._embedder.close()
+            if self._multilingual:
+                self._multilingual.close()
         summary.duration = time.perf_counter() - began
         logger.info("indexed: %s", summary.as_json())
         return summary
 
     def _discover(self) -> Book:
         book = discover(self._source, self._settings.site, self._settings.book)
+        book = replace(book, line="; ".join(filter(None, (book.line, self._choose_models(book)))))
         self._tell(book.line)
         for note in book.notes:
             logger.warning("%s", note)
         return book
+
+    def _choose_models(self, book: Book) -> str:
+        """Chooses the embedding models of the book, and returns the words that say which.
+
+        With `auto` that is the English one, unless it fails to read a good part of the sampled pages.
+        """
+        embedding = self._settings.embedding
+        embedder = DenseEmbedder(embedding, tag=book.language)
+        why = ""
+        if embedding.model == AUTO and embedding.path is None:
+            unread, sampled = _unread_pages(book, embedder)
+            if unread > _UNREAD_SHARE * sampled or (not sampled and language(book.language).tag != "en"):
+                embedder = DenseEmbedder(embedding, model=MULTILINGUAL)
+                why = (
+                    f", since `{ENGLISH}` does not read {unread} of {sampled} sampled pages"
+                    if sampled
+                    else ""
+                )
+        self._embedder = embedder
+        others = others_than_english(self._settings.book.readers)
+        self._multilingual = (
+            DenseEmbedder(embedding, model=MULTILINGUAL) if embedder.is_english and others else None
+        )
+        if self._multilingual:
+            why = f", and with `{MULTILINGUAL}` for readers of {' and '.join(language(one).name for one in others)}"
+        return f"embedded with `{embedder.model}`{why}"
 
     def _pages(self, book: Book, files: Iterable[PageFile]) -> Iterator[tuple[Page, list[Passage]]]:
         index, embedder = self._settings.index, self._embedder
@@ -224,9 +260,8 @@ class Indexing:
         taken: set[str] = set()
         self._missing = dict.fromkeys(book.missing)
         for file in files:
-            read = converted.read_page if file.path.suffix in FORMATS else read_page
             try:
-                page = read(book, file)
+                page = _read(book, file)
             except PageUnreadable as error:
                 yield _unread(file, error.reason), []
                 continue
@@ -270,12 +305,9 @@ class Indexing:
             )
 
     def _unread(self, page: Page) -> Iterator[Missing]:
-        """Yields an entry if the embedding model does not read the page's language."""
-        prose = " ".join(
-            block.text for section in page.sections for block in section.blocks if block.kind == "prose"
-        )
-        text = _NO_WORDS.sub(" ", prose)[:_SAMPLE]
-        if len(text.split()) >= _ENOUGH_WORDS and self._embedder.vocabulary_coverage(text) < _READ_WELL:
+        """Yields an entry if no embedding model reads the page's language."""
+        text = _prose(page)
+        if self._multilingual is None and text and not self._embedder.reads(text):
             kind = f"pages in a language that the embedding model `{self._embedder.model}` does not read"
             yield Missing(kind, page.source, page.language)
 
@@ -286,6 +318,7 @@ class Indexing:
         info = _info_of(
             self._settings,
             self._embedder,
+            self._multilingual,
             book=book.id,
             title=book.title,
             language=book.language,
@@ -327,7 +360,9 @@ class Indexing:
             plan,
             found.to_write,
             there,
-            embedding=Embedding(self._embedder, Bm25(info.language, info.bm25_avg_len)),
+            embedding=Embedding(
+                self._embedder, Bm25(info.language, info.bm25_avg_len), multilingual=self._multilingual
+            ),
             batch_size=self._settings.index.batch_size,
         )
         async with aclosing(batches):
@@ -350,12 +385,22 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
     await engine.verify_connection()
     if await _known(engine, collection) is not None:
         return False
-    embedder = DenseEmbedder(settings.embedding)
     book = settings.book
+    is_unread = settings.embedding.model == AUTO and language(book.language).tag != "en"
+    embedder = DenseEmbedder(settings.embedding, model=MULTILINGUAL if is_unread else None)
+    second = DenseEmbedder(settings.embedding, model=MULTILINGUAL)
+    is_asked = embedder.is_english and others_than_english(book.readers)
     info = _info_of(
-        settings, embedder, book=book.id, title=book.title, language=book.language, bm25_avg_len=1.0
+        settings,
+        embedder,
+        second if is_asked else None,
+        book=book.id,
+        title=book.title,
+        language=book.language,
+        bm25_avg_len=1.0,
     )
     embedder.close()
+    second.close()
     writer = await engine.write(collection, info)
     try:
         await writer.publish(info, [])
@@ -378,6 +423,7 @@ async def _known(engine: Engine, collection: str) -> IndexInfo | None:
 def _info_of(
     settings: Settings,
     embedder: DenseEmbedder,
+    multilingual: DenseEmbedder | None,
     *,
     book: str,
     title: str,
@@ -391,7 +437,7 @@ def _info_of(
         title=title,
         subject=settings.book.subject,
         language=language,
-        embedding_model=settings.embedding.model,
+        embedding_model=embedder.model,
         dimensions=embedder.dimensions,
         schema_version=SCHEMA_VERSION,
         chunk_size=settings.index.chunk_size,
@@ -400,7 +446,48 @@ def _info_of(
         built_at=datetime.now(UTC),
         points=points,
         digest=digest,
+        multilingual_model=multilingual.model if multilingual else "",
+        multilingual_dimensions=multilingual.dimensions if multilingual else 0,
     )
+
+
+def others_than_english(tags: Iterable[str]) -> list[str]:
+    """Returns the tags of languages that an English model does not read."""
+    return [tag for tag in tags if language(tag).tag != "en"]
+
+
+def _unread_pages(book: Book, embedder: DenseEmbedder) -> tuple[int, int]:
+    """Returns how many of the sampled pages an embedding model does not read, and how many have enough prose."""
+    files = [file for file in book.files if file.status == "published"]
+    sampled = (
+        [files[place * len(files) // _SAMPLED] for place in range(_SAMPLED)]
+        if len(files) > _SAMPLED
+        else files
+    )
+    unread = judged = 0
+    for file in sampled:
+        with suppress(PageUnreadable):  # it is reported when all pages are read
+            if text := _prose(_read(book, file)):
+                judged += 1
+                unread += not embedder.reads(text)
+    return unread, judged
+
+
+def _read(book: Book, file: PageFile) -> Page:
+    read = converted.read_page if file.path.suffix in FORMATS else read_page
+    return read(book, file)
+
+
+def _prose(page: Page) -> str:
+    """Returns the beginning of a page's prose without code, formulas, links and figures; empty if it is too short."""
+    prose = " ".join(
+        block.text for section in page.sections for block in section.blocks if block.kind == "prose"
+    )
+    text = _NO_WORDS.sub(" ", prose)[:_SAMPLE]
+    is_enough = (
+        len(text.split()) >= _ENOUGH_WORDS or sum(not one.isascii() for one in text) >= _ENOUGH_LETTERS
+    )
+    return text if is_enough else ""
 
 
 def _told(summary: Summary) -> str:

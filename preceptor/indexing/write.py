@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 
 from preceptor.indexing.plan import Plan
 from preceptor.library.bm25 import Bm25
@@ -35,19 +35,21 @@ class Batch:
 
 
 class Embedding:
-    """Makes both vectors of passages."""
+    """Makes the vectors of passages."""
 
-    def __init__(self, dense: DenseEmbedder, bm25: Bm25) -> None:
+    def __init__(self, dense: DenseEmbedder, bm25: Bm25, multilingual: DenseEmbedder | None = None) -> None:
         self._dense = dense
         self._bm25 = bm25
+        self._multilingual = multilingual
 
     def vectors(self, batch: Batch) -> list[Vectors]:
         """Returns the vectors of a batch, in order."""
         texts = {one.id: one.embedded_text for one in batch.passages if one.id not in batch.known}
         dense = self._dense.passages(texts.values()) if texts else ()
+        second = self._multilingual.passages(texts.values()) if texts and self._multilingual else repeat(())
         made = {
-            point: Vectors(vector, self._bm25.passage(text))
-            for (point, text), vector in zip(texts.items(), dense, strict=True)
+            point: Vectors(vector, self._bm25.passage(text), other)
+            for (point, text), vector, other in zip(texts.items(), dense, second, strict=False)
         }
         return [batch.known.get(one.id) or made[one.id] for one in batch.passages]
 

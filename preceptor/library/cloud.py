@@ -4,7 +4,7 @@ Readers create, change and delete nothing, so a server runs with a read-only key
 the versions behind an alias.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from preceptor.library.cloud_versions import CloudVersions
 from preceptor.library.cloud_writer import CloudWriter
 from preceptor.library.passage import Chapter, Passage
 from preceptor.library.protocol import Choose, Engine, IndexInfo, Vectors
-from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
+from preceptor.library.schema import BM25, CHAPTER, ORDINAL, OUTLINE_FIELDS
 
 _PASSAGES = 1000
 """Number of points with text in one response."""
@@ -137,12 +137,12 @@ class CloudIndex:
         self._connection = connection
         self._client = connection.client
         self._versions = versions
-        self._dimensions = 0
+        self._sizes: Mapping[str, int] = {}
 
     async def info(self) -> IndexInfo:
         """Returns the index's description, read again."""
         info = (await self._versions.current()).info()
-        self._dimensions = info.dimensions
+        self._sizes = schema.dense_sizes(info)
         return info
 
     async def chosen(
@@ -172,8 +172,8 @@ class CloudIndex:
         self, vectors: Vectors, *, chapter: str | None, limit: int
     ) -> tuple[list[list[tuple[str, float]]], dict[str, dict[str, Any]]]:
         """Returns ids and scores of both halves, and the payload behind each id."""
-        schema.check_question(vectors, collection=self.collection, dimensions=self._dimensions)
-        asked: list[tuple[str, Any]] = [(DENSE, [*vectors.dense])]
+        dense_name, dense = schema.asked(vectors, collection=self.collection, sizes=self._sizes)
+        asked: list[tuple[str, Any]] = [(dense_name, [*dense])]
         if vectors.bm25.indices:
             bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
             asked.append((BM25, bm25))

@@ -115,7 +115,8 @@ class CloudVersions:
             self._client.create_collection,
             name,
             vectors_config={
-                DENSE: models.VectorParams(size=info.dimensions, distance=models.Distance.COSINE)
+                name: models.VectorParams(size=size, distance=models.Distance.COSINE)
+                for name, size in schema.dense_sizes(info).items()
             },
             sparse_vectors_config={BM25: models.SparseVectorParams(modifier=models.Modifier.IDF)},
             metadata={METADATA: note},

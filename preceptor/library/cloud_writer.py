@@ -17,7 +17,7 @@ from preceptor.library.cloud_lock import CloudLock
 from preceptor.library.cloud_versions import CloudVersions, Version, next_name
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexInfo, SparseVector, Vectors, Written
-from preceptor.library.schema import BM25, DENSE, WRITTEN_FIELDS
+from preceptor.library.schema import BM25, DENSE, MULTILINGUAL, WRITTEN_FIELDS
 
 logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -87,7 +87,7 @@ class CloudWriter:
             VectorInvalid: A vector is of the wrong length, or holds what is not a number.
             IndexLocked: The lock went to another writer.
         """
-        schema.check_passages(passages, vectors, dimensions=self._info.dimensions)
+        schema.check_passages(passages, vectors, sizes=schema.dense_sizes(self._info))
         await self._lock.keep()
         name = (await self._being_filled()).name
         points = [_point(*both) for both in zip(passages, vectors, strict=True)]
@@ -244,8 +244,9 @@ async def _each(items: Iterable[list[_T]], do: Callable[[list[_T]], Awaitable[No
 
 def _point(passage: Passage, vectors: Vectors) -> models.PointStruct:
     bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
-    both: dict[str, Any] = {DENSE: [*vectors.dense], BM25: bm25}
-    return models.PointStruct(id=passage.id, vector=both, payload=schema.stored(passage))
+    dense = {name: [*vector] for name, vector in schema.dense_vectors(vectors).items()}
+    named: dict[str, Any] = {**dense, BM25: bm25}
+    return models.PointStruct(id=passage.id, vector=named, payload=schema.stored(passage))
 
 
 def _again(point: models.Record) -> models.PointStruct:
@@ -254,5 +255,5 @@ def _again(point: models.Record) -> models.PointStruct:
 
 
 def _vectors(stored: Any) -> Vectors:
-    bm25 = stored[BM25]
-    return Vectors(tuple(stored[DENSE]), SparseVector(tuple(bm25.indices), tuple(bm25.values)))
+    bm25 = SparseVector(tuple(stored[BM25].indices), tuple(stored[BM25].values))
+    return Vectors(tuple(stored[DENSE]), bm25, tuple(stored.get(MULTILINGUAL, ())))

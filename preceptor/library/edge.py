@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +46,7 @@ from preceptor.errors import IndexDamaged, IndexFolderUnusable, PreceptorError
 from preceptor.library import schema
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import SparseVector, Vectors
-from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL
+from preceptor.library.schema import BM25, CHAPTER, DENSE, MULTILINGUAL, ORDINAL
 
 _T = TypeVar("_T")
 
@@ -109,33 +109,38 @@ def named(path: Path) -> Generator[None]:
         raise IndexDamaged(path, str(error).removeprefix("Service runtime error: ")[:200]) from error
 
 
-def create(folder: Path, *, dimensions: int, log: bool, compressed: bool = False) -> EdgeShard:
+def create(folder: Path, *, sizes: Mapping[str, int], log: bool, compressed: bool = False) -> EdgeShard:
     """Creates an empty shard.
 
     Args:
         folder: Folder for its files.
-        dimensions: Length of the dense vectors.
+        sizes: Lengths of the dense vectors by name.
         log: Whether it has a write-ahead log: then every update outlives the process, and only one process
             can open it.
         compressed: Whether `compress` will be called.
     """
-    dense = EdgeVectorParams(
-        size=dimensions,
-        distance=Distance.Cosine,
-        memory=Memory.Cold if compressed else None,
-        # No graph: compressed vectors are searched one after the other, and hardly one of the nearest is missed.
-        hnsw_config=HnswIndexConfig(m=0, payload_m=0, ef_construct=16, full_scan_threshold=0)
-        if compressed
-        else None,
-        quantization_config=TurboQuantQuantizationConfig(bits=TurboQuantBitSize.Bits4, memory=Memory.Pinned)
-        if compressed
-        else None,
-    )
+    vectors = {
+        name: EdgeVectorParams(
+            size=size,
+            distance=Distance.Cosine,
+            memory=Memory.Cold if compressed else None,
+            # No graph: compressed vectors are searched one after the other, and hardly one of the nearest is missed.
+            hnsw_config=HnswIndexConfig(m=0, payload_m=0, ef_construct=16, full_scan_threshold=0)
+            if compressed
+            else None,
+            quantization_config=TurboQuantQuantizationConfig(
+                bits=TurboQuantBitSize.Bits4, memory=Memory.Pinned
+            )
+            if compressed
+            else None,
+        )
+        for name, size in sizes.items()
+    }
     with named(folder):
         return EdgeShard.create(
             str(folder),
             EdgeConfig(
-                vectors={DENSE: dense},
+                vectors=vectors,
                 sparse_vectors={BM25: EdgeSparseVectorParams(modifier=Modifier.Idf)},
                 optimizers=EdgeOptimizersConfig(default_segment_number=2, indexing_threshold=1)
                 if compressed
@@ -193,8 +198,9 @@ def matching(field: str, value: str | int) -> Filter:
 
 def as_point(passage: Passage, vectors: Vectors) -> Point:
     """Converts a passage to a point of the engine."""
-    both: dict[str, Any] = {DENSE: [*vectors.dense], BM25: as_sparse(vectors.bm25)}
-    return Point(passage.id, both, schema.stored(passage))
+    dense = {name: [*vector] for name, vector in schema.dense_vectors(vectors).items()}
+    named: dict[str, Any] = {**dense, BM25: as_sparse(vectors.bm25)}
+    return Point(passage.id, named, schema.stored(passage))
 
 
 def as_sparse(vector: SparseVector) -> EdgeSparseVector:
@@ -203,9 +209,9 @@ def as_sparse(vector: SparseVector) -> EdgeSparseVector:
 
 
 def as_vectors(stored: Any) -> Vectors:
-    """Returns both vectors of a point."""
-    bm25 = stored[BM25]
-    return Vectors(tuple(stored[DENSE]), SparseVector(tuple(bm25.indices), tuple(bm25.values)))
+    """Returns the vectors of a point."""
+    bm25 = SparseVector(tuple(stored[BM25].indices), tuple(stored[BM25].values))
+    return Vectors(tuple(stored[DENSE]), bm25, tuple(stored.get(MULTILINGUAL, ())))
 
 
 def since(started: float) -> float:

@@ -9,7 +9,7 @@ which take long. A writer holds the interpreter, so it should run in a process o
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -23,7 +23,7 @@ from preceptor.library.embedded_writer import EmbeddedWriter
 from preceptor.library.lock import FolderLock
 from preceptor.library.passage import Chapter, Passage
 from preceptor.library.protocol import Choose, Engine, IndexInfo, Vectors
-from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL, OUTLINE_FIELDS
+from preceptor.library.schema import BM25, CHAPTER, ORDINAL, OUTLINE_FIELDS
 from preceptor.library.versions import Stamp, Versions, collections
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class EmbeddedIndex:
         self._aside = aside
         self._shard: EdgeShard | None = None
         self._stamp: Stamp | None = None
-        self._dimensions = 0
+        self._sizes: Mapping[str, int] = {}
         self._outline: tuple[Stamp, Sequence[Chapter]] | None = None
         """The outline and its version, which never changes."""
 
@@ -182,7 +182,7 @@ class EmbeddedIndex:
                     raise
                 continue  # removed while it was opened: two versions were published in that time
             self._close()
-            self._shard, self._stamp, self._dimensions = shard, stamp, info.dimensions
+            self._shard, self._stamp, self._sizes = shard, stamp, schema.dense_sizes(info)
             logger.info(
                 "opened %s %s: %d passages, %.0f ms",
                 self.collection,
@@ -205,10 +205,10 @@ class EmbeddedIndex:
         self, shard: EdgeShard, vectors: Vectors, *, chapter: str | None, limit: int
     ) -> list[list[tuple[UUID, float]]]:
         started = time.perf_counter()
-        schema.check_question(vectors, collection=self.collection, dimensions=self._dimensions)
+        name, dense = schema.asked(vectors, collection=self.collection, sizes=self._sizes)
         within = edge.matching(CHAPTER, chapter) if chapter is not None else None
         both = (
-            Query.Nearest(list(vectors.dense), using=DENSE),
+            Query.Nearest([*dense], using=name),
             Query.Nearest(edge.as_sparse(vectors.bm25), using=BM25),
         )
         halves = shard.query_batch(

@@ -70,7 +70,7 @@ class EmbeddedWriter:
         Raises:
             VectorInvalid: A vector is of the wrong length, or holds what is not a number.
         """
-        schema.check_passages(passages, vectors, dimensions=self._info.dimensions)
+        schema.check_passages(passages, vectors, sizes=schema.dense_sizes(self._info))
         await self._thread.run(partial(self._put, passages, vectors))
 
     async def publish(self, info: IndexInfo, ids: Collection[str]) -> None:
@@ -132,7 +132,7 @@ class EmbeddedWriter:
         """Builds a shard without a log from these points, a batch in memory at a time; and the book's outline."""
         folder = self._versions.begin()
         compressed = len(ids) >= edge.LARGE
-        shard = edge.create(folder, dimensions=self._info.dimensions, log=False, compressed=compressed)
+        shard = edge.create(folder, sizes=schema.dense_sizes(self._info), log=False, compressed=compressed)
         edge.index_payload(shard)
         firsts: list[dict[str, Any]] = []
         for batch in schema.batches(ids):
@@ -185,7 +185,7 @@ def _left_over(folder: Path, info: IndexInfo, *, rebuild: bool) -> EdgeShard | N
 def _new_staging(folder: Path, info: IndexInfo, *, rebuild: bool) -> EdgeShard:
     if folder.exists():
         shutil.rmtree(folder)
-    staging = edge.create(folder / "shard", dimensions=info.dimensions, log=True)
+    staging = edge.create(folder / "shard", sizes=schema.dense_sizes(info), log=True)
     remember(folder, {"rebuild": rebuild, "info": schema.as_metadata(info)})
     return staging
 

@@ -1,8 +1,9 @@
-"""Dense vectors of questions and passages, made by a fastembed model on this machine.
+"""Dense vectors of questions and passages, made by fastembed models on this machine.
 
-The default model comes with Preceptor (see PROVENANCE.md beside it) and is checked when it is loaded. It has
-two graphs over the same weights: one for passages, whose vectors do not depend on what else is embedded, and
-one for single questions, which takes 2.6 times less CPU. A server loads the second alone.
+Two models come with Preceptor (see PROVENANCE.md beside each) and are checked when they are loaded: one that reads
+English, and one that reads a hundred languages. The English one has two graphs over the same weights: one for
+passages, whose vectors do not depend on what else is embedded, and one for single questions, which takes 2.6 times
+less CPU. A server loads the second alone.
 
 A session runs each call on one thread, and several threads call it at once: that costs less CPU than
 spreading every text over the cores, and fills them all the same.
@@ -13,10 +14,11 @@ import hashlib
 import importlib
 import os
 import re
+import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from difflib import get_close_matches
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from preceptor.errors import EmbeddingModelDamaged, EmbeddingModelUnavailable
 from preceptor.settings import EmbeddingSettings, shipped
+from preceptor.text.languages import language, language_of, words
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
@@ -31,23 +34,73 @@ if TYPE_CHECKING:
 
 Vector = tuple[float, ...]
 
-_SHIPPED_MODEL = "BAAI/bge-small-en-v1.5"
-_SHIPPED_FOLDER = "library/models/bge-small-en-v1.5-int8"
-_SHIPPED_DIMENSIONS = 384
-_SHIPPED_LIMIT = 512
+ENGLISH = "BAAI/bge-small-en-v1.5"
+MULTILINGUAL = "intfloat/multilingual-e5-small"
+AUTO = "auto"
+"""Value of `embedding.model` with which the book's language chooses one of the two."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shipped:
+    """A model that comes with Preceptor."""
+
+    folder: str
+    sha256: Mapping[str, str]
+    """Digests by file."""
+    questions: str
+    """Name under which fastembed has the graph for single questions."""
+    dimensions: int = 384
+    limit: int = 512
+    """Most tokens of a text that it reads."""
+
+
+_QUESTIONS = f"{ENGLISH}:questions"
 _QUESTION_GRAPH = "questions.onnx"
-_SHIPPED_SHA256 = {
-    "model_optimized.onnx": "9106520809115167557a0bcc7b235b0c940459ba789c27d5aefcd24813f21e47",
-    _QUESTION_GRAPH: "fc4c2007749eeda3c968f1ad8f0fbf301a8a970184ca393cb03d7df1b25948aa",
+_SHIPPED = {
+    ENGLISH.lower(): _Shipped(
+        "library/models/bge-small-en-v1.5-int8",
+        {
+            "model_optimized.onnx": "9106520809115167557a0bcc7b235b0c940459ba789c27d5aefcd24813f21e47",
+            _QUESTION_GRAPH: "fc4c2007749eeda3c968f1ad8f0fbf301a8a970184ca393cb03d7df1b25948aa",
+        },
+        questions=_QUESTIONS,
+    ),
+    MULTILINGUAL.lower(): _Shipped(
+        "library/models/multilingual-e5-small-int4",
+        {
+            "model.onnx": "427a22d777d465942d14d909b703e4b6515f7ba44ca617e36fd35e28407ee1ac",
+            "tokenizer.json": "2438532435d4b7fa05b353d5b5068981deb5960d69211f716c76a347b15c6689",
+        },
+        questions=MULTILINGUAL,
+    ),
 }
+_OWN_GRAPHS = {_QUESTIONS: ("CLS", _QUESTION_GRAPH), MULTILINGUAL: ("MEAN", "model.onnx")}
+"""Pooling and file of the graphs that fastembed does not know by itself."""
 
 _BATCH = 16
 """Largest number of texts in one call of the model: 256 of them take 2.75 GB and are slower."""
 _WINDOW = 16
 """Number of batches for each thread whose texts are sorted by length together, to save padding."""
-_is_english = re.compile(r"-en(-|$)|all-minilm", re.IGNORECASE).search
+_is_english = re.compile(
+    r"-en(-|$)|all-minilm|mxbai-embed|arctic-embed-(xs|s|m|l)\b(?!-v2)|/gte-(base|large)$|nomic-embed-text-v1",
+    re.IGNORECASE,
+).search
 _words = re.compile(r"[^\W\d_]{2,}").findall
+_SPELLED = 0.2
+_SPELLED_ACCENTED = 0.6
+_SPELLED_ENGLISH = 0.25
+"""Vocabulary coverage below which an English model does not read a text whose function words tell no language, such
+a text with letters beyond a to z, and one with English function words: names of code are spelled, too.
+"""
+_OTHER_LANGUAGE = 0.95
+_PERHAPS_OTHER_LANGUAGE = 0.7
+"""The same for a text with function words of another language, and with a single one, as "function" may be in a
+technical text.
+"""
 _UNKNOWN = "[UNK]"
+_describing = threading.Lock()
+_NAMED = 5
+"""Number of models that are named in the place of an unknown one."""
 _HUB_SECONDS = 1.5
 """Longest wait for the hub's first response; fastembed alone would try for 39 s."""
 
@@ -65,9 +118,19 @@ _PREFIXES = {
 class DenseEmbedder:
     """Embedding model: call `load` before use and `close` at the end."""
 
-    def __init__(self, settings: EmbeddingSettings) -> None:
-        self.model = settings.model
+    def __init__(self, settings: EmbeddingSettings, *, model: str | None = None, tag: str = "en") -> None:
+        """Initialise without loading anything.
+
+        Args:
+            settings: The settings of all models.
+            model: Name of the model; default: the one in the settings, the English one for `auto`.
+            tag: BCP 47 tag of the book's language: where there is no such model, those for it are named.
+        """
+        chosen = ENGLISH if settings.model == AUTO else settings.model
+        self.model = model or chosen
+        self._path = settings.path if self.model == chosen else None
         self._settings = settings
+        self._tag = tag
         self._threads = settings.threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="embedding")
         self._asked: OrderedDict[str, Vector] = OrderedDict()
@@ -97,13 +160,16 @@ class DenseEmbedder:
     @property
     def dimensions(self) -> int:
         """Length of every vector."""
-        return _SHIPPED_DIMENSIONS if self._is_shipped else self._of_questions.embedding_size
+        return self._shipped.dimensions if self._shipped else self._of_questions.embedding_size
 
     @cached_property
     def limit(self) -> int:
         """Most tokens of a passage that the model reads, its own special tokens included."""
-        own: Any = None if self._is_shipped else self._of_questions.model
-        limit = own.tokenizer.truncation["max_length"] if own else _SHIPPED_LIMIT
+        if self._shipped:
+            limit = self._shipped.limit
+        else:
+            own: Any = self._of_questions.model
+            limit = own.tokenizer.truncation["max_length"]
         return limit - len(self.tokenizer.encode(self._before_passage, add_special_tokens=False).ids)
 
     @cached_property
@@ -111,8 +177,8 @@ class DenseEmbedder:
         """The model's tokenizer without truncation and padding, for counting the tokens of any text."""
         from tokenizers import Tokenizer  # heavy: the command line starts without it
 
-        if self._is_shipped:  # without the model, which takes twenty times as long to load
-            tokenizer = Tokenizer.from_file(str(shipped(_SHIPPED_FOLDER) / "tokenizer.json"))
+        if self._shipped:  # without the model, which takes twenty times as long to load
+            tokenizer = Tokenizer.from_file(str(shipped(self._shipped.folder) / "tokenizer.json"))
         else:
             own: Any = self._of_questions.model
             tokenizer = Tokenizer.from_str(own.tokenizer.to_str())
@@ -149,22 +215,45 @@ class DenseEmbedder:
         such text carry little information, but have high cosines. English is at about .95, Spanish at .6,
         other scripts near 0. For models of other languages the result is always 1.
         """
-        if not _is_english(self.model):
+        if not self.is_english:
             return 1.0
-        words = _words(cleaned(text))
-        if not words:
+        found = _words(cleaned(text))
+        if not found:
             return 1.0
-        encoded = self.tokenizer.encode(words, is_pretokenized=True, add_special_tokens=False)
+        encoded = self.tokenizer.encode(found, is_pretokenized=True, add_special_tokens=False)
         pieces = Counter(encoded.word_ids)
         unknown = {
             place for place, token in zip(encoded.word_ids, encoded.tokens, strict=True) if token == _UNKNOWN
         }
         known = sum(
             len(word) / pieces[place]
-            for place, word in enumerate(words)
+            for place, word in enumerate(found)
             if 0 < pieces[place] < len(word) and place not in unknown
         )
-        return known / sum(map(len, words))
+        return known / sum(map(len, found))
+
+    @property
+    def is_english(self) -> bool:
+        """Whether the model reads English only."""
+        return bool(_is_english(self.model))
+
+    def reads(self, text: str) -> bool:
+        """Whether the model reads the language of a text, so that its vector says something.
+
+        The coverage by the vocabulary alone cannot tell: that of "Ly6C hi monocytes" is below that of Spanish. The
+        function words decide how much of it is asked for.
+        """
+        if not self.is_english:
+            return True
+        coverage, found = self.vocabulary_coverage(text), language_of(text)
+        if found is None:
+            is_accented = any(one.isalpha() and not one.isascii() for one in text)
+            return coverage >= (_SPELLED_ACCENTED if is_accented else _SPELLED)
+        if found == "en":
+            return coverage >= _SPELLED_ENGLISH
+        record = language(found)
+        signs = len(record.function_words.intersection(words(text))) + bool(record.letters.intersection(text))
+        return coverage >= (_OTHER_LANGUAGE if signs > 1 else _PERHAPS_OTHER_LANGUAGE)
 
     def passages(self, texts: Iterable[str], *, batch_size: int = _BATCH) -> Iterator[Vector]:
         """Yields the vectors of passages in the order of `texts`, computed by all threads.
@@ -203,25 +292,28 @@ class DenseEmbedder:
 
     @cached_property
     def _of_questions(self) -> "TextEmbedding":
-        return _question_graph(self._shipped_folder) if self._is_shipped else self._of_passages
+        if self._shipped is None or self._shipped.questions == self.model:
+            return self._of_passages
+        return _opened(self._shipped.questions, self._shipped_folder, download=False)
 
     @cached_property
     def _of_passages(self) -> "TextEmbedding":
-        if self._is_shipped:
+        if self._shipped:
             return _opened(self.model, self._shipped_folder, download=False)
-        return _opened(self.model, self._settings.path, download=self._settings.download)
+        return _opened(self.model, self._path, download=self._settings.download, tag=self._tag)
 
     @property
-    def _is_shipped(self) -> bool:
-        return self._settings.path is None and self.model.lower() == _SHIPPED_MODEL.lower()
+    def _shipped(self) -> _Shipped | None:
+        return _SHIPPED.get(self.model.lower()) if self._path is None else None
 
     @cached_property
     def _shipped_folder(self) -> Path:
         """Returns the folder of the shipped model after checking its files."""
-        folder = shipped(_SHIPPED_FOLDER)
-        digests = {name: self._pool.submit(_sha256, folder / name) for name in _SHIPPED_SHA256}
+        sums = self._shipped.sha256 if self._shipped else {}
+        folder = shipped(self._shipped.folder if self._shipped else "")
+        digests = {name: self._pool.submit(_sha256, folder / name) for name in sums}
         importlib.import_module("fastembed")  # 0.3 s, in which the digests are taken
-        for name, expected in _SHIPPED_SHA256.items():
+        for name, expected in sums.items():
             if digests[name].result() != expected:
                 raise EmbeddingModelDamaged(folder / name, expected=expected, found=digests[name].result())
         return folder
@@ -232,16 +324,43 @@ def cleaned(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _opened(model: str, folder: Path | None, *, download: bool) -> "TextEmbedding":
+def models_for(tag: str) -> list[str]:
+    """Returns the models that read a language, each with its size: the shipped ones, then fastembed's, smallest first.
+
+    Args:
+        tag: BCP 47 tag of the language.
+    """
+    from fastembed import TextEmbedding
+
+    name = language(tag).name
+    reads = re.compile(rf"\b{name}\b|\b(?i:multi-?lingual)\b(?! \([A-Z])").search
+    fetched = sorted(
+        (float(one["size_in_GB"]), str(one["model"]))
+        for one in TextEmbedding.list_supported_models()
+        if one["model"] not in (ENGLISH, *_OWN_GRAPHS)
+        and reads(one["description"])
+        and "image" not in one["description"]
+    )
+    return [
+        *([f"`{ENGLISH}` (comes with Preceptor, 35 MB)"] if name == "English" else []),
+        f"`{MULTILINGUAL}` (comes with Preceptor, 83 MB)",
+        *(f"`{one}` ({size:.2f} GB to fetch, and as much memory)" for size, one in fetched),
+    ]
+
+
+def _opened(model: str, folder: Path | None, *, download: bool, tag: str = "en") -> "TextEmbedding":
     from fastembed import TextEmbedding  # heavy: the command line starts without it
     from loguru import logger
 
     logger.disable("fastembed")  # what it prints, the error raised here says
+    _describe_own_graphs()
     known = {str(one["model"]).lower(): one for one in TextEmbedding.list_supported_models()}
     found = known.get(model.lower())
     if found is None:
-        close = ", ".join(get_close_matches(model.lower(), known, n=3, cutoff=0.4)) or "none"
-        raise EmbeddingModelUnavailable(model, f"fastembed has no model of this name (closest: {close})")
+        fitting = ", ".join(models_for(tag)[:_NAMED])
+        raise EmbeddingModelUnavailable(
+            model, f"fastembed has no model of this name; models that read {language(tag).name}: {fitting}"
+        )
     options: dict[str, Any] = {"model_name": found["model"], "threads": 1}
     try:
         if folder is not None:
@@ -257,22 +376,23 @@ def _opened(model: str, folder: Path | None, *, download: bool) -> "TextEmbeddin
         raise EmbeddingModelUnavailable(model, str(error).partition("\n")[0].rstrip(".")) from error
 
 
-def _question_graph(folder: Path) -> "TextEmbedding":
-    """Describes the shipped model's graph for single questions to fastembed."""
+def _describe_own_graphs() -> None:
+    """Describes to fastembed the shipped graphs that it does not know."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
 
-    name = f"{_SHIPPED_MODEL}:questions"
-    if not any(one["model"] == name for one in TextEmbedding.list_supported_models()):
-        TextEmbedding.add_custom_model(
-            model=name,
-            pooling=PoolingType.CLS,
-            normalization=True,
-            sources=ModelSource(url="shipped"),  # it wants one, and does not ask it
-            dim=TextEmbedding.get_embedding_size(_SHIPPED_MODEL),
-            model_file=_QUESTION_GRAPH,
-        )
-    return _opened(name, folder, download=False)
+    with _describing:  # registering a name twice is an error
+        known = {one["model"] for one in TextEmbedding.list_supported_models()}
+        for name, (pooling, file) in _OWN_GRAPHS.items():
+            if name not in known:
+                TextEmbedding.add_custom_model(
+                    model=name,
+                    pooling=PoolingType[pooling],
+                    normalization=True,
+                    sources=ModelSource(url="shipped"),  # it wants one, and does not ask it
+                    dim=TextEmbedding.get_embedding_size(ENGLISH),
+                    model_file=file,
+                )
 
 
 def _ask_hub(repository: str) -> None:

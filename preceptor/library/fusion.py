@@ -11,23 +11,48 @@ decision 0004.
 import math
 from dataclasses import dataclass
 
+from preceptor.library.embedding import MULTILINGUAL
 from preceptor.library.protocol import Scores
 
-# These constants belong to the shipped model: one that was trained with another temperature needs another
-# weight (decision 0004).
-_COSINE = 8.0
-"""Log-odds for one unit of cosine."""
 _COVERED = 0.3
 """BM25 score per token of the question at which a match has half its weight."""
-
-# Fitted on ClapNQ (decision 0004).
-_RELEVANCE_OF_COSINE = 14.0
-_RELEVANCE_PER_TOKEN = 3.0
-_IRRELEVANCE = 11.0
 _SPELLED_COSINE = (0.65, 0.2)
 """(intercept, slope) of the cosine predicted from BM25 per token."""
 _DECAY = 0.6
 """Difference in evidence that makes a hit e times less likely than the best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Meaning of an embedding model's cosines; one trained with another temperature has another (decision 0004)."""
+
+    evidence: float = 8.0
+    """Log-odds for one unit of cosine, beside BM25 in the order of the hits."""
+    relevance: float = 14.0
+    """Log-odds for one unit of cosine of the best hit."""
+    per_token: float = 3.0
+    """Log-odds for one unit of BM25 per token of the best hit."""
+    irrelevance: float = 11.0
+    foreign: float = 0.0
+    """Cosine that is missing where question and passage are in different languages."""
+    like: tuple[float, float] = (0.0, 1.0)
+    """(intercept, slope) of the cosine that the shipped English model would give."""
+
+    def likeness(self, cosine: float) -> float:
+        """Returns a cosine on the scale of the shipped English model."""
+        start, slope = self.like
+        return start + slope * cosine
+
+
+_FAMILY = MULTILINGUAL.removesuffix("small")
+"""Beginning of the names of all models that were trained in the same way."""
+_ENGLISH_SCALE = Scale()
+_MULTILINGUAL_SCALE = Scale(evidence=28.0, relevance=40.0, per_token=4.0, irrelevance=35.2, foreign=0.045)
+
+
+def scale(model: str) -> Scale:
+    """Returns the scale of an embedding model: of those fitted for the shipped ones, the one for its family."""
+    return _MULTILINGUAL_SCALE if model.startswith(_FAMILY) else _ENGLISH_SCALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +67,15 @@ class Ranked:
 
 
 def rank(
-    dense: Scores, bm25: Scores, *, tokens: int, points: int, coverage: float = 1.0, limit: int | None = None
+    dense: Scores,
+    bm25: Scores,
+    *,
+    tokens: int,
+    points: int,
+    coverage: float = 1.0,
+    scale: Scale = _ENGLISH_SCALE,
+    is_foreign: bool = False,
+    limit: int | None = None,
 ) -> list[Ranked]:
     """Returns the candidates, best first; ties in the order of their ids.
 
@@ -52,6 +85,8 @@ def rank(
         tokens: Different BM25 tokens of the question.
         points: Passages in the index.
         coverage: How well the embedding model reads the question's language, in [0, 1].
+        scale: Meaning of the cosines.
+        is_foreign: Whether the question is in another language than the book.
         limit: Candidates at most; default: all.
 
     Returns:
@@ -70,13 +105,17 @@ def rank(
     trust = per_token / (per_token + _COVERED)
 
     evidence = {
-        one: _COSINE * coverage * dense.get(one, dense_floor) + trust * bm25.get(one, bm25_floor) / rarest
+        one: scale.evidence * coverage * dense.get(one, dense_floor)
+        + trust * bm25.get(one, bm25_floor) / rarest
         for one in {**dense, **bm25}
     }
     ranked = sorted(evidence, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
-        dense.get(best, dense_floor), bm25.get(best, bm25_floor) / rarest / max(tokens, 1), coverage=coverage
+        dense.get(best, dense_floor) + scale.foreign * is_foreign,
+        bm25.get(best, bm25_floor) / rarest / max(tokens, 1),
+        coverage,
+        scale,
     )
     return [
         Ranked(
@@ -89,13 +128,13 @@ def rank(
     ]
 
 
-def _certainty(cosine: float, per_token: float, *, coverage: float) -> float:
+def _certainty(cosine: float, per_token: float, coverage: float, scale: Scale) -> float:
     """Log-odds that the best hit is relevant to the question."""
     start, slope = _SPELLED_COSINE
     # Where the tokenizer has to spell, high cosines mean nothing; the one that BM25 predicts takes their
     # place, so that the score keeps its scale.
     cosine = coverage * cosine + (1 - coverage) * (start + slope * per_token)
-    return _RELEVANCE_OF_COSINE * cosine + _RELEVANCE_PER_TOKEN * per_token - _IRRELEVANCE
+    return scale.relevance * cosine + scale.per_token * per_token - scale.irrelevance
 
 
 def _logistic(log_odds: float) -> float:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
 from operator import attrgetter
@@ -18,11 +18,12 @@ from preceptor.errors import (
     VectorIndexError,
 )
 from preceptor.library.bm25 import Bm25
-from preceptor.library.embedding import DenseEmbedder, Vector, cleaned
-from preceptor.library.fusion import Ranked, rank
+from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL, DenseEmbedder, Vector, cleaned
+from preceptor.library.fusion import Ranked, rank, scale
 from preceptor.library.passage import Chapter, Hit, Passage, key_beside
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo, Scores, Vectors
-from preceptor.settings import SearchSettings, Settings
+from preceptor.settings import EmbeddingSettings, SearchSettings, Settings
+from preceptor.text.languages import language, language_of
 
 _OUTLINE_SECONDS = 30.0
 """Lifetime of a cached outline in seconds: it changes when the book is published again."""
@@ -33,11 +34,9 @@ _READABLE = 0.5
 class Library:
     """One or more books, open for reading. Use `open_library` to create it; leaving the context closes it."""
 
-    def __init__(
-        self, indexes: Sequence[Index], embedder: DenseEmbedder, *, settings: SearchSettings
-    ) -> None:
-        self._books = [_Book(index, embedder, place=place) for place, index in enumerate(indexes)]
-        self._embedder = embedder
+    def __init__(self, indexes: Sequence[Index], embedders: "Embedders", *, settings: SearchSettings) -> None:
+        self._books = [_Book(index, embedders, place=place) for place, index in enumerate(indexes)]
+        self._embedders = embedders
         self._settings = settings
 
     async def __aenter__(self) -> Self:
@@ -70,14 +69,16 @@ class Library:
             within = [(one, None) for one in await self._chosen(book)]
         else:
             within = [(one, found.id) for one, found in await self._holders(chapter, book)]
-        dense = await self._embedder.question(query)
-        coverage = self._embedder.vocabulary_coverage(query)
         limit = limit or self._settings.limit
         prefetch = self._settings.prefetch
+        readings = [await one.reading(query) for one, _ in within]
+        vectors = {one.model: await self._embedders.of(one.model).question(query) for one in readings}
         found = await asyncio.gather(
             *(
-                one.search(query, dense, coverage, chapter=there, prefetch=prefetch, limit=limit)
-                for one, there in within
+                one.search(
+                    query, vectors[reading.model], reading, chapter=there, prefetch=prefetch, limit=limit
+                )
+                for (one, there), reading in zip(within, readings, strict=True)
             )
         )
         return sorted(chain.from_iterable(found), key=attrgetter("score"), reverse=True)[:limit]
@@ -129,31 +130,41 @@ class Library:
         """
         books = await asyncio.gather(*(one.index.info() for one in self._books))
         for one, info in zip(self._books, books, strict=True):
-            _check(info, one.index, self._embedder)
+            await self._embedders.open_for(info, one.index)
         return books
 
+    @property
+    def models(self) -> list[str]:
+        """Names of the embedding models that are loaded, that of the first book first."""
+        return self._embedders.models
+
     def tokens(self, text: str) -> int:
-        """Returns the length of a text in tokens of the embedding model."""
-        return len(self._embedder.tokenizer.encode(cleaned(text), add_special_tokens=False))
+        """Returns the length of a text in tokens of the (first book's) embedding model."""
+        tokenizer = self._embedders.of(self.models[0]).tokenizer
+        return len(tokenizer.encode(cleaned(text), add_special_tokens=False))
 
     async def likeness(self, question: str, texts: Sequence[str]) -> list[float]:
         """Returns the cosines of texts and a question; about 5 ms of CPU for a sentence.
 
         Returns:
-            A cosine for each text; nothing at all where the model cannot read the question's script.
+            A cosine for each text, on the scale of the English model whichever made it; nothing at all where no
+            model reads the question's script.
         """
-        if self._embedder.vocabulary_coverage(question) < _READABLE:
+        opened = [self._embedders.of(name) for name in self.models]
+        embedder = next((one for one in opened if one.reads(question)), opened[0])
+        if embedder.vocabulary_coverage(question) < _READABLE:
             return []
-        asked, *vectors = await asyncio.gather(
-            self._embedder.question(question), *map(self._embedder.text, texts)
-        )
-        return [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
+        asked, *vectors = await asyncio.gather(embedder.question(question), *map(embedder.text, texts))
+        cosines = [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
+        meaning = scale(embedder.model)
+        missing = meaning.foreign if embedder is not opened[0] else 0.0
+        return [meaning.likeness(cosine + missing) for cosine in cosines]
 
     async def close(self) -> None:
         """Close the indexes and the embedding model."""
         for one in self._books:
             await one.index.close()
-        self._embedder.close()
+        self._embedders.close()
 
     async def _chosen(self, book: str | None) -> list["_Book"]:
         if book is None:
@@ -180,34 +191,147 @@ class Library:
         raise UnknownChapter(chapter, _closest(chapter, list(chain.from_iterable(outlines))))
 
 
+class Embedders:
+    """The embedding models that the open indexes need, each loaded once."""
+
+    def __init__(self, settings: EmbeddingSettings, loaded: Iterable[DenseEmbedder] = ()) -> None:
+        """Initialise without loading anything, but for the models that are given."""
+        self._settings = settings
+        self._loaded = {one.model: one for one in loaded}
+        self._lock = asyncio.Lock()
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the loaded models, in the order in which they were loaded."""
+        return list(self._loaded)
+
+    def of(self, model: str) -> DenseEmbedder:
+        """Returns a loaded model."""
+        return self._loaded[model]
+
+    async def open_for(self, info: IndexInfo, index: Index) -> None:
+        """Load the models that made an index, unless they are loaded.
+
+        Raises:
+            IndexIncompatible: It was built with another model than the settings name, or with another schema.
+            IndexEmpty: It holds no passage.
+            EmbeddingError: A model cannot be loaded.
+        """
+        chosen = self._settings.model
+        if chosen == AUTO:
+            fits = info.embedding_model in (ENGLISH, MULTILINGUAL)
+            wanted = f"`{ENGLISH}` or `{MULTILINGUAL}` (`embedding.model` is `{AUTO}`)"
+        else:
+            fits, wanted = info.embedding_model == chosen, chosen
+        for what, is_right, found, this in (
+            ("schema version", info.schema_version == SCHEMA_VERSION, info.schema_version, SCHEMA_VERSION),
+            ("the embedding model", fits, info.embedding_model, wanted),
+        ):
+            if not is_right:
+                raise IndexIncompatible(index.collection, what, found=found, wanted=this)
+        for name, size in (
+            (info.embedding_model, info.dimensions),
+            (info.multilingual_model, info.multilingual_dimensions),
+        ):
+            dimensions = (await self._load(name, info.language)).dimensions if name else 0
+            if dimensions != size:
+                raise IndexIncompatible(
+                    index.collection, "vectors of dimension", found=size, wanted=dimensions
+                )
+        if info.points == 0:
+            raise IndexEmpty(index.collection, index.where)
+
+    def close(self) -> None:
+        """Close all models."""
+        for one in self._loaded.values():
+            one.close()
+
+    async def _load(self, model: str, tag: str) -> DenseEmbedder:
+        async with self._lock:
+            if model not in self._loaded:
+                embedder = DenseEmbedder(self._settings, model=model, tag=tag)
+                try:
+                    await asyncio.to_thread(embedder.load)
+                except BaseException:
+                    embedder.close()
+                    raise
+                self._loaded[model] = embedder
+        return self._loaded[model]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a question is read for one book."""
+
+    info: IndexInfo
+    model: str
+    """Embedding model that makes the question's vector."""
+    coverage: float
+    """How well it reads the question, in [0, 1]."""
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it is the second model of the index."""
+        return self.model != self.info.embedding_model
+
+    def is_foreign(self, query: str) -> bool:
+        """Whether a question is in another language than the book, as far as that can be told."""
+        found = language_of(query)
+        return self.is_second or found not in (None, language(self.info.language).tag)
+
+
 class _Book:
     """One index with short-lived caches."""
 
-    def __init__(self, index: Index, embedder: DenseEmbedder, *, place: int) -> None:
+    def __init__(self, index: Index, embedders: Embedders, *, place: int) -> None:
         self.index = index
-        self._embedder = embedder
+        self._embedders = embedders
         self._place = place
         self._outline: tuple[float, Sequence[Chapter]] | None = None
         self._info: tuple[float, IndexInfo] | None = None
 
-    async def search(
-        self, query: str, dense: Vector, coverage: float, *, chapter: str | None, prefetch: int, limit: int
-    ) -> list[Hit]:
+    async def reading(self, query: str) -> _Reading:
+        """Returns the embedding model by which the book is searched for a question."""
         info = await self.info()
         try:
-            _check(info, self.index, self._embedder)
+            await self._embedders.open_for(info, self.index)
         except VectorIndexError:
             self._info = None  # the next search may find it repaired
             raise
+        first = self._embedders.of(info.embedding_model)
+        if info.multilingual_model and not first.reads(query):
+            return _Reading(info, info.multilingual_model, 1.0)
+        return _Reading(info, first.model, first.vocabulary_coverage(query))
+
+    async def search(
+        self,
+        query: str,
+        dense: Vector,
+        reading: _Reading,
+        *,
+        chapter: str | None,
+        prefetch: int,
+        limit: int,
+    ) -> list[Hit]:
+        info = reading.info
         bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
         ranked: list[Ranked] = []
 
         def choose(dense: Scores, sparse: Scores) -> list[str]:
             tokens = len(bm25.indices)
-            ranked[:] = rank(dense, sparse, tokens=tokens, points=info.points, coverage=coverage, limit=limit)
+            ranked[:] = rank(
+                dense,
+                sparse,
+                tokens=tokens,
+                points=info.points,
+                coverage=reading.coverage,
+                scale=scale(reading.model),
+                is_foreign=reading.is_foreign(query),
+                limit=limit,
+            )
             return [one.id for one in ranked]
 
-        vectors = Vectors(dense, bm25)
+        vectors = Vectors((), bm25, dense) if reading.is_second else Vectors(dense, bm25)
         passages = await self.index.chosen(vectors, choose, chapter=chapter, limit=prefetch)
         return [
             Hit(self._named(passage), score=one.score, dense=one.dense, bm25=one.bm25)
@@ -252,29 +376,16 @@ async def open_library(engine: Engine, settings: Settings) -> Library:
     """
     names = dict.fromkeys([settings.index.collection, *settings.index.also])
     indexes: list[Index] = []
-    embedder = DenseEmbedder(settings.embedding)
+    embedders = Embedders(settings.embedding)
     try:
         for name in names:
             index = await engine.open(name)
             indexes.append(index)
-        await asyncio.to_thread(embedder.load)
         for index in indexes:
-            _check(await index.info(), index, embedder)
+            await embedders.open_for(await index.info(), index)
     except BaseException:
         for index in indexes:
             await index.close()
-        embedder.close()
+        embedders.close()
         raise
-    return Library(indexes, embedder, settings=settings.search)
-
-
-def _check(info: IndexInfo, index: Index, embedder: DenseEmbedder) -> None:
-    for what, found, wanted in (
-        ("schema version", info.schema_version, SCHEMA_VERSION),
-        ("the embedding model", info.embedding_model, embedder.model),
-        ("vectors of dimension", info.dimensions, embedder.dimensions),
-    ):
-        if found != wanted:
-            raise IndexIncompatible(index.collection, what, found=found, wanted=wanted)
-    if info.points == 0:
-        raise IndexEmpty(index.collection, index.where)
+    return Library(indexes, embedders, settings=settings.search)

@@ -23,10 +23,13 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Both vectors of one passage or question."""
+    """Vectors of one passage or question."""
 
     dense: tuple[float, ...]
+    """Of the index's embedding model; empty for a question that is put to the multilingual one."""
     bm25: SparseVector
+    multilingual: tuple[float, ...] = ()
+    """Of the second embedding model, where the index has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,9 @@ class IndexInfo:
     """
     told: str = ""
     """Report of the run that made the index, as JSON, so that a run that has nothing to do can repeat it."""
+    multilingual_model: str = ""
+    """Second embedding model, for readers of languages that the first does not read; empty: there is none."""
+    multilingual_dimensions: int = 0
 
 
 Scores = Mapping[str, float]
@@ -80,12 +86,12 @@ class Index(Protocol):
     async def chosen(
         self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
     ) -> Sequence[Passage]:
-        """Returns those of the nearest passages by either vector that are chosen, from one version, in one request.
+        """Returns those of the nearest passages by either half that are chosen, from one version, in one request.
 
         Reading passages takes longer than finding them, and of 200 candidates a reader gets 6.
 
         Args:
-            vectors: Vectors of the question.
+            vectors: Vectors of the question, of which only one dense one is looked at.
             choose: Chooses from the candidates; it may be called on another thread.
             chapter: Only passages of the chapter with this id.
             limit: Candidates from each half.
@@ -202,7 +208,7 @@ class Engine(Protocol):
 
         Args:
             collection: Its name; readers find it under this name.
-            info: Description of the new version. Where model, dimensions, schema, chunk size, overlap, language
+            info: Description of the new version. Where models, dimensions, schema, chunk size, overlap, language
                 (which chooses BM25's stemmer) or `bm25_avg_len` differ from what is there, nothing of it is
                 used again. The new version takes its place with `publish`; the old one stays for `rollback`.
             rebuild: Use nothing of what is there in any case.

@@ -18,6 +18,7 @@ _T = TypeVar("_T")
 _Id = TypeVar("_Id", str, UUID)
 
 DENSE = "dense"
+MULTILINGUAL = "multilingual"
 BM25 = "bm25"
 
 CHAPTER = "chapter"
@@ -42,6 +43,8 @@ _DECIDE_VECTORS = (
     "chunk_overlap",
     "language",
     "bm25_avg_len",
+    "multilingual_model",
+    "multilingual_dimensions",
 )
 
 
@@ -151,21 +154,39 @@ def chapter_from_json(found: Mapping[str, Any]) -> Chapter:
     )
 
 
-def check_question(vectors: Vectors, *, collection: str, dimensions: int) -> None:
-    """Refuse vectors of a question that an engine would refuse or silently answer with nothing.
+def dense_sizes(info: IndexInfo) -> dict[str, int]:
+    """Returns the lengths of an index's dense vectors by name."""
+    sizes = {DENSE: info.dimensions, MULTILINGUAL: info.multilingual_dimensions}
+    return {name: size for name, size in sizes.items() if name == DENSE or info.multilingual_model}
+
+
+def dense_vectors(vectors: Vectors) -> dict[str, tuple[float, ...]]:
+    """Returns the dense vectors that there are by name."""
+    both = {DENSE: vectors.dense, MULTILINGUAL: vectors.multilingual}
+    return {name: vector for name, vector in both.items() if vector}
+
+
+def asked(vectors: Vectors, *, collection: str, sizes: Mapping[str, int]) -> tuple[str, tuple[float, ...]]:
+    """Returns the dense vector of a question and its name.
+
+    Refuses vectors that an engine would refuse or silently answer with nothing.
 
     Raises:
         IndexIncompatible: The dense one is not as long as those of the index.
         VectorInvalid: See `_check`.
     """
-    if len(vectors.dense) != dimensions:
+    name, vector = next(iter(dense_vectors(vectors).items()), (DENSE, ()))
+    if len(vector) != sizes.get(name):
         raise IndexIncompatible(
-            collection, "vectors of dimension", found=dimensions, wanted=len(vectors.dense)
+            collection, "vectors of dimension", found=sizes.get(name, 0), wanted=len(vector)
         )
     _check(vectors, "the question")
+    return name, vector
 
 
-def check_passages(passages: Sequence[Passage], vectors: Sequence[Vectors], *, dimensions: int) -> None:
+def check_passages(
+    passages: Sequence[Passage], vectors: Sequence[Vectors], *, sizes: Mapping[str, int]
+) -> None:
     """Refuse vectors that an engine would refuse or silently store.
 
     Raises:
@@ -174,14 +195,16 @@ def check_passages(passages: Sequence[Passage], vectors: Sequence[Vectors], *, d
     """
     for passage, both in zip(passages, vectors, strict=True):
         of = f"the passage `{passage.key}` ({passage.url})"
-        if len(both.dense) != dimensions:
-            raise VectorInvalid(of, f"it has {len(both.dense)} dimensions, the index has {dimensions}")
+        for name, size in sizes.items():
+            found = len(dense_vectors(both).get(name, ()))
+            if found != size:
+                raise VectorInvalid(of, f"it has {found} dimensions, the index has {size}")
         _check(both, of)
 
 
 def _check(vectors: Vectors, of: str) -> None:
     bm25 = vectors.bm25
-    if not all(map(math.isfinite, vectors.dense)) or not all(map(math.isfinite, bm25.values)):
+    if not all(map(math.isfinite, (*vectors.dense, *vectors.multilingual, *bm25.values))):
         raise VectorInvalid(of, "it holds a value that is not a finite number")
     if len(bm25.indices) != len(bm25.values):
         raise VectorInvalid(

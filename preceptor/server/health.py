@@ -136,9 +136,9 @@ async def _sessions(preceptor: Preceptor) -> Check:
 
 
 def _embeddings(preceptor: Preceptor) -> Check:
-    # The service does not start without the model, and nothing unloads it.
-    model = preceptor.settings.embedding.model
-    return {"status": "healthy", "model": model, "detail": f"{model} is loaded"}
+    # The service does not start without its models, and nothing unloads them.
+    models = ", ".join(preceptor.library.models)
+    return {"status": "healthy", "model": models, "detail": f"loaded: {models}"}
 
 
 async def _probes(preceptor: Preceptor) -> Check:

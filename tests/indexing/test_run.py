@@ -27,6 +27,7 @@ from preceptor.indexing import write
 from preceptor.indexing.report import summary_text
 from preceptor.indexing.run import Indexing, PageFailure, Summary, prepare
 from preceptor.library import open_engine
+from preceptor.library.embedding import ENGLISH, MULTILINGUAL
 from preceptor.library.library import open_library
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexInfo, Vectors
@@ -693,6 +694,89 @@ async def test_a_page_in_a_language_that_the_model_does_not_read_is_told(
             ["docs/04-urdu.md (ur)"],
         )
     ]
+
+
+SPANISH = "El robot levanta una caja de doce kilos con el brazo y la deja en la mesa de la cocina. " * 3
+URDU = "روبوٹ کا بازو بارہ کلو گرام وزن اٹھاتا ہے۔ " * 5
+CHINESE = "机器人的手臂可以举起十二公斤的重物，然后把它放在厨房的桌子上。" * 5
+
+
+@pytest.mark.parametrize(
+    ("texts", "chosen"),
+    [
+        (PAGES, ENGLISH),
+        ({"a.md": f"# A\n\n{SPANISH}"}, MULTILINGUAL),
+        ({"a.md": f"# A\n\n{URDU}"}, MULTILINGUAL),
+        ({"a.md": f"# A\n\n{CHINESE}"}, MULTILINGUAL),
+        (
+            {"a.md": f"# A\n\n{CHINESE}", "b.md": "# B\n\n" + "A node is a process that computes. " * 5},
+            MULTILINGUAL,
+        ),
+        ({"a.md": "# A\n\n```python\n" + "nodo = robot.crear_nodo()\n" * 50 + "```\n\nA node.\n"}, ENGLISH),
+    ],
+    ids=["short English", "Spanish", "Urdu", "Chinese", "half Chinese", "code"],
+)
+async def test_a_book_is_embedded_by_the_model_that_reads_it(
+    put: Put, embedded: Settings, texts: dict[str, str], chosen: str
+) -> None:
+    source, told = put(texts), list[str]()
+    async with open_engine(embedded) as engine:
+        await Indexing(source, embedded, tell=told.append).into(engine)
+        async with await open_library(engine, embedded) as library:
+            assert library.models == [chosen]
+    said = await info(embedded)
+    assert (said.embedding_model, said.dimensions, said.multilingual_model) == (chosen, 384, "")
+    assert f"; embedded with `{chosen}`" in told[0]
+    assert ("does not read" in told[0]) is (chosen == MULTILINGUAL)
+    assert counts(await run(source, embedded)) == {"unchanged": said.points}
+
+
+async def test_an_index_of_the_english_model_is_still_good(put: Put, embedded: Settings) -> None:
+    """One that was made when the settings named the model."""
+    by_name = _with(embedded, "embedding", model=ENGLISH)
+    await run(put(), by_name)
+    assert counts(await run(put(), embedded)) == {"unchanged": PASSAGES}
+
+
+async def test_a_model_that_is_named_is_taken_whatever_the_book_says(put: Put, embedded: Settings) -> None:
+    source = put({"a.md": f"# A\n\n{SPANISH}"})
+    summary = await run(source, _with(embedded, "embedding", model=ENGLISH))
+    assert (await info(embedded)).embedding_model == ENGLISH
+    assert [kind.places for kind in summary.missing] == [["docs/a.md (es)"]]
+
+
+async def test_readers_of_other_languages_get_a_vector_of_their_own(put: Put, settings: Settings) -> None:
+    source, others = put(), _with(settings, "book", readers=("en", "ur"))
+    await run(source, settings)
+    assert not any(both.multilingual for both in (await vectors(settings)).values())
+    summary = await run(source, others)
+    assert counts(summary) == {"added": PASSAGES, "embedded": PASSAGES}, "every vector is made again"
+    assert summary.site.endswith(f"and with `{MULTILINGUAL}` for readers of Urdu")
+    assert (await info(others)).multilingual_model == MULTILINGUAL
+    assert all(len(both.multilingual) == 384 for both in (await vectors(others)).values())
+    assert counts(await run(source, others)) == {"unchanged": PASSAGES}
+    put({"02-topics.md": "# Topics\n\nA topic is a channel.\n"})
+    assert counts(await run(source, others)) == {"unchanged": PASSAGES - 1, "changed": 1, "embedded": 1}
+    assert all(len(both.multilingual) == 384 for both in (await vectors(others)).values())
+
+
+async def test_english_readers_and_books_in_other_languages_need_no_second_vector(
+    put: Put, embedded: Settings
+) -> None:
+    await run(put(), _with(embedded, "book", readers=("en", "en-GB")))
+    assert (await info(embedded)).multilingual_model == ""
+    await run(put({"a.md": f"# A\n\n{URDU}"}, book="urdu"), _with(embedded, "book", readers=("en", "ur")))
+    said = await info(embedded)
+    assert (said.embedding_model, said.multilingual_model) == (MULTILINGUAL, "")
+
+
+async def test_with_a_vector_for_other_readers_no_page_is_unread(put: Put, embedded: Settings) -> None:
+    source = put({**PAGES, "04-urdu.md": f"# بازو\n\n{URDU}"})
+    assert (await run(source, _with(embedded, "book", readers=("ur",)))).missing == []
+
+
+def _with(settings: Settings, section: str, **values: object) -> Settings:
+    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
 async def test_a_text_that_stands_on_many_pages_is_kept_once(put: Put, settings: Settings) -> None:

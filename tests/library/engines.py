@@ -1,7 +1,7 @@
 """Both engines as the indexer and the server use them, for the tests."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preceptor.library.passage import Passage
@@ -38,7 +38,11 @@ async def publish(
         new = [passage for passage in passages if known.get(passage.id) != Written.of(passage)]
         for start in range(0, len(new), 7):
             batch = new[start : start + 7]
-            await writer.put(batch, vectors(batch, dimensions=info.dimensions))
+            made = vectors(batch, dimensions=info.dimensions)
+            if info.multilingual_model:
+                second = vectors(batch, dimensions=info.multilingual_dimensions)
+                made = [replace(one, multilingual=two.dense) for one, two in zip(made, second, strict=True)]
+            await writer.put(batch, made)
         await writer.publish(info, [passage.id for passage in passages])
         return len(new)
     finally:

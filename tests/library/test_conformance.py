@@ -3,6 +3,7 @@
 `Embedded` works in a folder. `QdrantCloud` talks HTTP to a stand-in on loopback that speaks Qdrant's REST.
 """
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from preceptor.errors import (
 from preceptor.library.cloud import QdrantCloud
 from preceptor.library.embedded import Embedded
 from preceptor.library.protocol import Engine, SparseVector, Vectors
-from tests.library.books import INFO, again, book, vectors
+from tests.library.books import DIMENSIONS, INFO, again, book, vectors
 from tests.library.engines import candidates, engine_at, everything, publish
 from tests.standins.qdrant import QdrantStandIn
 
@@ -189,6 +190,7 @@ async def test_what_an_interrupted_run_put_for_another_model_is_dropped(engine: 
         {"chunk_overlap": 20},
         {"bm25_avg_len": 90.0},
         {"language": "de"},
+        {"multilingual_model": "other/model", "multilingual_dimensions": 64},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -203,6 +205,45 @@ async def test_another_way_of_making_vectors_uses_nothing_again_and_can_be_rolle
     assert await engine.rollback("robots") == replace(INFO, points=len(book()))
     found = await candidates(await engine.open("robots"), vectors(book())[0], chapter=None, limit=1)
     assert found.dense[0][0] == book()[0]
+
+
+async def test_a_question_is_searched_by_the_vector_that_it_brings(engine: Engine) -> None:
+    """With a second vector for each passage; the first of one passage is the second of another here."""
+    info, passages = (
+        replace(INFO, multilingual_model="other/model", multilingual_dimensions=DIMENSIONS),
+        book(),
+    )
+    first = vectors(passages)
+    second = [*first[1:], first[0]]
+    writer = await engine.write("robots", info)
+    both = [replace(one, multilingual=other.dense) for one, other in zip(first, second, strict=True)]
+    await writer.put(passages, both)
+    await writer.publish(info, [one.id for one in passages])
+    stored = {point: vector async for point, vector in writer.vectors([passages[3].id])}
+    await writer.close()
+    index = await engine.open("robots")
+    assert await index.info() == replace(info, points=len(passages))
+    asked = first[3]
+    by_first = await candidates(index, asked, chapter=None, limit=1)
+    by_second = await candidates(
+        index, replace(asked, dense=(), multilingual=asked.dense), chapter=None, limit=1
+    )
+    assert (by_first.dense[0][0], by_second.dense[0][0]) == (passages[3], passages[2])
+    assert (by_first.dense[0][1], by_second.dense[0][1]) == pytest.approx((1.0, 1.0), abs=1e-5)
+    for made, kept in (
+        (both[3].dense, stored[passages[3].id].dense),
+        (both[3].multilingual, stored[passages[3].id].multilingual),
+    ):
+        size = math.hypot(*made)  # the engines keep a cosine vector with length 1
+        assert kept == pytest.approx([one / size for one in made], abs=1e-5)
+
+
+async def test_a_question_for_a_vector_that_the_index_lacks_is_refused(engine: Engine) -> None:
+    await publish(engine, book())
+    index = await engine.open("robots")
+    asked = replace(vectors(book())[0], dense=(), multilingual=vectors(book())[0].dense)
+    with pytest.raises(IndexIncompatible):
+        await candidates(index, asked, chapter=None, limit=1)
 
 
 async def test_a_rebuild_makes_every_vector_again(engine: Engine) -> None:

@@ -60,7 +60,14 @@ def passages(book: str, pages: dict[str, str], *, language: str = "en") -> list[
     return made
 
 
-def describe(book: str, embedder: DenseEmbedder, *, language: str = "en", avg_len: float = 30.0) -> IndexInfo:
+def describe(
+    book: str,
+    embedder: DenseEmbedder,
+    *,
+    second: DenseEmbedder | None = None,
+    language: str = "en",
+    avg_len: float = 30.0,
+) -> IndexInfo:
     """What an index of such a book says of itself."""
     return IndexInfo(
         book=book,
@@ -75,18 +82,26 @@ def describe(book: str, embedder: DenseEmbedder, *, language: str = "en", avg_le
         bm25_avg_len=avg_len,
         built_at=datetime(2026, 1, 2, tzinfo=UTC),
         points=0,
+        multilingual_model=second.model if second else "",
+        multilingual_dimensions=second.dimensions if second else 0,
     )
 
 
 async def publish(
-    folder: Path, collection: str, info: IndexInfo, book: Sequence[Passage], embedder: DenseEmbedder
+    folder: Path,
+    collection: str,
+    info: IndexInfo,
+    book: Sequence[Passage],
+    embedder: DenseEmbedder,
+    second: DenseEmbedder | None = None,
 ) -> None:
     """Embed passages and publish them as a collection in the folder."""
     bm25 = Bm25(info.language, info.bm25_avg_len)
-    dense = embedder.passages([passage.embedded_text for passage in book])
+    texts = [passage.embedded_text for passage in book]
+    other = second.passages(texts) if second else [()] * len(texts)
     vectors = [
-        Vectors(vector, bm25.passage(passage.embedded_text))
-        for passage, vector in zip(book, dense, strict=True)
+        Vectors(vector, bm25.passage(text), two)
+        for text, vector, two in zip(texts, embedder.passages(texts), other, strict=True)
     ]
     engine = Embedded(folder)
     writer = await engine.write(collection, info)

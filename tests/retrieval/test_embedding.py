@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from preceptor.errors import EmbeddingModelDamaged, EmbeddingModelUnavailable
 from preceptor.library import embedding
-from preceptor.library.embedding import DenseEmbedder, Vector
+from preceptor.library.embedding import ENGLISH, MULTILINGUAL, DenseEmbedder, Vector, models_for
 from preceptor.settings import EmbeddingSettings, shipped
 
 SHIPPED = shipped("library/models/bge-small-en-v1.5-int8")
+SHIPPED_MULTILINGUAL = shipped("library/models/multilingual-e5-small-int4")
 
 
 def cosine(one: Vector, other: Vector) -> float:
@@ -109,14 +110,91 @@ def test_a_language_that_the_model_can_only_spell_is_noticed(
     assert low <= embedder.vocabulary_coverage(text) <= high
 
 
-def test_of_a_model_for_other_languages_nothing_is_presumed() -> None:
-    multilingual = DenseEmbedder(EmbeddingSettings(model="intfloat/multilingual-e5-small"))
-    assert multilingual.vocabulary_coverage("Что такое узел?") == 1
+def test_of_a_model_for_other_languages_nothing_is_presumed(multilingual: DenseEmbedder) -> None:
+    for question in ("Что такое узел?", "¿Qué es un nodo?"):
+        assert multilingual.vocabulary_coverage(question) == 1
+        assert multilingual.reads(question)
 
 
-def test_an_unknown_model_names_the_closest_ones() -> None:
-    with pytest.raises(EmbeddingModelUnavailable, match=r"baai/bge-small-en-v1\.5"):
-        DenseEmbedder(EmbeddingSettings(model="BAAI/bge-smal-en-v1.6")).load()
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("What is the zero-moment point?", True),
+        ("qos depth", True),
+        ("Ly6C hi monocytes have a lower inflammatory capacity", True),
+        ("Radioiodine treatment of non-toxic multinodular goitre", True),
+        ("colcon build --symlink-install", True),
+        ("Who was Schrödinger?", True),
+        ("What is ROS 2? 🤖", True),
+        ("", True),
+        ("¿Cuántos puntos dejaron escapar en defensa?", False),
+        ("Was ist ein ROS 2 Node?", False),
+        ("Wie kalibriere ich die Kamera?", False),
+        ("Comment calibrer la caméra ?", False),
+        ("calibración de cámara", False),
+        ("ROS 2 میں node کیا ہے؟", False),
+        ("什么是 ROS 2 node?", False),
+        ("Что такое узел?", False),
+        ("སློབ་གྲྭ་ཆེན་མོ", False),
+    ],
+)
+def test_an_english_model_knows_what_it_does_not_read(
+    embedder: DenseEmbedder, text: str, *, reads: bool
+) -> None:
+    assert embedder.reads(text) is reads
+
+
+async def test_the_multilingual_model_finds_what_answers_a_question_in_another_language(
+    multilingual: DenseEmbedder,
+) -> None:
+    texts = ["Feed the sourdough twice a day.", "A node is a process that computes."]
+    found = list(multilingual.passages(texts))
+    for question in ("روبوٹ میں نوڈ کیا ہے؟", "¿Qué es un nodo?", "什么是节点?"):
+        asked = await multilingual.question(question)
+        near = [cosine(asked, vector) for vector in found]
+        assert near.index(max(near)) == 1
+        assert len(asked) == multilingual.dimensions == 384
+
+
+def test_a_multilingual_vector_does_not_depend_on_its_neighbours(multilingual: DenseEmbedder) -> None:
+    alone = next(multilingual.passages(["ایک مختصر جملہ۔"]))
+    among = next(multilingual.passages(["ایک مختصر جملہ۔", "A much longer one. " * 40]))
+    assert cosine(alone, among) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_name_in_the_settings_is_another_model_than_the_one_asked_for(tmp_path: Path) -> None:
+    """The folder in the settings holds the files of the model in the settings, and of no other."""
+    settings = EmbeddingSettings(path=tmp_path)
+    DenseEmbedder(settings, model=MULTILINGUAL).load()
+    with pytest.raises(EmbeddingModelUnavailable, match=str(tmp_path)):
+        DenseEmbedder(settings).load()
+
+
+def test_an_unknown_model_is_answered_with_those_that_read_the_books_language() -> None:
+    unknown = EmbeddingSettings(model="BAAI/bge-smal-en-v1.6")
+    with pytest.raises(EmbeddingModelUnavailable) as urdu:
+        DenseEmbedder(unknown, tag="ur").load()
+    assert "models that read Urdu: `intfloat/multilingual-e5-small` (comes with Preceptor" in str(urdu.value)
+    assert "paraphrase-multilingual-MiniLM-L12-v2` (0.22 GB" in str(urdu.value)
+    assert "-en-v1.5" not in str(urdu.value)
+    with pytest.raises(
+        EmbeddingModelUnavailable, match=r"read English: `BAAI/bge-small-en-v1\.5` \(comes with"
+    ):
+        DenseEmbedder(unknown).load()
+
+
+@pytest.mark.parametrize(
+    ("tag", "named", "not_named"),
+    [
+        ("zh", "BAAI/bge-small-zh-v1.5", "bge-small-en"),
+        ("de", "jina-embeddings-v2-base-de", "jina-embeddings-v2-base-es"),
+        ("xx", "multilingual-e5-large", "jina-embeddings-v2-base-code"),
+    ],
+)
+def test_models_are_named_by_language(tag: str, named: str, not_named: str) -> None:
+    found = " ".join(models_for(tag))
+    assert named in found
+    assert not_named not in found
 
 
 @pytest.mark.parametrize("download", [False, True])
@@ -147,12 +225,20 @@ def test_files_of_another_model_are_recognised_by_their_dimensions() -> None:
         DenseEmbedder(EmbeddingSettings(model="BAAI/bge-base-en-v1.5", path=SHIPPED)).load()
 
 
-@pytest.mark.parametrize("name", ["model_optimized.onnx", "questions.onnx"])
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (ENGLISH, "model_optimized.onnx"),
+        (ENGLISH, "questions.onnx"),
+        (MULTILINGUAL, "model.onnx"),
+        (MULTILINGUAL, "tokenizer.json"),
+    ],
+)
 def test_a_shipped_file_that_was_changed_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, name: str
 ) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(SHIPPED, folder)
+    shutil.copytree(SHIPPED if model == ENGLISH else SHIPPED_MULTILINGUAL, folder)
     with (folder / name).open("r+b") as file:
         file.seek(5000)
         file.write(b"\0\1\2\3")
@@ -162,7 +248,7 @@ def test_a_shipped_file_that_was_changed_is_refused(
 
     monkeypatch.setattr(embedding, "shipped", damaged)
     with pytest.raises(EmbeddingModelDamaged, match="Install Preceptor again"):
-        DenseEmbedder(EmbeddingSettings()).load()
+        DenseEmbedder(EmbeddingSettings(), model=model).load()
 
 
 async def test_both_graphs_of_the_shipped_model_agree(embedder: DenseEmbedder) -> None:

@@ -16,7 +16,7 @@ from preceptor.errors import (
     UnknownChapter,
 )
 from preceptor.library.embedded import Embedded
-from preceptor.library.embedding import DenseEmbedder
+from preceptor.library.embedding import ENGLISH, MULTILINGUAL, DenseEmbedder
 from preceptor.library.library import Library, open_library
 from preceptor.library.passage import is_key
 from preceptor.settings import IndexSettings, SearchSettings, Settings
@@ -268,6 +268,79 @@ async def test_an_urdu_book_is_searched_by_its_words(tmp_path: Path, embedder: D
         assert best.passage.chapter == chapter
     await library.close()
     await engine.close()
+
+
+async def test_an_index_is_searched_by_the_model_that_made_it(
+    tmp_path: Path, embedder: DenseEmbedder, multilingual: DenseEmbedder
+) -> None:
+    """An English book and an Urdu one, open at once: the settings name no model."""
+    urdu = {"nodes": "نوڈ ایک عمل ہے جو حساب کرتا ہے۔", "isaac": "آئزک سم کو گرافکس کارڈ چاہیے۔"}
+    await publish(tmp_path, "robots", describe("robots", embedder), passages("robots", ROBOTS), embedder)
+    info = describe("kitchen", multilingual, language="ur")
+    await publish(tmp_path, "kitchen", info, passages("kitchen", urdu, language="ur"), multilingual)
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings("kitchen"))
+    assert library.models == [ENGLISH, MULTILINGUAL]
+    for question, book in (("What is a node?", "robots"), ("What does a GPU have to do with it?", "kitchen")):
+        found = await library.search(question, book=book)
+        assert found[0].passage.chapter == ("middleware/nodes" if book == "robots" else "isaac")
+        assert found[0].dense is not None
+    await library.close()
+    await engine.close()
+
+
+@pytest.fixture
+async def bilingual(
+    tmp_path: Path, embedder: DenseEmbedder, multilingual: DenseEmbedder
+) -> AsyncGenerator[Library]:
+    """An English book for readers of other languages."""
+    info = describe("robots", embedder, second=multilingual)
+    await publish(tmp_path, "robots", info, passages("robots", ROBOTS), embedder, multilingual)
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings())
+    yield library
+    await library.close()
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "chapter"),
+    [
+        ("نوڈ کیا ہے اور یہ کیا کرتا ہے؟", "middleware/nodes"),
+        ("سمیولیٹر کے لیے کون سا گرافکس کارڈ چاہیے؟", "simulation/isaac"),
+        ("¿Por qué se cae un robot humanoide?", "humanoids/balance"),
+        ("机器人被远程控制时会发生什么?", "simulation/latency"),
+    ],
+)
+async def test_readers_ask_an_english_book_in_their_language(
+    bilingual: Library, question: str, chapter: str
+) -> None:
+    assert (await bilingual.search(question))[0].passage.chapter == chapter
+
+
+async def test_english_questions_are_searched_as_if_there_were_no_other_readers(
+    bilingual: Library, robots: Library
+) -> None:
+    for question in ("What is a node?", "qos depth", "Why does a humanoid fall over?"):
+        found, as_ever = await bilingual.search(question), await robots.search(question)
+        assert [hit.passage for hit in found] == [hit.passage for hit in as_ever]
+        assert [hit.score for hit in found] == pytest.approx([hit.score for hit in as_ever], abs=1e-5)
+
+
+async def test_no_server_loads_a_model_that_no_index_needs(robots: Library, bilingual: Library) -> None:
+    await robots.search("نوڈ کیا ہے؟")
+    assert robots.models == [ENGLISH]
+    assert bilingual.models == [ENGLISH, MULTILINGUAL]
+
+
+async def test_the_likeness_of_a_sentence_is_told_in_every_language_that_a_model_reads(
+    bilingual: Library, robots: Library
+) -> None:
+    texts = ["A node is a process that computes.", "Feed the starter twice a day."]
+    for question in ("What is a node?", "نوڈ کیا ہے؟"):
+        near, far = await bilingual.likeness(question, texts)
+        assert near > far
+    assert await robots.likeness("نوڈ کیا ہے؟", texts) == []
 
 
 async def test_tokens_are_those_of_the_embedding_model(robots: Library) -> None:
