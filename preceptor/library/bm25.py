@@ -6,7 +6,7 @@ from qdrant_edge import Bm25 as EdgeBm25
 from qdrant_edge import SparseVector as EdgeVector
 
 from preceptor.library.protocol import SparseVector
-from preceptor.text.tokens import embedder, folded
+from preceptor.text.tokens import characters, embedder, folded
 
 
 class Bm25:
@@ -28,7 +28,14 @@ class Bm25:
 
     def passage(self, text: str) -> SparseVector:
         """Returns each token of a passage with its frequency, saturated and normalised by length."""
-        return _sparse(self._weighing.embed_document(folded(text)))
+        found = _sparse(self._weighing.embed_document(folded(text)))
+        if not (single := characters(text)):
+            return found
+        more = _sparse(self._weighing.embed_document(single))
+        both = dict(zip(more.indices, more.values, strict=True)) | dict(
+            zip(found.indices, found.values, strict=True)
+        )
+        return SparseVector(tuple(both), tuple(both.values()))
 
     def length(self, text: str) -> int:
         """Returns the number of tokens of a passage, repetitions included."""

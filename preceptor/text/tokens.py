@@ -109,6 +109,17 @@ def folded(text: str) -> str:
     return _UNSPACED.sub(_pairs, unicodedata.normalize("NFKC", text).translate(_FORMS))
 
 
+def characters(text: str) -> str:
+    """Returns the characters of the unspaced scripts in a text, separated by spaces.
+
+    Pairs alone would hide a word of one character ("水") from those who ask for it.
+    """
+    if text.isascii():
+        return ""
+    runs = _UNSPACED.findall(unicodedata.normalize("NFKC", text).translate(_FORMS))
+    return " ".join(one for run in runs for one in run)
+
+
 def _pairs(run: re.Match[str]) -> str:
     characters = run.group()
     pairs = [characters[i : i + 2] for i in range(len(characters) - 1)] or [characters]

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preceptor.library.bm25 import Bm25
+from preceptor.library.protocol import SparseVector
 
 
 def tokens(language: str, text: str) -> set[int]:
@@ -58,6 +59,29 @@ def test_different_words_are_different_tokens(language: str, one: str, other: st
 )
 def test_a_word_is_found_in_a_script_without_spaces(language: str, sentence: str, word: str) -> None:
     assert set[int]() < tokens(language, word) <= tokens(language, sentence)
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "character"),
+    [("zh", "地球上的水很多。", "水"), ("ja", "日本の水", "水"), ("th", "น้ำดี", "ด"), ("zh", "水水水", "水")],
+)
+def test_a_passage_is_found_by_one_character_of_it(language: str, sentence: str, character: str) -> None:
+    passage, asked = Bm25(language, 50).passage(sentence), Bm25(language, 50).question(character)
+    assert set[int]() < set(asked.indices) <= set(passage.indices)
+
+
+def test_single_characters_change_nothing_for_longer_words() -> None:
+    """An index that was made without them is searched as before."""
+    bm25 = Bm25("zh", 50)
+    passage = dict(zip(*_columns(bm25.passage("机器人操作系统")), strict=True))
+    asked = bm25.question("操作系统")
+    without = dict(zip(*_columns(bm25.passage("机器 器人 人操 操作 作系 系统")), strict=True))
+    assert [passage[one] for one in asked.indices] == [without[one] for one in asked.indices]
+    assert bm25.length("机器人操作系统") == 6
+
+
+def _columns(vector: SparseVector) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    return vector.indices, vector.values
 
 
 def test_stop_words_of_the_language_do_not_count() -> None:
