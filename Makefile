@@ -33,7 +33,7 @@ demo: $(BIN)/preceptor ## index the sample book and serve it; ASK="…" asks one
 test: $(VENV)/.dev ## run the tests, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
 
-test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provider, killed runs, made-up input
+test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provider, killed runs, made-up input, Urdu questions
 	$(BIN)/python -m pytest -n 2 -m long
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
