@@ -47,7 +47,9 @@ class Scale:
 _FAMILY = MULTILINGUAL.removesuffix("small")
 """Beginning of the names of all models that were trained in the same way."""
 _ENGLISH_SCALE = Scale()
-_MULTILINGUAL_SCALE = Scale(evidence=28.0, relevance=40.0, per_token=4.0, irrelevance=35.2, foreign=0.045)
+_MULTILINGUAL_SCALE = Scale(
+    evidence=32.0, relevance=40.0, per_token=4.0, irrelevance=35.2, foreign=0.045, like=(-1.62, 2.71)
+)
 
 
 def scale(model: str) -> Scale:

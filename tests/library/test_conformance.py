@@ -218,8 +218,8 @@ async def test_a_question_is_searched_by_the_vector_that_it_brings(engine: Engin
     writer = await engine.write("robots", info)
     both = [replace(one, multilingual=other.dense) for one, other in zip(first, second, strict=True)]
     await writer.put(passages, both)
-    await writer.publish(info, [one.id for one in passages])
     stored = {point: vector async for point, vector in writer.vectors([passages[3].id])}
+    await writer.publish(info, [one.id for one in passages])
     await writer.close()
     index = await engine.open("robots")
     assert await index.info() == replace(info, points=len(passages))
