@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from preceptor.errors import EmbeddingModelDamaged, EmbeddingModelUnavailable
 from preceptor.settings import EmbeddingSettings, shipped
 from preceptor.text.languages import language, language_of, words
+from preceptor.text.tokens import characters
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
@@ -98,6 +99,11 @@ _PERHAPS_OTHER_LANGUAGE = 0.7
 technical text.
 """
 _UNKNOWN = "[UNK]"
+_WORD_BEGINS = "▁"
+_PIECES = (1.6, 2.1)
+"""Letters per piece at which the multilingual model spells a text, and at which it reads it: languages that it knows
+are at 2.2 to 5, texts transcribed into a script that they are not written in at .8 to 1.8.
+"""
 _describing = threading.Lock()
 _NAMED = 5
 """Number of models that are named in the place of an unknown one."""
@@ -213,8 +219,12 @@ class DenseEmbedder:
 
         A word in n pieces counts 1/n; an unknown word, or one spelled letter by letter, counts 0. Vectors of
         such text carry little information, but have high cosines. English is at about .95, Spanish at .6,
-        other scripts near 0. For models of other languages the result is always 1.
+        other scripts near 0. The shipped multilingual model has pieces of every language that it knows, of 2.2
+        letters and more, but for scripts whose letters are syllables: the result is 1 there, and 0 for what it
+        spells. For other models the result is always 1.
         """
+        if self.model == MULTILINGUAL:
+            return self._length_of_pieces(text)
         if not self.is_english:
             return 1.0
         found = _words(cleaned(text))
@@ -254,6 +264,16 @@ class DenseEmbedder:
         record = language(found)
         signs = len(record.function_words.intersection(words(text))) + bool(record.letters.intersection(text))
         return coverage >= (_OTHER_LANGUAGE if signs > 1 else _PERHAPS_OTHER_LANGUAGE)
+
+    def _length_of_pieces(self, text: str) -> float:
+        found = words(cleaned(text))
+        letters = sum(map(len, found))
+        if not found or len(characters(text)) > letters:  # each character and a space
+            return 1.0
+        encoded = self.tokenizer.encode(found, is_pretokenized=True, add_special_tokens=False)
+        pieces = sum(token.strip(_WORD_BEGINS) != "" for token in encoded.tokens)
+        least, enough = _PIECES
+        return min(max((letters / max(pieces, 1) - least) / (enough - least), 0.0), 1.0)
 
     def passages(self, texts: Iterable[str], *, batch_size: int = _BATCH) -> Iterator[Vector]:
         """Yields the vectors of passages in the order of `texts`, computed by all threads.

@@ -16,8 +16,6 @@ from preceptor.library.protocol import Scores
 
 _COVERED = 0.3
 """BM25 score per token of the question at which a match has half its weight."""
-_SPELLED_COSINE = (0.65, 0.2)
-"""(intercept, slope) of the cosine predicted from BM25 per token."""
 _DECAY = 0.6
 """Difference in evidence that makes a hit e times less likely than the best."""
 
@@ -33,6 +31,8 @@ class Scale:
     per_token: float = 3.0
     """Log-odds for one unit of BM25 per token of the best hit."""
     irrelevance: float = 11.0
+    spelled: tuple[float, float] = (0.65, 0.2)
+    """(intercept, slope) of the cosine predicted from BM25 per token."""
     foreign: float = 0.0
     """Cosine that is missing where question and passage are in different languages."""
     like: tuple[float, float] = (0.0, 1.0)
@@ -48,7 +48,13 @@ _FAMILY = MULTILINGUAL.removesuffix("small")
 """Beginning of the names of all models that were trained in the same way."""
 _ENGLISH_SCALE = Scale()
 _MULTILINGUAL_SCALE = Scale(
-    evidence=32.0, relevance=40.0, per_token=4.0, irrelevance=35.2, foreign=0.045, like=(-1.62, 2.71)
+    evidence=32.0,
+    relevance=40.0,
+    per_token=4.0,
+    irrelevance=35.2,
+    spelled=(0.83, 0.045),
+    foreign=0.045,
+    like=(-1.62, 2.71),
 )
 
 
@@ -132,7 +138,7 @@ def rank(
 
 def _certainty(cosine: float, per_token: float, coverage: float, scale: Scale) -> float:
     """Log-odds that the best hit is relevant to the question."""
-    start, slope = _SPELLED_COSINE
+    start, slope = scale.spelled
     # Where the tokenizer has to spell, high cosines mean nothing; the one that BM25 predicts takes their
     # place, so that the score keeps its scale.
     cosine = coverage * cosine + (1 - coverage) * (start + slope * per_token)

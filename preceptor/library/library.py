@@ -300,7 +300,8 @@ class _Book:
             raise
         first = self._embedders.of(info.embedding_model)
         if info.multilingual_model and not first.reads(query):
-            return _Reading(info, info.multilingual_model, 1.0)
+            second = self._embedders.of(info.multilingual_model)
+            return _Reading(info, second.model, second.vocabulary_coverage(query))
         return _Reading(info, first.model, first.vocabulary_coverage(query))
 
     async def search(

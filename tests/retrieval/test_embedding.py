@@ -110,10 +110,26 @@ def test_a_language_that_the_model_can_only_spell_is_noticed(
     assert low <= embedder.vocabulary_coverage(text) <= high
 
 
-def test_of_a_model_for_other_languages_nothing_is_presumed(multilingual: DenseEmbedder) -> None:
-    for question in ("Что такое узел?", "¿Qué es un nodo?"):
-        assert multilingual.vocabulary_coverage(question) == 1
-        assert multilingual.reads(question)
+@pytest.mark.parametrize(
+    ("question", "coverage"),
+    [
+        ("Что такое узел?", 1),
+        ("¿Qué es un nodo?", 1),
+        ("What is a node?", 1),
+        ("نوڈ کیا ہوتا ہے اور یہ کیا کرتا ہے؟", 1),
+        ("कैमरे का अंशांकन कैसे किया जाता है?", 1),
+        ("机器人是什么", 1),
+        ("ロボットとは何ですか", 1),
+        ("로봇이란 무엇입니까", 1),
+        ("հձաե թդ ե՛ ձօհձլ օրտօ՛", 0),
+        ("ሀቨሖዐ ዘረደ ቨዐጸዐ", 0),
+    ],
+)
+def test_what_the_multilingual_model_can_only_spell_is_noticed(
+    multilingual: DenseEmbedder, question: str, coverage: float
+) -> None:
+    assert multilingual.vocabulary_coverage(question) == coverage
+    assert multilingual.reads(question)
 
 
 @pytest.mark.parametrize(
