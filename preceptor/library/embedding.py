@@ -261,8 +261,10 @@ class DenseEmbedder:
             return coverage >= (_SPELLED_ACCENTED if is_accented else _SPELLED)
         if found == "en":
             return coverage >= _SPELLED_ENGLISH
-        record = language(found)
-        signs = len(record.function_words.intersection(words(text))) + bool(record.letters.intersection(text))
+        record, asked = language(found), {one for one in words(text) if len(one) > 1}
+        signs = len(record.function_words & asked) + bool(record.letters.intersection(text))
+        if signs <= len(language("en").function_words & asked):
+            return coverage >= _SPELLED_ENGLISH
         return coverage >= (_OTHER_LANGUAGE if signs > 1 else _PERHAPS_OTHER_LANGUAGE)
 
     def _length_of_pieces(self, text: str) -> float:

@@ -151,7 +151,6 @@ def test_what_the_multilingual_model_can_only_spell_is_noticed(
         ("ROS 2 میں node کیا ہے؟", False),
         ("什么是 ROS 2 node?", False),
         ("Что такое узел?", False),
-        ("སློབ་གྲྭ་ཆེན་མོ", False),
     ],
 )
 def test_an_english_model_knows_what_it_does_not_read(
