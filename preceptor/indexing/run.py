@@ -307,7 +307,7 @@ class Indexing:
     def _unread(self, page: Page) -> Iterator[Missing]:
         """Yields an entry if no embedding model reads the page's language."""
         text = _prose(page)
-        if self._multilingual is None and text and not self._embedder.reads(text):
+        if self._multilingual is None and _is_enough(text) and not self._embedder.reads(text):
             kind = f"pages in a language that the embedding model `{self._embedder.model}` does not read"
             yield Missing(kind, page.source, page.language)
 
@@ -457,20 +457,19 @@ def others_than_english(tags: Iterable[str]) -> list[str]:
 
 
 def _unread_pages(book: Book, embedder: DenseEmbedder) -> tuple[int, int]:
-    """Returns how many of the sampled pages an embedding model does not read, and how many have enough prose."""
+    """Returns how many of the sampled pages an embedding model does not read, and how many have prose."""
     files = [file for file in book.files if file.status == "published"]
     sampled = (
         [files[place * len(files) // _SAMPLED] for place in range(_SAMPLED)]
         if len(files) > _SAMPLED
         else files
     )
-    unread = judged = 0
+    texts: list[str] = []
     for file in sampled:
         with suppress(PageUnreadable):  # it is reported when all pages are read
-            if text := _prose(_read(book, file)):
-                judged += 1
-                unread += not embedder.reads(text)
-    return unread, judged
+            texts += filter(None, [_prose(_read(book, file))])
+    judged = [text for text in texts if _is_enough(text)] or [" ".join(texts)]
+    return sum(_is_enough(text) and not embedder.reads(text) for text in judged), len(texts)
 
 
 def _read(book: Book, file: PageFile) -> Page:
@@ -479,15 +478,16 @@ def _read(book: Book, file: PageFile) -> Page:
 
 
 def _prose(page: Page) -> str:
-    """Returns the beginning of a page's prose without code, formulas, links and figures; empty if it is too short."""
+    """Returns the beginning of a page's prose without code, formulas, links and figures."""
     prose = " ".join(
         block.text for section in page.sections for block in section.blocks if block.kind == "prose"
     )
-    text = _NO_WORDS.sub(" ", prose)[:_SAMPLE]
-    is_enough = (
-        len(text.split()) >= _ENOUGH_WORDS or sum(not one.isascii() for one in text) >= _ENOUGH_LETTERS
-    )
-    return text if is_enough else ""
+    return _NO_WORDS.sub(" ", prose)[:_SAMPLE].strip()
+
+
+def _is_enough(text: str) -> bool:
+    """Whether a text is long enough to tell its language."""
+    return len(text.split()) >= _ENOUGH_WORDS or sum(not one.isascii() for one in text) >= _ENOUGH_LETTERS
 
 
 def _told(summary: Summary) -> str:

@@ -1,6 +1,7 @@
 """The open index: search it, read a chapter, list the chapters, of one book or of several at once."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from preceptor.text.languages import language, language_of
 
 _OUTLINE_SECONDS = 30.0
 """Lifetime of a cached outline in seconds: it changes when the book is published again."""
+_NOT_LATIN = re.compile(r"[^\u0000-\u024f\u1e00-\u1eff]+")
 _READABLE = 0.5
 """Vocabulary coverage from which a cosine is meaningful by itself."""
 
@@ -314,29 +316,50 @@ class _Book:
         prefetch: int,
         limit: int,
     ) -> list[Hit]:
-        info = reading.info
-        bm25 = Bm25(info.language, info.bm25_avg_len).question(query)
+        info, meaning = reading.info, scale(reading.model)
+        # Of a question in another language only names and figures can be words of the book.
+        shared = _NOT_LATIN.sub(" ", query) if reading.is_second else query
+        bm25 = Bm25(info.language, info.bm25_avg_len).question(shared)
         ranked: list[Ranked] = []
+        halves: list[Scores] = []
 
-        def choose(dense: Scores, sparse: Scores) -> list[str]:
-            tokens = len(bm25.indices)
+        def put_in_order(dense: Scores, sparse: Scores) -> list[str]:
             ranked[:] = rank(
                 dense,
                 sparse,
-                tokens=tokens,
+                tokens=len(bm25.indices),
                 points=info.points,
                 coverage=reading.coverage,
-                scale=scale(reading.model),
+                scale=meaning,
                 is_foreign=reading.is_foreign(query),
                 limit=limit,
             )
             return [one.id for one in ranked]
 
+        def keep(dense: Scores, sparse: Scores) -> list[str]:
+            halves[:] = dense, sparse
+            return list({**dense, **sparse})
+
         vectors = Vectors((), bm25, dense) if reading.is_second else Vectors(dense, bm25)
-        passages = await self.index.chosen(vectors, choose, chapter=chapter, limit=prefetch)
+        choose = keep if reading.is_second else put_in_order
+        found = await self.index.chosen(vectors, choose, chapter=chapter, limit=prefetch)
+        passages = {one.id: one for one in found}
+        if reading.is_second:
+            # Passages in the reader's own language look nearer than those that answer in the book's.
+            own = language_of(query)
+            nearest = {
+                one: cosine - meaning.foreign * (language(passages[one].language).tag == own)
+                for one, cosine in halves[0].items()
+            }
+            put_in_order(nearest, halves[1])
         return [
-            Hit(self._named(passage), score=one.score, dense=one.dense, bm25=one.bm25)
-            for passage, one in zip(passages, ranked, strict=True)
+            Hit(
+                self._named(passages[one.id]),
+                score=one.score,
+                dense=halves[0].get(one.id) if halves else one.dense,
+                bm25=one.bm25,
+            )
+            for one in ranked
         ]
 
     async def passages(self, chapter: str) -> Sequence[Passage]:

@@ -236,10 +236,21 @@ def _digest(folder: Path, *, fast: bool = True) -> str:
     digest = mmh3_x64_128() if fast else hashlib.sha256()
     for file in sorted(_files(folder)):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
-        for position, block in _blocks(file):
+        for position, block in _ordered(file) or _blocks(file):
             digest.update(position.to_bytes(8, "big"))
             digest.update(block)
     return f"{_FAST if fast else ''}{digest.digest().hex()}"
+
+
+def _ordered(file: Path) -> list[tuple[int, bytes]]:
+    """Returns the content of a file that names several dense vectors with its keys in order; empty for others.
+
+    Whenever it opens a shard, the engine writes their names anew, in any order.
+    """
+    content = file.read_bytes() if file.suffix == ".json" else b""
+    if f'"{schema.MULTILINGUAL}"'.encode() not in content:
+        return []
+    return [(0, json.dumps(json.loads(content), sort_keys=True).encode())]
 
 
 def _files(folder: Path) -> Iterator[Path]:

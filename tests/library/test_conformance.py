@@ -238,6 +238,19 @@ async def test_a_question_is_searched_by_the_vector_that_it_brings(engine: Engin
         assert kept == pytest.approx([one / size for one in made], abs=1e-5)
 
 
+async def test_an_index_with_two_dense_vectors_is_opened_again_and_again(
+    engine: Engine, where: Path | str
+) -> None:
+    """The embedded engine writes their names in any order whenever it opens a shard."""
+    await publish(
+        engine, book(), info=replace(INFO, multilingual_model="other/model", multilingual_dimensions=8)
+    )
+    for _ in range(8):
+        again_opened = engine_at(where)
+        assert await everything(again_opened) == book()
+        await again_opened.close()
+
+
 async def test_a_question_for_a_vector_that_the_index_lacks_is_refused(engine: Engine) -> None:
     await publish(engine, book())
     index = await engine.open("robots")

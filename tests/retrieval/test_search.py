@@ -318,6 +318,29 @@ async def test_readers_ask_an_english_book_in_their_language(
     assert (await bilingual.search(question))[0].passage.chapter == chapter
 
 
+async def test_a_page_in_the_readers_language_leaves_room_for_those_that_answer(
+    tmp_path: Path, embedder: DenseEmbedder, multilingual: DenseEmbedder
+) -> None:
+    """Its passages are nearer to any question in that language, and only they have its small words."""
+    urdu = [
+        "یہ کتاب روبوٹ کے بارے میں ہے۔ روبوٹ کیا ہے اور یہ کیا کرتا ہے؟",
+        "روبوٹ میں سینسر ہوتے ہیں اور وہ دنیا کو محسوس کرتا ہے۔",
+        "روبوٹ کو سکھانے کے لیے وقت چاہیے اور یہ کام آسان نہیں ہے۔",
+    ]
+    own = passages("robots", {f"urdu/{place}": text for place, text in enumerate(urdu)}, language="ur")
+    book = [*passages("robots", ROBOTS), *own]
+    await publish(
+        tmp_path, "robots", describe("robots", embedder, second=multilingual), book, embedder, multilingual
+    )
+    engine = Embedded(tmp_path)
+    library = await open_library(engine, settings())
+    found = await library.search("روبوٹ گرنے سے کیسے بچتا ہے اور اس کا توازن کیا ہے؟")
+    assert "humanoids/balance" in [hit.passage.chapter for hit in found]
+    assert all(hit.dense is None or hit.dense > 0.7 for hit in found)
+    await library.close()
+    await engine.close()
+
+
 async def test_english_questions_are_searched_as_if_there_were_no_other_readers(
     bilingual: Library, robots: Library
 ) -> None:
