@@ -250,7 +250,10 @@ def _ordered(file: Path) -> list[tuple[int, bytes]]:
     content = file.read_bytes() if file.suffix == ".json" else b""
     if f'"{schema.MULTILINGUAL}"'.encode() not in content:
         return []
-    return [(0, json.dumps(json.loads(content), sort_keys=True).encode())]
+    try:
+        return [(0, json.dumps(json.loads(content), sort_keys=True).encode())]
+    except ValueError:  # damaged: its bytes tell
+        return []
 
 
 def _files(folder: Path) -> Iterator[Path]:
