@@ -147,7 +147,10 @@ def script(number: int) -> tuple[list[Answer], list[Answer]]:
         case 7:
             first += [stream(chunk({"content": ""}), chunk({}, "stop"))]
         case 8:
-            first.append(stream(chunk({"content": "It is [k7qd"}), chunk({"content": "] half"}), done=False))
+            cited = "".join(f"{said} [{key}]. " for said, key in zip(SENTENCES[:5], KEYS, strict=False))
+            first.append(
+                stream(chunk({"content": cited}), chunk({"content": "It is [k7qd] half"}), done=False)
+            )
         case 9:
             first += [calls(call("search_textbook", '{"query": ', id="b", index=0)), answer(chance)]
         case _:
