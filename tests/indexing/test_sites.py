@@ -391,6 +391,22 @@ def test_a_course_has_the_order_titles_and_ids_of_its_contents(tmp_path: Path) -
     assert {file.part.docs.name for file in one.files} == {"fr"}
 
 
+def test_brackets_in_the_heading_of_a_course_are_links_to_nowhere(tmp_path: Path) -> None:
+    """The ids are those that doc-builder gives these headings."""
+    headings = {
+        "A [lake ⛄]((https://x.org/a/)": "a-lake---httpsxorga-",
+        "foo[bar] z": "foo-bar-z",
+        "a [b](c d) e": "a-b-c-d-e",
+        "[1, 2] and [3]": "1-2-and-3",
+        "[a][b] c": "a-c",
+        "**k[l]m**": "k-l-m",
+        "x [ y": "x--y",
+    }
+    page = "\n\n".join(["# T", *(f"## {heading}" for heading in headings)])
+    book = book_of(tmp_path, {"_toctree.yml": "- {local: a, title: T}\n", "a.mdx": page})
+    assert [anchor for _, anchor, _ in read_page(book, book.files[0]).headings][1:] == [*headings.values()]
+
+
 # Quarto
 
 
