@@ -18,6 +18,8 @@ _DEFINED = frozenset(
 _MEMBER = re.compile(r"(?P<object>frontMatter|props)\.(?P<name>[\w$]+)")
 _DASHES = re.compile(r"-{2,}|\.{3}")
 """Characters that become a dash or an ellipsis, which are no part of an id."""
+# Its parser makes a dash of two hyphens, not of three.
+_DASH = re.compile(r"(?<!-)--(?!-)|\.{3}")
 # Brackets are a link to doc-builder's parser, whether anything defines it or not; `[[id]]` names an id.
 _REFERENCE = re.compile(r"(?<![\[!])\[([^\[\]]+)\](?:\[[^\[\]]*\])?(?!\])")
 _ADDRESS = re.compile(r"\s*(https?://[^\s<]*[^\s<.,:;\"')\]])\s*")
@@ -172,7 +174,7 @@ def text_alone(node: Element | str, *, smart: bool) -> str:
 def spaced_text(node: Element | str) -> str:
     """Returns the text from which Hugging Face's doc-builder makes an id: its parts, joined by spaces."""
     if isinstance(node, str):
-        return _REFERENCE.sub(r" \1 ", _ADDRESS.sub(r" \1 ", _DASHES.sub("", node))).strip()
+        return _REFERENCE.sub(r" \1 ", _ADDRESS.sub(r" \1 ", _DASH.sub("…", node))).strip()
     if node.expression:
         return node.expression.code.strip()
     if node.name == "code" and node.markdown:

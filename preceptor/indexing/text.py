@@ -33,6 +33,8 @@ _EXPLICIT_ID = re.compile(r"\s*\{#(?P<id>(?:.(?!\{#|\}))*.)\}$")
 _BRACES = ("docusaurus",)
 """Presets with which `{#id}` at the end of a heading is its id, and not taken off before (see `heading_attributes`)."""
 _HIDDEN_ID = re.compile(r"\s*\[\[(?P<id>[^\[\]\s]+)\]\]\s*$")
+_HIDDEN_WORDS = re.compile(r"\s*\[\[\s*(?P<id>[^\[\]]+?)\s*\]\]\s*$")
+"""The same where doc-builder reads it: translators put a whole title there, and that is the id, with its spaces."""
 """A hidden id in the form of Hugging Face's courses."""
 # fmt: off
 _UNSEEN = frozenset({
@@ -235,7 +237,7 @@ class Writer:
         else:
             text = spaced_text(element) if preset == "huggingface" else slug_text(element)
         explicit = _explicit_id(element, text) if preset in _BRACES else None
-        brackets = _HIDDEN_ID.search(text) if preset == "huggingface" else None
+        brackets = _HIDDEN_WORDS.search(text) if preset == "huggingface" else None
         explicit = brackets["id"].replace("'", "’") if brackets else explicit
         anchor = element.text("id") or explicit
         if not anchor:
@@ -257,7 +259,8 @@ class Writer:
         text = tidy(self._bare(element)).replace("\n", " ")
         if self._site.preset in _BRACES:
             text = _EXPLICIT_ID.sub("", text)
-        return _HIDDEN_ID.sub("", text) or self._flat(element.children)
+        hidden = _HIDDEN_WORDS if self._site.preset == "huggingface" else _HIDDEN_ID
+        return hidden.sub("", text) or self._flat(element.children)
 
     def _bare(self, node: Child) -> str:
         if isinstance(node, str):

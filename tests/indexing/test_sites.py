@@ -391,8 +391,8 @@ def test_a_course_has_the_order_titles_and_ids_of_its_contents(tmp_path: Path) -
     assert {file.part.docs.name for file in one.files} == {"fr"}
 
 
-def test_brackets_in_the_heading_of_a_course_are_links_to_nowhere(tmp_path: Path) -> None:
-    """The ids are those that doc-builder gives these headings."""
+def test_ids_of_a_courses_headings_are_doc_builders(tmp_path: Path) -> None:
+    """Brackets are a link, whether defined or not, and the hidden id of a translated heading may have spaces."""
     headings = {
         "A [lake ⛄]((https://x.org/a/)": "a-lake---httpsxorga-",
         "foo[bar] z": "foo-bar-z",
@@ -401,6 +401,8 @@ def test_brackets_in_the_heading_of_a_course_are_links_to_nowhere(tmp_path: Path
         "[a][b] c": "a-c",
         "**k[l]m**": "k-l-m",
         "x [ y": "x--y",
+        "3. What ... in -- this --- x": "3-what--in--this-----x",
+        "Gradio [[Gradio 简介 a]]": "Gradio 简介 a",
     }
     page = "\n\n".join(["# T", *(f"## {heading}" for heading in headings)])
     book = book_of(tmp_path, {"_toctree.yml": "- {local: a, title: T}\n", "a.mdx": page})
