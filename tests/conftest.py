@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -36,9 +37,9 @@ def models_opened_once() -> Iterator[None]:
     opened, folder_of_all = embedding._opened, shipped("library/models")  # pyright: ignore[reportPrivateUsage]
     kept = cache(opened)
 
-    def once(model: str, folder: Path | None, *, download: bool) -> object:
+    def once(model: str, folder: Path | None, **options: Any) -> object:
         is_shipped = folder is not None and folder.is_relative_to(folder_of_all)
-        return (kept if is_shipped else opened)(model, folder, download=download)
+        return (kept if is_shipped else opened)(model, folder, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedding, "_opened", once)

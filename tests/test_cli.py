@@ -134,7 +134,7 @@ def test_a_strict_run_fails_when_something_could_not_be_taken_in(cli: Cli, folde
     assert cli("index", "-s", source, "--strict", "-q")[0] == 0
     assert cli("index", "-s", source, "--strict", "--dry-run")[0] == 0
     (source / "docs/video.mdx").write_text("# Video\n\nText\n\n<iframe src='https://x.example' />\n")
-    line = "not taken in: 1 `<iframe>` frames: docs/video.mdx:5 (https://x.example)"
+    line = "not taken in: 1 `<iframe>` frame: docs/video.mdx:5 (https://x.example)"
     for _ in range(2):
         code, out, _ = cli("index", "-s", source, "--strict", "-q")
         assert (code, out.splitlines()[-1]) == (1, line)

@@ -26,10 +26,10 @@ class Vectors:
     """Vectors of one passage or question."""
 
     dense: tuple[float, ...]
-    """Of the index's embedding model; empty for a question that is put to the multilingual one."""
+    """Dense vector by the index's embedding model; empty for a question that is put to the multilingual one."""
     bm25: SparseVector
     multilingual: tuple[float, ...] = ()
-    """Of the second embedding model, where the index has one."""
+    """Dense vector by the second embedding model, where the index has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,7 +310,7 @@ async def test_llmock_sees_no_retry_that_is_not_worth_it(
 
 async def test_llmock_sees_a_stalled_stream_left(llmock: LLMock, spans: Spans) -> None:
     llmock.tool_mode("off").add(StreamFault("stall", after_chunks=3, stall_seconds=20, match=GEMINI))
-    async with open_desk(at_llmock(llmock, first_token=0.4)) as desk:
+    async with open_desk(at_llmock(llmock, first_token=2.0)) as desk:
         outcome = await desk.ask("What is a node?")
     assert (outcome.tutor, outcome.failures) == ("openai", [("gemini", "read_timeout")])
     assert len(outcome.shown) == 2

@@ -325,7 +325,7 @@ async def test_a_page_in_the_readers_language_leaves_room_for_those_that_answer(
     urdu = [
         "یہ کتاب روبوٹ کے بارے میں ہے۔ روبوٹ کیا ہے اور یہ کیا کرتا ہے؟",
         "روبوٹ میں سینسر ہوتے ہیں اور وہ دنیا کو محسوس کرتا ہے۔",
-        "روبوٹ کو سکھانے کے لیے وقت چاہیے اور یہ کام آسان نہیں ہے۔",
+        "چائے کے لیے پانی ابالیں اور پھر اس میں دودھ ڈالیں۔",
     ]
     own = passages("robots", {f"urdu/{place}": text for place, text in enumerate(urdu)}, language="ur")
     book = [*passages("robots", ROBOTS), *own]

@@ -390,7 +390,7 @@ def test_when_a_tutor_breaks_off_the_stream_says_restart_and_begins_anew(
             gemini.will(
                 calls(call("search_textbook", {"query": ROS}, index=0, id="1"), finish="tool_calls"),
                 stream(
-                    chunk({"content": f"Robots are [{key}] "}),
+                    chunk({"content": f"ROS 2 is a set of libraries [{key}]. Robots are "}),
                     chunk({"content": "many things, as "}),
                     done=False,
                     ending="dropped",
@@ -405,7 +405,7 @@ def test_when_a_tutor_breaks_off_the_stream_says_restart_and_begins_anew(
     assert found[restart].data["reason"]
     before = "".join(event.data["content"] for event in found[:restart] if event.name == "token")
     after = "".join(event.data["content"] for event in found[restart:] if event.name == "token")
-    assert before.startswith("Robots are [1]")
+    assert before.startswith("ROS 2 is a set of libraries [1]")
     assert after == "ROS 2 is a set of libraries [1]. Not cited."
     done = found[-1].data
     assert done["answer"] == after
