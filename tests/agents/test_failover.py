@@ -355,5 +355,5 @@ async def test_answers_that_do_not_come_in_one_piece_arrive_as_they_come(
         )  # fmt: skip
         kinds = [(await anext(events)).type for _ in range(4)]
         await events.aclose()
-        assert await asyncio.to_thread(gemini.hung_up.wait, 1)
+        assert await asyncio.to_thread(gemini.hung_up.wait, 15)
     assert kinds[-1] == "response.output_text.delta"
