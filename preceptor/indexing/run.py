@@ -245,11 +245,9 @@ class Indexing:
                     else ""
                 )
         self._embedder = embedder
-        others = others_than_english(self._settings.book.readers)
-        self._multilingual = (
-            DenseEmbedder(embedding, model=MULTILINGUAL) if embedder.is_english and others else None
-        )
+        self._multilingual = _for_other_readers(self._settings, embedder)
         if self._multilingual:
+            others = others_than_english(self._settings.book.readers)
             why = f", and with `{MULTILINGUAL}` for readers of {' and '.join(language(one).name for one in others)}"
         return f"embedded with `{embedder.model}`{why}"
 
@@ -388,19 +386,19 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
     book = settings.book
     is_unread = settings.embedding.model == AUTO and language(book.language).tag != "en"
     embedder = DenseEmbedder(settings.embedding, model=MULTILINGUAL if is_unread else None)
-    second = DenseEmbedder(settings.embedding, model=MULTILINGUAL)
-    is_asked = embedder.is_english and others_than_english(book.readers)
+    second = _for_other_readers(settings, embedder)
     info = _info_of(
         settings,
         embedder,
-        second if is_asked else None,
+        second,
         book=book.id,
         title=book.title,
         language=book.language,
         bm25_avg_len=1.0,
     )
     embedder.close()
-    second.close()
+    if second:
+        second.close()
     writer = await engine.write(collection, info)
     try:
         await writer.publish(info, [])
@@ -454,6 +452,13 @@ def _info_of(
 def others_than_english(tags: Iterable[str]) -> list[str]:
     """Returns the tags of languages that an English model does not read."""
     return [tag for tag in tags if language(tag).tag != "en"]
+
+
+def _for_other_readers(settings: Settings, first: DenseEmbedder) -> DenseEmbedder | None:
+    """Returns the second model of an English book that has readers of other languages; None if it needs none."""
+    if first.is_english and others_than_english(settings.book.readers):
+        return DenseEmbedder(settings.embedding, model=MULTILINGUAL)
+    return None
 
 
 def _unread_pages(book: Book, embedder: DenseEmbedder) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from preceptor.agents.answer import Question
+from preceptor.agents.answer import Answer, Question
 from preceptor.agents.preceptor import open_preceptor
 from tests.sample import sample_settings
 from tests.standins.provider import Provider, call, calls, says
@@ -26,6 +26,19 @@ def tools(deps):
 '''
 
 
+async def answered_with(plugin: Path, index: Path, folder: Path, gemini: Provider) -> Answer:
+    """The answer of a tutor that has the tools of a plug-in."""
+    settings = sample_settings(
+        index,
+        folder,
+        tutor={"providers": ("gemini",), "book_only": False},
+        gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
+        tools={"plugins": (str(plugin),)},
+    )
+    async with open_preceptor(settings) as preceptor:
+        return await preceptor.ask(Question(text="What is a node?"))
+
+
 @pytest.mark.parametrize(
     "options", ["(failure_error_function=tell_model)", ""], ids=["told", "the SDK's own"]
 )
@@ -35,16 +48,8 @@ async def test_a_fault_in_a_tool_is_named_and_the_question_is_answered_with_the_
     plugin = tmp_path / "divide.py"
     plugin.write_text(PLUGIN.format(options=options), "utf-8")
     gemini.will(calls(call("divide", {"number": 3}, id="d", index=0)), says("A node is a process."))
-    settings = sample_settings(
-        sample_index,
-        tmp_path,
-        tutor={"providers": ("gemini",), "book_only": False},
-        gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
-        tools={"plugins": (str(plugin),)},
-    )
     with caplog.at_level(logging.ERROR, "preceptor"):
-        async with open_preceptor(settings) as preceptor:
-            answer = await preceptor.ask(Question(text="What is a node?"))
+        answer = await answered_with(plugin, sample_index, tmp_path, gemini)
     assert (answer.text, list(answer.failures)) == ("A node is a process.", [])
     assert gemini.messages[-1]["content"].startswith("The tool `divide` failed")
     [record] = [record for record in caplog.records if record.name.startswith("preceptor")]
@@ -81,16 +86,8 @@ async def test_a_tool_that_exits_does_not_end_the_service(
     plugin = tmp_path / "leave.py"
     plugin.write_text(LEAVES.format(kind=kind, error=error), "utf-8")
     gemini.will(calls(call("leave", {"number": 3}, id="d", index=0)), says("A node is a process."))
-    settings = sample_settings(
-        sample_index,
-        tmp_path,
-        tutor={"providers": ("gemini",), "book_only": False},
-        gemini={"api_key": "test", "base_url": gemini.base_url, "attempts": 1},
-        tools={"plugins": (str(plugin),)},
-    )
     with caplog.at_level(logging.ERROR, "preceptor"):
-        async with open_preceptor(settings) as preceptor:
-            answer = await preceptor.ask(Question(text="What is a node?"))
+        answer = await answered_with(plugin, sample_index, tmp_path, gemini)
     assert (answer.text, list(answer.failures)) == ("A node is a process.", [])
     assert gemini.messages[-1]["content"].startswith("The tool `leave` failed")
     assert any("`leave`" in record.getMessage() for record in caplog.records)
