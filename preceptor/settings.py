@@ -495,7 +495,7 @@ class Settings(_Section):
     @field_validator("providers", mode="before")
     @classmethod
     def _own_rows(cls, value: Any) -> Any:
-        return _merged(_OWN_ROWS, value) if isinstance(value, Mapping) else value
+        return _merged(_OWN_ROWS, _without_blanks(value)) if isinstance(value, Mapping) else value
 
     @field_validator("providers")
     @classmethod
@@ -757,6 +757,16 @@ def _with_rows(sections: Any) -> Any:
     rows = {name: sections[name] for name in _OWN_ROWS if name in sections}
     rest = {name: section for name, section in sections.items() if name not in rows}
     return _merged(rest, {"providers": rows}) if rows else rest
+
+
+def _without_blanks(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows; one of ours without its blank values, as a compose file passes on variables that are not set."""
+    return {
+        name: {key: value for key, value in row.items() if value != ""}
+        if name in _OWN_ROWS and isinstance(row, Mapping)
+        else row
+        for name, row in rows.items()
+    }
 
 
 def _is_place(name: str, table: object) -> bool:

@@ -246,6 +246,21 @@ def test_a_further_provider_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "GEMINI_BASE_URL",
+        "PRECEPTOR_GEMINI__BASE_URL",
+        "PRECEPTOR_OPENAI__BASE_URL",
+        "MODEL_NAME",
+        "PRECEPTOR_PROVIDERS__OPENAI__MODEL",
+    ],
+)
+def test_a_blank_variable_leaves_a_row_of_ours_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "")
+    assert load_settings("local").providers == Settings(env="local").providers
+
+
+@pytest.mark.parametrize(
     ("written", "told"),
     [
         ('[default.tutor]\nproviders = ["claude"]\n', "`tutor.providers` names `claude`"),
