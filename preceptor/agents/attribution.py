@@ -1,12 +1,14 @@
 """Keeps of a reply what rests on the book, sentence by sentence, while the reply passes by.
 
-A sentence that cites a passage rests on it, and so may the sentences before it in its paragraph; one behind it rests on
-the same passage if that supports it. A sentence that cites nothing, or a passage that does not bear it, gets the key of
-the one that clearly does. What rests on nothing, or has a name or a figure that no passage has, is left out.
+A sentence that cites a passage rests on it, and so may the others in its paragraph, as long as they add no name and no
+figure; where the reply is read strictly, the passage must support them, too. A sentence that cites nothing, or a
+passage that does not bear it, gets the key of the one that clearly does. A paragraph that rests on nothing, and a
+sentence with a name or a figure that no passage has, is left out.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from preceptor.agents.bearing import Judged, adds, judge, rests_on
 from preceptor.agents.passageless import is_plain, refuses
@@ -20,25 +22,41 @@ _FAINT = 0.15
 that a passage supports, one has less."""
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A sentence that is not decided."""
+
+    text: str
+    found: Judged
+    goes_on: bool = False
+    """Whether it may go on from a sentence before it."""
+
+
 class Attribution:
     """A filter for one reply: pieces of it in, what rests on the book out, with the keys that were missing."""
 
-    def __init__(self, run: Run, *, tag: str, drops: bool = True) -> None:
+    def __init__(self, run: Run, *, tag: str, drops: bool = True, strict: bool = False) -> None:
         """Begin a reply.
 
         Args:
             run: The question, and the passages that were shown for it.
             tag: BCP 47 tag of the language that the reply will probably be in.
             drops: Whether what rests on nothing is left out.
+            strict: Whether a sentence that cites nothing stays behind one that does only if that passage supports it.
         """
         self._run = run
         self._drops = drops
+        self._strict = strict
         self._sentences = Sentences(tag)
-        self._waiting: list[tuple[str, Judged]] = []
+        self._waiting: list[_Waiting] = []
         """Sentences of a paragraph that may rest on what a later one cites."""
         self._hits: Sequence[Hit] = ()
         """Passages on which the last one rests."""
+        self._is_cited = False
+        """Whether the model itself cites them."""
         self._out: list[str] = []
+        self._announces = False
+        """Whether the last sentence announces what follows, so that an empty line behind it ends no paragraph."""
         self._last = "\n"
         """The last character that was kept."""
         self._rests = not drops
@@ -75,33 +93,50 @@ class Attribution:
         return out
 
     def _take(self, unit: Unit) -> None:
+        if self._announces and not self._strict and not unit.text.strip():
+            self._keep_behind_announcement(unit.text)
+            return
         if not unit.is_prose or not unit.text.strip():
             self._end_paragraph()
             self._keep(unit.text)
             return
+        self._announces = unit.text.rstrip().endswith((":", "："))
         found = judge(unit.text, self._run)
         if not self._drops:
             self._keep(self._with_key(unit.text, found))
         elif found.hits:
             self._take_resting(unit.text, found)
-        elif self._hits and found.claim and self._goes_on(found):
-            self._keep(unit.text)
         else:
-            self._waiting.append((unit.text, found))
+            self._waiting.append(_Waiting(unit.text, found, goes_on=self._goes_on(found)))
+            if self._waiting[0].goes_on:
+                self._end_waiting()
+
+    def _keep_behind_announcement(self, empty: str) -> None:
+        """Keep an empty line that ends no paragraph: what is announced stands behind it."""
+        if self._waiting:
+            self._waiting[-1].text += empty
+        else:
+            self._keep(empty)
 
     def _take_resting(self, text: str, found: Judged) -> None:
         """Take a sentence that cites a passage, or that one bears."""
         if adds(found, self._run.ledger):
-            self._waiting.append((text, found))
+            self._waiting.append(_Waiting(text, found))
             return
         self._rests = True
         self._hits = found.hits
+        self._is_cited = not found.bearer
         self._end_waiting()
         self._keep(self._with_key(text, found))
 
     def _goes_on(self, found: Judged) -> bool:
-        """Whether a sentence without a citation says what the one before it cites a passage for."""
-        return rests_on(found, self._hits, least=SUPPORTED) and not adds(found, self._run.ledger)
+        """Whether a sentence without a citation may go on from the one before it that has one."""
+        if not self._hits or not found.claim:
+            return False
+        # A model that does not say where a sentence comes from is not believed that the next one does.
+        trusted = self._is_cited and not self._strict
+        supported = trusted or rests_on(found, self._hits, least=SUPPORTED)
+        return supported and not adds(found, self._run.ledger)
 
     def _end_paragraph(self) -> None:
         self._hits = ()
@@ -110,13 +145,14 @@ class Attribution:
     def _end_waiting(self) -> None:
         """Decide the sentences that wait, now that it is known on which passages they may rest."""
         waiting, self._waiting = self._waiting, []
-        kept = [self._may_stay(found) for _, found in waiting]
-        for place, (text, found) in enumerate(waiting):
+        kept = [one.goes_on or self._may_stay(one.found) for one in waiting]
+        for place, one in enumerate(waiting):
             # What announces a sentence that is left out goes with it.
-            if kept[place] and (found.claim or place + 1 == len(waiting) or kept[place + 1] or "?" in text):
-                self._keep(text)
+            followed = place + 1 == len(waiting) or kept[place + 1] or "?" in one.text
+            if kept[place] and (one.found.claim or followed):
+                self._keep(one.text)
             else:
-                self._leave_out(text)
+                self._leave_out(one.text)
 
     def _may_stay(self, found: Judged) -> bool:
         if found.hits:

@@ -172,7 +172,7 @@ class Gate:
         ledger = self.run.ledger
         if unknown_names(self.run.question, [hit.passage for hit in ledger]):
             return False  # what is asked about is in no passage
-        attribution = Attribution(self.run, tag=language_of(self.run.question) or "en")
+        attribution = Attribution(self.run, tag=language_of(self.run.question) or "en", strict=True)
         citations = Citations(ledger.get)
         pieces = [*citations.feed(attribution.feed(text) + attribution.finish()), *citations.finish()]
         shown, marks, passages = "", list[Mark](), dict[int, Passage]()

@@ -143,7 +143,11 @@ class Preceptor:
                 self.models.order.provider_of,
                 longest=self.settings.tutor.max_answer,
                 attribution=partial(
-                    Attribution, run, tag=language_of(question.text) or self._language, drops=holds
+                    Attribution,
+                    run,
+                    tag=language_of(question.text) or self._language,
+                    drops=holds,
+                    strict=self.settings.tutor.least_confidence > 0,
                 )
                 if book_only
                 else None,

@@ -300,7 +300,7 @@ def test_however_an_answer_comes_its_sentences_are_the_same() -> None:
 KEPT = {
     # what rests on nothing is left out, wherever it stands
     "A node is a process that computes [k7qd]. It costs 500 dollars.": "A node is a process that computes [k7qd].",
-    "A node is a process that computes [k7qd]. Bread rises overnight in kitchens. It holds two timers [k7qd].": (
+    "A node is a process that computes [k7qd]. It costs 500 dollars. It holds two timers [k7qd].": (
         "A node is a process that computes [k7qd]. It holds two timers [k7qd]."
     ),
     "A node is a process that computes [k7qd].\n\nBread rises overnight in kitchens.\n": (
@@ -312,8 +312,11 @@ KEPT = {
     "I will look it up in the textbook first. A node is a process that computes [k7qd].": (
         "A node is a process that computes [k7qd]."
     ),
-    "- A node is a process that computes [k7qd].\n- Bread rises overnight in kitchens.\n- So.\n": (
+    "- A node is a process that computes [k7qd].\n- AlphaFold is another one.\n- So.\n": (
         "- A node is a process that computes [k7qd].\n- So.\n"
+    ),
+    "What there is:\n\n- A node computes [k7qd].\n\nBread rises overnight in kitchens.\n": (
+        "What there is:\n\n- A node computes [k7qd].\n\n"
     ),
     # also where it cites a passage that has not its name or its figure
     "A node is a process that computes [k7qd]. AlphaFold is a node [k7qd].": (
@@ -326,7 +329,9 @@ KEPT = {
     "A node is a process that computes [k7qd].\n\nWhat else there is:\n- Bread rises overnight in kitchens.\n": (
         "A node is a process that computes [k7qd].\n\n"
     ),
-    # a citation bears the sentences before it, and those behind it that its passage supports
+    # a citation bears the sentences beside it in its paragraph, as long as they add nothing
+    "A node is a process that computes [k7qd]. It is good to keep each of them small.": None,
+    "A node is a process that computes [k7qd]. What else there is:\n\n- It is good to keep each of them small.\n": None,
     "Nodes keep their files, tables and memory apart. A node computes [k7qd].": None,
     "A node is a process that computes [k7qd]. So nodes do not share memory.": (
         "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
@@ -349,6 +354,25 @@ KEPT = {
     "Hello, how nice to meet you!": None,
     "The book does not cover this.\nSorry.": None,
 }
+
+
+STRICTLY = {
+    "A node is a process that computes [k7qd]. Bread rises overnight in kitchens. It holds two timers [k7qd].": (
+        "A node is a process that computes [k7qd]. It holds two timers [k7qd]."
+    ),
+    "- A node is a process that computes [k7qd].\n- Bread rises overnight in kitchens.\n- So.\n": (
+        "- A node is a process that computes [k7qd].\n- So.\n"
+    ),
+    "A node is a process that computes [k7qd]. So nodes do not share memory.": (
+        "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", STRICTLY)
+def test_of_a_reply_that_is_read_strictly_stays_what_a_passage_supports(text: str) -> None:
+    kept = Attribution(Run("What is a node?", ledger=shown(NODE, TOPIC)), tag="en", strict=True)
+    assert (kept.feed(text) + kept.finish()).rstrip(" ") == STRICTLY[text]
 
 
 @pytest.mark.parametrize("text", KEPT)
