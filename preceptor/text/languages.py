@@ -123,7 +123,13 @@ def language_of(text: str, *, default: str | None = None) -> str | None:
     Returns:
         A BCP 47 tag; `default` where nothing tells ("qos depth").
     """
-    prose = _CODE.sub(" ", text[:_SAMPLE])
+    return _language_of(text[:_SAMPLE], default)
+
+
+# The question and each sentence of an answer are asked for several times while an answer is judged.
+@lru_cache(maxsize=256)
+def _language_of(text: str, default: str | None) -> str | None:
+    prose = _CODE.sub(" ", text)
     script = _script_of(prose)
     presumed = language(default) if default else None
     usual = script.usual if script else None
