@@ -23,8 +23,7 @@ from typing import Any
 
 from retrieval import guess_language, index, write_pages
 
-from preceptor.agents.coverage import THRESHOLD
-from preceptor.agents.offline import judged
+from preceptor.agents.offline import THRESHOLD, judged
 from preceptor.library.embedded import Embedded
 from preceptor.library.library import open_library
 from preceptor.settings import load_settings

@@ -23,7 +23,7 @@ from agents import Agent, Handoff, RunConfig, Runner, Tool, function_tool, hando
 
 from preceptor.agents.answer import Question
 from preceptor.agents.preceptor import Preceptor, open_preceptor
-from preceptor.agents.triage import TriageModel
+from preceptor.agents.tutors import TriageModel
 from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
 from preceptor.providers.local_model import Call, Items, LocalModel

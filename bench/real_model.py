@@ -24,7 +24,7 @@ from typing import Any, get_args
 
 from service import environment, index_sample_book, serving
 
-from preceptor.agents.instructions import rules
+from preceptor.agents.prompts import rules
 from preceptor.settings import Retrieval
 from preceptor.text.languages import words
 

@@ -29,13 +29,13 @@ from fastembed.rerank.cross_encoder import TextCrossEncoder
 from ir_measures import RR, R, nDCG
 
 from preceptor.indexing.run import Indexing
-from preceptor.library.bm25 import Bm25
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import cleaned
 from preceptor.library.library import open_library
 from preceptor.library.passage import Hit
 from preceptor.settings import Settings, load_settings
 from preceptor.text.languages import language_of, languages
+from preceptor.text.tokens import Bm25
 
 MEASURES = {"nDCG@10": nDCG @ 10, "R@5": R @ 5, "R@10": R @ 10, "MRR": RR}
 ALL = 1_000_000

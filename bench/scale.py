@@ -28,7 +28,6 @@ import numpy as np
 from qdrant_edge import Query
 
 from preceptor.library import edge
-from preceptor.library.bm25 import Bm25
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import DenseEmbedder
 from preceptor.library.library import Embedders, Library
@@ -36,6 +35,7 @@ from preceptor.library.passage import Passage, passage_id, passage_key
 from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors
 from preceptor.library.schema import DENSE
 from preceptor.settings import EmbeddingSettings, load_settings, shipped
+from preceptor.text.tokens import Bm25
 
 MODEL, DIMENSIONS, MEAN_LENGTH = "BAAI/bge-small-en-v1.5", 384, 70.0
 PER_CHAPTER = 40

@@ -19,7 +19,8 @@ import pytest
 
 from preceptor.cli import main
 from preceptor.library.embedded import Embedded
-from preceptor.library.protocol import SparseVector, Vectors
+from preceptor.library.protocol import Vectors
+from preceptor.text.tokens import SparseVector
 from tests.library.engines import candidates
 from tests.standins.qdrant import QdrantStandIn
 

@@ -18,8 +18,7 @@ from preceptor.library.passage import Hit, Passage
 from preceptor.text.languages import language_of, words
 from preceptor.text.questions import QUESTION_MARKS
 from preceptor.text.tokens import stems
-from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import Run
+from preceptor.tools.plugin import Ledger, Run
 
 BEARS = 0.6
 """Support from which a passage is taken to bear a sentence that does not cite it."""

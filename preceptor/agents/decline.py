@@ -16,7 +16,7 @@ from agents import (
 )
 
 from preceptor.errors import NotSearched
-from preceptor.text.phrases import phrases
+from preceptor.text.languages import phrases
 from preceptor.tools.plugin import Run, ToolContext, tell_model
 
 NAME = "decline"

@@ -7,19 +7,19 @@ instructions is none either (`disclosed`). What of a reply rests on the book, on
 """
 
 import re
+import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.bearing import Judged, invents_beside, is_borne, judge, keys
-from preceptor.agents.citations import Citations, Cited, Mark
+from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.passageless import needs_no_passage
-from preceptor.agents.shown import ShownText
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import check, unknown_names
 from preceptor.errors import AnswerUnusable
-from preceptor.library.passage import KEY, Passage
+from preceptor.library.passage import KEY, Hit, Passage
 from preceptor.providers.failure import FailureClass
 from preceptor.text.languages import language, language_of, words
 from preceptor.text.questions import depends_on_previous
@@ -65,6 +65,46 @@ class Rules:
 def _grams(found: list[str]) -> Iterator[tuple[str, ...]]:
     for start in range(len(found) - _GRAM + 1):
         yield tuple(found[start : start + _GRAM])
+
+
+class ShownText:
+    """Whether a reply says anything once its citations are checked.
+
+    Invented keys are dropped from an answer, and what is left of one that holds little else may be a full stop.
+    """
+
+    def __init__(self, shown: Callable[[str], Hit | None]) -> None:
+        """Begin a reply.
+
+        Args:
+            shown: The passage with a key, or None when the conversation never showed it.
+        """
+        self._citations = Citations(shown)
+        self._said = False
+
+    def feed(self, piece: str) -> bool:
+        """Whether the reader has been told something, now that `piece` has come."""
+        self._said = self._said or _says(self._citations.feed(piece))
+        return self._said
+
+    def finish(self) -> bool:
+        """Whether the reader has been told something, now that the reply has ended."""
+        self._said = self._said or _says(self._citations.finish())
+        return self._said
+
+
+def _says(pieces: Iterable[Text | Cited]) -> bool:
+    """Whether there is a letter, a digit or a symbol; a citation alone says nothing, nor do signs of Markdown."""
+    for piece in pieces:
+        if isinstance(piece, Cited):
+            continue
+        marked = {place for mark in piece.marks for place in range(mark.start, mark.end)}
+        for place, character in enumerate(piece.text):
+            if place not in marked and (
+                character.isalnum() or (not character.isascii() and unicodedata.category(character)[0] == "S")
+            ):
+                return True
+    return False
 
 
 @dataclass(slots=True)
@@ -186,13 +226,26 @@ class Gate:
         return found is None or found >= self.least_confidence
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class BookRule:
-    """What the providers' models are told of the book in one run."""
+    """What the providers' models are told of the book in one run; worked out only when one of them is asked."""
 
     run: Run
-    query: str
-    """The question as the server itself searches for it; empty where only the tutor can put it."""
+    history: Sequence[tuple[str, str]]
+    """The conversation before the question as (role, text), oldest first."""
+    of_book: str
+    """BCP 47 tag of the book's language."""
+
+    @property
+    def query(self) -> str:
+        """The question as the server itself searches for it; empty where only the tutor can put it."""
+        own = language(self.of_book).tag
+        asked = language_of(self.run.question) or own
+        if asked != own:
+            return ""
+        before = [text for role, text in self.history if role == "user"][-1:]
+        dependent = before and depends_on_previous(self.run.question, asked)
+        return " ".join([*before, self.run.question]) if dependent else self.run.question
 
     @property
     def searched(self) -> bool:
@@ -204,20 +257,3 @@ class BookRule:
         """The rule that stands behind the passages, with the keys that there are."""
         last = [hit.passage.key for hit in self.run.ledger][-_MOST_KEYS:]
         return RULE.format(keys=" ".join(f"[{key}]" for key in last)) if last else ""
-
-
-def book_rule(run: Run, history: Iterable[tuple[str, str]], *, of_book: str) -> BookRule:
-    """Returns the rule of one run.
-
-    Args:
-        run: The question.
-        history: The conversation before it as (role, text), oldest first.
-        of_book: BCP 47 tag of the book's language.
-    """
-    own = language(of_book).tag
-    asked = language_of(run.question) or own
-    if asked != own:
-        return BookRule(run, "")
-    before = [text for role, text in history if role == "user"][-1:]
-    dependent = before and depends_on_previous(run.question, asked)
-    return BookRule(run, " ".join([*before, run.question]) if dependent else run.question)

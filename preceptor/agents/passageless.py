@@ -4,8 +4,7 @@ import re
 from functools import lru_cache
 
 from preceptor.agents.support import SAYS_LITTLE, names
-from preceptor.text.languages import language, language_of, languages, words
-from preceptor.text.phrases import phrases
+from preceptor.text.languages import language, language_of, languages, phrases, words
 from preceptor.text.questions import QUESTION_MARKS
 from preceptor.text.sentences import split_sentences
 from preceptor.text.tokens import stems

@@ -6,9 +6,8 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import asdict
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 from uuid import uuid4
 
 from agents import Agent, AgentsException, RunConfig, Runner, RunResultStreaming, ToolErrorFormatterArgs
@@ -18,45 +17,30 @@ from agents.tracing import gen_trace_id
 
 from preceptor.agents.answer import Answer, Done, Event, Question, Started, Timings, hit
 from preceptor.agents.attribution import Attribution
-from preceptor.agents.grounding import BookRule, Gate, Rules, book_rule
-from preceptor.agents.instructions import instructions, instructions_of_selection, rules
+from preceptor.agents.grounding import BookRule, Gate, Rules
 from preceptor.agents.offline import OfflineModel, current_run
-from preceptor.agents.prompt import prompt
+from preceptor.agents.outcome import Observer, Outcomes, RunLog, Stopwatch
+from preceptor.agents.prompts import instructions, instructions_of_selection, prompt, rules
 from preceptor.agents.reply import Reply
-from preceptor.agents.run_log import RunLog
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
-from preceptor.agents.stopwatch import Stopwatch
 from preceptor.agents.tutors import build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
-from preceptor.providers.failure import FailureNote, Failures, Usage
+from preceptor.providers.failure import Failures, Usage
 from preceptor.providers.models import ProviderModels, open_models
 from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
 from preceptor.text.languages import language_of
 from preceptor.tools.discovery import load_tools
-from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import Deps, Run, tell_model
+from preceptor.tools.plugin import Deps, Ledger, Run, tell_model
 from preceptor.tracing.processor import send_nothing
 from preceptor.tracing.store import TraceStore
 
 logger = logging.getLogger(__name__)
 
 _ALSO_RELEVANT = 5
-
-
-class Observer(Protocol):
-    """Receives the outcome of every run, for instance for metrics."""
-
-    def answered(self, answer: Answer) -> None:
-        """Called when a run gave this answer."""
-        ...
-
-    def failed(self, error: BaseException, failures: Sequence[FailureNote], usage: Usage) -> None:
-        """Called when a run ended with an error or was cancelled."""
-        ...
 
 
 class Preceptor:
@@ -81,7 +65,7 @@ class Preceptor:
         self.models = models
         self.sessions = sessions
         self.traces = traces
-        self._observer = observer
+        self._outcomes = Outcomes(traces, observer)
         self._language = language
         self._rules = Rules(rules())
         self.triage = triage
@@ -127,8 +111,7 @@ class Preceptor:
             try:
                 turns = await stack.enter_async_context(opened)
             except SessionsUnavailable as error:
-                if self._observer is not None:
-                    self._observer.failed(error, (), Usage())
+                self._outcomes.not_begun(error)
                 raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
@@ -163,7 +146,9 @@ class Preceptor:
                     longest=self.settings.tutor.max_answer,
                     least_confidence=self.settings.tutor.least_confidence,
                 ),
-                book=None if question.selection_only else self._book_rule(run, turns.history),
+                book=None
+                if question.selection_only
+                else BookRule(run, _said(turns.history), of_book=self._language),
                 whole=whole,
             )
             failures = scope.failures
@@ -186,7 +171,7 @@ class Preceptor:
                     yield out
             except BaseException as error:
                 result.cancel()
-                self._note_failure(started, question, failures, result, error)
+                self._outcomes.failed(started, question, failures.notes, _usage(result, failures), error)
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
@@ -195,12 +180,8 @@ class Preceptor:
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
                 logger.warning("answer not kept, or not yet, trace=%s error=%s", started.trace_id, error)
-            self._note(question, answer)
+            self._outcomes.answered(question, answer)
             yield Done(answer)
-
-    def _book_rule(self, run: Run, history: Sequence[TResponseInputItem]) -> BookRule:
-        said = [(str(item.get("role")), str(item.get("content"))) for item in history]
-        return book_rule(run, said, of_book=self._language)
 
     def _start(
         self, question: Question, run: Run, turns: Turns, scope: RunScope, started: Started
@@ -265,63 +246,6 @@ class Preceptor:
             response_id=started.response_id,
             trace_id=started.trace_id,
         )
-
-    def _note(self, question: Question, answer: Answer) -> None:
-        logger.info(
-            "answered trace=%s provider=%s sources=%d failures=%s seconds=%.3f",
-            answer.trace_id,
-            answer.provider,
-            len(answer.sources),
-            _listed(answer.failures),
-            answer.seconds,
-        )
-        if self._observer is not None:
-            self._observer.answered(answer)
-        if self.traces is not None:
-            if answer.left_out:
-                self.traces.annotate(answer.trace_id, left_out=answer.left_out)
-            self.traces.annotate(
-                answer.trace_id,
-                question=question.text,
-                answer=answer.text,
-                provider=answer.provider,
-                model=answer.model,
-                in_book=answer.in_book,
-                degraded=answer.degraded,
-                truncated=answer.truncated,
-                confidence=answer.confidence,
-                sources=[source.key for source in answer.sources],
-                failover=_failover(answer.failures),
-                usage=asdict(answer.usage),
-                timings=_milliseconds(answer),
-                response_id=answer.response_id,
-                session_id=answer.session_id,
-            )
-
-    def _note_failure(
-        self,
-        started: Started,
-        question: Question,
-        failures: Failures,
-        result: RunResultStreaming,
-        error: BaseException,
-    ) -> None:
-        name = type(error).__name__
-        logger.warning(
-            "no answer trace=%s error=%s failures=%s", started.trace_id, name, _listed(failures.notes)
-        )
-        if self._observer is not None:
-            self._observer.failed(error, failures.notes, _usage(result, failures))
-        if self.traces is not None:
-            self.traces.annotate(
-                started.trace_id,
-                question=question.text,
-                response_id=started.response_id,
-                session_id=started.session_id,
-                error=name,
-                failover=_failover(failures.notes),
-                usage=asdict(_usage(result, failures)),
-            )
 
 
 @asynccontextmanager
@@ -388,28 +312,14 @@ def _items(question: Question) -> list[TResponseInputItem]:
     return [cast("TResponseInputItem", {"role": role, "content": text}) for role, text in question.history]
 
 
-def _milliseconds(answer: Answer) -> dict[str, float]:
-    first = answer.timings.first_token
-    seconds = {
-        "total": answer.seconds,
-        **({} if first is None else {"first_token": first}),
-        **answer.timings.phases,
-    }
-    return {name: round(value * 1000, 1) for name, value in seconds.items()}
+def _said(history: Sequence[TResponseInputItem]) -> list[tuple[str, str]]:
+    return [(str(item.get("role")), str(item.get("content"))) for item in history]
 
 
 def _usage(result: RunResultStreaming, failures: Failures) -> Usage:
     """Adds up all model calls of a run, including those that gave no answer."""
     usage = result.context_wrapper.usage
     return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + failures.spent
-
-
-def _listed(failures: Sequence[FailureNote]) -> str:
-    return ",".join(f"{note.tutor}:{note.reason}" for note in failures) or "none"
-
-
-def _failover(failures: Sequence[FailureNote]) -> list[dict[str, str]]:
-    return [{"from": note.tutor, "reason": note.reason} for note in failures]
 
 
 async def _until(

@@ -19,8 +19,7 @@ from preceptor.agents.support import check
 from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
 from preceptor.text.sentences import split_sentences
-from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import phase_of
+from preceptor.tools.plugin import Ledger, phase_of
 
 _CLAIM = 500
 """Characters of the answer before a citation among which the sentence is looked for that it bears."""
@@ -58,7 +57,7 @@ class Reply:
 
     def _begin(self) -> None:
         self._citations = Citations(self._ledger.get)
-        self._attribution = self._attributes() if self._attributes else None
+        self._attribution: Attribution | None = None
         self._raw: list[str] = []
         self._shown: list[str] = []
         self._marks: list[Mark] = []
@@ -89,7 +88,7 @@ class Reply:
     @property
     def left_out(self) -> int:
         """Number of sentences that were left out, since they rest on nothing."""
-        return self._attribution.left_out if self._attribution and self.provider != _OFFLINE else 0
+        return self._attribution.left_out if self._attribution else 0
 
     def checked(self) -> tuple[float | None, list[Source]]:
         """Share of the answer's claims that are supported, and the sources, each with its support.
@@ -139,12 +138,11 @@ class Reply:
         """Put our own words in the place of an answer that rests on nothing."""
         yield from self._drop(reason=_DECLINES)
         if not self._raw:
-            self._attribution = None
-            yield from self._say(text)
+            yield from self._say(text, is_ours=True)
 
     def finish(self) -> Iterator[Event]:
         """Returns the events that were still held back."""
-        if self._attribution and self.provider != _OFFLINE and not self.truncated:
+        if self._attribution and not self.truncated:
             yield from self._events(self._citations.feed(self._keep(self._attribution.finish())))
         yield from self._events(self._citations.finish())
 
@@ -162,7 +160,7 @@ class Reply:
         self._raw.append(text)
         return text
 
-    def _say(self, delta: str) -> Iterator[Event]:
+    def _say(self, delta: str, *, is_ours: bool = False) -> Iterator[Event]:
         if self.truncated:
             return
         if not self._raw:
@@ -174,7 +172,9 @@ class Reply:
             delta = delta[: int(self._left)]
             self.truncated = True
         self._left -= len(delta)
-        if self._attribution and self.provider != _OFFLINE:
+        # The offline tutor quotes, and cites what it quotes.
+        if self._attributes and not is_ours and self.provider != _OFFLINE:
+            self._attribution = self._attribution or self._attributes()
             delta = self._attribution.feed(delta)
             if self.truncated:
                 delta += self._attribution.finish()

@@ -1,4 +1,9 @@
-"""The agents: triage, a tutor for each provider, the offline tutor, and the hand-offs between them."""
+"""The agents: triage, a tutor for each provider, the offline tutor, and the hand-offs between them.
+
+Triage's model makes no request. Each hand-off's `is_enabled` tells whether it is available (the provider is
+configured and its breaker lets a question through), so that the trace shows the choice; the model takes the
+first one.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,10 +12,43 @@ from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool
 
 from preceptor.agents.decline import ends_turn, tools_of
 from preceptor.agents.offline import OfflineModel
-from preceptor.agents.triage import TriageModel
+from preceptor.errors import NoTutorLeft
 from preceptor.providers.history import HAND_OVER
+from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.providers.models import ProviderModel, ProviderModels
+from preceptor.providers.order import FallbackOrder
+from preceptor.providers.scope import scope
 from preceptor.tools.plugin import Run
+
+
+class TriageModel(LocalModel):
+    """Model that hands off to the first enabled tutor."""
+
+    name = "triage"
+
+    def __init__(self, order: FallbackOrder, *, retry_after: float) -> None:
+        """Make the model.
+
+        Args:
+            order: Says why a tutor is passed over.
+            retry_after: Seconds a reader is asked to wait when there is no tutor and no breaker says better.
+        """
+        self._order = order
+        self._retry_after = retry_after
+
+    async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> Call:
+        """Returns the hand-off to the first enabled tutor.
+
+        Raises:
+            NoTutorLeft: No hand-off is enabled.
+        """
+        first = handoffs[0] if handoffs else None
+        passed_over = self._order.passed_over(behind=None, for_=first and first.agent_name)
+        scope().failures.notes.extend(passed_over)
+        if first is None:
+            retry_after = self._order.retry_after or self._retry_after
+            raise NoTutorLeft([(one.tutor, one.reason) for one in passed_over], retry_after=retry_after)
+        return Call(first.tool_name)
 
 
 def build_tutors(
@@ -36,14 +74,15 @@ def build_tutors(
     behind: list[Handoff[Run, Agent[Run]]] = []
 
     def tutor(provider: str, model: Model, settings: ModelSettings) -> Agent[Run]:
+        may_decline = book_only and provider != "offline"
         return Agent[Run](
             name=models.order.agent_name(provider),
             handoff_description=f"Answers the reader's question with {provider}.",
             instructions=instructions,
             model=model,
             model_settings=settings,
-            tools=tools_of(tools) if book_only and provider != "offline" else list(tools),
-            tool_use_behavior=ends_turn if book_only else "run_llm_again",
+            tools=tools_of(tools) if may_decline else list(tools),
+            tool_use_behavior=ends_turn if may_decline else "run_llm_again",
             handoffs=list(behind),
         )
 

@@ -30,13 +30,13 @@ from preceptor.indexing.parse import read_page
 from preceptor.indexing.plan import Plan, Repeated
 from preceptor.indexing.split import passages
 from preceptor.indexing.write import Embedding, write
-from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL, DenseEmbedder
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, IndexInfo, IndexWriter
 from preceptor.library.schema import same_vectors
 from preceptor.settings import Settings
 from preceptor.text.languages import language
+from preceptor.text.tokens import Bm25
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import islice, repeat
 
 from preceptor.indexing.plan import Plan
-from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import DenseEmbedder
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexWriter, Vectors, Written
+from preceptor.text.tokens import Bm25
 
 _WINDOW = 512
 """Number of passages sorted by length together: enough that texts of similar length share a batch."""

@@ -16,8 +16,9 @@ from preceptor.library.cloud_connection import Connection
 from preceptor.library.cloud_lock import CloudLock
 from preceptor.library.cloud_versions import CloudVersions, Version, next_name
 from preceptor.library.passage import Passage
-from preceptor.library.protocol import IndexInfo, SparseVector, Vectors, Written
+from preceptor.library.protocol import IndexInfo, Vectors, Written
 from preceptor.library.schema import BM25, DENSE, MULTILINGUAL, WRITTEN_FIELDS
+from preceptor.text.tokens import SparseVector
 
 logger = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -45,8 +45,9 @@ from qdrant_edge import SparseVector as EdgeSparseVector
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, PreceptorError
 from preceptor.library import schema
 from preceptor.library.passage import Passage
-from preceptor.library.protocol import SparseVector, Vectors
+from preceptor.library.protocol import Vectors
 from preceptor.library.schema import BM25, CHAPTER, DENSE, MULTILINGUAL, ORDINAL
+from preceptor.text.tokens import SparseVector
 
 _T = TypeVar("_T")
 

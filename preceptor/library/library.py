@@ -18,13 +18,13 @@ from preceptor.errors import (
     UnknownChapter,
     VectorIndexError,
 )
-from preceptor.library.bm25 import Bm25
 from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL, DenseEmbedder, Vector, cleaned
 from preceptor.library.fusion import Ranked, rank, scale
 from preceptor.library.passage import Chapter, Hit, Passage, key_beside
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo, Scores, Vectors
 from preceptor.settings import EmbeddingSettings, SearchSettings, Settings
 from preceptor.text.languages import language, language_of
+from preceptor.text.tokens import Bm25
 
 _OUTLINE_SECONDS = 30.0
 """Lifetime of a cached outline in seconds: it changes when the book is published again."""

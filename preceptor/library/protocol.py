@@ -8,17 +8,10 @@ from datetime import datetime
 from typing import Protocol, Self
 
 from preceptor.library.passage import Chapter, Passage
+from preceptor.text.tokens import SparseVector
 
 SCHEMA_VERSION = 1
 """Version of the payload and the vectors; an index of another version is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class SparseVector:
-    """A BM25 vector, named `bm25`: token ids and their weights, of the same length."""
-
-    indices: tuple[int, ...]
-    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ therefore shows why a call failed.
 import asyncio
 import json
 import re
-import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
@@ -18,11 +17,9 @@ import httpx2
 import openai
 from agents import ModelSettings, OpenAIChatCompletionsModel, Tool
 from agents.items import TResponseInputItem
-from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
-from openai.types.responses import Response
 
 from preceptor.errors import AnswerUnusable
 from preceptor.providers.failure import FailureClass, error_object
@@ -31,7 +28,7 @@ from preceptor.providers.prose import Prose
 from preceptor.providers.scope import RunScope, scope
 from preceptor.providers.time_limit import TimeLimit
 from preceptor.providers.tool_calls import ToolCalls
-from preceptor.providers.whole import as_chunk
+from preceptor.providers.whole import as_stream
 
 # Finish reasons of OpenAI and of Gemini (https://ai.google.dev/api/generate-content#FinishReason), in lower case.
 # They are looked for within the reason that came: servers between put words of their own around it.
@@ -113,7 +110,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
             ) from error
         if not stream:
             completion = self._checked_whole(answer, reply, run)
-            return self._as_stream(completion, model_settings) if wanted else completion
+            return as_stream(completion, model_settings, model=str(self.model)) if wanted else completion
         response, chunks = answer
         self._attach_stream_request_id(response, chunks)
         return response, self._checked(chunks, reply, run, began)
@@ -142,29 +139,6 @@ class CheckedChat(OpenAIChatCompletionsModel):
         reply.add_whole(body)
         run.truncated = reply.check()
         return body
-
-    def _as_stream(
-        self, completion: ChatCompletion, settings: ModelSettings
-    ) -> tuple[Response, AsyncGenerator[ChatCompletionChunk, None]]:
-        """A checked whole answer in the form of a stream, which the SDK and its trace take like any other."""
-        response = Response.model_construct(
-            id=FAKE_RESPONSES_ID,
-            created_at=time.time(),
-            model=str(self.model),
-            object="response",
-            output=[],
-            tool_choice="auto",
-            top_p=settings.top_p,
-            temperature=settings.temperature,
-            tools=[],
-            parallel_tool_calls=settings.parallel_tool_calls or False,
-            reasoning=settings.reasoning,
-        )
-
-        async def chunks() -> AsyncGenerator[ChatCompletionChunk, None]:
-            yield as_chunk(completion)
-
-        return response, chunks()
 
     async def _checked(
         self,

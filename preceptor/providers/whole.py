@@ -1,7 +1,11 @@
-"""A whole answer as the one chunk of a stream: the SDK has one way for both, and its trace looks the same."""
+"""A whole answer as a stream of one chunk: the SDK has one way for both, and its trace looks the same."""
 
+import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
+from agents import ModelSettings
+from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageFunctionToolCall
 from openai.types.chat.chat_completion_chunk import (
     Choice,
@@ -9,6 +13,37 @@ from openai.types.chat.chat_completion_chunk import (
     ChoiceDeltaToolCall,
     ChoiceDeltaToolCallFunction,
 )
+from openai.types.responses import Response
+
+
+def as_stream(
+    completion: ChatCompletion, settings: ModelSettings, *, model: str
+) -> tuple[Response, AsyncGenerator[ChatCompletionChunk, None]]:
+    """Returns a checked completion in the form of a stream, as the SDK has it from a provider.
+
+    Args:
+        completion: The completion.
+        settings: With which it was asked for.
+        model: The provider's name for the model.
+    """
+    response = Response.model_construct(
+        id=FAKE_RESPONSES_ID,
+        created_at=time.time(),
+        model=model,
+        object="response",
+        output=[],
+        tool_choice="auto",
+        top_p=settings.top_p,
+        temperature=settings.temperature,
+        tools=[],
+        parallel_tool_calls=settings.parallel_tool_calls or False,
+        reasoning=settings.reasoning,
+    )
+
+    async def chunks() -> AsyncGenerator[ChatCompletionChunk, None]:
+        yield as_chunk(completion)
+
+    return response, chunks()
 
 
 def as_chunk(completion: ChatCompletion) -> ChatCompletionChunk:

@@ -21,8 +21,8 @@ from preceptor.server.contract import (
 )
 from preceptor.server.faults import fault
 from preceptor.server.openapi import Operation, operation
-from preceptor.server.request import read_body, while_connected
-from preceptor.server.run import EventStream, RunningAnswer, framed
+from preceptor.server.request import read_body
+from preceptor.server.run import EventStream, RunningAnswer, framed, while_connected
 
 
 @operation(

@@ -30,9 +30,9 @@ from preceptor.server.openai_contract import (
     UrlCitation,
 )
 from preceptor.server.openapi import Operation, operation
-from preceptor.server.request import read_body, while_connected
-from preceptor.server.run import EventStream, RunningAnswer, framed
-from preceptor.text.phrases import phrases
+from preceptor.server.request import read_body
+from preceptor.server.run import EventStream, RunningAnswer, framed, while_connected
+from preceptor.text.languages import phrases
 
 _IN_A_LINK = str.maketrans({" ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E"})
 

@@ -1,13 +1,11 @@
-"""Reads requests: a validated JSON body, and clients that may disconnect."""
+"""Reads the body of a request: JSON, validated."""
 
 import json
-from collections.abc import Awaitable
 from typing import TypeVar
 
-import anyio
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import RequestInvalid
@@ -51,32 +49,3 @@ def _details(error: ValidationError) -> dict[str, str]:
         ".".join(str(part) for part in each["loc"]): each["msg"].removeprefix("Value error, ")
         for each in error.errors(include_url=False, include_input=False, include_context=False)
     }
-
-
-async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
-    """Returns the result of `work`, which is cancelled if the client disconnects.
-
-    Raises:
-        ClientDisconnect: It went away.
-        Exception: Whatever `work` raises.
-    """
-    results: list[_Result] = []
-    failure: Exception | None = None
-
-    async def leave_with_client(scope: anyio.CancelScope) -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        scope.cancel()
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(leave_with_client, group.cancel_scope)
-        try:
-            results.append(await work)
-        except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    if not results:
-        raise ClientDisconnect
-    return results[0]

@@ -1,11 +1,11 @@
 """Runs behind an endpoint: named in the log, cancelled when the reader leaves or the service stops."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Self
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Self, TypeVar
 
 import anyio
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -13,8 +13,9 @@ from preceptor.agents.answer import Answer, Done, Event, Question, Started
 from preceptor.agents.preceptor import Preceptor
 from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
-from preceptor.server.request import while_connected
 from preceptor.server.slots import Slots
+
+_Result = TypeVar("_Result")
 
 _PING_SECONDS = 15
 
@@ -82,6 +83,30 @@ class RunningAnswer:
     async def aclose(self) -> None:
         """End the run, if it is still going."""
         await self._events.aclose()
+
+
+async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result:
+    """Returns the result of `work`, which is cancelled if the client disconnects.
+
+    Raises:
+        ClientDisconnect: It went away.
+        Exception: Whatever `work` raises.
+    """
+    results: list[_Result] = []
+    failure: Exception | None = None
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(_left, request.receive, group.cancel_scope)
+        try:
+            results.append(await work)
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    if not results:
+        raise ClientDisconnect
+    return results[0]
 
 
 def framed(data: str, *, event: str | None = None, number: int | None = None) -> bytes:
@@ -180,7 +205,7 @@ class _Frames:
 
 
 async def _left(receive: Receive, cancel: anyio.CancelScope) -> None:
-    """End the response when its reader leaves."""
+    """Cancel what is made for a reader who leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass
     cancel.cancel()

@@ -1,4 +1,4 @@
-"""Languages: one record for each, by BCP 47 tag, and the detection of a text's language.
+"""Languages: one record for each, by BCP 47 tag, the detection of a text's language, and what is said to readers in it.
 
 The records are in `languages.json`, read on first use. JSON because its parser is compiled: 0.5 ms, where TOML takes
 31 ms and YAML 34 ms.
@@ -76,7 +76,29 @@ class Language:
     greetings: frozenset[str] = frozenset()
     """Words of which a greeting, thanks or a farewell is made."""
     phrases: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
-    """The sentences of `preceptor.text.phrases`."""
+    """The sentences of `Phrases`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """The few sentences that Preceptor itself says to readers, in one language."""
+
+    not_covered: str
+    """Says that the book has no answer."""
+    not_searched: str
+    """Says that the question is in another language than the book, and only a model could translate it."""
+    not_selected: str
+    """Says that the marked text has no answer, and nothing else was searched."""
+    unclear: str
+    """Says that the question was not understood."""
+    small_talk: str
+    """Says to a reader who asks nothing of the book that it may be asked about."""
+    nearest: str
+    """Introduces the names of chapters."""
+    only_quotes: str
+    """Introduces quotations in the book's language."""
+    begun_again: str
+    """Introduces an answer that another tutor starts over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +168,16 @@ def _language_of(text: str, default: str | None) -> str | None:
         return found or default
     can_tell = bool(presumed.function_words or presumed.letters)
     return found if found and can_tell and best > score[presumed.tag] + _SURE else default
+
+
+def phrases(question: str) -> Phrases:
+    """Returns the phrases in the question's language; in English if that has none or is unknown."""
+    return _phrases(language_of(question) or "en")
+
+
+@lru_cache(maxsize=64)
+def _phrases(tag: str) -> Phrases:
+    return Phrases(**(language(tag).phrases or language("en").phrases))
 
 
 @lru_cache(maxsize=1)

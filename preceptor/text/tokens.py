@@ -1,4 +1,4 @@
-"""Tokens for BM25: the words of a text, stemmed and without stop words.
+"""BM25: the tokens of a text, which are its words, stemmed and without stop words, and the vectors made of them.
 
 The engine's own embedder stems and drops stop words of the languages it knows. This module adds one form for
 letters that are written in several ways (Arabic, Persian and Urdu keyboards, digits, full width), and
@@ -7,10 +7,12 @@ two-character tokens for scripts without spaces between words.
 
 import re
 import unicodedata
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from qdrant_edge import Bm25 as EdgeBm25
 from qdrant_edge import Bm25Config, DisabledStemmer, StopwordsSet, TokenizerType
+from qdrant_edge import SparseVector as EdgeVector
 
 from preceptor.text.languages import language
 
@@ -19,6 +21,52 @@ _UNSPACED = re.compile(
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
     "\uac00-\ud7af]+"  # Korean has spaces, but its words carry their particles
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """A BM25 vector, named `bm25`: token ids and their weights, of the same length."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+class Bm25:
+    """Makes BM25 vectors. Passages and questions of one index must use the same language."""
+
+    def __init__(self, language: str, avg_len: float) -> None:
+        """Initialise for a language.
+
+        Args:
+            language: BCP 47 tag of the book's language.
+            avg_len: Mean `length` of the book's passages.
+        """
+        self._language = language
+        self._weighing = embedder(language, avg_len=max(avg_len, 1.0))
+
+    def question(self, text: str) -> SparseVector:
+        """Returns each token of a question once, with weight 1; the engine multiplies by its IDF."""
+        return _sparse(self._weighing.embed_query(folded(text)))
+
+    def passage(self, text: str) -> SparseVector:
+        """Returns each token of a passage with its frequency, saturated and normalised by length."""
+        found = _sparse(self._weighing.embed_document(folded(text)))
+        if not (single := characters(text)):
+            return found
+        more = _sparse(self._weighing.embed_document(single))
+        both = dict(zip(more.indices, more.values, strict=True)) | dict(
+            zip(found.indices, found.values, strict=True)
+        )
+        return SparseVector(tuple(both), tuple(both.values()))
+
+    def length(self, text: str) -> int:
+        """Returns the number of tokens of a passage, repetitions included."""
+        return round(sum(self._counting.embed_document(folded(text)).values))
+
+    @cached_property
+    def _counting(self) -> EdgeBm25:
+        # Without normalisation, and with saturation put off, a token weighs as often as it occurs.
+        return embedder(self._language, avg_len=1.0, b=0.0, k=1e6)
 
 
 class _Forms(dict[int, str]):
@@ -124,3 +172,7 @@ def _pairs(run: re.Match[str]) -> str:
     characters = run.group()
     pairs = [characters[i : i + 2] for i in range(len(characters) - 1)] or [characters]
     return f" {' '.join(pairs)} "
+
+
+def _sparse(vector: EdgeVector) -> SparseVector:
+    return SparseVector(tuple(vector.indices), tuple(vector.values))

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from preceptor.agents.coverage import THRESHOLD, coverage
-from preceptor.agents.offline import judged
+from preceptor.agents.offline import THRESHOLD, coverage, judged
 from preceptor.agents.quotation import candidates
 from preceptor.library import open_engine
 from preceptor.library.library import open_library

@@ -8,13 +8,12 @@ import pytest
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.bearing import Judged, is_borne
 from preceptor.agents.bearing import judge as judge_in_run
-from preceptor.agents.grounding import Gate, Rules, book_rule
+from preceptor.agents.grounding import BookRule, Gate, Rules
 from preceptor.agents.passageless import needs_no_passage
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import Passage
-from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import Run
+from preceptor.tools.plugin import Ledger, Run
 from tests.agents.quoting import hits, passage
 
 NODE = passage("A node is a process that computes. One node may hold two timers. Nodes do not share memory.")
@@ -315,11 +314,11 @@ def test_only_what_claims_nothing_needs_no_passage(asked: str, said: str, passes
 def test_the_rule_names_the_last_twelve_keys() -> None:
     many = [passage("A node.", key=f"k{number}xx", heading=str(number)) for number in range(2, 10)]
     more = [passage("A node.", key=f"m{number}xx", heading=f"m{number}") for number in range(2, 10)]
-    rule = book_rule(Run("What is a node?", ledger=shown(*many, *more)), [], of_book="en").rule
+    rule = BookRule(Run("What is a node?", ledger=shown(*many, *more)), [], of_book="en").rule
     assert rule.endswith(
         "The keys are: [k6xx] [k7xx] [k8xx] [k9xx] [m2xx] [m3xx] [m4xx] [m5xx] [m6xx] [m7xx] [m8xx] [m9xx]."
     )
-    assert book_rule(Run("What is a node?"), [], of_book="en").rule == ""
+    assert BookRule(Run("What is a node?"), [], of_book="en").rule == ""
 
 
 @pytest.mark.parametrize(
@@ -336,13 +335,13 @@ def test_the_server_searches_in_the_books_language_and_for_what_is_meant(
     question: str, of_book: str, query: str
 ) -> None:
     history = [("user", "Hello"), ("user", "What is a topic?"), ("assistant", "A channel.")]
-    assert book_rule(Run(question), history, of_book=of_book).query == query
+    assert BookRule(Run(question), history, of_book=of_book).query == query
 
 
 def test_a_question_at_the_beginning_is_searched_as_it_is() -> None:
-    assert book_rule(Run("And how does that differ?"), [], of_book="en").query == "And how does that differ?"
+    assert BookRule(Run("And how does that differ?"), [], of_book="en").query == "And how does that differ?"
 
 
 def test_the_book_was_searched_once_a_search_over_all_of_it_is_noted() -> None:
-    assert not book_rule(Run("What?"), [], of_book="en").searched
-    assert book_rule(Run("What?", searched=["what"]), [], of_book="en").searched
+    assert not BookRule(Run("What?"), [], of_book="en").searched
+    assert BookRule(Run("What?", searched=["what"]), [], of_book="en").searched

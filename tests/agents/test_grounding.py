@@ -12,14 +12,13 @@ import pytest
 
 from preceptor.agents.answer import Answer, Event, Question, Restart, Token
 from preceptor.agents.attribution import Attribution
-from preceptor.agents.instructions import rules
 from preceptor.agents.passageless import needs_no_passage
 from preceptor.agents.preceptor import Preceptor, open_preceptor
+from preceptor.agents.prompts import rules
 from preceptor.agents.streamed_sentences import Sentences
 from preceptor.library.passage import KEY
 from preceptor.settings import Settings
-from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import Run
+from preceptor.tools.plugin import Ledger, Run
 from tests.agents.quoting import hits, passage
 from tests.sample import sample_settings
 from tests.standins.desk import Spans

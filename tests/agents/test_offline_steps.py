@@ -12,9 +12,8 @@ from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.errors import ProviderFailed
 from preceptor.library.passage import Hit, Passage
 from preceptor.providers.local_model import Call
-from preceptor.text.phrases import phrases
-from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import Run
+from preceptor.text.languages import phrases
+from preceptor.tools.plugin import Ledger, Run
 from tests.agents.quoting import hits, passage
 
 GRIPPER = passage("The gripper closes with 40 newtons. Its fingers are soft.")

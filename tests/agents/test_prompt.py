@@ -3,8 +3,8 @@
 import pytest
 
 from preceptor.agents.answer import Question
-from preceptor.agents.prompt import prompt
-from preceptor.tools.ledger import Ledger
+from preceptor.agents.prompts import prompt
+from preceptor.tools.plugin import Ledger
 
 
 def marked(page: str | None) -> str:

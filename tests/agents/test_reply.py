@@ -18,8 +18,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.answer import Restart, Status, Token
 from preceptor.agents.reply import Reply
 from preceptor.providers.local_model import Call, call_item
-from preceptor.tools.ledger import Ledger
-from preceptor.tools.plugin import reading
+from preceptor.tools.plugin import Ledger, reading
 from tests.agents.quoting import hits, passage
 
 TUTOR = Agent[Any](name="Gemini tutor")

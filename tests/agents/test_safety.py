@@ -18,7 +18,7 @@ from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
 from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.settings import Settings
-from preceptor.tools.ledger import Ledger
+from preceptor.tools.plugin import Ledger
 from tests.sample import sample_settings
 from tests.standins.provider import Provider, call, calls, says
 from tests.standins.tutors import tutor_of

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from preceptor.library.passage import Passage, passage_id, passage_key
-from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, SparseVector, Vectors
+from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors
+from preceptor.text.tokens import SparseVector
 
 DIMENSIONS = 384
 """Of the dense vectors, as long as those of the shipped model."""

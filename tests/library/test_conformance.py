@@ -18,7 +18,8 @@ from preceptor.errors import (
 )
 from preceptor.library.cloud import QdrantCloud
 from preceptor.library.embedded import Embedded
-from preceptor.library.protocol import Engine, SparseVector, Vectors
+from preceptor.library.protocol import Engine, Vectors
+from preceptor.text.tokens import SparseVector
 from tests.library.books import DIMENSIONS, INFO, again, book, vectors
 from tests.library.engines import candidates, engine_at, everything, publish
 from tests.standins.qdrant import QdrantStandIn

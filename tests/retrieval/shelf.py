@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from preceptor.library.bm25 import Bm25
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import DenseEmbedder
 from preceptor.library.passage import Passage, passage_id, passage_key
 from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors
+from preceptor.text.tokens import Bm25
 
 ROBOTS = {
     "middleware/nodes": (

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.library.bm25 import Bm25
-from preceptor.library.protocol import SparseVector
+from preceptor.text.tokens import Bm25, SparseVector
 
 
 def tokens(language: str, text: str) -> set[int]:

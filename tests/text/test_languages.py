@@ -13,8 +13,7 @@ from qdrant_edge import Bm25 as EdgeBm25
 from qdrant_edge import Bm25Config
 
 import preceptor.text.languages
-from preceptor.text.languages import Language, language, language_of, languages, words
-from preceptor.text.phrases import Phrases
+from preceptor.text.languages import Language, Phrases, language, language_of, languages, words
 from tests.text.questions import QUESTIONS
 
 FILE = Path(preceptor.text.languages.__file__).with_name("languages.json")

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from preceptor.text.phrases import Phrases, phrases
+from preceptor.text.languages import Phrases, phrases
 from tests.text.questions import QUESTIONS
 
 
