@@ -409,16 +409,17 @@ def _to_stderr(line: str) -> None:
 
 
 def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -> None:
-    from preceptor.indexing.report import missing_text, page_json, page_text
+    from preceptor.indexing.report import missing_text, notes_text, page_json, page_text
     from preceptor.indexing.run import Indexing
 
     failed = 0
     indexing = Indexing(source, settings, tell=_to_stderr)
     for page, made in indexing.pages():
         failed += page.status == "failed"
-        typer.echo(
-            json.dumps(page_json(page, made), ensure_ascii=False) if as_json else page_text(page, made)
-        )
+        rendered = page_json(page, made, indexing.notes) if as_json else page_text(page, made)
+        typer.echo(json.dumps(rendered, ensure_ascii=False) if as_json else rendered)
+    if indexing.notes:
+        typer.echo(notes_text(indexing.notes), err=as_json)
     missing = indexing.missing
     if missing:
         typer.echo(missing_text(missing), err=as_json)

@@ -113,21 +113,36 @@ def test_a_quiet_run_tells_no_progress(cli: Cli, folder: Path) -> None:
     assert (summary["added"], summary["failed"]) == (1, [])
 
 
-def test_a_page_that_fails_makes_the_exit_code_1_and_is_named(
+def test_a_page_that_fails_makes_the_exit_code_1_and_is_named_once(
     cli: Cli, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = write_book(folder, pages=2)
     (source / "docs/bad.md").write_bytes(b"\xff\xfe\xfa")
     (source / "docs/_part.md").write_text("A part.")
     for _ in range(2):
-        caplog.clear()
         code, out, _ = cli("index", "-s", source)
         assert code == 1
         assert "2 pages, 2 passages" in out
         assert "1 failed" in out
         assert "failed: docs/bad.md: it is not UTF-8 text" in out
         assert "left out: docs/_part.md (its name, or a folder's above it, begins with `_`)" in out
-        assert "The page `docs/bad.md` is left out: it is not UTF-8 text" in caplog.text
+        assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_what_the_links_depend_on_is_said_in_plain_lines(
+    cli: Cli, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = write_book(folder, pages=2)
+    (source / "docusaurus.config.js").write_text("export default {url: address()}")
+    note = "`url` is computed (docusaurus.config.js:1: `address()`) and not read: set `site.url`"
+    code, out, _ = cli("index", "-s", source, "--dry-run")
+    assert (code, out.splitlines()[-1]) == (0, f"note: {note}")
+    code, out, err = cli("index", "-s", source, "--dry-run", "--json")
+    assert (code, err.splitlines()[-1]) == (0, f"note: {note}")
+    assert [page["notes"] for page in map(json.loads, out.splitlines())] == [[note], [note]]
+    code, out, _ = cli("index", "-s", source, "-q")
+    assert (code, f"note: {note}" in out.splitlines()) == (0, True)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_a_strict_run_fails_when_something_could_not_be_taken_in(cli: Cli, folder: Path) -> None:

@@ -433,8 +433,7 @@ def _category(folder: Path) -> Mapping[str, Any]:
     """Reads `_category_.json` (or `.yml`) of a folder; empty if it is missing or broken."""
     try:
         return read_category(folder)
-    except PageUnreadable as error:
-        logger.warning("%s is left out: %s", error.source, error.reason)
+    except PageUnreadable:  # it is reported with what else is missing
         return {}
 
 

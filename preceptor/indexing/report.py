@@ -46,7 +46,7 @@ def summary_text(summary: Summary) -> str:
             f"replaced: the book `{summary.replaced}`, which was in `{summary.collection}` before; `preceptor index "
             "--rollback` brings it back, `--collection NAME` keeps books side by side"
         )
-    lines += [f"note: {note}" for note in summary.notes]
+    lines += [notes_text(summary.notes)] if summary.notes else []
     for reason, pages in summary.left_out.items():
         more = f" and {len(pages) - _NAMED} more" if len(pages) > _NAMED else ""
         lines.append(f"left out: {', '.join(pages[:_NAMED])}{more} ({reason})")
@@ -63,13 +63,18 @@ def summary_text(summary: Summary) -> str:
     return "\n".join(lines)
 
 
+def notes_text(notes: Sequence[str]) -> str:
+    """Returns a line for each hint on which the links may depend."""
+    return "\n".join(f"note: {note}" for note in notes)
+
+
 def missing_text(missing: Sequence[Kind]) -> str:
     """Returns a line for each kind of missing part."""
     return "\n".join(f"not taken in: {kind}" for kind in missing)
 
 
-def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
-    """Renders a page of a dry run for machines."""
+def page_json(page: Page, passages: Sequence[Passage], notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Renders a page of a dry run for machines, with the hints on which its link may depend."""
     line = {
         "source": page.source,
         "url": page.url,
@@ -82,7 +87,7 @@ def page_json(page: Page, passages: Sequence[Passage]) -> dict[str, Any]:
         ],
     }
     missing = [asdict(one) for one in page.missing]
-    about = {"reason": page.reason, "missing": missing}
+    about = {"reason": page.reason, "missing": missing, "notes": notes}
     return {**line, **{name: value for name, value in about.items() if value}}
 
 

@@ -149,6 +149,12 @@ class Indexing:
         self._multilingual: DenseEmbedder | None = None
         self._stopped = threading.Event()
         self._missing: dict[Missing, None] = {}
+        self._notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Hints for the author, on which the links may depend; empty until the first page is read."""
+        return self._notes
 
     @property
     def missing(self) -> list[Kind]:
@@ -223,8 +229,7 @@ class Indexing:
         book = discover(self._source, self._settings.site, self._settings.book)
         book = replace(book, line="; ".join(filter(None, (book.line, self._choose_models(book)))))
         self._tell(book.line)
-        for note in book.notes:
-            logger.warning("%s", note)
+        self._notes = book.notes
         return book
 
     def _choose_models(self, book: Book) -> str:
@@ -284,7 +289,7 @@ class Indexing:
             if self._stopped.is_set():
                 return
             if page.status == "failed":
-                logger.warning("The page `%s` is left out: %s", page.source, page.reason)
+                logger.info("the page `%s` is left out: %s", page.source, page.reason)
                 summary.failed.append(PageFailure(page.source, page.reason))
             else:
                 summary.pages += 1
