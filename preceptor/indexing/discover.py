@@ -319,7 +319,8 @@ def _look(path: Path, docs: Path, source: Path, part: Part, excluded: Callable[[
     front, title = FrontMatter(), ""
     try:
         if path.suffix not in FORMATS:
-            front, body = split_front_matter(read_text(path, name), name)
+            text = read_text(path, name)
+            front, body = split_front_matter(text, name, must_end=part.front_matter_must_end)
             title = front.sidebar_label or front.title or content_title(body) or ""
     except PageUnreadable as error:  # it is reported when the page is read
         logger.debug("%s", error)
@@ -329,7 +330,7 @@ def _look(path: Path, docs: Path, source: Path, part: Part, excluded: Callable[[
         is_contents = part.site.preset == "mdbook" and relative == SUMMARY
         status, reason = "partial", "it is the table of contents" if is_contents else part.left_out
     else:
-        status, reason = _status(place, front, part.site, at_root=below == ".")
+        status, reason = _status(place, front, part, at_root=part.is_assumed and below == ".")
     parse = part.site.number_prefixes and front.number_prefixes
     return _Found(path, place, front, title, status, reason, parse, entry)
 
@@ -339,9 +340,10 @@ def _is_copied(path: Path, site: SiteSettings) -> bool:
     return site.preset == "mkdocs" and path.suffix in FORMATS
 
 
-def _status(place: Place, front: FrontMatter, site: SiteSettings, *, at_root: bool) -> tuple[Status, str]:
-    path = PurePosixPath(place.relative)
-    if site.preset in _UNDERSCORED and any(part.startswith("_") for part in path.parts):
+def _status(place: Place, front: FrontMatter, part: Part, *, at_root: bool) -> tuple[Status, str]:
+    path, site = PurePosixPath(place.relative), part.site
+    hides = site.preset in _UNDERSCORED and part.hides_underscored
+    if hides and any(name.startswith("_") for name in path.parts):
         return "partial", "its name, or a folder's above it, begins with `_`"
     if path.suffix in FORMATS and not FORMATS[path.suffix].is_installed:
         return "partial", f"`pip install 'preceptor[formats]'` reads {path.suffix[1:].upper()} files"

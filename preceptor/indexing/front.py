@@ -17,6 +17,7 @@ _FENCED = re.compile(
     r"---[ \t]*(?:ya?ml|(?P<json>json))?[ \t]*(?=\n)(?P<inside>.*?)\n---\n?", re.DOTALL | re.IGNORECASE
 )
 """Delimiters of gray-matter: `---` at a line's beginning closes the front matter, whatever follows it."""
+_OPENED = re.compile(r"---(?!-)[ \t]*(?:ya?ml)?[ \t]*(?:\n|\Z)", re.IGNORECASE)
 _HEADING = re.compile(r"#[ \t]+(?P<title>\S.*)|(?P<underlined>\S.*)\n=+[ \t]*(?:\n|$)")
 _TITLE_TAIL = re.compile(r"\s*(?:\{#[\w-]+\}|#+)$")
 _UNREADABLE_CHARACTERS = str.maketrans("", "", "\0\ufeff")
@@ -93,18 +94,38 @@ def read_text(path: Path, source: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_UNREADABLE_CHARACTERS)
 
 
-def split_front_matter(text: str, source: str) -> tuple[FrontMatter, str]:
+def split_front_matter(text: str, source: str, *, must_end: bool = False) -> tuple[FrontMatter, str]:
     """Splits a page into front matter and the rest.
+
+    Args:
+        text: The text of the page.
+        source: How the page is named in messages.
+        must_end: Whether a `---` at the page's beginning opens front matter that goes on until the page's end where no
+            other `---` closes it, as in Docusaurus. It is a rule otherwise.
 
     Raises:
         PageUnreadable: The front matter is not YAML; no site generator would build the page.
     """
     fenced = _FENCED.match(text)
+    opened = _OPENED.match(text) if must_end and not fenced else None
+    if opened:
+        return _front_matter(_unclosed(text[opened.end() :], source)), ""
     read = read_json if fenced and fenced["json"] else read_yaml
     values = read(fenced["inside"] + "\n", source) if fenced else None
     if not fenced or values is None:  # a page may begin with a rule that looks like a fence
         return FrontMatter(), text
     return _front_matter(values), text[fenced.end() :]
+
+
+def _unclosed(text: str, source: str) -> dict[str, Any]:
+    """Reads front matter that nothing closes: the page's text follows it, unless there is none."""
+    try:
+        values = read_yaml(text, source)
+    except PageUnreadable:
+        values = None
+    if values is None:
+        raise PageUnreadable(source, "no line with `---` ends its front matter")
+    return values
 
 
 def read_json(text: str, source: str) -> dict[str, Any] | None:

@@ -47,7 +47,7 @@ def read_page(book: Book, file: PageFile) -> Page:
     try:
         text = rest = read_text(file.path, file.source)
         if site.preset != "mdbook":  # it knows no front matter, and makes a rule and a heading of it
-            front, rest = split_front_matter(text, file.source)
+            front, rest = split_front_matter(text, file.source, must_end=file.part.front_matter_must_end)
     except PageUnreadable:
         if not (text and site.preset in _LENIENT):
             if file.status != "partial":

@@ -55,6 +55,53 @@ def test_pages_are_treated_as_docusaurus_treats_them(tmp_path: Path) -> None:
     assert all(file.reason for file in book.files if file.status != "published")
 
 
+def test_the_sites_own_exclude_replaces_docusaurus_list(tmp_path: Path) -> None:
+    config = "export default {presets: [['classic', {docs: {exclude: ['old/**']}}]]}"
+    files = ["docs/a.md", "docs/_b.md", "docs/_c/d.md", "docs/old/e.md"]
+    book = book_of(tmp_path, {"docusaurus.config.js": config, **dict.fromkeys(files, "x")})
+    published = [file.source for file in book.files if file.status == "published"]
+    assert sorted(published) == ["docs/_b.md", "docs/_c/d.md", "docs/a.md"]
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ("docs/docusaurus.config.js", "export default {presets: [['classic', {docs: {path: '.'}}]]}"),
+        ("docs/conf.py", "extensions = ['myst_parser']"),
+        ("mkdocs.yml", "site_name: Arms"),
+    ],
+)
+def test_pages_about_contributing_are_pages_of_a_site(tmp_path: Path, config: str, text: str) -> None:
+    book_of(tmp_path, {config: text, "docs/index.md": "# A", "docs/contributing.md": "# B"})
+    book = discover(tmp_path / "docs", SITE)
+    assert sorted(file.source for file in book.files if file.status == "published") == [
+        "contributing.md",
+        "index.md",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "reason"),
+    [
+        ("---\ntitle: Arms\n", "Arms", ""),
+        ("---\ntitle: Arms\n\n# Arms\n\nText", "", "no line with `---` ends its front matter"),
+        ("---\n\nText", "", "no line with `---` ends its front matter"),
+        ("----\n\nText", "a", ""),
+    ],
+)
+def test_front_matter_without_an_end_is_read_as_docusaurus_reads_it(
+    tmp_path: Path, text: str, title: str, reason: str
+) -> None:
+    book = book_of(tmp_path / "site", {"docusaurus.config.js": "export default {}", "docs/a.md": text})
+    if reason:
+        with pytest.raises(PageUnreadable, match=reason):
+            read_page(book, book.files[0])
+    else:
+        assert read_page(book, book.files[0]).title == title
+    plain = book_of(tmp_path / "plain", {"a.md": text})
+    assert "Text" not in text or "Text" in read_page(plain, plain.files[0]).text
+
+
 @pytest.mark.parametrize(
     ("patterns", "left_out"),
     [

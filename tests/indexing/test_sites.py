@@ -207,6 +207,7 @@ def test_a_translation_has_its_language_in_its_links_and_falls_back_to_the_page_
     }
     book_of(tmp_path, files)
     book = discover(tmp_path / current, SiteSettings())
+    assert book.line == "Docusaurus site (docusaurus.config.js): this folder at /x/ur/docs"
     pages = {file.source: read_page(book, file) for file in book.files}
     assert {name: (page.url, page.title) for name, page in pages.items()} == {
         "a.md": ("/x/ur/docs/a", "اے"),

@@ -247,7 +247,15 @@ def _part(
         settled = settled.model_copy(update={"math": has_math if near else has_math or None})
     at = settled.url.rstrip("/") + join(settled.base_url, settled.route_base_path).rstrip("/")
     chapters = plugin.id if plugin.id != "default" else ""
-    return Part(docs, settled, chapters=chapters, behind=behind), f"{shown(docs, source)} at {at or '/'}"
+    part = Part(
+        docs,
+        settled,
+        chapters=chapters,
+        hides_underscored="exclude" not in plugin.values,  # it replaces Docusaurus' own list, which has them
+        is_assumed=home.config is None,
+        behind=behind,
+    )
+    return part, f"{shown(docs, source)} at {at or '/'}"
 
 
 def _has_versions_of(home: _Home, plugin: _Plugin, docs: Path) -> bool:

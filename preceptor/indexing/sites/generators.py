@@ -9,7 +9,7 @@ from preceptor.indexing.sites import d2l, docusaurus, huggingface, mdbook, mkdoc
 from preceptor.indexing.sites.record import Part, Site, below, shown
 from preceptor.settings import SiteSettings
 
-_ABOVE = 3
+_ABOVE = 5
 """Folders between the one that is given and the one of its site."""
 _BELOW = 2
 _NOT_SITES = frozenset(
@@ -41,7 +41,7 @@ class Generator:
 def _plain(source: Path, _: Path | None, site: SiteSettings) -> Site:
     docs = below(source, site.docs_dir) or source
     said = site.model_copy(update={"preset": "plain"})
-    return Site(source, (Part(docs, said),), f"plain Markdown files, {shown(docs, source)}")
+    return Site(source, (Part(docs, said, is_assumed=True),), f"plain Markdown files, {shown(docs, source)}")
 
 
 def _unknown(name: str) -> Callable[[Path, Path | None, SiteSettings], Site]:

@@ -45,8 +45,17 @@ class Part:
     """Python-Markdown's extensions with which pages are read (MkDocs)."""
     base: Path | None = None
     """The folder that paths in these options are seen from."""
+    hides_underscored: bool = True
+    """Whether a leading `_` means a file that is part of others, where the generator has that rule."""
+    is_assumed: bool = False
+    """Whether nothing in the site's files says that the folder is one of pages: it may be a whole repository."""
     behind: Path | None = None
     """The folder whose pages stand for those that this one, a translation, lacks."""
+
+    @property
+    def front_matter_must_end(self) -> bool:
+        """Whether the generator refuses a page whose front matter nothing closes."""
+        return self.site.preset == "docusaurus" and not self.is_assumed
 
 
 @dataclass(frozen=True, slots=True)
