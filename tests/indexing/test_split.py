@@ -1,14 +1,16 @@
 """Passages: nothing lost, nothing too long, each with its place."""
 
 import re
-import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from preceptor.indexing.discover import discover
 from preceptor.indexing.page import Page
@@ -146,14 +148,28 @@ def test_what_the_tokenizer_does_not_know_is_cut_all_the_same(
     assert max(len(passage.text) for passage in cut(page, tokenizer)) < 1000
 
 
-def test_long_prose_without_a_stop_takes_time_by_its_length(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    def seconds(count: int) -> float:
-        page = page_of(tmp_path, "机器人是一种机器" * count)
-        began = time.process_time()
-        _check(page, tokenizer, 64)
-        return time.process_time() - began
+class _Counting:
+    """A tokenizer that counts the characters that it is shown."""
 
-    assert seconds(4_000) < 9 * seconds(1_000) + 0.5
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.shown = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def encode(self, text: str, **options: Any) -> Any:
+        self.shown += len(text)
+        return self._tokenizer.encode(text, **options)
+
+
+def test_long_prose_without_a_stop_takes_work_by_its_length(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    def work(count: int) -> int:
+        counting = _Counting(tokenizer)
+        cut(page_of(tmp_path, "机器人是一种机器" * count), cast("Tokenizer", counting), size=64)
+        return counting.shown
+
+    assert work(1_600) < 5 * work(400)
 
 
 def test_a_table_that_is_cut_repeats_its_header(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -193,10 +209,10 @@ def test_a_label_is_not_parted_from_what_it_announces(tmp_path: Path, tokenizer:
 def test_prose_is_not_cut_behind_an_abbreviation_of_its_language(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    for size in range(40, 70):  # the cut falls on every word of it
-        text = "---\nlang: de\n---\n" + "Den Regler hat Dr. Meier vgl. Abb. 3 entworfen. " * 12
-        texts = [passage.text for passage in cut(page_of(tmp_path, text), tokenizer, size=size)]
-        assert len(texts) > 2
+    page = page_of(tmp_path, "---\nlang: de\n---\n" + "Den Regler hat Dr. Meier vgl. Abb. 3 entworfen. " * 8)
+    for size in range(40, 66):  # the cut falls on every word of it
+        texts = [passage.text for passage in cut(page, tokenizer, size=size)]
+        assert len(texts) > 1
         assert {one[-10:] for one in texts} == {"entworfen."}
 
 
@@ -307,3 +323,125 @@ def test_the_beginning_of_a_title_that_is_too_long_is_kept(tmp_path: Path, token
     [passage] = cut(page_of(tmp_path, f"---\ntitle: {title}\n---\ntext"), tokenizer, size=60)
     assert passage.header.startswith("word0 word1 ")
     assert title.startswith(passage.header)
+
+
+def size_of(page: Page, tokenizer: Tokenizer) -> int:
+    """Tokens of the page's only passage, as the model reads it."""
+    [passage] = cut(page, tokenizer, size=1000)
+    return len(tokenizer.encode(passage.embedded_text).ids)
+
+
+_NAMES = ["knee", "hip", "wrist", "ankle", "elbow", "neck"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " ".join(f"The {name} moves." for name in _NAMES),
+        "\n\n".join(f"The {name} moves." for name in _NAMES),
+        "- " + "\n- ".join(_NAMES),
+        "| Joint |\n|---|\n" + "\n".join(f"| {name} |" for name in _NAMES),
+        "```py\n" + "\n".join(f"{name}()" for name in _NAMES) + "\n```",
+        "Ubuntu:\n\n```sh\n" + "\n".join(f"move {name}" for name in _NAMES) + "\n```",
+    ],
+    ids=["prose", "paragraphs", "list", "table", "code", "code with a lead"],
+)
+def test_what_just_fits_is_one_passage_and_with_a_token_less_it_is_two(
+    tmp_path: Path, tokenizer: Tokenizer, text: str
+) -> None:
+    page = page_of(tmp_path, f"## The joints\n\n{text}")
+    size = size_of(page, tokenizer)
+    [whole] = cut(page, tokenizer, size=size)
+    parts = cut(page, tokenizer, size=size - 1)
+    assert len(parts) == 2
+    assert max(len(tokenizer.encode(part.embedded_text).ids) for part in parts) < size
+    words = set(re.findall(r"\w+", whole.text))
+    assert words == {word for part in parts for word in re.findall(r"\w+", part.text)}
+
+
+def test_lines_are_grouped_up_to_the_size_and_no_further(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """A part is as large as it can be: with the next line it would not fit."""
+    for top, end in (("| Joint |\n|---|", ""), ("```py", "```")):
+        lines = [f"| knee {number} |" if "|" in top else f"call({number})" for number in range(60)]
+        page = page_of(tmp_path, "\n".join(filter(None, [top, *lines, end])))
+        made = cut(page, tokenizer, size=60)
+        for before, after in pairwise(made):
+            inner = len(top.splitlines())
+            following = after.text.splitlines()[inner]
+            grown = "\n".join([*before.embedded_text.splitlines(), following])
+            assert len(tokenizer.encode(before.embedded_text).ids) <= 60
+            assert len(tokenizer.encode(grown).ids) > 60
+
+
+def test_pieces_of_prose_have_no_space_at_their_edges(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    made = cut(page_of(tmp_path, "A robot has a knee, and it bends it.  " * 40), tokenizer, size=60)
+    assert len(made) > 4
+    assert all(passage.text == passage.text.strip() for passage in made)
+
+
+def test_a_line_of_code_that_is_too_long_loses_no_space(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """Its pieces joined are the line; what follows it stands behind its last piece."""
+    line = "        joints = [" + ",  ".join(f"'joint {number}'" for number in range(60)) + "]"
+    page = page_of(tmp_path, f"```py\nif robot:\n{line}\n    end()\n```")
+    made = cut(page, tokenizer, size=80)
+    assert len(made) > 3
+    first, *inner, last = [passage.text.splitlines()[1:-1] for passage in made]
+    assert all(len(one) == 1 for one in inner)
+    assert first[0] == "if robot:"
+    assert last[-1] == "    end()"
+    assert len(last) == 2
+    pieces = [*first[1:], *(one for lines in inner for one in lines), last[0]]
+    assert "".join(pieces) == line
+    assert all(len(tokenizer.encode(passage.embedded_text).ids) <= 80 for passage in made)
+
+
+@pytest.mark.parametrize(
+    "block", ["| Joint | Torque |\n|---|---|", "```py\n```", "```py\n\n\n```"], ids=["table", "code", "blank"]
+)
+def test_a_block_without_a_line_in_it_is_no_trouble(tmp_path: Path, tokenizer: Tokenizer, block: str) -> None:
+    prose = "A robot moves its knee. " * 20
+    made = cut(page_of(tmp_path, f"{prose}\n\n{block}\n\n{prose}"), tokenizer, size=100)
+    assert _joined("\n".join(passage.text for passage in made)) == _joined(prose * 2)
+
+
+def test_the_rows_of_a_table_without_room_for_its_header_stay_on_their_lines(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    rows = [f"| joint {number} | {number * 7} Nm |" for number in range(20)]
+    top = "| " + " ".join(f"column{number}" for number in range(40)) + " | B |"
+    made = cut(page_of(tmp_path, "\n".join([top, "|---|---|", *rows])), tokenizer, size=150)
+    lines = [line for passage in made for line in passage.text.splitlines()]
+    assert [line for line in lines if line.startswith("| joint")] == rows
+
+
+def test_code_with_a_blank_line_is_not_repeated_either(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    prose = " ".join(f"Sentence number {number} says something about robots." for number in range(8))
+    block = "```py\n" + "\n\n".join(f"call({number})" for number in range(14)) + "\n```"
+    made = cut(page_of(tmp_path, f"{block}\n\n{prose}"), tokenizer, size=100, overlap=20)
+    assert [passage.text for passage in made if "```" in passage.text] == [block]
+    assert made[1].text.startswith("Sentence number 0 ")
+
+
+def test_only_the_last_paragraph_is_repeated(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    one = "A robot has a knee that bends, a hip that turns, and a wrist. "
+    page = page_of(tmp_path, f"{one * 4}\n\nIt has two.\n\n{one * 4}")
+    made = cut(page, tokenizer, size=100, overlap=20)
+    assert len(made) == 2
+    assert made[1].text.startswith("It has two.\n\nA robot has a knee")
+
+
+def test_a_known_word_counts_as_the_tokenizer_counts_it_beside_an_unknown_one(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    word = "international"
+    assert tokenizer.encode(word, add_special_tokens=False).tokens == [word]
+    page = page_of(tmp_path, f"\u1200 {f'{word} ' * 30}")
+    assert len(cut(page, tokenizer, size=size_of(page, tokenizer))) == 1
+
+
+def test_a_tokenizer_that_knows_every_word_has_no_unknown_one(tmp_path: Path) -> None:
+    words = ["international", "Robots", "page", "›"]
+    known = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}))  # pyright: ignore[reportCallIssue]
+    known.pre_tokenizer = WhitespaceSplit()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+    [passage] = cut(page_of(tmp_path, "international " * 20), known, size=23)
+    assert passage.text.split() == ["international"] * 20

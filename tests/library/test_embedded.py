@@ -286,44 +286,6 @@ async def test_the_note_of_a_version_is_readable_by_people(folder: Path) -> None
     assert note["info"]["points"] == len(book())
 
 
-async def test_a_block_that_was_moved_within_its_file_is_damage(folder: Path) -> None:
-    """Of the 100 MB that the engine sets aside most is zeros, which are not read: the same bytes elsewhere count."""
-    kept = versions.Versions(folder / "robots")
-    shard = kept.begin()
-    file, block = shard / "vectors", b"v" * 4096
-    with file.open("wb") as stream:
-        stream.truncate(1 << 20)
-        stream.seek(1 << 17)
-        stream.write(block)
-    version = kept.publish(shard, INFO, [])
-    assert kept.verified(version)[0] == folder / "robots" / version / "shard"
-    with (folder / "robots" / version / "shard/vectors").open("r+b") as stream:
-        stream.seek(1 << 17)
-        stream.write(bytes(len(block)))
-        stream.seek(1 << 18)
-        stream.write(block)
-    with pytest.raises(IndexDamaged, match="not as they were written"):
-        kept.verified(version)
-
-
-async def test_a_file_that_was_renamed_or_grew_by_zeros_is_damage(folder: Path) -> None:
-    kept = versions.Versions(folder / "robots")
-
-    def rename(file: Path) -> None:
-        file.rename(file.with_name("other"))
-
-    def grow(file: Path) -> None:
-        os.truncate(file, 1 << 20)
-
-    for harm in (rename, grow):
-        shard = kept.begin()
-        (shard / "vectors").write_bytes(b"v" * 100)
-        version = kept.publish(shard, INFO, [])
-        harm(folder / "robots" / version / "shard/vectors")
-        with pytest.raises(IndexDamaged, match="not as they were written"):
-            kept.verified(version)
-
-
 async def test_a_version_that_lacks_a_passage_is_not_published(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
