@@ -308,6 +308,28 @@ def test_only_what_claims_nothing_needs_no_passage(asked: str, said: str, passes
     assert needs_no_passage(said, Run(asked, ledger=shown(NODE), searched=[asked])) is passes
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "searched", "passes"),
+    [
+        ("Hello!", "Hello, how nice to meet you!", False, True),
+        ("Danke!", "Gern geschehen.", False, True),
+        ("Thanks", "You are welcome, it costs 300 dollars.", False, False),
+        ("What does a robot cost?", "It is free.", False, False),
+        ("And that?", "Which of the two do you mean?", False, True),
+        ("And that?", "Do you mean the Unitree robot?", False, False),
+        ("What is gold?", "It is a metal of great value. Do you see?", False, False),
+        ("What is gold?", "The book does not cover this.", True, True),
+        ("What is gold?", "The book does not cover this.", False, False),
+        ("What is gold?", "The book does not cover gold; gold is yellow.", True, False),
+        ("Can nodes share memory?", "Nodes cannot share memory.", True, False),
+        ("Was ist Gold?", "Das Buch behandelt diese Frage nicht.", True, True),
+        ("What is gold?", "", True, False),
+    ],
+)
+def test_what_may_be_said_without_a_passage(asked: str, said: str, searched: bool, passes: bool) -> None:
+    assert needs_no_passage(said, Run(asked, searched=["it"] if searched else [])) is passes
+
+
 # --- the rule
 
 

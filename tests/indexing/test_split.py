@@ -169,7 +169,7 @@ def test_long_prose_without_a_stop_takes_work_by_its_length(tmp_path: Path, toke
         cut(page_of(tmp_path, "机器人是一种机器" * count), cast("Tokenizer", counting), size=64)
         return counting.shown
 
-    assert work(1_600) < 5 * work(400)
+    assert work(800) < 5 * work(200)
 
 
 def test_a_table_that_is_cut_repeats_its_header(tmp_path: Path, tokenizer: Tokenizer) -> None:

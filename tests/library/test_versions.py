@@ -40,6 +40,7 @@ def fill(shard: Path, text: str = "vectors") -> Path:
     (shard / "segments/one").mkdir(parents=True)
     (shard / "segments/one/vectors.dat").write_text(text)
     (shard / "edge_config.json").write_text('{"vectors": {"dense": 384}}')
+    (shard / "segments/one/segment.json").write_text('{"vectors": {"multilingual": 384, "dense": 384}}')
     with (shard / "storage.dat").open("wb") as stream:
         stream.truncate(5 * BLOCK)
         stream.seek(3 * BLOCK + 7)
@@ -214,8 +215,8 @@ def test_everything_is_on_the_disk_before_it_is_pointed_at(
 
 # --- what is damage
 
-DIGEST = "mmh3:b4e8f31ef0fe6cf8f701c99bf9e8944f"
-OLDER_DIGEST = "4e4e459a470a3edc69c7581528228fc96c0c815508529e2ff911bfdee4fcbe16"
+DIGEST = "mmh3:368d28e178c468ca813c4474bb885efa"
+OLDER_DIGEST = "1afb3b5cb2162f6cdaab0af2615e99e65f3d0632348cbdcfc5adf710e01082f5"
 """By SHA-256."""
 OUTLINE_DIGEST = "adac7a6a8ba2183490bcc68574c77f90"
 

@@ -1,0 +1,162 @@
+"""What of a reply rests on the book, and the keys that it lacks, without a provider."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from preceptor.agents.attribution import Attribution
+from preceptor.agents.streamed_sentences import Sentences
+from preceptor.tools.plugin import Ledger, Run
+from tests.agents.quoting import hits, passage
+
+NODE = passage("A node is a process that computes. One node may hold two timers. Nodes do not share memory.")
+TOPIC = passage("A topic carries messages of one type.", key="m4tw")
+
+
+# --- citations that the server adds
+
+
+def shown(*passages: Any) -> Ledger:
+    ledger = Ledger()
+    ledger.note(hits(*passages))
+    return ledger
+
+
+def attributed(text: str, ledger: Ledger, pieces: Sequence[str] | None = None) -> str:
+    attribution = Attribution(Run("What is a node?", ledger=ledger), tag="en", drops=False)
+    return "".join(attribution.feed(piece) for piece in pieces or [text]) + attribution.finish()
+
+
+TEXTS = {
+    "A node is a process that computes. It is nice.": "A node is a process that computes. [k7qd] It is nice.",
+    "A node is a process that computes": "A node is a process that computes [k7qd]",
+    "A node is a process that computes [z9zz].": "A node is a process that computes [z9zz]. [k7qd]",
+    "A node is a process that computes [k7qd].": None,
+    "A node is a process that computes. [k7qd] Yes.": None,
+    "A topic carries messages of one type [k7qd].": "A topic carries messages of one type [m4tw].",
+    "Nodes of one kind share much [m4tw].": None,
+    "$$\nA node is a process that computes.\n$$\n": None,
+    "Bread rises overnight [z9zz].": None,
+    "- A topic carries messages of one type.\n- So.\n": "- A topic carries messages of one type. [m4tw]\n- So.\n",
+    "```text\nA node is a process that computes.\n```\n": None,
+    "| A node is a process that computes. |\n": None,
+    "# A node is a process that computes\n": None,
+    "Is a node a process that computes?": None,
+    "One node may hold 12 timers.": None,
+    "See e.g. that. One node may hold two timers, i.e. two.": None,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_sentence_that_cites_nothing_gets_the_key_of_the_passage_that_bears_it(text: str) -> None:
+    ledger, wanted = shown(NODE, TOPIC), TEXTS[text]
+    if text.startswith("See"):
+        assert attributed(text, ledger).replace(" [k7qd]", "") == text
+    else:
+        assert attributed(text, ledger) == (wanted or text)
+    assert attributed(text, ledger, list(text)) == attributed(text, ledger)
+
+
+def test_however_an_answer_comes_its_sentences_are_the_same() -> None:
+    ledger, whole = shown(NODE, TOPIC), " ".join(TEXTS) + "\n\n" + "\n".join(TEXTS)
+    once = attributed(whole, ledger)
+    units = [*(sentences := Sentences("en")).feed(whole), *sentences.finish()]
+    assert "".join(unit.text for unit in units) == whole
+    for seed in range(10):
+        chance = random.Random(seed)
+        pieces, place = list[str](), 0
+        while place < len(whole):
+            end = place + chance.randint(1, 40)
+            pieces.append(whole[place:end])
+            place = end
+        assert attributed(whole, ledger, pieces) == once
+
+
+KEPT = {
+    # what rests on nothing is left out, wherever it stands
+    "A node is a process that computes [k7qd]. It costs 500 dollars.": "A node is a process that computes [k7qd].",
+    "A node is a process that computes [k7qd]. It costs 500 dollars. It holds two timers [k7qd].": (
+        "A node is a process that computes [k7qd]. It holds two timers [k7qd]."
+    ),
+    "A node is a process that computes [k7qd].\n\nBread rises overnight in kitchens.\n": (
+        "A node is a process that computes [k7qd].\n\n"
+    ),
+    "I will look it up in the textbook first.\n\nA node is a process that computes [k7qd].": (
+        "\nA node is a process that computes [k7qd]."
+    ),
+    "I will look it up in the textbook first. A node is a process that computes [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "- A node is a process that computes [k7qd].\n- AlphaFold is another one.\n- So.\n": (
+        "- A node is a process that computes [k7qd].\n- So.\n"
+    ),
+    "What there is:\n\n- A node computes [k7qd].\n\nBread rises overnight in kitchens.\n": (
+        "What there is:\n\n- A node computes [k7qd].\n\n"
+    ),
+    # also where it cites a passage that has not its name or its figure
+    "A node is a process that computes [k7qd]. AlphaFold is a node [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd]. It has 500 timers [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    # and what announces it
+    "A node is a process that computes [k7qd].\n\nWhat else there is:\n- Bread rises overnight in kitchens.\n": (
+        "A node is a process that computes [k7qd].\n\n"
+    ),
+    # a citation bears the sentences beside it in its paragraph, as long as they add nothing
+    "A node is a process that computes [k7qd]. It is good to keep each of them small.": None,
+    "A node is a process that computes [k7qd]. What else there is:\n\n- It is good to keep each of them small.\n": None,
+    "Nodes keep their files, tables and memory apart. A node computes [k7qd].": None,
+    "A node is a process that computes [k7qd]. So nodes do not share memory.": (
+        "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
+    ),
+    "These are the 2 rules: 1) a node computes, 2) nodes do not share memory [k7qd].": None,
+    # what says nothing needs no passage
+    "Good question! A node is a process that computes [k7qd]. Shall I go on?": None,
+    "A node is a process that computes [k7qd]. Shall I tell you of AlphaFold?": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd]. The book does not cover nodes of gold.": None,
+    # over languages nothing can be compared but figures
+    "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er hat 500 Uhren.": (
+        "Ein Knoten ist ein Prozess und rechnet [k7qd]."
+    ),
+    "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er ist für sich allein.": None,
+    # code, tables and formulas are not judged
+    "A node is a process that computes [k7qd].\n\n```sh\nros2 run 500\n```\n\n| a | 500 |\n\n$$\nx = 500\n$$\n": None,
+    # a reply of which nothing rests on a passage has been let pass for what it is
+    "Hello, how nice to meet you!": None,
+    "The book does not cover this.\nSorry.": None,
+}
+
+
+STRICTLY = {
+    "A node is a process that computes [k7qd]. Bread rises overnight in kitchens. It holds two timers [k7qd].": (
+        "A node is a process that computes [k7qd]. It holds two timers [k7qd]."
+    ),
+    "- A node is a process that computes [k7qd].\n- Bread rises overnight in kitchens.\n- So.\n": (
+        "- A node is a process that computes [k7qd].\n- So.\n"
+    ),
+    "A node is a process that computes [k7qd]. So nodes do not share memory.": (
+        "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", STRICTLY)
+def test_of_a_reply_that_is_read_strictly_stays_what_a_passage_supports(text: str) -> None:
+    kept = Attribution(Run("What is a node?", ledger=shown(NODE, TOPIC)), tag="en", strict=True)
+    assert (kept.feed(text) + kept.finish()).rstrip(" ") == STRICTLY[text]
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_of_a_reply_stays_what_rests_on_the_book(text: str) -> None:
+    ledger, asked = shown(NODE, TOPIC), "What is a node of gold?"
+    for pieces in ([text], list(text)):
+        kept = Attribution(Run(asked, searched=[asked], ledger=ledger), tag="en")
+        said = "".join([*map(kept.feed, pieces), kept.finish()])
+        assert said.rstrip(" ") == (KEPT[text] or text)
+        assert bool(kept.left_out) == (len(said) < len(text) and "[k7qd]" in text and KEPT[text] is not None)
