@@ -7,7 +7,7 @@ they are hidden from the provider's model, and from the history that a model see
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from agents import (
     AgentOutputSchemaBase,
     Handoff,
     Model,
+    ModelBehaviorError,
     ModelResponse,
     ModelSettings,
     ModelTracing,
@@ -31,8 +32,6 @@ from agents.items import TResponseOutputItem, TResponseStreamEvent
 from openai.types.responses import (
     ResponseCompletedEvent,
     ResponseFunctionToolCall,
-    ResponseOutputMessage,
-    ResponseOutputText,
     ResponseTextDeltaEvent,
     ResponseUsage,
 )
@@ -96,6 +95,10 @@ class Failover(Model):
         self._inner = inner
         self._order = order
         self._retrieval: Retrieval = retrieval
+        # `timeout` only keeps further tries from beginning: the try that goes on has a limit of its own, in
+        # `CheckedChat`.
+        # `timeout` only keeps further tries from beginning: the try that goes on has a limit of its own, in
+        # `CheckedChat`.
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=attempts, timeout=within, wait_initial=_BACKOFF, wait_jitter=_JITTER, wait_max=PATIENCE
         )
@@ -114,38 +117,13 @@ class Failover(Model):
         conversation_id: str | None,
         prompt: ResponsePromptParam | None,
     ) -> ModelResponse:
-        """The provider's answer, or the hand-off to the next tutor.
+        """The end of `stream_response`: the provider's answer in one piece, or the hand-off to the next tutor.
 
         Raises:
             ProviderFailed: It gave no answer, and there is no hand-off.
         """
-        run, failed = scope(), list[Exception]()
-        if search := self._own_search(input, tools, run):
-            return ModelResponse(output=[search], usage=Usage(), response_id=None)
-        try:
-            call = partial(
-                self._inner.get_response,
-                system_instructions,
-                self._history(input, tools, run),
-                self._settings(model_settings, input, tools, run),
-                tools,
-                output_schema,
-                [],
-                tracing,
-                previous_response_id=previous_response_id,
-                conversation_id=conversation_id,
-                prompt=prompt,
-            )
-            with self.breaker.guard():
-                again = partial(self._try_again, failed)
-                return await self._retrying(again, self._whole, call, run, handoffs)
-        except Exception as error:  # noqa: BLE001 - providers raise anything
-            if not self._tell_again(error, run, tracing, after_text=False):
-                item = self._hand_over(error, run, handoffs, tracing, after_text=False)
-                return ModelResponse(output=[item], usage=Usage(), response_id=None)
-        finally:
-            run.failures.tried(failed)
-        return await self.get_response(
+        scope().whole = True  # nobody sees the pieces, so that the provider need not send any
+        stream = self.stream_response(
             system_instructions,
             input,
             model_settings,
@@ -157,6 +135,13 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
+        async with aclosing(stream):
+            ended = [event.response async for event in stream if isinstance(event, ResponseCompletedEvent)]
+        if not ended:
+            raise ModelBehaviorError(f"{self.provider} ended without a response")
+        # A failure in mid-answer ends in the events of the hand-off: the last response counts.
+        # A failure in mid-answer ends in the events of the hand-off: the last response counts.
+        return ModelResponse(output=ended[-1].output, usage=_usage(ended[-1].usage), response_id=None)
 
     async def stream_response(
         self,
@@ -177,86 +162,70 @@ class Failover(Model):
         Raises:
             ProviderFailed: It gave no answer, and there is no hand-off.
         """
-        run, failed = scope(), list[Exception]()
-        if search := self._own_search(input, tools, run):
-            for event in events(search, model=self.provider):
-                yield event
-            return
-        after_text = False
-        try:
-            call = partial(
-                self._inner.stream_response,
-                system_instructions,
-                self._history(input, tools, run),
-                self._settings(model_settings, input, tools, run),
-                tools,
-                output_schema,
-                [],
-                tracing,
-                previous_response_id=previous_response_id,
-                conversation_id=conversation_id,
-                prompt=prompt,
-            )
-            with self.breaker.guard():
-                try:
-                    again = partial(self._try_again, failed)
-                    begun, rest, shown = await self._retrying(
-                        again, self._begin, cast("Callable[[], _Stream]", call), run, handoffs
-                    )
-                finally:
-                    run.failures.tried(failed)
-                async with aclosing(rest):
-                    for event in begun:
+        run = scope()
+        while True:
+            if search := self._own_search(input, tools, run):
+                for event in events(search, model=self.provider):
+                    yield event
+                return
+            after_text = False
+            try:
+                call = partial(
+                    self._inner.stream_response,
+                    system_instructions,
+                    self._history(input, tools, run),
+                    self._settings(model_settings, input, tools, run),
+                    tools,
+                    output_schema,
+                    # Hand-offs are made here: the provider's model must not see them as tools of its own.
+                    [],
+                    tracing,
+                    previous_response_id=previous_response_id,
+                    conversation_id=conversation_id,
+                    prompt=prompt,
+                )
+                async with aclosing(self._tried(cast("Callable[[], _Stream]", call), run, handoffs)) as tried:
+                    async for event in tried:
                         after_text = after_text or isinstance(event, ResponseTextDeltaEvent)
                         yield event
-                    try:
-                        async for event in rest:
-                            if isinstance(event, ResponseTextDeltaEvent):
-                                shown.feed(event.delta)
-                            yield event
-                    except Exception as error:
-                        run.failures.tried([error])
-                        raise
-        except Exception as error:  # noqa: BLE001 - providers raise anything
-            if not self._tell_again(error, run, tracing, after_text=after_text):
+            except Exception as error:  # noqa: BLE001 - providers raise anything
+                if self._tell_again(error, run, tracing, after_text=after_text):
+                    continue
                 item = self._hand_over(error, run, handoffs, tracing, after_text=after_text)
                 for event in events(item, model=self.provider):
                     yield event
-                return
-        else:
             return
-        once_more = self.stream_response(
-            system_instructions,
-            input,
-            model_settings,
-            tools,
-            output_schema,
-            handoffs,
-            tracing,
-            previous_response_id=previous_response_id,
-            conversation_id=conversation_id,
-            prompt=prompt,
-        )
-        async with aclosing(once_more):
-            async for event in once_more:
-                yield event
 
     async def close(self) -> None:
         """Close the provider's model."""
         await self._inner.close()
 
-    async def _whole(
-        self, call: Callable[[], Awaitable[ModelResponse]], run: RunScope, handoffs: Sequence[Handoff]
-    ) -> ModelResponse:
-        """A whole reply, which holds something."""
-        _give_time(run, handoffs)
-        response = await call()
-        shown = run.shown()
-        for item in response.output:
-            for part in item.content if isinstance(item, ResponseOutputMessage) else ():
-                shown.feed(part.text if isinstance(part, ResponseOutputText) else "")
-        _check_shown(response.output, shown, response.usage)
-        return response
+    async def _tried(
+        self, call: Callable[[], _Stream], run: RunScope, handoffs: Sequence[Handoff]
+    ) -> _Stream:
+        """The events of a call, which is tried again as long as nothing of it was shown."""
+        failed: list[Exception] = []
+        # One guard for all tries: a call that fails three times in a row is one failure of the provider.
+        with self.breaker.guard():
+            try:
+                again = partial(self._try_again, failed)
+                begun, rest, shown = await self._retrying(again, self._begin, call, run, handoffs)
+            finally:
+                # Also where a later try succeeds: the ones before it have cost tokens.
+                run.failures.tried(failed)
+            async with aclosing(rest):
+                for event in begun:
+                    yield event
+                try:
+                    async for event in rest:
+                        if isinstance(event, ResponseTextDeltaEvent):
+                            # It may recite the instructions in the end; then the reader is told that what was shown is
+                            # void.
+                            shown.feed(event.delta)
+                        yield event
+                except Exception as error:
+                    run.failures.tried([error])
+                    raise
 
     async def _begin(
         self, call: Callable[[], _Stream], run: RunScope, handoffs: Sequence[Handoff]
@@ -268,6 +237,7 @@ class Failover(Model):
         try:
             async for event in stream:
                 begun.append(event)
+                # From here on the reader sees it, so that another try would be noticed.
                 if isinstance(event, ResponseTextDeltaEvent) and shown.feed(event.delta):
                     break
                 if isinstance(event, ResponseCompletedEvent):
@@ -289,6 +259,7 @@ class Failover(Model):
         failure = classify(error)
         logger.info("a call of %s failed: %s, trace=%s", self.provider, failure.reason, trace_id())
         if failure.retry_in_place and failure.retry_after is not None:
+            # A number is how long stamina waits, in the place of its own back-off.
             return failure.retry_after
         return failure.retry_in_place
 
@@ -299,6 +270,7 @@ class Failover(Model):
         due = self._retrieval == "first" or self.provider in run.told_again
         if not (due and run.book and run.book.query) or run.book.searched or run.own_calls:
             return None
+        # The settings may have taken the tool away.
         if all(tool.name != _SEARCH for tool in tools):
             return None
         item = call_item(Call(_SEARCH, json.dumps({"query": run.book.query}, ensure_ascii=False)))
@@ -319,13 +291,14 @@ class Failover(Model):
         begins = self._retrieval != "agent" and not calls_for_question(seen)
         if not (begins or self.provider in run.told_again):
             return settings
+        # Once: a model that must call a tool in every reply never answers.
         run.made_to_search.add(self.provider)
         return replace(settings, tool_choice="required")
 
     def _history(
         self, input: str | list[TResponseInputItem], tools: Sequence[Tool], run: RunScope
     ) -> list[TResponseInputItem]:
-        """What the provider sees of the conversation.
+        """Returns the part of the conversation that the provider sees.
 
         Raises:
             AnswerUnusable: It was told often enough what is wrong with its calls.
@@ -374,6 +347,7 @@ class Failover(Model):
         run.truncated = False
         self._tell(error, failure.reason, to.agent_name if to else None, tracing, after_text=after_text)
         if to is None:
+            # The shortest: whoever is behind it is the first that may answer again.
             waits = [wait for wait in (failure.retry_after, self._order.retry_after) if wait]
             raise ProviderFailed(
                 self.provider, failure.reason, retry_after=min(waits, default=None)
@@ -385,9 +359,10 @@ class Failover(Model):
     ) -> None:
         """Say it in the trace and in the log, without the provider's words: they may quote the reader."""
         data = {"provider": self.provider, "reason": reason, "after_text": after_text, "to": to}
+        # An empty span: the SDK's traces have no other way to note an event.
         with custom_span("failover", {**data, "breaker": self.breaker.state}, disabled=tracing.is_disabled()):
             pass
-        # What is neither the provider's nor its client's is a fault of ours: whoever mends it needs its place.
+        # What is neither the provider's nor its client's is a fault of ours: whoever fixes it needs its place.
         ours = reason == "other" and not isinstance(error, openai.APIError)
         logger.log(
             logging.ERROR if ours else logging.WARNING,
@@ -398,11 +373,12 @@ class Failover(Model):
 
 
 def _give_time(run: RunScope, handoffs: Sequence[Handoff]) -> None:
+    # The offline tutor takes no share: the last second is its own.
     offline = any(one.tool_name == f"{HAND_OVER}offline" for one in handoffs)
     run.give_time(providers=1 + len(handoffs) - offline, offline=offline)
 
 
-def _check_shown(output: Sequence[object], shown: Shown, usage: Usage | ResponseUsage | None) -> None:
+def _check_shown(output: Sequence[object], shown: Shown, usage: ResponseUsage | None) -> None:
     """Raise what cannot be the answer.
 
     Raises:
@@ -420,3 +396,16 @@ def _check_shown(output: Sequence[object], shown: Shown, usage: Usage | Response
 
 def _calls(output: Sequence[object]) -> bool:
     return any(isinstance(item, ResponseFunctionToolCall) for item in output)
+
+
+def _usage(told: ResponseUsage | None) -> Usage:
+    if told is None:
+        return Usage()
+    return Usage(
+        requests=1,
+        input_tokens=told.input_tokens,
+        output_tokens=told.output_tokens,
+        total_tokens=told.total_tokens,
+        input_tokens_details=told.input_tokens_details,
+        output_tokens_details=told.output_tokens_details,
+    )
