@@ -132,7 +132,7 @@ def unchanged(book: Path, rounds: int) -> dict[str, Any]:
 
 
 def memory(pages: int) -> dict[str, Any]:
-    """Peak memory of a run over a book of so many pages."""
+    """Peak memory of a run over a book of this number of pages."""
     with tempfile.TemporaryDirectory() as folder:
         docs = Path(folder) / "book/docs"
         docs.mkdir(parents=True)

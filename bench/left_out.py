@@ -54,7 +54,7 @@ _UNSEEN = tuple(
 
 @dataclass(slots=True)
 class Found:
-    """What a book's passages lack."""
+    """Words of a book that its passages lack."""
 
     words: int = 0
     lacking: Counter[str] = field(default_factory=Counter[str])
@@ -65,7 +65,7 @@ class Found:
 
     @property
     def share(self) -> float:
-        """Of the words that readers see."""
+        """Share of the words that readers see which the passages lack."""
         return self.lacking.total() / self.words if self.words else 0.0
 
 

@@ -68,7 +68,7 @@ class Found:
         self.words_written += here.total()
 
     def shares(self) -> dict[str, float | int]:
-        """What is reported of a book."""
+        """The report on a book."""
         return {
             "pages": self.pages,
             "permalinks": round(self.permalinks / self.pages, 5),

@@ -34,7 +34,7 @@ _numbers = count()
 
 @dataclass(slots=True)
 class Chat:
-    """What one reader saw, in seconds."""
+    """Times that one reader saw, in seconds."""
 
     total: float
     first_token: float
@@ -90,7 +90,7 @@ class _Reader(asyncio.Protocol):
         )
 
     async def answer(self) -> Chat:
-        """What came."""
+        """The result."""
         ended = await self._done
         found = _HELD.search(self._body)
         if found is None:
@@ -151,7 +151,7 @@ async def alone(port: int, chats: int) -> list[float]:
 
 
 async def memory_of_streams(port: int, pid: int, readers: int) -> dict[str, float]:
-    """What open streams take, beyond what a service holds that has answered some."""
+    """Memory of open streams, beyond that of a service that has answered some."""
     await together(port, 20, over=1)
     before = memory(pid)
     held = [await _Reader.connected(port) for _ in range(readers)]

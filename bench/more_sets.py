@@ -41,7 +41,7 @@ class Set:
     qrels: list[tuple[str, str, str]]
 
     def part(self, start: int, step: int) -> "Set":
-        """Every so many-th question."""
+        """Every `step`-th question, from `start` on."""
         return self.asked(self.queries[start::step])
 
     def asked(self, queries: Rows) -> "Set":

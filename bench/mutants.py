@@ -655,7 +655,7 @@ def _forked_here(log: Path, limit: float) -> int | Literal["child"] | None:
 
 
 def _forked(run: Callable[[], int], log: Path, limit: float) -> int | None:
-    """What `run` gives in a process of its own; None when it took too long."""
+    """Result of `run` in a process of its own; None when it took too long."""
     found = _forked_here(log, limit)
     if found != "child":
         return found

@@ -1,4 +1,4 @@
-"""What a real model's answers come to: a file of questions, asked of a service whose one provider is that model.
+"""Judges a real model's answers: a file of questions, asked of a service whose one provider is that model.
 
 The file is a list of `{"id", "q", "in"}` as JSON: the question, and whether the book answers it. Beside that it may
 have `after` (the id of the question that it follows in one conversation) and `says` (words of which a right answer has
@@ -59,7 +59,7 @@ def has_words(one: Json) -> bool:
 
 
 def recites(text: str) -> bool:
-    """Whether an answer has so many words in a row from the instructions."""
+    """Whether an answer has this number of words in a row from the instructions."""
     own = {gram for rule in rules() for gram in rows(words(rule))}
     return not own.isdisjoint(rows(words(text)))
 

@@ -1,4 +1,4 @@
-"""What benches of the service share: the sample book indexed, and processes that are started and ended."""
+"""Benches of the service share this: the sample book indexed, and processes that are started and ended."""
 
 import os
 import re

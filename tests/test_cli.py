@@ -64,7 +64,7 @@ def write_book(folder: Path, edition: str = "first", *, pages: int = PAGES) -> P
 
 
 def page_text(edition: str, number: int) -> str:
-    """What a page of `write_book` says."""
+    """The text of a page of `write_book`."""
     return f"This is the {edition} edition. Robot {number} has {number * 7} joints and a gripper."
 
 
@@ -368,7 +368,7 @@ class Running:
         assert said is not None, "it ended before"
 
     def lines(self, number: int) -> None:
-        """Wait for so many lines, or its end."""
+        """Wait for this number of lines, or its end."""
         assert self.process.stderr
         for _ in range(number):
             if not self.process.stderr.readline():
@@ -419,7 +419,7 @@ class Reader(threading.Thread):
 
 
 def texts(edition: str) -> tuple[str, ...]:
-    """What a whole index of an edition holds."""
+    """The texts of a whole index of an edition."""
     return tuple(page_text(edition, number) for number in range(PAGES))
 
 

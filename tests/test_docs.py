@@ -1,4 +1,4 @@
-"""What the documentation says is so: links lead somewhere, code runs, commands exist."""
+"""The documentation is true: links lead somewhere, code runs, commands exist."""
 
 import os
 import re

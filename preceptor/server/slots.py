@@ -35,7 +35,7 @@ class Slots:
         """Hold a slot.
 
         Raises:
-            Overloaded: The queue is full, or no place came free in time.
+            Overloaded: The queue is full, or no slot became free in time.
             Stopping: The service takes no more questions.
         """
         await self._wait()

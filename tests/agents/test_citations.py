@@ -1,4 +1,4 @@
-"""What a reader sees of a tutor's markers, however the stream is cut."""
+"""Tutors' markers as a reader sees them, however the stream is cut."""
 
 import random
 import re

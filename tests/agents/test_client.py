@@ -15,7 +15,7 @@ from preceptor.providers.client import Client
 from tests.standins.provider import Answer, Json, Provider, call, chunk, stream, usage
 
 FULL = {"created": 1, "model": "m", "system_fingerprint": None}
-"""What a chunk must have by OpenAI's schema, beyond that which every provider sends."""
+"""Fields that a chunk must have by OpenAI's schema, beyond those that every provider sends."""
 
 
 def full(*given: Any, **more: Any) -> Json:

@@ -21,7 +21,7 @@ DEADLINE = 500.0
 
 
 class Alarm:
-    """What is to happen when the time of an answer is over."""
+    """The event that is due when the time of an answer is over."""
 
     def __init__(self) -> None:
         self._calls: list[Callable[[], object]] = []

@@ -1,4 +1,4 @@
-"""What a provider's client raised, as a class of failure: statuses, names, messages and waits."""
+"""Classes of failure by the errors of a provider's client: statuses, names, messages and waits."""
 
 import asyncio
 from collections.abc import Mapping

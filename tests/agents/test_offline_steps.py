@@ -1,4 +1,4 @@
-"""What the offline tutor does next: searches, reads on, answers or declines, by what the run has so far."""
+"""The next step of the offline tutor: it searches, reads on, answers or declines, by what the run has so far."""
 
 import json
 from collections.abc import Generator, Sequence

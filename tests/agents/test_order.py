@@ -9,7 +9,7 @@ from preceptor.providers.order import FallbackOrder
 
 
 def breaker(name: str, *, cool_down: float | None = None) -> Breaker:
-    """A closed breaker, or one that is open for so many seconds."""
+    """A closed breaker, or one that is open for this number of seconds."""
     made = Breaker(name, failures=1, cool_down=cool_down or 1.0, clock=lambda: 100.0)
     if cool_down is not None:
         with pytest.raises(AnswerUnusable), made.guard():

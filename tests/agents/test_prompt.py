@@ -1,4 +1,4 @@
-"""What a model reads as the reader's message, and what is noted of a marked text."""
+"""The reader's message as a model reads it, and the passage that is made of a marked text."""
 
 import pytest
 

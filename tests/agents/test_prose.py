@@ -131,7 +131,7 @@ THOUGHTS = {
 
 
 def read(text: str, size: int) -> tuple[str, bool]:
-    """What is shown of `text` in pieces of `size` characters, and whether it was a call."""
+    """The shown part of `text` in pieces of `size` characters, and whether it was a call."""
     prose = Prose(TOOLS)
     shown = "".join(prose.feed(text[place : place + size]) for place in range(0, len(text), size))
     return shown + prose.finish(), prose.is_call

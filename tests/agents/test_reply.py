@@ -1,4 +1,4 @@
-"""What a reader gets of a run while it goes on."""
+"""A reader gets the events of a run while it goes on."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ TUTOR = Agent[Any](name="Gemini tutor")
 
 
 def says(*words: str) -> Iterator[StreamEvent]:
-    """What the SDK streams of a model's text."""
+    """The SDK's events of a model's text."""
     for word in words:
         yield RawResponsesStreamEvent(
             ResponseTextDeltaEvent.model_construct(type="response.output_text.delta", delta=word)
@@ -33,7 +33,7 @@ def says(*words: str) -> Iterator[StreamEvent]:
 
 
 def calls(tool: str, tutor: Agent[Any] = TUTOR) -> StreamEvent:
-    """What the SDK streams of a model's call."""
+    """The SDK's events of a model's call."""
     item = call_item(Call(tool, json.dumps({"query": "node"})))
     return RunItemStreamEvent(name="tool_called", item=ToolCallItem(agent=tutor, raw_item=item))
 

@@ -33,7 +33,7 @@ def opened(url: str) -> Sessions:
 
 @pytest.fixture(params=["sqlite", "redis", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a store of each kind."""
+    """The address of a store of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/sessions.db"
     return request.getfixturevalue(f"{request.param}_url")

@@ -42,7 +42,7 @@ async def answered(preceptor: Preceptor, *, whole: bool) -> tuple[list[Any], Ans
 
 
 def told(spans: Spans) -> list[tuple[Any, ...]]:
-    """What the trace keeps of the model calls."""
+    """The model calls in the trace."""
     ended = [span["span_data"] for span in spans.ended if span["span_data"]["type"] == "generation"]
     spans.ended.clear()
     return [

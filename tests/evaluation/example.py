@@ -55,7 +55,7 @@ def passage(section: str) -> Passage:
 
 
 def hits(*sections: str) -> list[Hit]:
-    """What a search gives that finds these sections, best first."""
+    """Hits of a search that finds these sections, best first."""
     return [Hit(passage(section), score=0.9, dense=0.8, bm25=7.0) for section in sections]
 
 

@@ -41,7 +41,7 @@ def pages_of(folder: Path, files: Mapping[str, str | bytes], site: SiteSettings 
 
 
 def page_of(folder: Path, text: str | bytes, site: SiteSettings = SITE, *, name: str = "page.mdx") -> Page:
-    """What a page with this text becomes."""
+    """The page that this text becomes."""
     return pages_of(folder, {name: text}, site)[name]
 
 

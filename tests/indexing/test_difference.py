@@ -1,4 +1,4 @@
-"""What a run has to do, from what is there and what is wanted."""
+"""The work of a run, from the passages that are there and those that are wanted."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def shelf(texts: Mapping[str, str]) -> Shelf:
 
 
 def counts(there: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, int]:
-    """What changes, without what does not."""
+    """The changes, without zeros."""
     found = difference(shelf(there), shelf(wanted))
     names = ("added", "changed", "moved", "unchanged", "removed")
     return {name: getattr(found, name) for name in names if getattr(found, name)}

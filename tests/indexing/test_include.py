@@ -56,7 +56,7 @@ def mkdocs_page(folder: Path, text: str, files: Mapping[str, str | bytes] | None
 
 
 def told(page: Page) -> list[str]:
-    """What is missing of a page, as its author reads it."""
+    """Parts that are missing of a page, as its author reads them."""
     return [f"{one.kind}: {one}" for one in page.missing]
 
 

@@ -1,4 +1,4 @@
-"""What a page has and the index has not is noted: its kind, its file and line."""
+"""Parts of a page that the index lacks are noted: kind, file and line."""
 
 from pathlib import Path
 

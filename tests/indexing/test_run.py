@@ -128,7 +128,7 @@ async def vectors(settings: Settings) -> dict[str, Vectors]:
 
 
 async def info(settings: Settings) -> IndexInfo:
-    """What the index says of itself."""
+    """The index's description."""
     engine = open_engine(settings)
     try:
         index = await engine.open(settings.index.collection)
@@ -140,7 +140,7 @@ async def info(settings: Settings) -> IndexInfo:
 
 
 def counts(summary: Summary) -> dict[str, int]:
-    """What was done, without zeros."""
+    """The counts of a summary, without zeros."""
     names = ("added", "changed", "moved", "unchanged", "removed", "embedded")
     return {name: getattr(summary, name) for name in names if getattr(summary, name)}
 

@@ -10,7 +10,7 @@ from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors
 from preceptor.text.tokens import SparseVector
 
 DIMENSIONS = 384
-"""Of the dense vectors, as long as those of the shipped model."""
+"""Length of the dense vectors, as those of the shipped model have it."""
 
 INFO = IndexInfo(
     book="robots",

@@ -50,7 +50,7 @@ async def publish(
 
 
 async def everything(engine: Engine, collection: str = "robots") -> list[Passage]:
-    """What a reader who opens the index now finds in it, in reading order."""
+    """Passages that a reader who opens the index now finds in it, in reading order."""
     index = await engine.open(collection)
     found = [passage for chapter in await index.chapters() for passage in await index.passages(chapter.id)]
     await index.close()
@@ -59,7 +59,7 @@ async def everything(engine: Engine, collection: str = "robots") -> list[Passage
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What both halves of a hybrid search found, as (passage, raw score), best first."""
+    """Hits of both halves of a hybrid search, as (passage, raw score), best first."""
 
     dense: Sequence[tuple[Passage, float]]
     bm25: Sequence[tuple[Passage, float]]

@@ -1,4 +1,4 @@
-"""What only Qdrant Cloud has: a network, keys, strict mode, collections of others, and ways to go wrong."""
+"""Qdrant Cloud alone: a network, keys, strict mode, collections of others, and ways to go wrong."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What every engine must do, whichever holds the index: one suite over both, each of them real.
+"""The duties of every engine, whichever holds the index: one suite over both, each of them real.
 
 `Embedded` works in a folder. `QdrantCloud` talks HTTP to a stand-in on loopback that speaks Qdrant's REST.
 """

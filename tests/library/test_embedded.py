@@ -1,4 +1,4 @@
-"""What only the embedded engine has: files, and processes that share them."""
+"""The embedded engine alone: files, and processes that share them."""
 
 import asyncio
 import json
@@ -144,7 +144,7 @@ def flip(file: Path) -> None:
 async def test_a_damaged_file_is_named_before_the_engine_sees_it(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
-    """Of the engine itself some of these end the process, some give other passages or none."""
+    """In the engine itself some of these end the process, some give other passages or no passage."""
     engine = Embedded(tmp_path)
     await publish(engine, book(chapters=1))
     files = [one for one in (tmp_path / "robots/v0001/shard").rglob("*") if one.is_file()]

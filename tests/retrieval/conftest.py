@@ -1,4 +1,4 @@
-"""What the tests of retrieval share."""
+"""Fixtures that the tests of retrieval share."""
 
 from collections.abc import Iterator
 

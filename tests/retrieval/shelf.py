@@ -68,7 +68,7 @@ def describe(
     language: str = "en",
     avg_len: float = 30.0,
 ) -> IndexInfo:
-    """What an index of such a book says of itself."""
+    """Description of an index of such a book."""
     return IndexInfo(
         book=book,
         title=book.capitalize(),

@@ -67,7 +67,7 @@ Step = tuple[str, Mapping[str, Any]] | asyncio.Event
 
 @dataclass
 class Script:
-    """What the service answers next, and what it was asked."""
+    """The next answers of the service, and its requests."""
 
     steps: list[Sequence[Step] | Response] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Script:
     keeps_feedback: bool = True
     chapters: list[str] = field(default_factory=list)
     key: str = ""
-    """What a reader must send; empty: nothing."""
+    """Key that a reader must send; empty: none is needed."""
 
     def answers(self, *steps: Step) -> None:
         """Answer the next question with these events."""
@@ -252,7 +252,7 @@ class Reader:
     page: Page
     script: Script
     complaints: list[str] = field(default_factory=list)
-    """What the browser complained about."""
+    """Complaints of the browser."""
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(_PATIENCE_MS)
@@ -304,9 +304,9 @@ async def opened(
 
     Args:
         browser: From `chromium`.
-        script: Of the service that the page will ask.
-        kind: Of the reader.
-        options: Of Playwright's `new_context`.
+        script: Answers of the service that the page will ask.
+        kind: Class of the reader.
+        options: Options of Playwright's `new_context`.
     """
     chosen: dict[str, Any] = {"viewport": {"width": 1100, "height": 800}, **options}
     context = await browser.new_context(**chosen)
@@ -331,10 +331,10 @@ async def reading(
 
     Args:
         browser: From `chromium`.
-        language: Of the book.
+        language: The book's language.
         chapters: Titles of the book's chapters; none: the service does not tell them.
         clock: Whether the test moves the page's clock.
-        options: Of Playwright's `new_context`.
+        options: Options of Playwright's `new_context`.
     """
     script = Script(chapters=list(chapters))
     async with (

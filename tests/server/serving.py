@@ -20,7 +20,7 @@ from tests.standins.provider import Answer, Provider, chunk, stream
 
 QUESTION = {"content": "What is a node?"}
 WRONG = re.compile(r"Traceback|was destroyed|never retrieved|never awaited| ERROR | CRITICAL ", re.MULTILINE)
-"""What the log of a service that did well does not hold."""
+"""Words that the log of a service that did well does not hold."""
 
 _READY = "Application startup complete"
 _PATIENCE = 240.0
@@ -36,7 +36,7 @@ class Service:
     log: list[str]
     reader: threading.Thread
     written: threading.Condition
-    """Of the log, when a line comes."""
+    """Told when a line of the log comes."""
 
     def ask(self, body: Mapping[str, Any] = QUESTION, **options: Any) -> httpx2.Response:
         """One question, one answer."""

@@ -318,7 +318,7 @@ def _stream(client: TestClient, payload: Json, **headers: str) -> list[Event]:
 
 
 def check_stream(found: list[Event]) -> None:
-    """What holds for every stream."""
+    """Checks the rules that hold for every stream."""
     names = [event.name for event in found]
     assert names[0] == "start"
     assert [name for name in names if name in ("done", "error")] == [names[-1]]

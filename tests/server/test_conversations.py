@@ -138,7 +138,7 @@ async def test_health_names_a_store_that_cannot_be_reached(sample_index: Path, t
 
 
 def kept(store: TraceStore, trace_id: str) -> object:
-    """What the run says of its reader's mind."""
+    """The reader's feedback in the run."""
     return dict(store.run(trace_id).facts).get("feedback")
 
 

@@ -1,4 +1,4 @@
-"""What docs/ tells people to run, run against the service."""
+"""Runs the commands of docs/ against the service."""
 
 import os
 import re

@@ -78,7 +78,7 @@ def events(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def tool_outputs(llmock: LLMock) -> list[str]:
-    """What the last request's conversation holds as results of tools."""
+    """Results of tools in the last request's conversation."""
     return [
         message["content"] for message in llmock.requests[-1].body["messages"] if message["role"] == "tool"
     ]

@@ -70,7 +70,7 @@ SHAPES = (
 
 
 def passages() -> list[Passage]:
-    """What the search finds among."""
+    """The passages that the search finds among."""
     return [
         Passage(
             id=f"00000000-0000-0000-0000-{number:012}",
@@ -127,7 +127,7 @@ def looked_up(chance: random.Random) -> Answer:
 
 
 def script(number: int) -> tuple[list[Answer], list[Answer]]:
-    """What each of two providers replies in a chat."""
+    """The replies of each of two providers in a chat."""
     chance = random.Random(number)
     second = [looked_up(chance), answer(chance), answer(chance)]
     first: list[Answer] = [looked_up(chance)]

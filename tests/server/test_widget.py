@@ -93,11 +93,11 @@ async def visiting(
 
     Args:
         browser: From `chromium`.
-        head: Of the page.
-        attributes: Of the widget's tag.
+        head: The page's head.
+        attributes: Attributes of the widget's tag.
         policy: The page's Content-Security-Policy; `TUTOR` stands for the tutor's address.
         allowed: Whether the tutor's settings name the book's origin.
-        options: Of Playwright's `new_context`.
+        options: Options of Playwright's `new_context`.
     """
     script = Script()
     book = site()

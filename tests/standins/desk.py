@@ -31,7 +31,7 @@ class Spans(TracingProcessor):
         self.ended.append(exported)
 
     def errors(self) -> list[str]:
-        """What the failed calls' spans say."""
+        """Errors of the failed calls' spans."""
         generations = [span for span in self.ended if span["span_data"]["type"] == "generation"]
         return [span["error"]["data"]["error"] for span in generations if span["error"]]
 
@@ -50,12 +50,12 @@ class Spans(TracingProcessor):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one question."""
+    """Outcome of one question."""
 
     answer: str
     tutor: str
     shown: list[str]
-    """What the reader saw, tutor by tutor."""
+    """Texts that the reader saw, tutor by tutor."""
     failures: list[tuple[str, str]]
     """The tutors that were left, each with the reason."""
     items: list[TResponseInputItem]

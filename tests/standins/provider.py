@@ -25,11 +25,11 @@ Ending = Literal["whole", "dropped", "hanging"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the provider does with one request."""
+    """The provider's answer to one request."""
 
     pieces: Sequence[bytes] = ()
     status: int | None = 200
-    """None: not even a status line."""
+    """HTTP status; None: not even a status line comes."""
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "text/event-stream"})
     ending: Ending = "whole"
     """Dropped: the connection is cut before the body's end. Hanging: nothing more comes."""
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the provider was asked."""
+    """One request to the provider."""
 
     path: str
     body: Json

@@ -57,9 +57,9 @@ class QdrantStandIn:
         self.asked: list[Asked] = []
         """Every request, in order."""
         self.script: deque[Scripted] = deque()
-        """What answers the next requests instead."""
+        """Answers for the next requests in its place."""
         self.local = QdrantClient(":memory:")
-        """What it holds."""
+        """Collections that it holds."""
         self._keys = dict(keys or {})
         self._indexed: dict[str, set[str]] = {}
         self._socket = socket.create_server(("127.0.0.1", 0))

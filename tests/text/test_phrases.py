@@ -1,4 +1,4 @@
-"""What Preceptor says to readers in their language."""
+"""Preceptor's own sentences, in the reader's language."""
 
 from dataclasses import fields
 

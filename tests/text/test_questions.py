@@ -1,4 +1,4 @@
-"""What the words of a question tell."""
+"""Questions are judged by their words."""
 
 import pytest
 

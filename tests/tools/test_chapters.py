@@ -50,7 +50,7 @@ async def tools(folder: Path) -> AsyncGenerator[dict[str, FunctionTool]]:
 
 
 async def call(tool: FunctionTool, run: Run, **arguments: object) -> str:
-    """What the model is told."""
+    """The tool's answer to the model."""
     written = json.dumps(arguments)
     context = ToolContext(run, tool_name=tool.name, tool_call_id="1", tool_arguments=written)
     return str(await tool.on_invoke_tool(context, written))

@@ -64,7 +64,7 @@ def loaded(folder: Path, timeout: float) -> dict[str, FunctionTool]:
 
 
 async def told(tool: Tool) -> str:
-    """What a model is told by the tool, in a whole run."""
+    """The tool's answer to the model, in a whole run."""
     from agents import Agent, Runner
 
     model = ScriptedModel([[function_call(tool.name, {}, call_id="1")], [assistant_message("So.")]])

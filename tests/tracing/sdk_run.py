@@ -1,4 +1,4 @@
-"""What the runs of these tests say, and the provider that says it."""
+"""The texts of these tests' runs, and the provider that says them."""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What is taken out of a run before it is written, and what is left alone."""
+"""Secrets are taken out of a run before it is written, and the rest is left alone."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `preceptor traces` prints."""
+"""The output of `preceptor traces`."""
 
 import json
 from datetime import UTC, datetime
