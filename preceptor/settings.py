@@ -524,7 +524,7 @@ class Settings(_Section):
         return self
 
     def doubts(self) -> list[str]:
-        """What is probably a mistake and may be meant, each in a sentence or two."""
+        """Settings that are probably a mistake and may be meant, each in a sentence or two."""
         return [
             f"`providers.{name}.base_url`{' (GEMINI_BASE_URL)' if name == 'gemini' else ''} does not end in "
             "`/openai/`, as Gemini's OpenAI-compatible address does. A gateway of yours may have another; Gemini's own "

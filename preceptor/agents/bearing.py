@@ -1,4 +1,4 @@
-"""What a sentence of a reply rests on: the passages that it cites, or the one that bears it."""
+"""Finds the passages on which a sentence of a reply rests: those that it cites, or the one that bears it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _A_FEW = 3
 
 @dataclass(slots=True)
 class Judged:
-    """What a sentence of a reply rests on."""
+    """A sentence of a reply, and the passages on which it rests."""
 
     said: str
     """The sentence without markers."""

@@ -83,7 +83,7 @@ _KEY_BEGUN = re.compile(r"[a-z](?:[2-9][a-z2-9]{0,4})?")
 _NO_KEY_AFTER = frozenset(r"_/\.-@=#&?%+~$'’")
 _SIGNS = re.compile(r"[*_]{0,3}[.,;:!?]{0,3}")
 _KEY_ENDS = re.compile(r"""[*_]{0,3}(?:[.,;:!?]{1,3}(?:\s|\Z)|[。，；：！？۔؟،)\]}>"”»」』]|\n|\Z)""")
-"""What follows a key that stands where a citation does."""
+"""The end of a clause: it follows a key that stands where a citation does."""
 
 _LONGEST_SPACE = 64
 """Characters of space that are held back, for a marker that is dropped or for the answer's end."""
@@ -279,6 +279,7 @@ class Citations:
         """Read a word; a shown key at the end of a clause is a citation without brackets, too."""
         found = look(_WORD, text, place)
         word, end = (found.group(), found.end()) if found else (text[place], place + 1)
+        # In a path or an address nothing is a key: `/k7qd`, `node-k7qd`.
         is_inside = self._before.isalnum() or self._before in _NO_KEY_AFTER
         if is_inside or self._verbatim.kind == "formula":
             return self._pass(text, place, end)
@@ -325,6 +326,7 @@ class Citations:
     def _mark(self, group: _Group) -> None:
         """Cite the passages of a marker that were shown, and drop the rest."""
         known = [key for key in group.keys if group.closed and self._shown(key)]
+        # A group that never closes counts once: which of its words were meant as keys, nobody knows.
         self.unknown += (
             len(group.keys if group.closed else "1") - len(known) if group.keys else len(group.words)
         )
@@ -355,6 +357,7 @@ class Citations:
             self._flush()
             self._emit(visible, code=code)
         self._space += text[len(visible) :]
+        # A model that writes nothing but blanks must not fill the memory.
         if len(self._space) > _LONGEST_SPACE:
             self._emit(self._space[:-_LONGEST_SPACE], code=False)
             self._space = self._space[-_LONGEST_SPACE:]
@@ -376,10 +379,11 @@ class Citations:
 
 
 def _shape(text: str, place: int) -> str:
-    """What is at a place of a text, with the brackets of all scripts as `[`, `(` and `]`; empty if it is no group."""
+    """The text at a place, with the brackets of all scripts as `[`, `(` and `]`; empty if it is no group."""
     signs = look(_BEFORE_WORDS, text, place)
     if signs is None or (signs.end() < len(text) and not look(_WORD, text, signs.end())):
         return ""
+    # The window alone: all that follows, at each bracket, would be quadratic.
     return text[place : place + WINDOW].translate(_SHAPES)
 
 
@@ -416,6 +420,7 @@ def _group(text: str, place: int, shape: str) -> _Group | None:
         return None
     end = place + (found.start("close") + closings[opened - 1] if closed else found.end())
     written = text[place:end]
+    # As in CommonMark, no bracket goes on behind its paragraph.
     if _PARAGRAPH.search(written):
         return None
     words = list(_WORDS.finditer(found["content"]))

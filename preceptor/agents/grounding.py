@@ -34,7 +34,7 @@ _LIKE_A_KEY = re.compile(rf"\b{KEY}\b")
 RULE = """\
 Answer the question now, from the quotations above alone. Behind each sentence write the key of the quotation that \
 says it, in square brackets. The keys are: {keys}."""
-"""What a tutor is told once more, behind the passages: before them it is forgotten."""
+"""Reminder that stands behind the passages: a model forgets it where it stands before them."""
 
 
 class Rules:
@@ -140,6 +140,7 @@ class Gate:
         Raises:
             AnswerUnusable: It recites the instructions, or is long and rests on nothing.
         """
+        # Every piece, shown or not: instructions may be recited in mid-answer.
         self._look_for_rules(piece)
         said = self._shown.feed(piece)
         if not self.holds:
@@ -148,6 +149,7 @@ class Gate:
             self._length += len(piece)
             self._raw.append(piece)
             self._is_borne = self._bears(self._sentences.feed(piece)) or self._is_cited_already()
+            # Nobody waits for the end of an answer that would be cut there.
             if not self._is_borne and self._length > self.longest:
                 raise AnswerUnusable("uncited", "nothing of a long answer rests on a passage")
         elif self.least_confidence:
@@ -203,6 +205,7 @@ class Gate:
         return bool(found.cited) and is_borne(found, ledger) and self._follows_nothing_else(found)
 
     def _follows_nothing_else(self, found: Judged) -> bool:
+        # The true sentence behind an invention does not make the invention true.
         if any(invents_beside(one, found.hits) for one in self._unborne):
             raise AnswerUnusable("uncited", "it begins with what no passage says")
         return True
@@ -212,6 +215,7 @@ class Gate:
         ledger = self.run.ledger
         if unknown_names(self.run.question, [hit.passage for hit in ledger]):
             return False  # what is asked about is in no passage
+        # Judged as the reader would see it, with the keys that are added on the way.
         attribution = Attribution(self.run, tag=language_of(self.run.question) or "en", strict=True)
         citations = Citations(ledger.get)
         pieces = [*citations.feed(attribution.feed(text) + attribution.finish()), *citations.finish()]
@@ -228,7 +232,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class BookRule:
-    """What the providers' models are told of the book in one run; worked out only when one of them is asked."""
+    """The rule and the search that bind the providers' models to the book in one run; made when one is asked."""
 
     run: Run
     history: Sequence[tuple[str, str]]

@@ -69,6 +69,7 @@ class OfflineModel(LocalModel):
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
         """Returns the next step: the search, a section to read, or the answer."""
         run = current_run.get()
+        # Nothing is kept between the steps: what was done so far stands in the conversation, whoever did it.
         can, called = {tool.name for tool in tools}, _called(input)
         # What another tutor searched in one chapter, or in vain, was not looked for in the book.
         tried = {*run.searched, *called["search_textbook"]}

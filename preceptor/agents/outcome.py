@@ -1,4 +1,4 @@
-"""What is told of a run beside its answer: its times, and its outcome to the log, the observer and the trace."""
+"""Measures the times of a run, and tells its outcome to the log, the observer and the trace."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""What a tutor may say without a passage: greet who greets, ask back, and refuse after a search."""
+"""Tells replies that need no passage: a greeting to a greeting, a question back, a refusal after a search."""
 
 import re
 from functools import lru_cache

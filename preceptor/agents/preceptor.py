@@ -101,6 +101,7 @@ class Preceptor:
             VectorIndexError: The index failed.
         """
         clock = Stopwatch()
+        # Before the session is opened: a chapter that there is not must not begin one.
         await self.library.check(chapter=question.chapter, book=question.book)
         seconds = self.settings.tutor.deadline
         deadline = clock.began + seconds
@@ -139,6 +140,7 @@ class Preceptor:
                 seconds=seconds,
                 deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
                 refused=run.refused,
+                # A new one for each reply: a tutor may be asked again, and another after it.
                 shown=lambda: Gate(
                     run,
                     self._rules,
@@ -159,9 +161,11 @@ class Preceptor:
                         for out in reply.take(event, reason=failures.reason):
                             clock.note(out)
                             yield out
+                        # What would not be shown need not be paid for.
                         if reply.truncated:
                             result.cancel()
                             break
+                # Our own words, given by a tool: the SDK's stream does not hold them as text.
                 if run.declined:
                     for out in reply.decline(str(result.final_output)):
                         clock.note(out)
@@ -169,6 +173,7 @@ class Preceptor:
                 for out in reply.finish():
                     clock.note(out)
                     yield out
+            # A reader who leaves is a cancellation: the provider's call ends, and the run is told of all the same.
             except BaseException as error:
                 result.cancel()
                 self._outcomes.failed(started, question, failures.notes, _usage(result, failures), error)
@@ -177,6 +182,7 @@ class Preceptor:
                 raise
             answer = self._answer(started, reply, scope, result, clock.stop())
             try:
+                # Before `Done`: a follow-up that comes at once has to find this turn.
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
                 logger.warning("answer not kept, or not yet, trace=%s error=%s", started.trace_id, error)
@@ -196,6 +202,7 @@ class Preceptor:
             group_id=started.session_id,
             trace_metadata=dict(question.metadata) or None,
             trace_include_sensitive_data=self.settings.traces.include_text,
+            # By default the SDK ends the run; a model can correct the name.
             tool_not_found_behavior="return_error_to_model",
             tool_error_formatter=_tell_model,
         )
@@ -266,6 +273,7 @@ async def open_preceptor(
     """
     for doubt in settings.doubts():
         logger.warning("%s", doubt)
+    # Before anything is traced: the SDK uploads by default.
     if not settings.traces.upload_to_openai:
         send_nothing()
     async with AsyncExitStack() as stack:
@@ -334,6 +342,7 @@ async def _until(
         if cut:
             result.cancel()
 
+    # Not `asyncio.timeout`: around a `yield` it would cancel whoever reads the events.
     alarm = asyncio.get_running_loop().call_later(deadline - time.perf_counter(), cut_off)
     try:
         async for event in result.stream_events():
@@ -355,9 +364,10 @@ def _named(error: Exception, provider: str) -> PreceptorError:
         # Failover sees what a model does; this is what the SDK finds wrong with it afterwards.
         logger.error("the run with %s ended", provider, exc_info=error)
         return ProviderFailed(provider, "other")
+    # A fault of ours: the server's edge makes a 500 of it.
     raise error
 
 
 def _tell_model(failed: ToolErrorFormatterArgs[Run]) -> str | None:
-    """What a model is told where the tool itself does not say it; None: the SDK's own words."""
+    """Returns the answer of a tool that could not be called; None: the SDK's own words."""
     return None if failed.error is None else tell_model(failed.run_context, failed.error)

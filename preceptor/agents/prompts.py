@@ -1,4 +1,4 @@
-"""What the tutors are told: the system prompt of a book, the same for every provider, and the reader's message."""
+"""Writes the tutors' prompts: the system prompt of a book, the same for every provider, and the reader's message."""
 
 import re
 from collections.abc import Iterator

@@ -124,6 +124,7 @@ class Reply:
                 yield from self._say(event.data.delta)
         elif isinstance(event, AgentUpdatedStreamEvent):
             self.provider = self._provider_of(event.new_agent.name)
+            # Asked before `_begin` forgets it: only what the reader has seen has to be taken back.
             shown = bool(self.text)
             if self._raw:
                 self._begin()
@@ -169,6 +170,7 @@ class Reply:
             delta = f"\n\n{delta}"
         self._apart = False
         if len(delta) > self._left:
+            # Never reached with `math.inf`, which no text is longer than.
             delta = delta[: int(self._left)]
             self.truncated = True
         self._left -= len(delta)
@@ -184,6 +186,7 @@ class Reply:
         for piece in pieces:
             if isinstance(piece, Cited):
                 passage = piece.hit.passage
+                # A number follows its sentence, so that the one shown last is the one it is cited for.
                 claim = self._last_sentence(passage.language)
                 found = source(piece.number, piece.hit, nearest(claim, passage.text, passage.language))
                 self.sources.append(found)

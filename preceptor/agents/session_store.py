@@ -217,6 +217,7 @@ class PostgresStore:
 
 
 def _copy(session: Any, session_id: str) -> Session:
+    # A shallow one: of all that a session of the SDK holds, only the id is its own.
     copied = copy.copy(session)
     copied.session_id = session_id
     return cast("Session", copied)

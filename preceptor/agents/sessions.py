@@ -95,6 +95,7 @@ class Turns:
                 "response_id": shown.response_id,
             }
         items = [*self.unwritten, {"role": "user", "content": question}, said]
+        # Before the wait: a write that takes too long is completed all the same, and must not be made twice.
         self.unwritten.clear()
         await self.write(self.session_id, cast("list[TResponseInputItem]", items))
 
@@ -195,6 +196,7 @@ class Sessions:
             SessionsUnavailable: The store failed.
         """
         async with self._in_queue(session_id, _now() + _QUEUE_SECONDS) as until:
+            # Raises what tells the client that there is nothing to forget.
             await self._items(session_id, until)
             await self._answer(self._clear(session_id), until)
 
@@ -238,6 +240,7 @@ class Sessions:
                 queue.lock.release()
         finally:
             queue.asking -= 1
+            # Else there would be a lock for each conversation that ever was.
             if not queue.asking:
                 del self._queues[session_id]
 
@@ -326,10 +329,12 @@ class Sessions:
                 task.add_done_callback(partial(_log_failure, what))
         try:
             return task.result()
+        # Only these: a fault of ours must not look like one of the store's.
         except self.store.failures as error:
             raise SessionsUnavailable(self.store.name, type(error).__name__) from error
 
     async def _wait(self, task: asyncio.Task[Any], until: float) -> None:
+        # Unlike `wait_for`, it leaves the task running when the time is over.
         done, _ = await asyncio.wait({task}, timeout=max(0.0, until - _now()))
         if not done:
             raise SessionsUnavailable(self.store.name, "no answer in time")

@@ -24,6 +24,7 @@ from preceptor.text.tokens import folded, overlap, stems
 SUPPORTED = 0.5
 """Support from which a claim counts as supported."""
 
+# Weights of the log-odds, calibrated in decision 0008.
 _WORDS = 5.4
 _WRONG_NUMBER = 4.4
 _WRONG_NAME = 4.4
@@ -37,7 +38,7 @@ _TOO_SHORT = 3
 _WORD = re.compile(r"\w+")
 _NAME = re.compile(r"[^\W\d_]\w+")
 _MARKS_BEFORE = " \t\"'“„«(*_`-"
-"""What may stand between the beginning of a sentence and its first word."""
+"""Characters that may stand between the beginning of a sentence and its first word."""
 _ENDS = frozenset(".:;!?…\n")
 _CAPITAL_NOUNS = frozenset({"de", "lb"})
 """Languages that write every noun with a capital."""
@@ -206,6 +207,7 @@ def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[
             visible = length + len(bare)
         length += len(piece)
         pieces.append(piece)
+        # At the last visible character before it: a marker behind the full stop belongs to the sentence that it ends.
         places.append((max(visible - 1, 0), mark.number))
         place = mark.end
     return "".join(pieces) + text[place:], places
@@ -271,6 +273,7 @@ def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
     return [
         word
         for word in named
+        # Without the plural's ending: `GPUs` is there if `GPU` is.
         if word.casefold().rstrip("s") not in as_it_is and not ((own := stems(word, tag)) and own <= has)
     ]
 
@@ -301,7 +304,9 @@ def _opens(text: str, place: int) -> bool:
 def _numbers(text: str, tag: str) -> tuple[frozenset[str], frozenset[str]]:
     """Returns the numbers in figures, and the counts in words, up to twelve."""
     figures = frozenset(
-        re.sub(r",(?=\d{3})", "", one).replace(",", ".") for one in _NUMBER.findall(folded(text))
+        # `12,500` counts thousands; any other comma is the decimal sign of half of Europe.
+        re.sub(r",(?=\d{3})", "", one).replace(",", ".")
+        for one in _NUMBER.findall(folded(text))
     )
     counts = language(tag or "en").numbers
     return figures, frozenset(counts[word] for word in words(text) if word in counts)

@@ -1,4 +1,4 @@
-"""What mkdocstrings and autorefs add to Python-Markdown: blocks of documentation from code, and links to them.
+"""The syntax of mkdocstrings and autorefs: blocks of documentation from code, and links to them.
 
 The documentation itself comes from running the site's code, which is not done here: a block becomes the empty element
 `autodoc`, which names it. A link is its text.

@@ -128,7 +128,7 @@ class Book:
     line: str = ""
     """Sentence that says for which site the folder was taken."""
     notes: tuple[str, ...] = ()
-    """What its author should know of the folder, since the links depend on it."""
+    """Remarks for the author about the folder, on which the links depend."""
     missing: tuple[Missing, ...] = ()
     """Parts of the folder that the pages lack."""
 
@@ -310,6 +310,7 @@ def _left_out(site: SiteSettings) -> Callable[[str], bool]:
 
 
 def _look(path: Path, docs: Path, source: Path, part: Part, excluded: Callable[[str], bool]) -> _Found:
+    # A file's name may be no UTF-8; what is stored and printed has to be.
     relative = path.relative_to(docs).as_posix().encode(errors="replace").decode()
     below = Path(os.path.relpath(docs, source)).as_posix()
     inside = path.relative_to(source) if path.is_relative_to(source) else PurePosixPath(below, relative)

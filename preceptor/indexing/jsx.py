@@ -303,6 +303,7 @@ def bindings(code: str) -> Bindings:
             values[match["name"]] = Expression(
                 code[start.end() : following.start() if following else len(code)]
             )
+    # Without the words of the statements, which look like names.
     return Bindings(imports, constants, values, frozenset(names - {"from", "as", "type", "default"}))
 
 
@@ -369,6 +370,7 @@ def literal(code: str, *, holes: bool = False) -> str | None:
     if number:
         return number[1]
     string = _STRING.fullmatch(code)
+    # An escaped `\${` is text.
     if not string or (string["quote"] == "`" and not holes and "${" in _ESCAPE.sub(" ", string["text"])):
         return None
     return _ESCAPE.sub(_unescaped, string["text"])
@@ -379,4 +381,5 @@ def _unescaped(match: re.Match[str]) -> str:
     if digits is None:
         return _ESCAPED.get(match[4], match[4])
     code = int(digits, 16)
+    # Half of a pair is no character, and could not be written to the index.
     return chr(code) if code < 0xD800 or 0xE000 <= code <= 0x10FFFF else "\ufffd"

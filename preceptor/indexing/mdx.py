@@ -46,6 +46,7 @@ def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     """Parses tags and expressions that have their lines to themselves."""
     parts, after = _leading_parts(state, start_line, end_line)
     line = _line_of(state, start_line, after)
+    # With text behind them they belong to a paragraph.
     if not parts or state.skipSpaces(after) < state.eMarks[line]:
         return False
     if not silent:

@@ -26,7 +26,7 @@ _UNWRAPPED = tuple(
     re.compile(rf"(^|\n) *{fence} *mdx-code-block\n(?P<inside>.*?)\n *{fence}(?=\n|\Z)", re.DOTALL)
     for fence in ("```", "````")
 )
-"""What Docusaurus takes out of its fence before it parses (a shelter from translation tools)."""
+"""A fence that Docusaurus takes away before it parses (a shelter from translation tools)."""
 _DEEPEST_PARTIAL = 8
 _TITLED_BY_FRONT_MATTER = ("docusaurus", "plain", "mkdocs", "quarto")
 _LENIENT = ("huggingface", "mkdocs")

@@ -90,9 +90,9 @@ class Summary:
     left_out: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Pages that are not published, by the reason."""
     notes: tuple[str, ...] = ()
-    """What the author should know of the book's folder, since the links depend on it."""
+    """Remarks for the author about the book's folder, on which the links depend."""
     site: str = ""
-    """What the folder was taken for, in one sentence."""
+    """Kind of site for which the folder was taken, in one sentence."""
     missing: list[Kind] = field(default_factory=list[Kind])
     """Parts of the pages that the index lacks, by kind."""
     repeated: list[Repeated] = field(default_factory=list[Repeated])
@@ -188,6 +188,7 @@ class Indexing:
             VectorIndexError: The index cannot be written; what was written so far is kept for the next run.
         """
         began = time.perf_counter()
+        # First: a wrong key should not take a whole book's reading to show.
         await engine.verify_connection()
         logger.info("connected to %s: %.0f ms", engine.where, (time.perf_counter() - began) * 1000)
         summary = Summary(self._settings.index.collection)
@@ -198,6 +199,7 @@ class Indexing:
         if known is not None and known.points and known.book != book.id:
             summary.replaced = known.book
         if known is not None and not same_model(known.digest, digest):
+            # No vector of another model can be reused.
             known, rebuild = None, True
         for file in book.files:
             if file.status != "published":
@@ -208,6 +210,7 @@ class Indexing:
                 summary.passages = summary.unchanged = known.points
                 summary.missing, summary.repeated = _as_told(known.told)
             else:
+                # So should another writer.
                 await engine.verify_writable(summary.collection)
                 with closing(Plan()) as plan:
                     await asyncio.to_thread(self._plan, book, plan, summary)
@@ -478,6 +481,7 @@ def _unread_pages(book: Book, embedder: DenseEmbedder) -> tuple[int, int]:
     for file in sampled:
         with suppress(PageUnreadable):  # it is reported when all pages are read
             texts += filter(None, [_prose(_read(book, file))])
+    # Pages that are too short one by one may tell the language together.
     judged = [text for text in texts if _is_enough(text)] or [" ".join(texts)]
     return sum(_is_enough(text) and not embedder.reads(text) for text in judged), len(texts)
 

@@ -60,6 +60,7 @@ def passages(
         )
         room = chunk_size - measure.special - measure(" › ".join(breadcrumb))
         for text in _texts(section, measure, room, min(chunk_overlap, room // 2)):
+            # By anchor: two sections that share one must not make two passages of one id.
             ordinal = ordinals[section.anchor]
             ordinals[section.anchor] += 1
             point = passage_id(book, page.chapter, section.anchor, ordinal)
@@ -211,6 +212,7 @@ def _cut_lines(
 def _tail(text: str, measure: _Measure, overlap: int) -> str:
     """Returns the last sentences of a passage, as far as they fit; empty if it ends in code or a table."""
     last = text.rsplit(_PARAGRAPHS, 1)[-1]
+    # Half of some code, or of a table, is read as if it were whole.
     if last.endswith(("```", "|", "$$")):
         return ""
     return measure.cut(last, overlap)[-1]

@@ -33,9 +33,9 @@ _EXPLICIT_ID = re.compile(r"\s*\{#(?P<id>(?:.(?!\{#|\}))*.)\}$")
 _BRACES = ("docusaurus",)
 """Presets with which `{#id}` at the end of a heading is its id, and not taken off before (see `heading_attributes`)."""
 _HIDDEN_ID = re.compile(r"\s*\[\[(?P<id>[^\[\]\s]+)\]\]\s*$")
+"""A hidden id in the form of Hugging Face's courses."""
 _HIDDEN_WORDS = re.compile(r"\s*\[\[\s*(?P<id>[^\[\]]+?)\s*\]\]\s*$")
 """The same where doc-builder reads it: translators put a whole title there, and that is the id, with its spaces."""
-"""A hidden id in the form of Hugging Face's courses."""
 # fmt: off
 _UNSEEN = frozenset({
     "script", "style", "head", "Head", "Helmet", "Seo", "SEO", "template", "noscript", "title", "link", "meta",
@@ -231,6 +231,7 @@ class Writer:
 
     def _anchor(self, element: Element, level: int) -> str:
         """Returns the id of a Markdown heading: from its attribute, a comment, `{#id}`, or its text."""
+        # The generators do not agree on what of a heading goes into its id.
         preset = self._site.preset
         if preset in ("mdbook", "quarto"):
             text = text_alone(element, smart=preset == "quarto" or self._site.smart_punctuation)
@@ -251,6 +252,8 @@ class Writer:
         if not labels or not isinstance(anchors, SphinxAnchors):
             return ""
         ids = [anchors.label(label) for label in labels]
+        # Asked for nothing but the count: its own id is taken all the same, and the next heading of this text is
+        # numbered.
         anchors(text)
         return ids[-1]
 
@@ -423,6 +426,7 @@ class Writer:
             return
         inner = self._source
         if inner.given and element.expression.code.strip() in ("props.children", "children"):
+            # What a partial is given was written on the page that uses it, and has the names of that page.
             self._source, children = inner.given
             self._children(children)
             self._source = inner

@@ -111,6 +111,7 @@ class CloudWriter:
             await self._fill(list(wanted))
             await self._show(info)
         else:
+            # Another writer takes over a lock that was silent for ten minutes.
             await self._lock.keep(surely=True)
             if not schema.same_index(info, self._base.info()):
                 await self._versions.note(self._base, info=schema.as_metadata(info))
@@ -172,6 +173,7 @@ class CloudWriter:
         _, unchanged = self._draft.split(ids)
         await _each(schema.batches(unchanged), partial(self._copy, name))
         await _each(schema.batches(self._draft.staged.keys() - set(ids)), partial(self._remove, name))
+        # Counted by the server: a version that lost a batch must not be published.
         count = partial(self._client.count, name, exact=True)
         found = (await self._connection.read("count", count, collection=name)).count
         if found != len(ids):
@@ -181,6 +183,7 @@ class CloudWriter:
         following = await self._being_filled()
         previous = {"previous": self._shown.name} if self._shown else {}
         await self._lock.keep(surely=True)
+        # Before it is shown: readers take the description from the version that they are led to.
         await self._versions.note(following, info=schema.as_metadata(info), **previous)
         await self._versions.show(following.name)
         self._shown, self._next = await self._versions.described(following.name), None
@@ -216,6 +219,7 @@ class CloudWriter:
         await self._upsert(name, [_again(point) for point in found])
 
     async def _upsert(self, name: str, points: Sequence[models.PointStruct]) -> None:
+        # Waited for: `put` promises that the passages are durable, and without it the server answers before they are.
         upsert = partial(self._client.upsert, name, [*points], wait=True)
         await self._connection.write(f"write {len(points)} passages into", upsert, collection=name)
 
@@ -237,9 +241,11 @@ async def _each(items: Iterable[list[_T]], do: Callable[[list[_T]], Awaitable[No
     try:
         async with asyncio.TaskGroup() as group:
             for batch in items:
+                # Before the task is made: else every batch of a large book would wait in memory.
                 await places.acquire()
                 group.create_task(one(batch))
     except ExceptionGroup as failed:
+        # Callers expect one named error, not a group.
         raise failed.exceptions[0] from None
 
 

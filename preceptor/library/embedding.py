@@ -291,12 +291,14 @@ class DenseEmbedder:
         under_way: deque[Iterator[Vector]] = deque()
         while window := list(islice(remaining, size * _WINDOW * self._threads)):
             under_way.append(self._begin(window, size))
+            # One window ahead: the threads need not wait for the writer, and memory stays bounded.
             if len(under_way) > 1:
                 yield from under_way.popleft()
         yield from chain.from_iterable(under_way)
 
     def _begin(self, window: Sequence[str], size: int) -> Iterator[Vector]:
         """Start embedding on the threads; the returned iterator waits for the results."""
+        # A batch is padded to its longest text.
         order = sorted(range(len(window)), key=lambda i: len(window[i]), reverse=True)
         batches = [[window[i] for i in order[start : start + size]] for start in range(0, len(order), size)]
         return _in_order(order, [self._pool.submit(self._passages, batch) for batch in batches])
@@ -388,6 +390,7 @@ def _opened(model: str, folder: Path | None, *, download: bool, tag: str = "en")
         if folder is not None:
             return TextEmbedding(**options, specific_model_path=str(folder))
         try:
+            # What was fetched once serves without a network.
             return TextEmbedding(**options, local_files_only=True)
         except ValueError:
             if not download:

@@ -117,6 +117,7 @@ def rank(
         + trust * bm25.get(one, bm25_floor) / rarest
         for one in {**dense, **bm25}
     }
+    # Equal evidence in the order of the cosines, then of the ids: the same for every engine.
     ranked = sorted(evidence, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
@@ -146,4 +147,5 @@ def _certainty(cosine: float, per_token: float, coverage: float, scale: Scale) -
 
 
 def _logistic(log_odds: float) -> float:
+    # `math.exp` overflows from 710 on.
     return 1 / (1 + math.exp(-max(log_odds, -700)))

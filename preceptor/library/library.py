@@ -74,6 +74,7 @@ class Library:
         limit = limit or self._settings.limit
         prefetch = self._settings.prefetch
         readings = [await one.reading(query) for one, _ in within]
+        # One vector for each model, however many books it reads.
         vectors = {one.model: await self._embedders.of(one.model).question(query) for one in readings}
         found = await asyncio.gather(
             *(
@@ -157,6 +158,7 @@ class Library:
         if embedder.vocabulary_coverage(question) < _READABLE:
             return []
         asked, *vectors = await asyncio.gather(embedder.question(question), *map(embedder.text, texts))
+        # Vectors have length 1, so that this is the cosine.
         cosines = [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
         meaning = scale(embedder.model)
         missing = meaning.foreign if embedder is not opened[0] else 0.0
@@ -249,6 +251,7 @@ class Embedders:
             one.close()
 
     async def _load(self, model: str, tag: str) -> DenseEmbedder:
+        # Two books that are read for the first time at once would load it twice.
         async with self._lock:
             if model not in self._loaded:
                 embedder = DenseEmbedder(self._settings, model=model, tag=tag)
@@ -340,6 +343,8 @@ class _Book:
             halves[:] = dense, sparse
             return list({**dense, **sparse})
 
+        # The second model's cosines depend on the passages' languages, which only the passages tell: all candidates
+        # are read.
         vectors = Vectors((), bm25, dense) if reading.is_second else Vectors(dense, bm25)
         choose = keep if reading.is_second else put_in_order
         found = await self.index.chosen(vectors, choose, chapter=chapter, limit=prefetch)
@@ -407,6 +412,7 @@ async def open_library(engine: Engine, settings: Settings) -> Library:
             indexes.append(index)
         for index in indexes:
             await embedders.open_for(await index.info(), index)
+    # Also where the start is cancelled: an open index holds files, or connections.
     except BaseException:
         for index in indexes:
             await index.close()

@@ -126,6 +126,7 @@ class Versions:
 
     def begin(self) -> Path:
         """Creates an empty, unpublished folder for the next version's shard."""
+        # Unfinished ones count: an earlier run may have left its folder.
         numbers = [int(one.name[1:].partition(".")[0]) for one in self.folder.glob("v[0-9]*")]
         shard = self.folder / f"v{max(numbers, default=0) + 1:04}.new" / "shard"
         shard.mkdir(parents=True)
@@ -166,6 +167,7 @@ class Versions:
         found = self.published()
         if found.previous is None:
             raise IndexHasNoPrevious(self.collection)
+        # Before readers are sent there: they would find the damage when the good version is gone.
         self.verified(found.previous)
         self._point(Published(found.previous, found.current))
         return found.previous
@@ -181,6 +183,7 @@ class Versions:
 
     def remove(self) -> None:
         """Removes the whole collection; readers never see half of it."""
+        # First, so that nobody opens what is being removed.
         self._pointer.unlink(missing_ok=True)
         shutil.rmtree(self.folder)
 
@@ -234,6 +237,7 @@ def _digest_of_lines(lines: Sequence[bytes]) -> str:
 def _digest(folder: Path, *, fast: bool = True) -> str:
     """Digest of the names, sizes and contents of all files below a folder."""
     digest = mmh3_x64_128() if fast else hashlib.sha256()
+    # The order of a folder's entries is the file system's affair, and a copy may have another.
     for file in sorted(_files(folder)):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
         for position, block in _ordered(file) or _blocks(file):

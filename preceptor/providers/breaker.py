@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 BreakerState = Literal["closed", "open", "half_open"]
 
+# What speaks of the provider, and not of this question or of this answer to it.
 _ILL: frozenset[FailureClass] = frozenset(
     {
         "rate_limited",
@@ -35,6 +36,7 @@ _ILL: frozenset[FailureClass] = frozenset(
     }
 )
 _LASTING: frozenset[FailureClass] = frozenset({"bad_key", "forbidden", "unknown_model"})
+# Nobody puts a key right within a cool-down.
 _LASTING_COOL_DOWNS = 10
 # A header that asks for a week is a mistake, or a day's quota; a probe in an hour costs one call.
 _LONGEST_RETRY_AFTER = 3600.0
@@ -92,6 +94,7 @@ class Breaker:
         """
         if not self.allows():
             raise AnswerUnusable("breaker_open", f"it is left alone for {self.retry_after:.0f} s more")
+        # Known before the call: by its end the state may be another one.
         probe = self.state == "half_open"
         self._probing = self._probing or probe
         try:
@@ -102,6 +105,7 @@ class Breaker:
         else:
             self._answered(probe=probe)
         finally:
+            # Also where it was cancelled: else no call would ever be let through again.
             if probe:
                 self._probing = False
 

@@ -95,6 +95,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
             model_settings = replace(model_settings, tool_choice=None)
         wanted = bool(more.get("stream"))
         stream = more["stream"] = wanted and not run.whole
+        # A stream's headers and its first token share one limit: `_deadline` counts from `began`, too.
         limit, reason = (self._first_token, "too_slow") if stream else (self._timeout, "read_timeout")
         try:
             async with asyncio.timeout_at(min(began + limit, run.until)):
@@ -104,6 +105,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         except TimeoutError:
             raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            # What begins like JSON was cut off on its way; anything else is the page of a proxy.
             begun = isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{")
             raise AnswerUnusable(
                 "stream_cut" if begun else "not_an_api", "a 200 whose JSON is none"
@@ -125,6 +127,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         if kind == "application/json":
             try:
                 raise self._error(json.loads(body))
+            # Only JSON that cannot be read is one; the error that is raised is not.
             except ValueError:
                 pass
         raise AnswerUnusable("not_an_api", f"a 200 that is `{kind}`")
@@ -177,6 +180,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
             if reply.finish is not None:
                 return None
             raise AnswerUnusable(reason, "the provider fell silent, or took too long") from error
+        # The client reads the JSON of each event here: half an event is a ValueError.
         except (openai.APIConnectionError, ValueError) as error:
             if reply.finish is not None:
                 return None
@@ -189,6 +193,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         now = asyncio.get_running_loop().time()
         if reply.finish is not None:
             return now + _TRAILER, "read_timeout"
+        # Thoughts count as a start: a model that reasons is silent to the reader alone.
         if not reply.started:
             return began + self._first_token, "too_slow"
         return min(now + self._first_token, began + self._timeout), "read_timeout"
@@ -205,7 +210,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
 
 
 class _Reply:
-    """What has come of one reply, after putting it right."""
+    """One reply as far as it has come, after putting it right."""
 
     def __init__(self, calls: ToolCalls, *, tools: Collection[str], made: int, most: int) -> None:
         """Begin a reply.
@@ -265,6 +270,7 @@ class _Reply:
         self._usage = completion.usage = _with_thoughts(completion.usage)
         for choice in (cast("list[Any] | None", completion.choices) or [])[:1]:
             self.is_empty = False
+            # What came as whole JSON was not cut off, so that a missing reason is no fault.
             self.finish = choice.finish_reason or "stop"
             calls = [call for call in choice.message.tool_calls or [] if hasattr(call, "function")]
             self._calls.whole(calls)
@@ -302,6 +308,7 @@ class _Reply:
             raise self._unusable("stream_cut", "the stream ended without a finish reason")
         if any(word in finish for word in _MALFORMED):
             raise self._unusable("malformed_tool_call", f"finish reason `{finish}`")
+        # Before the missing text below, whose cause the filter is.
         if self._refused or any(word in finish for word in _BLOCKED):
             raise self._unusable("safety_block", f"finish reason `{finish}`")
         if self._called and not self.may_call:
@@ -315,6 +322,7 @@ class _Reply:
             raise self._unusable("malformed_tool_call", "a call that is written as text")
         if not self._text and not self._names:
             raise self._unusable("empty_answer", f"neither text nor a tool call, finish reason `{finish}`")
+        # A call that was cut off is half JSON, and has failed above; one that is whole may be made.
         return any(word in finish for word in _CUT_OFF) and not self._names
 
     def _unusable(self, reason: FailureClass, what: str) -> AnswerUnusable:
@@ -335,6 +343,7 @@ def _with_thoughts(usage: object) -> CompletionUsage | None:
     if not isinstance(usage, CompletionUsage):
         return None
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        # The client builds it without validation: a count may be null, or missing.
         if not isinstance(getattr(usage, name, None), int):
             setattr(usage, name, 0)
     usage.completion_tokens = max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens)
@@ -354,5 +363,6 @@ def _as_text(content: object) -> str:
 def _is_object(arguments: str) -> bool:
     try:
         return not arguments or isinstance(json.loads(arguments), dict)
+    # Brackets within brackets, some thousand deep, are a RecursionError.
     except (ValueError, RecursionError):
         return False

@@ -72,7 +72,7 @@ _PASSING: frozenset[FailureClass] = frozenset(
 )
 
 UNGROUNDED: frozenset[FailureClass] = frozenset({"uncited", "disclosed"})
-"""What the same tutor may do better when it is told the rule once more."""
+"""Failures that the same tutor may avoid when it is told the rule once more."""
 
 _STATUS_OF_NAME = {
     "UNAUTHENTICATED": 401,
@@ -119,6 +119,7 @@ def classify(error: Exception) -> Failure:
     match error:
         case AnswerUnusable():
             return Failure(cast("FailureClass", error.reason))
+        # Before APIConnectionError, its base class.
         case openai.APITimeoutError():
             connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
             return Failure("connect_timeout" if connecting else "read_timeout")
@@ -187,6 +188,7 @@ def _status_in(detail: Mapping[str, Any]) -> int:
 
 
 def _retry_after(headers: httpx2.Headers, detail: Mapping[str, Any]) -> float | None:
+    # The one in milliseconds first, as OpenAI's own client has it: it is the more exact.
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "")
         try:
@@ -194,6 +196,7 @@ def _retry_after(headers: httpx2.Headers, detail: Mapping[str, Any]) -> float | 
         except ValueError:
             pass
     try:
+        # HTTP allows a date in its place (RFC 9110, 10.2.3).
         when = parsedate_to_datetime(headers.get("retry-after", ""))
     except ValueError:
         return _retry_delay(detail)

@@ -1,4 +1,4 @@
-"""What a model sees of a conversation, and what was done in it."""
+"""Filters a conversation for a model, and counts its tool calls."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
@@ -27,6 +27,7 @@ def seen_by(
     if isinstance(input, str):
         return [{"role": "user", "content": input}]
     items = cast("list[_Item]", input)
+    # Behind the last hand-off nothing is dropped: a tutor must see its own mistakes to correct them.
     handed_over = max((place for place, item in enumerate(items) if _is_hand_over(item)), default=-1)
     dropped = {
         item["call_id"]

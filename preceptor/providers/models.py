@@ -60,6 +60,7 @@ class ProviderModels(tuple[ProviderModel, ...]):
 def open_models(settings: Settings) -> ProviderModels:
     """Open a client for each configured provider of `tutor.providers`; the caller closes them."""
     names = settings.tutor.providers
+    # Those without a key are in it, too: why they are passed over is told as well.
     order = FallbackOrder(
         {name: _breaker(name, settings) for name in names},
         {name: settings.providers[name].label for name in names},

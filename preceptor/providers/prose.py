@@ -39,7 +39,7 @@ _BLANK = regex.compile(r"\n+|[ \t]{9,}")
 _LONGEST = 1200
 """Characters within which a JSON object that is a call names its tool."""
 _IN_A_WORD = regex.compile(r"[\w`]")
-"""What stands before an opening that opens nothing: it is code in a line, or an index."""
+"""A character before an opening that opens nothing: it is code in a line, or an index."""
 _HALF = regex.compile(r"[\ud800-\udfff]")
 
 
@@ -168,7 +168,7 @@ def _whole_characters(text: str) -> str:
 def _pattern(
     tools: frozenset[str], *, at_line_start: bool, in_fence: bool, said: bool
 ) -> "regex.Pattern[str]":
-    """What a call or a thought looks like that begins here.
+    """Returns the pattern of a call or a thought that begins here.
 
     Args:
         tools: Names of the tools that there are.

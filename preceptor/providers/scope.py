@@ -1,4 +1,4 @@
-"""What a provider's model must know of the run it answers in: the SDK gives a model no context of its own."""
+"""Tells a provider's model about the run in which it answers: the SDK gives a model no context of its own."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -33,7 +33,7 @@ class Shown(Protocol):
 
 
 class BookRule(Protocol):
-    """What a model is told of the book, whatever it does by itself."""
+    """The rule and the search that bind a model to the book, whatever it does by itself."""
 
     @property
     def searched(self) -> bool:
@@ -79,7 +79,7 @@ class RunScope:
     shown: Callable[[], Shown] = _Verbatim
     """Begins to look at a reply."""
     book: BookRule | None = None
-    """What the models are told of the book; None: there is nothing to search."""
+    """Binds the models to the book; None: there is nothing to search."""
     told_again: set[str] = field(default_factory=set[str])
     """Providers that were told the rule once more."""
     made_to_search: set[str] = field(default_factory=set[str])
@@ -107,6 +107,7 @@ class RunScope:
         left = self.deadline - now - (min(LAST, self.seconds * _OF_ALL) if offline else 0.0)
         if left <= 0:
             raise AnswerUnusable("out_of_time", "the time for the answer is over")
+        # Equal shares of what is left: one that hangs leaves time to those behind it, and what it saves is theirs.
         self.until = now + left / providers
 
 

@@ -38,6 +38,7 @@ class TimeLimit:
         task = self._waiting = asyncio.current_task()
         assert task is not None
         self._is_over = False
+        # As `asyncio.timeout` does it: only a cancellation that came during this wait may be the timer's.
         cancelled_before = task.cancelling()
         try:
             return await awaited

@@ -21,9 +21,11 @@ class _Call:
 
     def continued_by(self, name: str, wire_id: str | None) -> bool:
         """Whether a piece with this name and id belongs to this call, rather than beginning the next."""
+        # A piece without a name goes on with the arguments, as OpenAI streams them.
         if not name or not self.name:
             return True
         same = name == self.name and (not wire_id or wire_id == self.wire_id)
+        # Arguments that are whole cannot go on: the same name again begins another call.
         return same and not _is_json(self.arguments)
 
 
@@ -59,6 +61,7 @@ class ToolCalls:
                 call = self._calls[place]
                 call.name = call.name or name
                 call.arguments += arguments
+                # The SDK takes each id that comes for the call's: a repeated one would replace the one it has by now.
                 piece.id = None
             else:
                 place = len(self._calls)

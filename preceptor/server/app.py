@@ -66,6 +66,7 @@ def create_app(settings: Settings | None = None, *, alone: bool = False) -> Star
             limits = Limits(settings.limits, env=settings.env)
             stack.push_async_callback(limits.close)
             traces = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
+            # Closed after Preceptor, whose last runs it has to write.
             stack.callback(traces.close)
             preceptor = await stack.enter_async_context(
                 open_preceptor(settings, traces=traces, observer=counts)
@@ -125,6 +126,7 @@ def _middleware(server: ServerSettings) -> list[Middleware]:
     return [
         Middleware(WriteDeadline, seconds=server.write_seconds),
         Middleware(Aliases, aliases=server.aliases),
+        # Outside of the log and the limits, which go by the client's address.
         Middleware(ProxyHeadersMiddleware, trusted_hosts=list(server.trusted_proxies)),
         Middleware(Observed),
         Middleware(SecurityHeaders),

@@ -54,6 +54,7 @@ def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
         first = first or time.monotonic()
         told += 1
         tell: Any = handlers[signal.Signals(number)]
+        # A handler may interrupt the loop anywhere; it touches the loop only in this way.
         if told == 1:
             loop.call_soon_threadsafe(drain, lambda: tell(number, frame))
         elif told == 2:
@@ -64,6 +65,7 @@ def drained_before_exit(slots: Slots, seconds: float) -> Generator[None]:
     def drain(then: Callable[[], None]) -> None:
         task = loop.create_task(slots.stop(seconds))
         task.add_done_callback(lambda _: then())
+        # The loop itself keeps tasks by weak references only.
         draining.add(task)
 
     for number in _SIGNALS:

@@ -55,6 +55,7 @@ class RunningAnswer:
         with slots.cut_in_the_end():
             started = await anext(events)
         assert isinstance(started, Started)
+        # For the line in the log, so that an operator finds the run behind a request.
         request.state.trace_id = started.trace_id
         return cls(started, events, slots)
 
@@ -133,6 +134,7 @@ class EventStream(Response):
 
     def __init__(self, run: RunningAnswer, body: AsyncGenerator[bytes, None]) -> None:
         """Send `body`, made of the events of `run`, which is closed when nobody listens any more."""
+        # Not by the base, which would render a body.
         self.status_code = 200
         self.background = None
         self._run = run
@@ -187,6 +189,7 @@ class _Frames:
         over = False
         try:
             while not over:
+                # Cleared before the frames are taken: one that comes while these are sent wakes it again.
                 await self._some.wait()
                 self._some.clear()
                 joined, over = b"".join(self._ready), self._over

@@ -161,6 +161,7 @@ def _language_of(text: str, default: str | None) -> str | None:
     candidates = [one for one in languages().values() if code in one.scripts]
     score = _scores(prose, candidates)
     best, second = ([*sorted(score.values(), reverse=True), 0.0, 0.0])[:2]
+    # Two that lead together tell nothing; then the script has to.
     found = max(score, key=lambda tag: score[tag]) if best > second else usual
     if presumed is None or default is None:
         return found

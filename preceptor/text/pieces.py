@@ -1,7 +1,7 @@
 """Splits a passage's text into pieces that can be quoted, and measures how much two texts share.
 
 A piece is a sentence, a list, a table, a block of code or a formula. A sentence is not always enough by itself:
-"It couples the two sides least." leans on the sentence before it, "There are three layers:" opens the list behind
+"It couples the two sides least." needs the sentence before it, "There are three layers:" opens the list behind
 it. `whole` gives the run of pieces that a reader understands.
 """
 
@@ -82,6 +82,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
     if run[place].kind != "sentence" and place and run[place - 1].opens:
         start -= 1  # the sentence that announces the block
     while run[start].depends_on_previous:
+        # Two sentences before it at most: a longer run is no quotation any more.
         if start == 0 or run[start - 1].kind != "sentence" or place - start == 2:
             return None
         start -= 1

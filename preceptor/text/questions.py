@@ -1,4 +1,4 @@
-"""What the words of a question tell: whether it needs the previous one, says enough, asks for code.
+"""Judges a question by its words: whether it needs the previous one, says enough, asks for code.
 
 The offline tutor has no model that could put "And how does that differ from services?" in its own words. Small
 words tell such a question: one that begins it and joins it to what was said, or one that points there.

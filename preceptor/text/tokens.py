@@ -151,6 +151,7 @@ def _of_questions(tag: str) -> EdgeBm25:
 
 def folded(text: str) -> str:
     """Returns `text` with variants of letters unified, and unspaced scripts in pairs of characters."""
+    # A lone surrogate, which no tokenizer reads.
     text = text.encode("utf-8", "replace").decode("utf-8")
     if text.isascii():
         return text

@@ -76,7 +76,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """What every plug-in is handed."""
+    """The objects that every plug-in is handed."""
 
     library: Library
     settings: Settings
@@ -105,7 +105,7 @@ class Run:
 Plugin = Callable[[Deps], Sequence[Tool]]
 
 Phase = Literal["searching", "reading"]
-"""What the reader is told while a tool runs."""
+"""Phase that the reader is told while a tool runs."""
 _PHASE = "preceptor_phase"
 """Attribute of a tool that holds its phase: the SDK's tools have no place for it, and other tools than ours lack it."""
 
@@ -171,7 +171,7 @@ def _schema(context: RunContextWrapper[Run], name: str) -> dict[str, Any]:
 
 
 def _misfits(schema: dict[str, Any], arguments: str) -> Iterator[str]:
-    """What is wrong with a call's arguments; the SDK, which found it out, does not say it."""
+    """Says why a call's arguments do not fit; the SDK, which found it out, does not."""
     # Only a call that went wrong needs it.
     from jsonschema import Draft202012Validator
 

@@ -39,6 +39,7 @@ def tools(deps: Deps) -> list[Tool]:
             hits = await deps.library.search(query, book=run.book, limit=limit)
             note = _NO_SUCH_CHAPTER.format(chapter=narrowed[:_LONGEST_NAME])
             narrowed = None
+        # Only a search of the whole book can show that it does not cover the question.
         if narrowed is None:
             run.searched.append(query)
         return note + run.ledger.show(hits)

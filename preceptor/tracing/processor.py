@@ -109,6 +109,7 @@ def send_nothing() -> None:
 
     The default exporter also opens an HTTP client, which takes 50 ms.
     """
+    # One that a host has made is the host's.
     if setup.GLOBAL_TRACE_PROVIDER is None:
         set_trace_provider(DefaultTraceProvider())
 

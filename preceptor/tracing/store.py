@@ -54,6 +54,7 @@ CREATE INDEX IF NOT EXISTS runs_started ON runs (started);
 CREATE INDEX IF NOT EXISTS runs_response ON runs (response_id) WHERE response_id IS NOT NULL;
 PRAGMA user_version = {_VERSION};
 """
+# Facts may come before a run has ended, or after it: whichever is first makes the row.
 _WRITE = """
 INSERT INTO runs (trace_id, started, seconds, session_id, response_id, facts, outline, spans)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -296,6 +297,7 @@ class TraceStore:
             self._lost("more runs came than could be written", 1)
             return False
         if isinstance(job, _Task):
+            # Somebody waits for it.
             self._hurry.set()
         if self._thread is None or not self._thread.is_alive():
             self._start()
@@ -303,8 +305,10 @@ class TraceStore:
 
     def _start(self) -> None:
         with self._starting:
+            # Looked at again, now under the lock: two threads may have found it dead.
             if self._closed or (self._thread is not None and self._thread.is_alive()):
                 return
+            # A process that ends must not hang on its traces; `close` writes what is left.
             self._thread = threading.Thread(target=self._work, name="preceptor-traces", daemon=True)
             self._thread.start()
 
