@@ -116,43 +116,8 @@ class Preceptor:
                 raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
-            # The marked text is the only context then; earlier turns would be another one.
-            earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
-            ledger = Ledger(earlier=earlier)
-            run = Run(question.text, chapter=question.chapter, book=question.book, ledger=ledger)
-            book_only = self.settings.tutor.book_only
-            holds = book_only and not question.selection_only
-            reply = Reply(
-                run.ledger,
-                self.models.order.provider_of,
-                longest=self.settings.tutor.max_answer,
-                attribution=partial(
-                    Attribution,
-                    run,
-                    tag=language_of(question.text) or self._language,
-                    drops=holds,
-                    strict=self.settings.tutor.least_confidence > 0,
-                )
-                if book_only
-                else None,
-            )
-            scope = RunScope(
-                seconds=seconds,
-                deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
-                refused=run.refused,
-                # A new one for each reply: a tutor may be asked again, and another after it.
-                shown=lambda: Gate(
-                    run,
-                    self._rules,
-                    holds=holds,
-                    longest=self.settings.tutor.max_answer,
-                    least_confidence=self.settings.tutor.least_confidence,
-                ),
-                book=None
-                if question.selection_only
-                else BookRule(run, _said(turns.history), of_book=self._language),
-                whole=whole,
-            )
+            run, reply = self._begun(question, turns)
+            scope = self._scope(question, run, turns, deadline=deadline, whole=whole)
             failures = scope.failures
             result = self._start(question, run, turns, scope, started)
             try:
@@ -188,6 +153,52 @@ class Preceptor:
                 logger.warning("answer not kept, or not yet, trace=%s error=%s", started.trace_id, error)
             self._outcomes.answered(question, answer)
             yield Done(answer)
+
+    def _begun(self, question: Question, turns: Turns) -> tuple[Run, Reply]:
+        """Returns the question as its tools see it, and the reply that is to come."""
+        # The marked text is the only context then; earlier turns would be another one.
+        earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
+        run = Run(question.text, chapter=question.chapter, book=question.book, ledger=Ledger(earlier=earlier))
+        tutor = self.settings.tutor
+        attribution = partial(
+            Attribution,
+            run,
+            tag=language_of(question.text) or self._language,
+            drops=self._holds(question),
+            strict=tutor.least_confidence > 0,
+        )
+        reply = Reply(
+            run.ledger,
+            self.models.order.provider_of,
+            longest=tutor.max_answer,
+            attribution=attribution if tutor.book_only else None,
+        )
+        return run, reply
+
+    def _scope(self, question: Question, run: Run, turns: Turns, *, deadline: float, whole: bool) -> RunScope:
+        """Returns the run as the providers' models see it."""
+        tutor, holds = self.settings.tutor, self._holds(question)
+        return RunScope(
+            seconds=tutor.deadline,
+            deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
+            refused=run.refused,
+            # A new one for each reply: a tutor may be asked again, and another after it.
+            shown=lambda: Gate(
+                run,
+                self._rules,
+                holds=holds,
+                longest=tutor.max_answer,
+                least_confidence=tutor.least_confidence,
+            ),
+            book=None
+            if question.selection_only
+            else BookRule(run, _said(turns.history), of_book=self._language),
+            whole=whole,
+        )
+
+    def _holds(self, question: Question) -> bool:
+        """Whether the answer must rest on the book."""
+        return self.settings.tutor.book_only and not question.selection_only
 
     def _start(
         self, question: Question, run: Run, turns: Turns, scope: RunScope, started: Started

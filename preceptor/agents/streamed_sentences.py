@@ -94,6 +94,7 @@ class Sentences:
             if done < len(line):
                 yield Unit(line[done:], is_prose=True)
             self._line_begun = not line.endswith("\n")
+        # Text that never ends a sentence must not be held back for ever.
         elif len(line) - done > _LONGEST_SENTENCE:
             self._line_begun = True
             yield Unit(line[done:], is_prose=False)

@@ -52,6 +52,7 @@ class GithubAnchors:
         while unique in self._seen:
             self._seen[slug] += 1
             unique = f"{slug}-{self._seen[slug]}"
+        # Counted by itself as well: a later heading may be called "Node 1".
         self._seen[unique] = 0
         return unique
 

@@ -51,6 +51,7 @@ def digest_of(book: Book, settings: Settings) -> str:
     folders = [book.source, *(folder for folder in apart if not folder.is_relative_to(book.source))]
     try:
         for name, content in chain(
+            # The code, too: a page is read anew once its reader is fixed.
             _contents(Path(__file__).parent, {".py"}),
             *(_contents(folder, {*_PAGES, *FORMATS}) for folder in folders),
             _taken_in(book),
@@ -58,6 +59,7 @@ def digest_of(book: Book, settings: Settings) -> str:
             digest.update(f"\n{name!r} {len(content)}\n".encode())
             digest.update(content)
     except OSError:
+        # Equal to no digest, so that the next run reads the book again.
         return _UNKNOWN + _model(settings)
     return digest.hexdigest() + _model(settings)
 

@@ -26,6 +26,7 @@ _UNREADABLE_CHARACTERS = str.maketrans("", "", "\0\ufeff")
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where it was built in
     """YAML loader like js-yaml: `yes` and dates stay strings; numbers become strings in JavaScript's notation."""
 
+    # Empty: PyYAML's own make a boolean of `yes` and a date of 2024-01-01.
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_number(self, node: yaml.ScalarNode) -> str:

@@ -111,9 +111,11 @@ class Reach:
             is_file = found.is_file()
         except (OSError, ValueError, RuntimeError) as error:
             raise NotTakenIn(f"{said}: no such file") from error
+        # Asked of the resolved path: a link within the repository may lead out of it.
         inside = next((folder for folder in self.folders if found.is_relative_to(folder)), None)
         if inside is None:
             raise NotTakenIn(f"{said}: outside the repository")
+        # Its configuration may hold an access token.
         if ".git" in found.relative_to(inside).parts:
             raise NotTakenIn(f"{said}: Git's own file")
         if not is_file:
@@ -134,6 +136,7 @@ class Reach:
                 start = content.read(8192)
         except OSError as error:
             raise NotTakenIn(f"{said}: {error.strerror or 'it cannot be opened'}") from error
+        # UTF-16 has zeros, and is text.
         if b"\0" in start and start[:2] not in (b"\xff\xfe", b"\xfe\xff"):
             raise NotTakenIn(f"{said}: binary, no text")
         try:

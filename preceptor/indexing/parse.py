@@ -130,6 +130,7 @@ class _Reading:
             tree, bindings = python_markdown_tree(body.text, self._dialect), Bindings()
         else:
             tree, bindings = parse_tree(body.text, _flavour(site, path, front))
+        # Once more: files that were taken in have moved the lines.
         note = self._notes.of(name, body.lines)
         taken_in = (site.preset == "mdbook" and reach.links) or reach.snippets is not None
         for found in leftovers(tree, includes=taken_in):

@@ -240,6 +240,7 @@ class _Builder:
             self._close(tag.name)
             return
         element = Element(tag.name, tag.attributes, block=block or tag.name in _BLOCKS)
+        # What is nested too deeply holds nothing, so that no page exhausts the stack.
         if tag.self_closing or tag.name in VOID or len(self._open) > _DEEPEST:
             self._append(element)
         else:

@@ -79,6 +79,7 @@ async def write(
     async with aclosing(_batches(writer, plan.passages(ids), there, batch_size)) as batches:
         try:
             while True:
+                # One batch at first: several threads would load the model at once.
                 while len(under_way) <= (ahead if model_is_loaded else 0):
                     batch = await anext(batches, None)
                     if batch is None:
@@ -108,6 +109,7 @@ async def _batches(
         sources = {one.id: _source(one, there, place_of) for one in window}
         wanted = {source for source in sources.values() if source is not None and source not in overwritten}
         stored = {point: vectors async for point, vectors in writer.vectors(list(wanted))}
+        # When the next window is read, the index may hold other vectors under these ids.
         overwritten.update(sources)
         window.sort(key=lambda one: len(one.text), reverse=True)
         for start in range(0, len(window), size):

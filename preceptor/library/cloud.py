@@ -98,6 +98,7 @@ class QdrantCloud(Engine):
             previous = known.get(known[shown].previous or "") if shown in known else None
             if shown is None or previous is None:
                 raise IndexHasNoPrevious(collection)
+            # So that rolling back twice changes nothing.
             await versions.note(previous, previous=shown)
             await versions.show(previous.name)
         return previous.info()
@@ -113,6 +114,7 @@ class QdrantCloud(Engine):
         if not known:
             raise IndexNotFound(collection, self.where, await self.collections())
         async with CloudLock(self._connection, collection).held():
+            # The alias first: readers find no collection then, and never half of one.
             if await versions.published() is not None:
                 await versions.hide()
             for name in known:

@@ -49,6 +49,7 @@ class Connection:
                 self.client = AsyncQdrantClient(
                     url=endpoint,
                     api_key=api_key,
+                    # The client takes whole seconds; `_try` keeps the true ones.
                     timeout=math.ceil(timeout),
                     check_compatibility=False,  # it would ask from a thread of its own
                     limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
@@ -57,7 +58,7 @@ class Connection:
             raise IndexUnreachable(self.where, f"it is not an address ({error})") from error
 
     async def read(self, action: str, call: Callable[[], Awaitable[_T]], *, collection: str = "") -> _T:
-        """Ask something that changes nothing, see `write`."""
+        """Run a read-only request with retries, see `write`."""
         patience = _READERS_PATIENCE
         return await self._ask(action, call, collection=collection, patience=patience, level=logging.DEBUG)
 

@@ -62,8 +62,10 @@ def pause(error: Exception, *, patience: float) -> bool | float:
     """
     if _is_limited(error) or (isinstance(error, UnexpectedResponse) and error.status_code in _TRY_AGAIN):
         asked = _retry_after(error)
+        # False where the server asks for more patience than there is.
         return True if asked is None else asked <= patience and asked
     if isinstance(error, ResponseHandlingException):
+        # A certificate does not get better with another try.
         return isinstance(error.source, httpx.TransportError) and not _is_tls(error.source)
     return isinstance(error, TimeoutError)
 
@@ -96,6 +98,7 @@ def _named_status(error: UnexpectedResponse, *, where: str, action: str, collect
         return IndexUnauthorized(where)
     if error.status_code == 403:
         return IndexForbidden(where, action)
+    # The gateway's 404, without Qdrant's JSON: there is no cluster behind it.
     if error.status_code == 404 and not message:
         return IndexSuspended(where)
     if error.status_code == 404 and collection:

@@ -114,6 +114,7 @@ class Prose:
             self._tools, at_line_start=self._at_line_start, in_fence=self._in_fence, said=self._said
         )
         found = pattern.match(text, start, partial=True)
+        # It may still become a call, or a thought.
         if found is not None and found.partial:
             self._held = text[start:]
             return len(text)

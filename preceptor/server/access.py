@@ -33,8 +33,10 @@ def client_of(scope: Scope) -> str:
         return host
     if not isinstance(address, IPv6Address):
         return host
+    # A socket for both families shows IPv4 clients so.
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
+    # Whoever has one IPv6 address has a /64 of them: the rest would be free of limits.
     return str(ip_network((int(address), 64), strict=False))
 
 

@@ -62,6 +62,7 @@ async def health(request: Request) -> Response:
         "version": __version__,
         "timestamp": datetime.now(UTC).isoformat(),
     }
+    # Degraded is a 200: what still answers must not be taken out of service.
     return JSONResponse(body, status_code=503 if status == "unhealthy" else 200)
 
 
@@ -102,6 +103,7 @@ class _Remembered:
 
     async def get(self) -> Check:
         """Returns the cached outcome, renewed if it is too old."""
+        # Balancer and dashboard may ask at once: one request elsewhere serves both.
         async with self._lock:
             if self._found is None or time.monotonic() - self._found[0] > self._seconds:
                 found = await self._ask()
@@ -168,6 +170,7 @@ def _providers(preceptor: Preceptor, failures: Check) -> Check:
         }
         if name in failures:
             providers[name]["probe"] = failures[name] or "ok"
+        # Half open counts as ready: the next question is its probe.
         if entry.breaker.state != "open" and not failures.get(name):
             ready.append(name)
     detail = f"ready: {', '.join(ready)}" if ready else "no provider is ready"

@@ -38,6 +38,7 @@ def log_config(settings: ServerSettings, secret_values: Collection[str]) -> dict
     form = {"()": f"{__name__}.{_FORMS[settings.log_format]}", "secret_values": list(secret_values)}
     return {
         "version": 1,
+        # Modules make theirs when they are imported, before this is applied.
         "disable_existing_loggers": False,
         "formatters": {"lines": form},
         "handlers": {

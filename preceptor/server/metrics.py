@@ -196,5 +196,6 @@ async def as_json(request: Request) -> Response:
 async def _index_size(preceptor: Preceptor) -> dict[str, int]:
     try:
         return {info.book: info.points for info in await preceptor.library.books()}
+    # The other numbers are wanted most when the index cannot be reached.
     except PreceptorError:
         return {}

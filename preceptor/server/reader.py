@@ -51,6 +51,7 @@ async def chapter_page(request: Request) -> Response:
     if chapter is None:
         raise HTTPException(404)
     limits: Limits = request.state.limits
+    # Only where there is a chapter: mistyped addresses are not held against a reader.
     await limits.ask(client_of(request.scope))
     _, passages = await preceptor.library.chapter(chapter.id, book=chapter.book)
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -73,6 +74,7 @@ async def _at(preceptor: Preceptor, path: str) -> Chapter | None:
 
 def _sections(chapter: Chapter, passages: Sequence[Passage]) -> Iterator[str]:
     """Renders the sections as HTML: each heading with the id in its citations."""
+    # The book's text is data: HTML in it is shown, not run.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     yield f"<h1>{escape(chapter.title)}</h1>"
     for (anchor, heading), group in groupby(passages, key=lambda passage: (passage.anchor, passage.heading)):

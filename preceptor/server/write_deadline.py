@@ -83,6 +83,7 @@ async def sent_behind(send: Send) -> AsyncGenerator[Send]:
 
     async def write() -> None:
         nonlocal failure
+        # Behind a failure messages are still taken: else whoever makes the answer would wait at a full queue.
         while (message := await unsent.get()) is not None:
             if failure is None:
                 try:

@@ -37,6 +37,7 @@ def load_tools(deps: Deps) -> list[Tool]:
 
 def _plugins(deps: Deps) -> Iterator[tuple[str, Plugin]]:
     disabled = deps.settings.tools.disabled
+    # Packages are found in an order that differs from machine to machine.
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     names = [*(point.name for point in points), *deps.settings.tools.plugins]
     unknown = [_unknown(name, names) for name in disabled if name not in names]
@@ -85,6 +86,7 @@ def _bound(name: str, plugin: Plugin, deps: Deps) -> Sequence[Tool]:
         raise PluginError(name, f"{type(error).__name__}: {error}") from error
     if inspect.isawaitable(tools) or not isinstance(tools, list | tuple):
         raise PluginError(name, "`tools(deps)` must return a list of tools")
+    # Those that come along await what takes time, and end no process.
     if not getattr(plugin, "__module__", "").startswith("preceptor."):
         for tool in tools:
             _limit(tool, deps.settings.tools.timeout)
