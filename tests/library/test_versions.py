@@ -312,7 +312,7 @@ def reordered(shard: Path) -> None:
     "harm", [moved_block, renamed, grown, moved_file, changed_last_byte, added, reordered]
 )
 def test_every_change_of_a_file_of_the_shard_is_damage(kept: Versions, harm: Callable[[Path], None]) -> None:
-    """Of the 100 MB that the engine sets aside most is zeros, which are not read: the same bytes elsewhere count."""
+    """Most of the 100 MB that the engine sets aside is zeros, which are not read: the same bytes elsewhere count."""
     version = publish(kept, '{"dense": 2, "multilingual": 1}')
     assert kept.verified(version)[1] == INFO
     harm(kept.folder / version / "shard")
