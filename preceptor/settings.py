@@ -547,6 +547,7 @@ class Settings(_Section):
         passwords = (urlsplit(url.get_secret_value()).password or "" for url in urls)
         values = [key.get_secret_value() for key in keys if key is not None]
         for password in passwords:
+            # Encoded as in the address, and as a client's error may show it.
             values += [password, unquote(password)]
         return [value for value in values if value]
 
@@ -613,7 +614,9 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     from dynaconf import Dynaconf
     from dynaconf.vendor.tomllib import TOMLDecodeError  # the one its TOML loader raises
 
+    # For the errors of .env itself, which may name another one.
     said = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
+    # Before dynaconf puts the variables of .env among them.
     shell = set(os.environ)
     _readable(folder / ".env", env=said)
     variables = Dynaconf(
@@ -629,7 +632,9 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
         }
         broken = [name for name, value in where.items() if not _converts(value)] or list(where)
         raise _unconverted(broken or ["a variable `PRECEPTOR_…`"], error, env=said) from None
+    # Once more, now that .env is read.
     chosen = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
+    # Each once: in the source tree the shipped one may be the folder's own.
     files = dict.fromkeys([shipped("settings.toml"), folder / "settings.toml", folder / ".secrets.toml"])
     read: list[dict[str, Any]] = []
     names: list[str] = []
@@ -669,6 +674,7 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     for place, _ in _leaves(_with_rows(given)):
         name = _as_variable(list(place), prefixed=True)
         origins[place] = variable(name) if name in os.environ else name
+    # Dynaconf's options, which it takes from variables of this prefix, too.
     for own in ("env", "load_dotenv"):
         found.pop(own, None)
     for name, place in _unprefixed(found).items():

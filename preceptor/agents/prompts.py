@@ -94,6 +94,7 @@ def prompt(question: Question, ledger: Ledger) -> str:
             "Answer from this text alone.",
         ]
     elif question.selection:
+        # A marked text that holds the closing tag itself must not end its fence.
         parts.append(_SELECTION.format(text=question.selection.replace("</selection", "&lt;/selection")))
     if question.page and not question.selection_only:
         parts.append(f"The reader is on the page `{question.page}`.")

@@ -19,6 +19,7 @@ _ATTRIBUTE = re.compile(
     r"(?P<name>[A-Za-z_:][\w:.-]*)\s*=\s*(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>[^\s\"'}]+))"
 )
 _LABEL_CHARACTERS = re.compile(r"\\.|[\[\]]", re.DOTALL)
+# A bracket that never closes is not looked for to the end of the page, again and again.
 _LONGEST_LABEL = 1000
 
 
@@ -111,6 +112,7 @@ def _text(state: StateInline, silent: bool) -> bool:
     if state.src[state.pos] != ":" or (state.pos and state.src[state.pos - 1] == ":"):
         return False
     found = _directive(state.src, state.pos + 1, state.posMax)
+    # `:smile:` names an emoji.
     if not found or state.src.startswith(":", state.pos + 1 + len(found[0].name)):
         return False
     if not silent:

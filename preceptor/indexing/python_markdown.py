@@ -34,6 +34,7 @@ CODE_REFERENCES = "mkdocstrings"
 """Name by which the additions of the plug-ins mkdocstrings and autorefs are among the extensions."""
 _LEFT_OUT = ("pymdownx.b64", "pymdownx.pathconverter", "pymdownx.snippets", "meta")
 """Extensions that change addresses of files only, or whose work is done before (see `snippets`)."""
+# What a site adds for the eye: signs beside headings, colours, tabs of which each has two forms.
 _FORCED: Mapping[str, Mapping[str, Any]] = {
     "toc": {"permalink": False, "anchorlink": False, "marker": "", "title": ""},
     "codehilite": {"use_pygments": False},
@@ -118,9 +119,11 @@ def _options(name: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
         slugify = (given or {}).get("slugify")
         if isinstance(slugify, Function) and slugify.is_known:
             options["slugify"] = slugify.made()
+        # Nothing that a site names is imported: the default makes the ids then.
         elif "slugify" in options:
             del options["slugify"]
     if name in ("pymdownx.superfences", "pymdownx.extra"):
+        # For every language: the extension's own form would lose a fence's title.
         fences = [{"name": "*", "class": "", "format": _fence, "validator": _any_option}]
         if name == "pymdownx.superfences":
             return {"custom_fences": fences}

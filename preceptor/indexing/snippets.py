@@ -29,6 +29,7 @@ class _Snippets(SnippetPreprocessor):
     def __init__(self, reach: Reach, options: Mapping[str, Any], note: Note) -> None:
         config = {
             "encoding": "utf-8",
+            # What is missing is noted here; the extension would end the page with an exception.
             "check_paths": False,
             "url_download": False,  # an index is made of files that are here
             "url_max_size": 0,
@@ -101,6 +102,7 @@ class _Snippets(SnippetPreprocessor):
 
     def extract_section(self, section: str, lines: list[str]) -> list[str]:
         """Returns the lines between the marks of a section; empty, with a note, if there are none."""
+        # Only so does the extension tell that there is no such section.
         self.check_paths = True
         try:
             return super().extract_section(section, lines)

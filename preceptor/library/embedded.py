@@ -181,6 +181,7 @@ class EmbeddedIndex:
                 if stamp == self._versions.stamp():
                     raise
                 continue  # removed while it was opened: two versions were published in that time
+            # Only now: as long as the new version cannot be opened, the old one is there.
             self._close()
             self._shard, self._stamp, self._sizes = shard, stamp, schema.dense_sizes(info)
             logger.info(

@@ -38,9 +38,11 @@ class Holder:
         if self.host != socket.gethostname() or os.name != "posix":
             return False
         try:
+            # Signal 0 only asks whether there is such a process.
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
+        # Another user's process, which is alive.
         except PermissionError:
             return False
         return False

@@ -105,6 +105,7 @@ def document(routes: Iterable[BaseRoute], *, keys: bool = False) -> dict[str, An
     """
     described = [each for route in routes if isinstance(route, Route) for each in _operations_of(route)]
     refs, definitions = models_json_schema(
+        # In one order, so that the copy in docs/ changes only with the contract.
         sorted(set(_models(said for _, _, said in described)), key=lambda pair: pair[0].__name__),
         ref_template="#/components/schemas/{model}",
     )

@@ -142,6 +142,7 @@ def tell_model(context: RunContextWrapper[Run], error: Exception) -> str:
     if isinstance(error, ToolInputError):
         context.context.refused.add(call_id)
         return str(error)
+    # No correction of the model's helps: it ends the run.
     if isinstance(error, PreceptorError):
         raise error
     if isinstance(error, ModelBehaviorError):
