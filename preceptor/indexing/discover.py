@@ -236,8 +236,12 @@ def humanised(name: str) -> str:
 
 
 def files_below(top: Path) -> Iterator[Path]:
-    """Yields every file in a folder except hidden ones and those of tools; links are followed once."""
+    """Yields every file in a folder except hidden ones and those of tools.
+
+    Links to folders are followed once, and not at all if they lead to a folder that is among the others.
+    """
     seen: set[str] = set()
+    whole = Path(os.path.realpath(top))
     for folder, folders, names in os.walk(top, followlinks=True):
         # A link to a folder above would be followed for ever.
         real = os.path.realpath(folder)
@@ -250,9 +254,15 @@ def files_below(top: Path) -> Iterator[Path]:
             for name in folders
             if not name.startswith(".")
             and name != "node_modules"
+            and not _leads_into(Path(folder, name), whole)
             and not _holds_translations(Path(folder, name))
         )
         yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def _leads_into(folder: Path, whole: Path) -> bool:
+    """Whether a folder is a link to another one of the same whole, whose pages keep their own links."""
+    return folder.is_symlink() and folder.resolve().is_relative_to(whole)
 
 
 def _files(source: Path, part: Part) -> Iterator[tuple[Path, Path]]:

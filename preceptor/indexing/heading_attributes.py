@@ -9,8 +9,8 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from mdit_py_plugins.container import container_plugin
 
-_BLOCK = re.compile(r"[ \t]*\{(?P<inside>[^{}\n]*)\}[ \t]*$")
-_ID = re.compile(r"(?:^|\s)\\?#(?P<id>\S+)")
+_BLOCK = re.compile(r"[ \t]*\{(?P<inside>[^{}<>\\\n]*)\}[ \t]*$")
+_ID = re.compile(r"(?:^|\s)#(?P<id>\S+)")
 
 
 def heading_attributes_plugin(md: MarkdownIt) -> None:

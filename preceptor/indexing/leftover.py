@@ -30,7 +30,7 @@ _SIGNS = tuple(
         (r"\{[!*]\s*[\w./-]+[^{}\n]*[!*]\}", "`{{! … !}}` includes not resolved"),
         (r"^[ \t]*-+8<-+(?:[ \t]+[\"'][^\n]+)?[ \t]*$", "`--8<--` snippets not resolved"),
         (r"^<<<[ \t]+\S[^\n]*$", "`<<<` includes not resolved"),
-        (r"!\[\[[^\[\]\n]+\]\]", "`![[ … ]]` embeds not resolved"),
+        (r"(?<!\S)!\[\[[^\[\]\n]+\]\]", "`![[ … ]]` embeds not resolved"),
         (r"^\[\[autodoc\]\][^\n]*", "`[[autodoc]]` not resolved"),
         (r"^:::+[ \t]*[A-Za-z_][\w.]*[ \t]*$", "`:::` directives not resolved"),
         (r"^:::+[ \t]*\{(?P<name>[\w:+.-]+)\}", "`:::{{{name}}}` directives not resolved"),

@@ -348,6 +348,14 @@ def test_a_link_that_leads_in_a_circle_is_followed_once(tmp_path: Path) -> None:
     assert [file.source for file in book_of(tmp_path, {"docs/a.md": "x"}).files] == ["docs/a.md"]
 
 
+def test_pages_behind_a_link_to_another_folder_of_the_book_keep_their_own_links(tmp_path: Path) -> None:
+    book_of(tmp_path, {"site/docs/real/a.md": "x", "shared/b.md": "x"})
+    os.symlink("real", tmp_path / "site/docs/before")
+    os.symlink("../../shared", tmp_path / "site/docs/shared")
+    book = discover(tmp_path / "site", SITE)
+    assert [file.source for file in book.files] == ["docs/real/a.md", "docs/shared/b.md"]
+
+
 def test_the_book_is_named_by_the_settings_or_by_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "Humanoid_Robots 2"
     book = book_of(folder, {"a.md": "x"})

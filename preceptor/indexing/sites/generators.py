@@ -9,7 +9,7 @@ from preceptor.indexing.sites import d2l, docusaurus, huggingface, mdbook, mkdoc
 from preceptor.indexing.sites.record import Part, Site, below, shown
 from preceptor.settings import SiteSettings
 
-_ABOVE = 5
+_ABOVE = 4
 """Folders between the one that is given and the one of its site."""
 _BELOW = 2
 _NOT_SITES = frozenset(
@@ -117,7 +117,12 @@ def _at(source: Path, site: SiteSettings, wanted: tuple[Generator, ...]) -> _Fou
 
 
 def _above(source: Path, site: SiteSettings, wanted: tuple[Generator, ...]) -> _Found:
-    """Returns the site around the folder, if the folder is one of its pages'."""
+    """Returns the site around the folder, if the folder is one of its pages'.
+
+    That is what the site says itself: a folder of pages in the settings is inside of the one that was given.
+    """
+    given = {name: getattr(site, name) for name in site.model_fields_set - {"docs_dir"}}
+    site = SiteSettings.model_validate(given)
     for folder in source.parents[:_ABOVE]:
         for generator, home in _known(folder, wanted):
             parts = generator.read(source, home, site).parts
