@@ -20,6 +20,7 @@ from preceptor.errors import BookEmpty, BookNotFound, PageUnreadable
 from preceptor.indexing.formats import FORMATS
 from preceptor.indexing.front import FrontMatter, content_title, read_text, read_yaml, split_front_matter
 from preceptor.indexing.include import Reach, reach
+from preceptor.indexing.markdown_include import EXTENSIONS as INCLUDES
 from preceptor.indexing.missing import Missing
 from preceptor.indexing.page import Status
 from preceptor.indexing.site import Place, chapter_id, is_index, split_number
@@ -136,14 +137,15 @@ class Book:
     def reach(self) -> Reach:
         """Files that the pages may take in."""
         part = self.parts[0]
-        snippets = part.dialect.extensions.get("pymdownx.snippets") if part.dialect else None
+        extensions = part.dialect.extensions if part.dialect else {}
         return reach(
             self.root,
             self.source,
             self.docs,
             self.site.preset,
-            snippets=snippets,
+            snippets=extensions.get("pymdownx.snippets"),
             base=part.base or self.root,
+            includes=next((extensions[name] for name in INCLUDES if name in extensions), None),
         )
 
     def of(self, file: PageFile) -> "Book":

@@ -20,7 +20,7 @@ _LARGEST = 1_000_000
 """Largest file that is taken in, in bytes. A page that shows more is not meant for readers."""
 LONGEST_PAGE = 1_000_000
 """Most characters that a page takes in: files that take in others twice make it grow by powers of two."""
-_DEEPEST = 10
+DEEPEST = 10
 """Deepest nesting of files that take in one another, as in mdBook."""
 
 _MDBOOK = re.compile(r"(?P<escaped>\\\{\{#.*\}\})|\{\{\s*#(?P<name>[a-zA-Z0-9_]+)\s+(?P<rest>[^}]+)\}\}")
@@ -32,6 +32,13 @@ _NUMBER = re.compile(r"\+?[0-9]+")
 _ANCHOR = re.compile(r"ANCHOR:\s*(?P<name>[\w-]+)")
 _ANCHOR_END = re.compile(r"ANCHOR_END:\s*(?P<name>[\w-]+)")
 _SNIPPET_PATH = re.compile(r"""^[ \t]*(?:-+8<-+[ \t]+)?["']?(?P<path>[^"'\n]+?)["']?[ \t]*$""", re.MULTILINE)
+BRACED = re.compile(
+    r"(?P<indent>^[ \t]*)?(?P<escaped>\\)?\{!(?P<flags>[+-]?>?)[ \t]*(?P<path>[^|\[\]{}\n!]+?)[ \t]*"
+    r"(?:\[ln:(?P<slices>[\d.,-]+)\])?[ \t]*(?:\|[^{}\n!]*)?!(?:lines=(?P<lines>[\d -]+))?\}"
+    r"|^\{\*[ \t]*(?P<code>\S+)[ \t]*(?P<options>[^\n]*?)[ \t]*\*\}[ \t]*$",
+    re.MULTILINE,
+)
+"""`{! file !}` of Python-Markdown's extensions, and `{* file.py *}` alone on its line."""
 _IMPORT_PATH = re.compile(r"""(?:\bfrom|\bimport|\brequire\()\s*["'](?P<path>[^"'\n]+)["']""")
 _RAW = re.compile(r"(?:[-!]*raw-loader(?:\?[^!]*)?!)(?P<path>.+)|(?P<query>.+)\?raw")
 _CONFIGURATIONS = ("docusaurus.config.*", "book.toml", "mkdocs.y*ml")
@@ -91,6 +98,8 @@ class Reach:
     """MdBook's `hidelines`: the prefix of hidden lines by language."""
     links: bool = True
     """Whether mdBook's `links` preprocessor runs, which takes in files."""
+    includes: Path | None = None
+    """The folder from which `{! file !}` of Python-Markdown is seen; None where the site does not read it."""
 
     def name(self, path: Path) -> str:
         """Returns the path of a file below the book's folder, for messages."""
@@ -175,6 +184,7 @@ def reach(
     *,
     snippets: Mapping[str, Any] | None = None,
     base: Path | None = None,
+    includes: "Mapping[str, Any] | None" = None,
 ) -> Reach:
     """Returns the files that the pages of a site may take in.
 
@@ -185,6 +195,7 @@ def reach(
         kind: The preset of its generator.
         snippets: Options of MkDocs' snippets; None if the site does not enable them.
         base: The folder that paths in these options are relative to; the site's by default.
+        includes: Options of the extension that reads `{! file !}`; None if the site does not enable one.
     """
     root, source, docs = root.resolve(), source.resolve(), docs.resolve()
     repository = next((folder for folder in (source, *source.parents) if (folder / ".git").exists()), None)
@@ -198,7 +209,17 @@ def reach(
     hidden = {language: prefix for language, prefix in code.items() if isinstance(prefix, str) and prefix}
     defaults = _table(config, "build").get("use-default-preprocessors") is not False
     links = defaults or "links" in _table(config, "preprocessor")
-    return Reach(root, source, (repository, source, docs), options, hidden, links)
+    said = (includes or {}).get("base_path")
+    seen_from = (base or root) / (said if isinstance(said, str) else "")
+    return Reach(
+        root,
+        source,
+        (repository, source, docs),
+        options,
+        hidden,
+        links,
+        includes=None if includes is None else seen_from.resolve(),
+    )
 
 
 def raw_path(imported: str) -> str:
@@ -234,7 +255,7 @@ def mdbook_includes(body: Body, path: Path, reach: Reach, note: Note) -> Body:
             file, part = target, ""
         try:
             found = reach.find(path.parent / file, file)
-            if found in above or len(above) > _DEEPEST:
+            if found in above or len(above) > DEEPEST:
                 raise NotTakenIn(f"{file}: it takes in itself")
             if room < 0:
                 raise NotTakenIn(f"{file}: the page takes in more than {LONGEST_PAGE:,} characters")
@@ -266,6 +287,9 @@ def references(text: str, path: Path, reach: Reach, kind: str) -> Iterator[Path]
     if kind == "mdbook":
         said = [match["rest"].split()[0] for match in _MDBOOK.finditer(text) if (match["rest"] or "").strip()]
         candidates = [path.parent / name for one in said for name in {one, one.partition(":")[0]}]
+    elif kind == "mkdocs" and reach.includes is not None and BRACED.search(text):
+        names = [str(match["path"] or match["code"]) for match in BRACED.finditer(text)]
+        candidates = [reach.includes / name for name in names]
     elif kind == "mkdocs" and reach.snippets is not None and ("8<-" in text or reach.snippets["auto_append"]):
         names = [match["path"].strip() for match in _SNIPPET_PATH.finditer(text)]
         names += map(str, reach.snippets["auto_append"])

@@ -27,7 +27,7 @@ _SIGNS = tuple(
         ),
         (r"\{%-?\s*(?P<name>[\w-]+)[^\n]*?%\}", "`{{% {name} %}}` tags not resolved"),
         (r"\{\{(?![#<%{\u2060])[^{}\n]+\}\}", "`{{{{ … }}}}` expressions that stayed"),
-        (r"\{[!*]\s*[\w./-]+[^{}\n]*[!*]\}", "`{{! … !}}` includes not resolved"),
+        (r"\{(?:![-+]?>?|\*)\s*[\w./-]+[^{}\n]*[!*]\}", "`{{! … !}}` includes not resolved"),
         (r"^[ \t]*-+8<-+(?:[ \t]+[\"'][^\n]+)?[ \t]*$", "`--8<--` snippets not resolved"),
         (r"^<<<[ \t]+\S[^\n]*$", "`<<<` includes not resolved"),
         (r"(?<!\S)!\[\[[^\[\]\n]+\]\]", "`![[ … ]]` embeds not resolved"),

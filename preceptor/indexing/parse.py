@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from preceptor.errors import PageUnreadable
+from preceptor.indexing import markdown_include
 from preceptor.indexing.anchors import anchors
 from preceptor.indexing.discover import Book, PageFile, humanised
 from preceptor.indexing.front import FrontMatter, read_text, split_front_matter
@@ -125,7 +126,7 @@ class _Reading:
         elif site.preset == "mdbook" and reach.links:
             body = mdbook_includes(body, path, reach, note)
         elif site.preset == "mkdocs":
-            body = mkdocs_snippets(body, path, reach, note)
+            body = mkdocs_snippets(markdown_include.expanded(body, reach, note), path, reach, note)
         if self._dialect:
             tree, bindings = python_markdown_tree(body.text, self._dialect), Bindings()
         else:

@@ -9,8 +9,9 @@ import pytest
 from preceptor.indexing.include import Body, mdbook_includes, reach
 from preceptor.indexing.missing import Notes
 from preceptor.indexing.page import Page
+from preceptor.indexing.parse import read_page
 from preceptor.settings import SiteSettings
-from tests.indexing.pages import pages_of
+from tests.indexing.pages import book_of, pages_of
 
 MDBOOK = SiteSettings(preset="mdbook")
 MKDOCS = SiteSettings(preset="mkdocs")
@@ -329,6 +330,50 @@ def test_mkdocs_snippets_stand_in_the_page(tmp_path: Path, snippet: str, shown: 
     page = mkdocs_page(tmp_path, f"```text\n{snippet}\n```\n", files)
     assert page.text == (f"```text\n{shown}\n```" if shown else "")
     assert [one for one in told(page) if "without text" not in one] == []
+
+
+@pytest.mark.parametrize(
+    ("include", "shown"),
+    [
+        ("{!one.md!}", "one\ntwo\nthree"),
+        ("{! one.md !}", "one\ntwo\nthree"),
+        ("a {! one.md [ln:2] !} b", "a two b"),
+        ("{! one.md [ln:1-2] !}", "one\ntwo"),
+        ("{! one.md [ln:2-] | utf-8 !}", "two\nthree"),
+        ("{!one.md!lines=1 3}", "one\nthree"),
+        ("    {!> one.md [ln:1-2] !}", "    one\n    two"),
+        ("{! again.md !}", "one"),
+        ("\\{! one.md !}", "{! one.md !}"),
+    ],
+)
+def test_files_between_braces_stand_in_the_page_where_an_extension_reads_them(
+    tmp_path: Path, include: str, shown: str
+) -> None:
+    config = "site_name: A\nmarkdown_extensions:\n- mdx_include: {base_path: parts}\n"
+    files = {"mkdocs.yml": config, "docs/a.md": f"# A\n\n```text\n{include}\n```\n"}
+    parts = {"parts/one.md": "one\ntwo\nthree\n", "parts/again.md": "{! one.md [ln:1] !}\n"}
+    book = book_of(tmp_path / "on", files | parts)
+    page = read_page(book, book.files[0])
+    assert (page.text, told(page), book.notes) == (f"```text\n{shown}\n```", [], ())
+    book = book_of(tmp_path / "off", files | parts | {"mkdocs.yml": "site_name: A"})
+    assert read_page(book, book.files[0]).text == f"```text\n{include}\n```"
+
+
+def test_a_file_of_code_between_braces_is_code(tmp_path: Path) -> None:
+    config = "site_name: A\nmarkdown_extensions: [markdown_include_variants]\n"
+    text = "# A\n\n{* code/lift.py ln[2:3] hl[2] *}\n\n{* none.py *}\n\n{! ../out.md !}\n"
+    code = {"code/lift.py": "import arm\n\narm.lift()\n"}
+    (tmp_path / "out.md").write_text("secret")
+    book = book_of(tmp_path / "book", {"mkdocs.yml": config, "docs/a.md": text, **code})
+    page = read_page(book, book.files[0])
+    assert page.text == "```py\narm.lift()\n```"
+    assert told(page) == [
+        "`{! … !}` includes not resolved: docs/a.md:5 (none.py: no such file)",
+        "`{! … !}` includes not resolved: docs/a.md:7 (../out.md: outside the repository)",
+    ]
+    book = book_of(tmp_path / "off", {"mkdocs.yml": "site_name: A", "docs/a.md": text, **code})
+    kinds = [one.kind for one in read_page(book, book.files[0]).missing]
+    assert kinds == ["`{! … !}` includes not resolved"] * 3
 
 
 def test_snippets_that_cannot_be_resolved_are_named_with_their_line(tmp_path: Path) -> None:

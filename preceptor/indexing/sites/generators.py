@@ -32,9 +32,15 @@ class Generator:
     accepts: Callable[[Path], bool] | None = None
     """Test of the folder, if the names of its files are not enough."""
 
-    def is_at(self, folder: Path) -> bool:
-        """Whether a folder is that of such a site."""
-        marked = any(next(folder.glob(mark), None) for mark in self.marks)
+    def is_at(self, folder: Path, *, alone: bool = False) -> bool:
+        """Whether a folder is that of such a site.
+
+        Args:
+            folder: The folder.
+            alone: Whether to look at the folder alone: one above the book may hold all of a disk.
+        """
+        marks = (mark for mark in self.marks if not (alone and mark.startswith("*/")))
+        marked = any(next(folder.glob(mark), None) for mark in marks)
         return marked and (self.accepts is None or self.accepts(folder))
 
 
@@ -124,7 +130,7 @@ def _above(source: Path, site: SiteSettings, wanted: tuple[Generator, ...]) -> _
     given = {name: getattr(site, name) for name in site.model_fields_set - {"docs_dir"}}
     site = SiteSettings.model_validate(given)
     for folder in source.parents[:_ABOVE]:
-        for generator, home in _known(folder, wanted):
+        for generator, home in _known(folder, wanted, alone=True):
             parts = generator.read(source, home, site).parts
             if any(source.is_relative_to(part.docs) or part.docs.is_relative_to(source) for part in parts):
                 return [(generator, home)]
@@ -148,9 +154,9 @@ def _inside(source: Path, site: SiteSettings, wanted: tuple[Generator, ...]) -> 
     return []
 
 
-def _known(folder: Path, wanted: tuple[Generator, ...]) -> _Found:
+def _known(folder: Path, wanted: tuple[Generator, ...], *, alone: bool = False) -> _Found:
     """Returns the first generator whose files are in a folder."""
-    return [(generator, folder) for generator in wanted if generator.is_at(folder)][:1]
+    return [(generator, folder) for generator in wanted if generator.is_at(folder, alone=alone)][:1]
 
 
 def _folders(above: Path) -> Iterator[Path]:

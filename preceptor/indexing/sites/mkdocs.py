@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from wcmatch import glob
 
+from preceptor.indexing.markdown_include import EXTENSIONS as INCLUDES
 from preceptor.indexing.python_markdown import CODE_REFERENCES, EXTENSIONS, Dialect, Function
 from preceptor.indexing.sites.mdbook import chapters
 from preceptor.indexing.sites.record import Entry, Part, Said, Site, below, language_tag, shown
@@ -173,6 +174,7 @@ def _loaded(file: Path, said: Said) -> dict[str, Any]:
         layer = {str(name): value for name, value in loaded.items()} if isinstance(loaded, dict) else {}
         layers.append(layer)
         parent = layer.pop("INHERIT", None)
+        parent = parent.default if isinstance(parent, _Variable) else parent
         if not isinstance(parent, str):
             break
         file = file.parent / parent
@@ -209,7 +211,7 @@ def _extensions(config: _Config, said: Said) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for name, options in {**{name: {} for name in _ALWAYS}, **listed}.items():
         short = name.removeprefix("markdown.extensions.")
-        if short in EXTENSIONS:
+        if short in EXTENSIONS or short in INCLUDES:
             found[short] = options
         elif not short.startswith(("material.", "materialx.")):
             said.notes.append(
