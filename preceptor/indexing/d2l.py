@@ -1,4 +1,7 @@
-"""d2lbook's additions to Markdown for markdown-it: labels, references, tabs. No reader sees them."""
+"""d2lbook's additions to Markdown for markdown-it: labels, references, tabs. No reader sees them.
+
+A label below a heading becomes the attribute `labels` of the heading's opening token.
+"""
 
 import re
 
@@ -7,6 +10,7 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
 _LINE = re.compile(r":(?:begin_tab|end_tab|label|eqlabel|width|height|bibliography):(?:`[^`]*`)?")
+_LABEL = re.compile(r":label:`(?P<name>[^`]+)`")
 _ROLE = re.compile(
     r":(?P<name>numref|ref|eqref|cite|citet|label|eqlabel|width|height|bibliography):`(?P<inside>[^`\n]*)`"
 )
@@ -27,7 +31,16 @@ def _line(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
         return False
     if not silent:
         state.line = start_line + 1
+        label = _LABEL.match(line)
+        if label and _is_labelled(state):
+            state.tokens[-3].attrs["labels"] = label["name"]
     return True
+
+
+def _is_labelled(state: StateBlock) -> bool:
+    """Whether a heading was read last, of a level whose labels d2lbook reads."""
+    kinds = [token.type for token in state.tokens[-3:]]
+    return kinds == ["heading_open", "inline", "heading_close"] and state.tokens[-1].tag in ("h1", "h2", "h3")
 
 
 def _role(state: StateInline, silent: bool) -> bool:

@@ -255,7 +255,7 @@ def files_below(top: Path) -> Iterator[Path]:
             name
             for name in folders
             if not name.startswith(".")
-            and name != "node_modules"
+            and name not in ("node_modules", "_build")
             and not _leads_into(Path(folder, name), whole)
             and not _holds_translations(Path(folder, name))
         )

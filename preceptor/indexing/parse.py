@@ -188,5 +188,6 @@ def _flavour(site: SiteSettings, path: Path, front: FrontMatter) -> Flavour:
         divisions=site.preset == "quarto",
         myst=site.preset == "sphinx",
         d2l=site.preset == "d2l",
+        raw_below_tags=site.preset == "huggingface",
         math=site.math,
     )

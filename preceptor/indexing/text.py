@@ -246,16 +246,17 @@ class Writer:
         return "" if level == 1 and preset == "docusaurus" else anchor  # its theme leaves it out
 
     def _labelled(self, element: Element, text: str) -> str:
-        """Returns the id of the last label before a heading; docutils gives labels their ids before the text."""
+        """Returns the id of a heading with labels before it; docutils gives labels their ids before the text."""
         anchors = self._source.anchors
         labels = [label for label in element.text("labels").split("\n") if label]
         if not labels or not isinstance(anchors, SphinxAnchors):
             return ""
         ids = [anchors.label(label) for label in labels]
-        # Asked for nothing but the count: its own id is taken all the same, and the next heading of this text is
+        # Asked for also where it is not used: its own id is taken all the same, and the next heading of this text is
         # numbered.
-        anchors(text)
-        return ids[-1]
+        own = anchors(text)
+        # Before docutils 0.22 the text's id is the first, unless it is a mere number (Sphinx' transform `SortIds`).
+        return ids[-1] if self._site.label_ids or own.startswith("id") else own
 
     def _shown(self, element: Element) -> str:
         """Returns the text of a heading without marks; alternative texts of images if it has nothing else."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import StateBlock, heading
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.deflist import deflist_plugin
@@ -42,6 +42,7 @@ _DEEPEST = 50
 _library_math_inline = math_inline_dollar(allow_double=True)
 _NO_FORMULA = re.compile(r"</?[A-Za-z][^<>]*>|\]\(|`|\{/\*")
 _library_math_block = math_block_dollar(allow_labels=False, allow_blank_lines=True)
+_TAG_LINE = re.compile(r"</?(?!(?:script|style)\b)[A-Za-z]")
 _PARENTHESES = re.compile(r"\\\\\((?P<tex>.{1,2000}?)\\\\\)", re.DOTALL)
 _UNSHOWN = re.compile(
     r"<!--.*?(?:-->|\Z)|<[!?][^>]*>|<(?P<name>script|style)\b.*?(?:</(?P=name)\s*>|\Z)",
@@ -85,6 +86,8 @@ class Flavour:
     """Whether to read labels, roles and directives of MyST."""
     d2l: bool = False
     """Whether to read labels and references of d2lbook."""
+    raw_below_tags: bool = False
+    """Whether lines below a tag are HTML up to a blank line, as in Hugging Face's courses: no headings among them."""
     math: bool | None = None
     """Formulas between dollars: all (as remark-math), none, or (None) only text that looks like a formula."""
 
@@ -123,6 +126,8 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
             md.inline.ruler.at("math_inline", _likely_math)
     if flavour.mdx:
         md.use(mdx_plugin)
+    if flavour.raw_below_tags:
+        md.block.ruler.at("heading", _heading_of_markdown, {"alt": ["paragraph", "reference", "blockquote"]})
     if flavour.directives:
         md.use(directive_plugin)
     if flavour.myst:
@@ -134,6 +139,17 @@ def _markdown(flavour: Flavour) -> MarkdownIt:
     if flavour.attributes:
         md.use(heading_attributes_plugin).use(deflist_plugin)
     return md
+
+
+def _heading_of_markdown(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Wraps the library's rule: no heading has a tag above it without a blank line between them."""
+    line = start_line - 1
+    while line >= 0 and not state.isEmpty(line):
+        start = state.bMarks[line] + state.tShift[line]
+        if _TAG_LINE.match(state.src, start, state.eMarks[line]):
+            return False
+        line -= 1
+    return heading(state, start_line, end_line, silent)
 
 
 def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:

@@ -456,6 +456,6 @@ def test_headings_without_a_latin_letter_are_numbered_together_with_citations(tm
     book = book_of(tmp_path, {**files, "index.md": index, **dict.fromkeys(names, text)})
     pages = [read_page(book, file) for file in book.files if file.status == "published"]
     assert [page.url for page in pages] == ["/index.html", "/chapter_a/two.html", "/chapter_a/one.html"]
-    assert [anchor for _, anchor, _ in pages[1].headings] == ["id1", "id3", "softmax", "id4"]
+    assert [anchor for _, anchor, _ in pages[1].headings] == ["sec-ndarray", "id3", "softmax", "id4"]
     assert pages[1].text == "见 与 。\n\n我们导入`np`。"
     assert (book.title, book.language) == ("书", "zh")

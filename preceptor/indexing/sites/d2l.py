@@ -32,7 +32,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     """
     root = home or source
     config = _config(root)
-    said = Said(CONFIG, {"directory_urls": False})
+    said = Said(CONFIG, {"directory_urls": False, "label_ids": False})
     docs = below(source, site.docs_dir) if "docs_dir" in site.model_fields_set else None
     docs = docs or root
     excluded = config.get("build", "exclusions", fallback="").split()

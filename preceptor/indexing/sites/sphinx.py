@@ -40,6 +40,8 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     said = Said("_config.yml" if is_book else "conf.py")
     values = _book(root, said) if is_book else _conf(root / "conf.py", said)
     said.values["directory_urls"] = False
+    if is_book:  # whose Sphinx is older
+        said.values["label_ids"] = False
     if values.get("html_baseurl"):
         said.address(str(values["html_baseurl"]))
     settled = said.settled(site, "sphinx")
@@ -51,7 +53,7 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
     )
     contents = {name: entry for name, entry in named.items() if (docs / name).is_file()}
     others = (path.relative_to(docs) for path in sorted(docs.rglob("*")) if path.suffix in _PAGES)
-    if not is_book:  # a book has what its contents name, a site every page
+    if not values.get("external_toc_exclude_missing"):  # else every page is built
         contents |= {
             path.as_posix(): Entry()
             for path in others
@@ -111,7 +113,15 @@ def _book(root: Path, said: Said) -> dict[str, Any]:
     inner = sphinx.get("config") if isinstance(sphinx, Mapping) else None
     given = dict(inner) if isinstance(inner, Mapping) else {}
     base = html.get("baseurl") if isinstance(html, Mapping) else None
-    return {"project": config.get("title"), "html_baseurl": base, **given}
+    excluded = [*(config.get("exclude_patterns") or ()), *(given.get("exclude_patterns") or ())]
+    alone = config.get("only_build_toc_files") is True or given.get("external_toc_exclude_missing") is True
+    return {
+        "project": config.get("title"),
+        "html_baseurl": base,
+        **given,
+        "exclude_patterns": excluded,
+        "external_toc_exclude_missing": alone,
+    }
 
 
 def _yaml(file: Path, said: Said) -> dict[str, Any]:
