@@ -114,6 +114,13 @@ KEPT = {
         "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
     ),
     "These are the 2 rules: 1) a node computes, 2) nodes do not share memory [k7qd].": None,
+    "Nodes keep their files, tables and memory apart. Bread rises overnight in kitchens. A node computes [k7qd].": (
+        "Nodes keep their files, tables and memory apart. A node computes [k7qd]."
+    ),
+    "Nodes keep 500 files, tables and memory apart. A node computes [k7qd].": "A node computes [k7qd].",
+    "Nodes are small programs for drones and arms, made by people. A node computes [k7qd].": (
+        "A node computes [k7qd]."
+    ),
     # what says nothing needs no passage
     "Good question! A node is a process that computes [k7qd]. Shall I go on?": None,
     "A node is a process that computes [k7qd]. Shall I tell you of AlphaFold?": (
@@ -160,3 +167,19 @@ def test_of_a_reply_stays_what_rests_on_the_book(text: str) -> None:
         said = "".join([*map(kept.feed, pieces), kept.finish()])
         assert said.rstrip(" ") == (KEPT[text] or text)
         assert bool(kept.left_out) == (len(said) < len(text) and "[k7qd]" in text and KEPT[text] is not None)
+
+
+def test_nothing_is_given_on_before_something_rests_on_the_book() -> None:
+    kept = Attribution(Run("What is a node?", ledger=shown(NODE)), tag="en")
+    assert kept.feed("Good question!\n\n") == ""
+    assert kept.feed("A node is a process that computes [k7qd]. It is") == (
+        "Good question!\n\nA node is a process that computes [k7qd]. "
+    )
+
+
+def test_a_reply_of_which_nothing_rests_on_the_book_is_given_as_it_is_and_nothing_counts_as_left_out() -> (
+    None
+):
+    kept = Attribution(Run("Hello", ledger=shown(NODE)), tag="en")
+    text = "Bread rises overnight in kitchens. It costs 500 dollars."
+    assert (kept.feed(text), kept.finish(), kept.left_out) == ("", text, 0)

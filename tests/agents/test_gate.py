@@ -2,14 +2,15 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from preceptor.agents.attribution import Attribution
-from preceptor.agents.bearing import Judged, is_borne
+from preceptor.agents.bearing import Judged, invents_beside, is_borne
 from preceptor.agents.bearing import judge as judge_in_run
 from preceptor.agents.grounding import BookRule, Gate, Rules
-from preceptor.agents.passageless import needs_no_passage
+from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import Passage
@@ -64,6 +65,13 @@ def units(text: str, *, size: int = 1, tag: str = "en") -> list[Unit]:
         ("One is here. Two is [k7qd] there. Three.", ["One is here. ", "Two is [k7qd] there. ", "Three."]),
         ("One is here. Two is.\n# A title\nThree.", ["One is here. ", "Two is.\n", "Three."]),
         (">| one |\nTwo is here.", ["Two is here."]),
+        ("$$\nx = 1\nOne is here.\n$$\nTwo is there.", ["Two is there."]),
+        ("$$ x = 1\nOne is here.\n$$\nTwo is there.", ["Two is there."]),
+        ("$$ x = 1 $$\nTwo is there.", ["Two is there."]),
+        ("| one $$\nTwo is there.", ["Two is there."]),
+        ("# How ``` is used\nTwo is there.", ["Two is there."]),
+        ("```\nOne is here. ```\n$$\n```\nTwo is there.", ["Two is there."]),
+        ("```\nOne is here.", []),
         ("", []),
     ],
 )
@@ -73,6 +81,7 @@ def test_the_sentences_of_a_reply_are_told_from_what_is_no_prose(
     found = units(text, size=size)
     assert "".join(unit.text for unit in found) == text
     assert [unit.text for unit in found if unit.is_prose] == prose
+    assert all(unit.text for unit in found)
 
 
 def test_a_bracket_behind_a_sentence_is_waited_for_only_while_it_can_be_a_marker() -> None:
@@ -80,6 +89,38 @@ def test_a_bracket_behind_a_sentence_is_waited_for_only_while_it_can_be_a_marker
     assert list(sentences.feed("One is here. [")) == []
     assert list(sentences.feed("a remark that goes ")) == []
     assert [unit.text for unit in sentences.feed("on " * 20)] == ["One is here. "]
+
+
+@pytest.mark.parametrize(
+    ("behind", "waits"),
+    [
+        ("[" + "a " * 31, True),
+        ("[" + "a " * 31 + "a", False),
+        ("Two is (so ", False),
+        ("Two is [k7qd] ", False),
+        ("Two", True),
+        ("Two ", False),
+    ],
+)
+def test_a_sentence_waits_only_for_a_marker_that_begins_behind_it(behind: str, waits: bool) -> None:
+    found = [unit.text for unit in Sentences("en").feed(f"One is here. {behind}")]
+    assert found == ([] if waits else ["One is here. "])
+
+
+def test_after_its_end_a_reply_has_no_tail() -> None:
+    sentences = Sentences("en")
+    assert list(sentences.feed("One is here. Two")) == []
+    assert sentences.tail == "One is here. Two"
+    assert [unit.text for unit in sentences.finish()] == ["One is here. ", "Two"]
+    assert sentences.tail == ""
+    assert list(sentences.finish()) == []
+
+
+def test_behind_text_without_an_end_the_line_goes_on() -> None:
+    """A bar or a number sign that comes in the middle of a line begins no table and no title."""
+    sentences = Sentences("en")
+    assert [unit.is_prose for unit in sentences.feed("and so on " * 201)] == [False]
+    assert [unit.is_prose for unit in sentences.feed("| more is here. Two is there.\n")] == [True, True]
 
 
 def test_text_without_an_end_is_not_collected_for_ever() -> None:
@@ -107,6 +148,73 @@ def test_a_claim_is_read_without_its_markers() -> None:
     assert found.claim.split() == BORNE.split()
     assert [hit.passage.key for hit in found.cited] == ["k7qd"]
     assert found.bearer is None, "it cites one already"
+
+
+def test_a_claim_is_its_sentence_without_the_space_before_a_marker() -> None:
+    assert judge(f"{BORNE[:-1]} [k7qd].", shown(NODE)).claim == BORNE
+
+
+@pytest.mark.parametrize("said", ["You asked what is a node in robots.", "What is a node: I look it up."])
+def test_who_repeats_the_question_claims_nothing(said: str) -> None:
+    assert judge(said, shown(NODE)).claim == ""
+    assert judge_in_run(said, Run("A node?", ledger=shown(NODE))).claim == said, "two words repeat nothing"
+
+
+def test_of_many_passages_those_that_have_most_of_its_words_are_looked_at() -> None:
+    others = [
+        passage(f"Bread number {number} rises.", key=f"m{number}tw", heading=str(number))
+        for number in range(2, 8)
+    ]
+    for order in ([NODE, *others], [*others, NODE]):
+        bearer = judge(BORNE, shown(*order)).bearer
+        assert bearer is not None
+        assert bearer.passage.key == "k7qd"
+
+
+LIFTS = "The red arm lifts heavy boxes quickly upstairs daily smoothly beside windows."
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        ("The red arm lifts heavy boxes quickly upstairs. Plates break.", True),
+        ("The red arm lifts heavy boxes quickly upstairs daily. Plates break.", False),
+    ],
+    ids=["a little more", "clearly more"],
+)
+def test_another_passage_is_cited_only_where_it_clearly_bears_more(other: str, kept: bool) -> None:
+    cited = passage("The red arm lifts heavy plates and boxes. Glasses break.")
+    ledger = shown(cited, passage(other, key="m4tw", heading="Other"))
+    bearer = judge(f"{LIFTS[:-1]} [k7qd].", ledger).bearer
+    assert (bearer is None) is kept
+
+
+def test_a_passage_that_supports_what_cites_it_is_kept_though_another_one_has_every_word() -> None:
+    cited = passage("The red arm lifts heavy boxes. Plates break.")
+    whole = passage("The red arm lifts heavy boxes quickly upstairs.", key="m4tw", heading="Other")
+    assert judge("The red arm lifts heavy boxes quickly upstairs [k7qd].", shown(cited, whole)).bearer is None
+
+
+def test_a_citation_of_next_to_nothing_bears_nothing() -> None:
+    ledger = shown(NODE)
+    for said in ("Yes [k7qd].", "[k7qd]", "A node [k7qd]."):
+        assert not is_borne(judge(said, ledger), ledger)
+
+
+@pytest.mark.parametrize(
+    ("said", "invents"),
+    [
+        ("AlphaFold is a process that computes.", True),
+        ("A node is one of 500 processes that compute.", True),
+        ("Bread rises overnight in kitchens.", False),
+        ("Is AlphaFold a node?", False),
+        ("Der Knoten AlphaFold ist ein Prozess mit 500 Uhren.", False),
+    ],
+)
+def test_a_name_or_a_figure_that_the_passages_lack_is_an_invention(said: str, invents: bool) -> None:
+    found = judge(said, shown(NODE))
+    assert invents_beside(found, hits(NODE)) is invents
+    assert invents_beside(found, []) is False
 
 
 def test_the_passage_that_bears_a_sentence_best_is_taken() -> None:
@@ -328,6 +436,62 @@ def test_only_what_claims_nothing_needs_no_passage(asked: str, said: str, passes
 )
 def test_what_may_be_said_without_a_passage(asked: str, said: str, searched: bool, passes: bool) -> None:
     assert needs_no_passage(said, Run(asked, searched=["it"] if searched else [])) is passes
+
+
+@pytest.mark.parametrize(("words", "passes"), [(11, True), (12, False)])
+def test_the_reply_to_a_greeting_is_short(words: int, passes: bool) -> None:
+    assert needs_no_passage("so " * words, Run("Hello", ledger=shown(NODE))) is passes
+
+
+@pytest.mark.parametrize("ending", ["", "  ", "\n", "\n  \n"])
+def test_the_space_behind_a_question_back_does_not_count(ending: str) -> None:
+    assert needs_no_passage(f"Which of the two do you mean?{ending}", Run("And that?", ledger=shown(NODE)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "plain"),
+    [
+        ("What is a node?", "What else does a robot do with its arms?", True),
+        ("What is a node?", "Here are the parts of the arm:", True),
+        ("What is a node?", "Indeed.", True),
+        ("What is a node?", "A robot moves its arms quickly.", False),
+        ("What is a node?", "Shall I tell you of AlphaFold?", False),
+        ("What is AlphaFold?", "Shall I tell you of AlphaFold?", True),
+        ("What is a node?", "Shall I tell you of Robots?", True),
+        ("What is a node?", "Shall I tell you of RoboCop?", False),
+        ("What is a node?", "Are there 40 of them?", False),
+        ("ROS?", "Shall I go on?", True),
+        ("Was ist ein Knoten in der Robotik?", "Soll ich von den Sensoren erzählen?", True),
+    ],
+)
+def test_a_plain_sentence_says_nothing_that_a_passage_could_bear(asked: str, said: str, plain: bool) -> None:
+    """A name may stand in the question or in a passage, not half in one and half in the next."""
+    ledger = shown(
+        replace(NODE, text="A node is like a Robo"),
+        replace(TOPIC, breadcrumb=("Cop", "Robots"), text="Topics."),
+    )
+    assert is_plain(said, Run(asked, ledger=ledger)) is plain
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "refusal"),
+    [
+        ("What is gold?", "The book does not cover this.", True),
+        ("What is gold?", "Sorry, no passage of this textbook discusses gold.", True),
+        ("What is gold?", "The book covers gold.", False),
+        ("What is gold?", "The book does not cover AlphaFold.", False),
+        ("What is gold?", "Gold cannot rust.", False),
+        ("ROS?", "The book does not cover this.", True),
+        ("Was ist Gold?", "Das Buch behandelt diese Frage nicht.", True),
+        ("Was ist Gold?", "Das Buch behandelt diese Frage.", False),
+        ("Was ist Gold?", "Sorry, no passage of this textbook discusses gold.", False),
+        ("Τι είναι ο χρυσός;", "The book does not cover this.", False),  # its words for "not" are not known
+    ],
+)
+def test_a_refusal_says_that_the_book_does_not_cover_it_and_nothing_else(
+    asked: str, said: str, refusal: bool
+) -> None:
+    assert refuses(said, Run(asked, ledger=shown(NODE))) is refusal
 
 
 # --- the rule
