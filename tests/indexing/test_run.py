@@ -335,9 +335,9 @@ async def test_other_files_of_the_model_make_everything_anew(
 
 
 async def test_other_files_of_the_model_are_seen_after_a_run_with_a_failed_page(
-    put: Put, settings: Settings, model: Path
+    put: Put, embedded: Settings, model: Path
 ) -> None:
-    source, own = put({**PAGES, "bad.md": b"\xff\xfe\xfa"}), _with_model(settings, model)
+    source, own = put({**PAGES, "bad.md": b"\xff\xfe\xfa"}), _with_model(embedded, model)
     await run(source, own)
     assert "embedded" not in counts(await run(source, own)), "a failed page makes nothing anew"
     _change(model, "model_optimized.onnx")

@@ -417,6 +417,7 @@ def test_very_deep_nesting_is_cut_and_not_followed(tmp_path: Path, opening: str)
         assert page.text.endswith("after")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "piece", ["{", "<a ", "<a b='", "import {\n\n", "[", "`{", "<!--", ":::x\n", "$$\n", "{`${", "<X a={"]
 )
