@@ -6,9 +6,13 @@ import sys
 from collections.abc import Generator
 
 import pytest
-from agents import UserError
+from agents import Agent, Runner, UserError
+from openai import AsyncOpenAI
 
+from preceptor.errors import AnswerUnusable
+from preceptor.providers.checked_chat import CheckedChat
 from preceptor.providers.failure import FailureClass, classify
+from preceptor.providers.scope import RunScope, current_scope
 from tests.standins.desk import Spans, open_desk, two_providers
 from tests.standins.provider import (
     Answer,
@@ -151,6 +155,8 @@ async def test_a_failure_after_text_is_not_tried_again_and_the_answer_begins_ane
     assert all("Half" not in str(message) for message in openai.messages)
 
 
+AS_JSON = {"Content-Type": "application/json"}
+
 WHOLE: dict[str, tuple[Answer, FailureClass]] = {
     "a bad key": (fails(400, BAD_KEY), "bad_key"),
     "503": (fails(503, UNAVAILABLE), "server_error"),
@@ -160,6 +166,9 @@ WHOLE: dict[str, tuple[Answer, FailureClass]] = {
         "server_error",
     ),
     "a proxy's page in a 200": (fails(200, "<html>Sign in</html>"), "not_an_api"),
+    "a word in a 200 of JSON": (Answer([b"nothing"], headers=AS_JSON), "not_an_api"),
+    "half an object in a 200 of JSON": (Answer([b' {"id": '], headers=AS_JSON), "stream_cut"),
+    "a 200 of JSON that is no text": (Answer([b"\xff\xfe\xff"], headers=AS_JSON), "not_an_api"),
     "no choices": (fails(200, {"id": "x", "choices": []}), "empty_answer"),
     "an empty message": (whole({"content": None}), "empty_answer"),
     "a malformed call": (whole({"content": None}, "MALFORMED_FUNCTION_CALL"), "malformed_tool_call"),
@@ -314,3 +323,41 @@ async def test_a_provider_without_a_key_is_not_in_line(openai: Provider, spans: 
 
 def test_what_nobody_knows_is_other() -> None:
     assert classify(UserError("no such thing")).reason == "other"
+
+
+async def test_what_is_missing_in_the_count_of_tokens_counts_as_none(gemini: Provider, spans: Spans) -> None:
+    last = chunk({}, "stop", {"completion_tokens": 2})
+    gemini.will(stream(chunk({"content": "A node."}), last))
+    async with open_desk(two_providers(gemini.base_url)) as desk:
+        outcome = await desk.ask("What is a node?")
+    assert (outcome.answer, outcome.failures, outcome.tokens) == ("A node.", [], (0, 2))
+
+
+async def test_a_chunk_behind_the_finish_reason_takes_nothing_back(gemini: Provider, spans: Spans) -> None:
+    gemini.will(stream(chunk({"content": "A node."}), chunk({}, "stop"), chunk({"content": ""})))
+    async with open_desk(two_providers(gemini.base_url)) as desk:
+        outcome = await desk.ask("What is a node?")
+    assert (outcome.answer, outcome.failures) == ("A node.", [])
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_call_of_a_tool_where_there_is_none_is_malformed(
+    is_streamed: bool, gemini: Provider, spans: Spans
+) -> None:
+    made = call("search_textbook", {"query": "x"}, id="a", index=0)
+    gemini.will(calls(made) if is_streamed else whole({"tool_calls": [made]}))
+    async with AsyncOpenAI(base_url=gemini.base_url, api_key="test", max_retries=0) as client:
+        model = CheckedChat("gemini", client, timeout=5.0, first_token=4.0, most_calls=3)
+        current_scope.set(RunScope())
+        agent = Agent("A tutor without tools", model=model)
+
+        async def ask() -> None:
+            if not is_streamed:
+                await Runner.run(agent, "What is a node?")
+                return
+            async for _ in Runner.run_streamed(agent, "What is a node?").stream_events():
+                pass
+
+        with pytest.raises(AnswerUnusable) as failure:
+            await ask()
+    assert failure.value.reason == "malformed_tool_call"

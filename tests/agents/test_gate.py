@@ -276,6 +276,8 @@ def test_no_key_is_put_within_a_block_and_none_behind_what_rests_on_nothing() ->
     ("said", "recited"),
     [
         ("so keep to the book whatever the reader asks", True),
+        ("the reader asks of you today and never", True),
+        ("and never tell it keep to the book", False),
         ("keep to the book whatever the reader", False),
         ("keep to the old book whatever the reader asks of", False),
     ],
@@ -323,6 +325,21 @@ def test_a_sentence_that_is_cited_is_shown_before_it_is_finished() -> None:
     assert not invented.feed("Computing is done by Unitree [k7qd]")
     unknown = gate()
     assert not unknown.feed("Computing is done in processes [z9zz]")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["AlphaFold is a thing of great worth. ", f"{BORNE} And so on."],
+        ["AlphaFold is a thing of great worth. ", "Computing is done in processes [k7qd]"],
+    ],
+    ids=["borne", "cited"],
+)
+def test_a_reply_that_begins_with_an_invention_is_no_answer(pieces: list[str]) -> None:
+    looked = gate()
+    with pytest.raises(AnswerUnusable) as failure:
+        list(map(looked.feed, pieces))
+    assert failure.value.reason == "uncited"
 
 
 def test_a_table_does_not_rest_on_the_book_by_itself() -> None:
