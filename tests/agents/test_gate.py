@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from preceptor.agents.attribution import Attribution
-from preceptor.agents.bearing import Judged, invents_beside, is_borne
+from preceptor.agents.bearing import Judged, invents_beside, is_borne, rests_on
 from preceptor.agents.bearing import judge as judge_in_run
 from preceptor.agents.grounding import BookRule, Gate, Rules
 from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
@@ -194,6 +194,23 @@ def test_a_passage_that_supports_what_cites_it_is_kept_though_another_one_has_ev
     cited = passage("The red arm lifts heavy boxes. Plates break.")
     whole = passage("The red arm lifts heavy boxes quickly upstairs.", key="m4tw", heading="Other")
     assert judge("The red arm lifts heavy boxes quickly upstairs [k7qd].", shown(cited, whole)).bearer is None
+
+
+@pytest.mark.parametrize(
+    ("said", "rests"),
+    [
+        (BORNE, True),
+        ("Bread rises overnight in kitchens.", False),
+        ("Die Berechnungen werden in Prozessen ausgeführt, die man auch Knoten nennt.", True),
+    ],
+    ids=["borne", "not borne", "in another language"],
+)
+def test_a_sentence_may_rest_on_what_stands_beside_it_unless_that_says_something_else(
+    said: str, rests: bool
+) -> None:
+    found = judge(said, shown(NODE))
+    assert rests_on(found, hits(NODE), least=0.5) is rests
+    assert rests_on(found, [], least=0.0) is False
 
 
 def test_a_citation_of_next_to_nothing_bears_nothing() -> None:
