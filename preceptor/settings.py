@@ -131,7 +131,7 @@ class SiteSettings(_Section):
     smart_punctuation: bool = True
     """mdBook's `smart-punctuation`: `--` in a heading is a dash, which is no part of its id."""
     label_ids: bool = True
-    """Sphinx': a label before a heading is its id; false, as before docutils 0.22 and in Jupyter Book 1: a second one."""
+    """Whether a label before a heading is its id, as in Sphinx from docutils 0.22 on; else it is a second one."""
     math: bool | None = None
     """Whether `$…$` is a formula; unset: as the site's `docusaurus.config` says, else where it looks like one."""
     include: tuple[str, ...] = Field(default=(), examples=[["guides/**"]])
