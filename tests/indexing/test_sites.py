@@ -226,6 +226,17 @@ def test_a_translation_has_its_language_in_its_links_and_falls_back_to_the_page_
     }
 
 
+def test_pages_of_a_version_that_is_not_read_are_not_said_to_be_of_no_site(tmp_path: Path) -> None:
+    files = {
+        "website/docusaurus.config.js": "export default {presets: [['classic', {docs: {path: '../docs'}}]]}",
+        "website/versions.json": '["1"]',
+        "website/versioned_docs/version-1/a.md": "# A",
+        "docs/a.md": "# A",
+    }
+    [note] = book_of(tmp_path, files).notes
+    assert note.startswith("the site has versions")
+
+
 def test_docs_outside_of_the_sites_folder_are_found_by_their_path(tmp_path: Path) -> None:
     config = "const path = require('path');\nmodule.exports = {presets: [['classic', {docs: {path: %s}}]]};"
     for path in ("'../content'", "path.resolve(__dirname, '../content')"):

@@ -132,7 +132,8 @@ def read(source: Path, home: Path | None, site: SiteSettings) -> Site:
         else "no site's configuration found, read as Docusaurus docs"
     )
     example = " (its `url` is an example: links begin with `/`)" if said.values.pop("example", "") else ""
-    said.notes += _doubts(source, given, site_home if home else None, parts, site)
+    own = [site_home.docs(plugin) for plugin in plugins]
+    said.notes += _doubts(source, given, site_home if home else None, parts, site, own)
     return Site(
         root=root,
         parts=tuple(parts),
@@ -274,13 +275,18 @@ def _place(home: _Home, plugin: _Plugin, docs: Path) -> _Place:
 
 
 def _doubts(
-    source: Path, given: Path | None, home: _Home | None, parts: list[Part], site: SiteSettings
+    source: Path,
+    given: Path | None,
+    home: _Home | None,
+    parts: list[Part],
+    site: SiteSettings,
+    own: list[Path],
 ) -> list[str]:
     """Returns warnings about links that are wrong if the folder was misunderstood."""
     docs = parts[0].docs
     others = [folder for folder in (given, below(source, "docs")) if folder]
     if home and home.folder != source and home.folder.is_relative_to(source):
-        read = [part.docs for part in parts]
+        read = [*own, *(part.docs for part in parts)]  # own: that of a version that is not read, too
         apart = [
             one
             for one in others
