@@ -93,11 +93,7 @@ def test_a_site_in_the_folder_of_pages_is_found_however_deep_its_repository_is(t
 
 
 def test_a_folder_beside_a_site_is_no_part_of_it_whatever_its_settings_say(tmp_path: Path) -> None:
-    files = {
-        "course/en/_toctree.yml": "- {local: a, title: A}",
-        "course/en/a.mdx": "# A",
-        "other/text/b.md": "# B",
-    }
+    files = {"mkdocs.yml": "site_name: A", "docs/a.md": "# A", "other/text/b.md": "# B"}
     book_of(tmp_path, files)
     book = discover(tmp_path / "other", SiteSettings(docs_dir="text"))
     assert book.line.startswith("no site's configuration found")
