@@ -169,12 +169,14 @@ def _unmarked(piece: Text) -> str:
 
 def _bearer(claim: str, ledger: Ledger, *, least: float) -> Hit | None:
     """The passage of this run that bears a sentence best, if one clearly does."""
+    if is_too_short(claim):
+        return None
     shares: list[tuple[float, Hit]] = []
     for hit in ledger:
         tag = hit.passage.language
-        wanted = stems(claim, tag)
-        has = stems(hit.passage.embedded_text, tag)
-        shares.append((len(wanted & has) / len(wanted) if wanted else 0.0, hit))
+        if wanted := stems(claim, tag):
+            has = stems(hit.passage.embedded_text, tag)
+            shares.append((len(wanted & has) / len(wanted), hit))
     shares.sort(key=lambda one: -one[0])
     judged = [
         (support(claim, [hit.passage]) or 0.0, hit) for share, hit in shares[:_CANDIDATES] if share >= _HALF

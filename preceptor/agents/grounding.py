@@ -29,7 +29,11 @@ _GRAM = 8
 """Words in a row that nobody writes by chance as the instructions have them."""
 _MOST_KEYS = 12
 _LONGEST_MARKER = 64
-_LIKE_A_KEY = re.compile(rf"\b{KEY}\b")
+_STEP = 500
+"""Characters of a reply that are looked at together, however long its pieces are."""
+_GROWTH = 1.25
+"""A sentence that goes on is judged again when it has grown so much."""
+_LIKE_A_KEY = re.compile(rf"\b{KEY}\b(?=.)", re.DOTALL)
 
 RULE = """\
 Answer the question now, from the quotations above alone. Behind each sentence write the key of the quotation that \
@@ -123,9 +127,12 @@ class Gate:
     _sentences: Sentences = field(init=False)
     _raw: list[str] = field(default_factory=list[str])
     _length: int = 0
+    _may_be_shown: bool = False
     _words: deque[str] = field(default_factory=lambda: deque(maxlen=_GRAM))
     _half_word: str = ""
     _is_borne: bool = False
+    _judged: int = 0
+    """Length of the sentence that is not finished when it was judged last."""
     _unborne: list[Judged] = field(default_factory=list[Judged])
     """The sentences before the first one that rests on the book."""
 
@@ -140,13 +147,20 @@ class Gate:
         Raises:
             AnswerUnusable: It recites the instructions, or is long and rests on nothing.
         """
+        for place in range(0, len(piece), _STEP):
+            if self._length > self.longest:  # the reader is not shown more
+                break
+            self._may_be_shown = self._look(piece[place : place + _STEP])
+        return self._may_be_shown
+
+    def _look(self, piece: str) -> bool:
+        self._length += len(piece)
         # Every piece, shown or not: instructions may be recited in mid-answer.
         self._look_for_rules(piece)
         said = self._shown.feed(piece)
         if not self.holds:
             return said
         if not self._is_borne:
-            self._length += len(piece)
             self._raw.append(piece)
             self._is_borne = self._bears(self._sentences.feed(piece)) or self._is_cited_already()
             # Nobody waits for the end of an answer that would be cut there.
@@ -199,8 +213,11 @@ class Gate:
     def _is_cited_already(self) -> bool:
         """Whether the sentence that is not finished cites a passage, and all that it says so far is borne."""
         tail, ledger = self._sentences.tail, self.run.ledger
+        if self._judged <= len(tail) < self._judged * _GROWTH:
+            return False
         if not any(word in keys(ledger) for word in _LIKE_A_KEY.findall(tail[-_LONGEST_MARKER:])):
             return False
+        self._judged = len(tail)
         found = judge(tail, self.run)
         return bool(found.cited) and is_borne(found, ledger) and self._follows_nothing_else(found)
 

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from preceptor.agents.support import SAYS_LITTLE, names
+from preceptor.agents.support import SAYS_LITTLE, casefolded, names
 from preceptor.text.languages import language, language_of, languages, phrases, words
 from preceptor.text.questions import QUESTION_MARKS
 from preceptor.text.sentences import split_sentences
@@ -63,8 +63,7 @@ def is_plain(sentence: str, run: Run) -> bool:
     asks = sentence.endswith((*QUESTION_MARKS, ":", "："))
     if not asks and len(stems(sentence, tag)) >= SAYS_LITTLE:
         return False
-    there = "\n".join(hit.passage.embedded_text for hit in run.ledger)
-    return not _adds(sentence, f"{run.question}\n{there}", tag)
+    return not _adds(sentence, run.question, tag, *(hit.passage.embedded_text for hit in run.ledger))
 
 
 def refuses(sentence: str, run: Run) -> bool:
@@ -92,11 +91,11 @@ def _without_titles(text: str, run: Run) -> str:
     return text
 
 
-def _adds(text: str, question: str, tag: str) -> bool:
-    """Whether a text has a figure or a name that the question has not."""
-    asked = question.casefold()
+def _adds(text: str, question: str, tag: str, *others: str) -> bool:
+    """Whether a text has a figure or a name that neither the question nor the other texts have."""
     added = (*_DIGIT.findall(text), *names(text, tag))
-    return any(one.casefold() not in asked for one in added)
+    there = [casefolded(one) for one in (question, *others)] if added else []
+    return any(all(one.casefold() not in text for text in there) for one in added)
 
 
 def _refuses(sentences: list[str], run: Run, tag: str) -> bool:

@@ -1,13 +1,23 @@
-"""Cuts a reply into sentences while it comes."""
+"""Cuts a reply into sentences while it comes.
+
+A reply may be of any form, and may come in one piece or a character at a time. So no step looks at more than what a
+sentence may hold, and a sentence that goes on is looked at again only when it has grown by a part of its length.
+"""
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from preceptor.text.pieces import FENCE
 from preceptor.text.sentences import split_sentences
 
 _LONGEST_SENTENCE = 2000
+"""Characters of a sentence, or of a line that is none, after which it is cut."""
+_STEP = 500
+"""Characters that are taken at a time."""
+_GROWTH = 16
+"""A sentence is looked at again when it has grown by this part of its length."""
 _LONGEST_MARKER = 64
 
 _WORD_AND_SPACE = re.compile(r"\s*\S+\s")
@@ -38,6 +48,10 @@ class Sentences:
         self._fence = ""
         """The fence of the code or the formula that is open; empty: there is none."""
         self._line_begun = False
+        self._is_cut = False
+        """Whether a part of this line was given, and it is no prose."""
+        self._enough = 0
+        """Length from which the tail is looked at again."""
 
     @property
     def tail(self) -> str:
@@ -46,60 +60,80 @@ class Sentences:
 
     def feed(self, piece: str) -> Iterator[Unit]:
         """Take the next piece; gives what is finished."""
-        self._tail += piece
-        while (end := self._tail.find("\n") + 1) > 0:
-            line, self._tail = self._tail[:end], self._tail[end:]
-            yield from self._line(line, whole=True)
-        if self._tail and any(char.isspace() for char in piece):
-            line, self._tail = self._tail, ""
-            yield from self._line(line, whole=False)
+        for place in range(0, len(piece), _STEP):
+            yield from self._take(piece[place : place + _STEP])
 
     def finish(self) -> Iterator[Unit]:
         """Take the end of the reply."""
         line, self._tail = self._tail, ""
         yield from self._line(line, whole=True)
 
+    def _take(self, piece: str) -> Iterator[Unit]:
+        *lines, rest = piece.split("\n")
+        for end in lines:
+            line, self._tail, self._enough = f"{self._tail}{end}\n", "", 0
+            yield from self._line(line, whole=True)
+        self._tail += rest
+        is_long = len(self._tail) > _LONGEST_SENTENCE
+        if is_long or (len(self._tail) >= self._enough and any(char.isspace() for char in rest)):
+            line, self._tail = self._tail, ""
+            yield from self._line(line, whole=False)
+            self._enough = len(self._tail) + len(self._tail) // _GROWTH
+
     def _line(self, line: str, *, whole: bool) -> Iterator[Unit]:
         """Cuts a line; what may go on is put back."""
-        if not line:
-            return
-        if self._fence or (not self._line_begun and _NO_PROSE.match(line)):
-            if not whole:
-                self._tail = line
+        ended = line.endswith("\n")
+        while line:
+            if self._is_cut or self._fence or (not self._line_begun and _NO_PROSE.match(line)):
+                yield from self._no_prose(line, whole=whole)
                 return
-            self._fence = self._fence_behind(line)
-            yield Unit(line, is_prose=False)
-            return
-        parts = split_sentences(line, self._tag)
-        done = 0
-        for part in parts[:-1]:
-            end = done + len(part)
-            if end < done or not (rest := line[end:]):
+            ends, is_marked = self._ends(line, whole=whole)
+            for start, end in pairwise([0, *ends]):
+                yield Unit(line[start:end], is_prose=True)
+                self._line_begun = True
+            line = line[ends[-1] :] if ends else line
+            if not is_marked:
                 break
-            markers = _MARKERS.match(rest)
-            if markers:
-                end += markers.end()
-            elif (not whole and _OPENING.match(rest) and len(rest) < _LONGEST_MARKER) or (
-                not whole and not _WORD_AND_SPACE.match(rest)
-            ):
-                break
-            yield Unit(line[done:end], is_prose=True)
-            done = end
-            self._line_begun = True
-            if markers:
-                # The rest is cut anew: the splitter has put the marker to the sentence behind it.
-                yield from self._again(line[done:], whole=whole)
-                return
+        cut = 0
         if whole:
-            if done < len(line):
-                yield Unit(line[done:], is_prose=True)
-            self._line_begun = not line.endswith("\n")
+            cut, self._line_begun = len(line), not ended
         # Text that never ends a sentence must not be held back for ever.
-        elif len(line) - done > _LONGEST_SENTENCE:
-            self._line_begun = True
-            yield Unit(line[done:], is_prose=False)
-        else:
-            self._tail = line[done:]
+        elif len(line) > _LONGEST_SENTENCE:
+            cut, self._line_begun = line.rfind(" ") + 1 or len(line), True
+        if cut:
+            yield Unit(line[:cut], is_prose=True)
+        self._tail = line[cut:]
+
+    def _ends(self, line: str, *, whole: bool) -> tuple[list[int], bool]:
+        """Where sentences of a line end, and whether markers stand at the last one.
+
+        Behind them the line is to be cut anew: the splitter has put them to the next sentence.
+        """
+        ends, end = list[int](), 0
+        for part in split_sentences(line, self._tag)[:-1]:
+            end += len(part)
+            rest = line[end : end + _LONGEST_SENTENCE]
+            if not rest:
+                break
+            if markers := _MARKERS.match(rest):
+                return [*ends, end + markers.end()], True
+            waits = _OPENING.match(rest) and len(rest) < _LONGEST_MARKER
+            if not whole and (waits or not _WORD_AND_SPACE.match(rest)):
+                break
+            ends.append(end)
+        return ends, False
+
+    def _no_prose(self, line: str, *, whole: bool) -> Iterator[Unit]:
+        """A line of code, of a table or of a formula; of a long one a part."""
+        if not whole and len(line) <= _LONGEST_SENTENCE:
+            self._tail = line
+            return
+        if not self._is_cut:
+            self._fence = self._fence_behind(line)
+        elif self._fence == _FORMULA and line.rstrip().endswith(_FORMULA):
+            self._fence = ""
+        self._is_cut = not line.endswith("\n")
+        yield Unit(line, is_prose=False)
 
     def _fence_behind(self, line: str) -> str:
         """The fence of code or of a formula that is open behind a line that is no prose; empty: there is none."""
@@ -112,9 +146,3 @@ class Sentences:
             return "" if said.count(_FORMULA) > 1 else _FORMULA
         opening = FENCE.match(line)
         return opening[1] if opening else ""
-
-    def _again(self, rest: str, *, whole: bool) -> Iterator[Unit]:
-        if rest:
-            yield from self._line(rest, whole=whole)
-        elif whole:
-            self._line_begun = False

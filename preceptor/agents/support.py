@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from preceptor.agents.citations import Mark
 from preceptor.library.passage import Passage
@@ -129,13 +130,14 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     if not wanted or is_too_short(claim):
         return None
     # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
-    if any(" ".join(claim.split()) in " ".join(one.text.split()) for one in passages):
+    said = _spaced_once(claim)
+    if any(said in _spaced_once(one.text) for one in passages):
         return 1.0
     has = frozenset[int]().union(*(stems(one.embedded_text, tag) for one in passages))
     evidence = _WORDS * len(wanted & has) / len(wanted) - _NEEDED
     evidence -= _WRONG_NUMBER * _has_wrong_number(claim, passages)
     evidence -= _WRONG_NAME * bool(unknown_names(claim, passages))
-    evidence -= _TURNED_AROUND * _is_turned_around(claim, "\n".join(one.text for one in passages), tag)
+    evidence -= _TURNED_AROUND * _is_turned_around(claim, passages, tag)
     return 1 / (1 + math.exp(-evidence))
 
 
@@ -235,12 +237,12 @@ def _has_wrong_number(claim: str, passages: Sequence[Passage]) -> bool:
     if unknown_figures(claim, passages):
         return True
     tag = passages[0].language
-    there = "\n".join(one.embedded_text for one in passages)
     _, counts = _numbers(claim, tag)
-    if not counts.difference(*_numbers(there, tag)):
+    if not counts.difference(*_all_numbers(passages, tag)):
         return False
     # "One of them" counts nothing. Only where the sentence that says the same has a count of its own, one of the two
     # is wrong.
+    there = "\n".join(one.embedded_text for one in passages)
     nearest = max(plain_sentences(there, tag), key=lambda one: overlap(claim, one, tag), default="")
     return any(_numbers(nearest, tag))
 
@@ -258,8 +260,8 @@ def invents(claim: str, passages: Sequence[Passage]) -> bool:
 def unknown_figures(claim: str, passages: Sequence[Passage]) -> frozenset[str]:
     """The figures of a sentence that no passage has, in figures or in words."""
     tag = passages[0].language if passages else ""
-    there = _numbers("\n".join(one.embedded_text for one in passages), tag)
-    return _numbers(claim, tag)[0].difference(*there)
+    figures, _ = _numbers(claim, tag)
+    return figures.difference(*_all_numbers(passages, tag)) if figures else figures
 
 
 def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
@@ -268,13 +270,15 @@ def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
     named = list(names(claim, tag))
     if not named:
         return []
-    there = "\n".join(one.embedded_text for one in passages)
-    has, as_it_is = stems(there, tag), there.casefold()
+    texts = [one.embedded_text for one in passages]
+    has = frozenset[int]().union(*(stems(text, tag) for text in texts))
+    as_it_is = [casefolded(text) for text in texts]
     return [
         word
         for word in named
         # Without the plural's ending: `GPUs` is there if `GPU` is.
-        if word.casefold().rstrip("s") not in as_it_is and not ((own := stems(word, tag)) and own <= has)
+        if not any(word.casefold().rstrip("s") in text for text in as_it_is)
+        and not ((own := stems(word, tag)) and own <= has)
     ]
 
 
@@ -301,6 +305,24 @@ def _opens(text: str, place: int) -> bool:
     return not place or text[place - 1] in _ENDS
 
 
+# An answer is compared with the same passages sentence by sentence: what is read of them is kept.
+@lru_cache(maxsize=1024)
+def casefolded(text: str) -> str:
+    """A text, often a passage, to be compared with names."""
+    return text.casefold()
+
+
+@lru_cache(maxsize=1024)
+def _spaced_once(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _all_numbers(passages: Iterable[Passage], tag: str) -> Iterator[frozenset[str]]:
+    for one in passages:
+        yield from _numbers(one.embedded_text, tag)
+
+
+@lru_cache(maxsize=1024)
 def _numbers(text: str, tag: str) -> tuple[frozenset[str], frozenset[str]]:
     """Returns the numbers in figures, and the counts in words, up to twelve."""
     figures = frozenset(
@@ -312,9 +334,9 @@ def _numbers(text: str, tag: str) -> tuple[frozenset[str], frozenset[str]]:
     return figures, frozenset(counts[word] for word in words(text) if word in counts)
 
 
-def _is_turned_around(claim: str, text: str, tag: str) -> bool:
-    """Whether a clause of the claim is negated and the one of the text that is most like it is not, or the reverse."""
-    there = list(_clauses(text, tag))
+def _is_turned_around(claim: str, passages: Sequence[Passage], tag: str) -> bool:
+    """Whether a clause of the claim is negated and the passages' that is most like it is not, or the reverse."""
+    there = [clause for one in passages for clause in _clauses(one.text, tag)]
     for own, negated in _clauses(claim, tag):
         shared = [len(own & others) for others, _ in there]
         # One word in common shows no kinship: each clause of a passage on nodes has `node`.
@@ -328,10 +350,13 @@ def _is_turned_around(claim: str, text: str, tag: str) -> bool:
     return False
 
 
-def _clauses(text: str, tag: str) -> Iterator[tuple[frozenset[int], bool]]:
+@lru_cache(maxsize=1024)
+def _clauses(text: str, tag: str) -> tuple[tuple[frozenset[int], bool], ...]:
     """The words of each clause, and whether it is negated (twice is not)."""
     record = language(tag or "en")
     clause_end = rf"{_CLAUSE}|\b(?:{record.conjunctions})\b" if record.conjunctions else _CLAUSE
-    for clause in re.split(clause_end, text):
-        if own := stems(clause, tag):
-            yield own, len(re.findall(record.negation or "(?!)", clause.lower())) % 2 == 1
+    return tuple(
+        (own, len(re.findall(record.negation or "(?!)", clause.lower())) % 2 == 1)
+        for clause in re.split(clause_end, text)
+        if (own := stems(clause, tag))
+    )

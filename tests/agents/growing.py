@@ -1,10 +1,21 @@
-"""Answers that grow, and the work that the citation filter has with them, for tests and for `bench/citations.py`."""
+"""Answers that grow, and the work that they are, for tests and for `bench/citations.py`.
+
+`Work` is the citation filter's, `HeldWork` that of holding an answer to the book.
+"""
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
+from preceptor.agents.attribution import Attribution
+from preceptor.agents.bearing import Judged, judge
 from preceptor.agents.citations import Citations
+from preceptor.agents.grounding import Gate, Rules
+from preceptor.agents.streamed_sentences import Sentences
+from preceptor.errors import AnswerUnusable
+from preceptor.text.sentences import split_sentences
 from preceptor.text.verbatim import WINDOW, look
+from preceptor.tools.plugin import Ledger, Run
 from tests.agents.quoting import hits, passage
 
 FULL_OF: Mapping[str, str] = {
@@ -31,6 +42,21 @@ FULL_OF: Mapping[str, str] = {
     "one long line": "word [k7qd](a) ",
     "list items": "1. a\n",
     "anchors": "<a href=x>[k7qd]",
+    "asterisks": "**",
+    "angles": "<",
+    "two backslashes": "\\\\",
+    "pipes": "|",
+    "dashes": "- ",
+    "ampersands": "&",
+    "emoji": "😀",
+    "nested brackets": "[[[]",
+    "rows of a table": "| a | [k7qd] |\n",
+    "quoted lines": "> a [k7qd]\n",
+    "short sentences": "Ab! ",
+    "questions": "Is a node a process? ",
+    "announcements": "A node is: ",
+    "invented sentences": "Bread costs 12 dollars in Paris. ",
+    "borne sentences": "A node is a process that computes. ",
     "prose": "A node is a process [k7qd]. It talks to *others* (over topics) in `code`.\n",
 }
 """By name, the text that an answer repeats to its end."""
@@ -72,3 +98,48 @@ class Work:
             self.most_held = max(self.most_held, citations.held)
         list(citations.finish())
         return self.looked_at + self.copied - before
+
+
+class HeldWork:
+    """Counts, in characters, what is looked at to hold an answer to the book."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        self.most_held = 0
+        """Of the sentence that is not finished."""
+
+    def split(self, text: str, tag: str) -> list[str]:
+        """Do what `split_sentences` does, and count it."""
+        self.read += len(text)
+        return split_sentences(text, tag)
+
+    def judge(self, sentence: str, run: Run) -> Judged:
+        """Do what `judge` does, and count it."""
+        self.read += len(sentence)
+        return judge(sentence, run)
+
+    def hold(self, written: str, *, size: int) -> int:
+        """Pass a text through the gate, and one that rests on the book before it through the filter behind."""
+        before = self.read
+        gate = Gate(_run(), Rules(()), holds=True, longest=len(written))
+        with suppress(AnswerUnusable):
+            for place in range(0, len(written), size):
+                gate.feed(written[place : place + size])
+                self._note(gate._sentences)  # pyright: ignore[reportPrivateUsage]
+            gate.finish()
+        attribution = Attribution(_run(), tag="en")
+        attribution.feed("A node is a process that computes [k7qd]. ")
+        for place in range(0, len(written), size):
+            attribution.feed(written[place : place + size])
+            self._note(attribution._sentences)  # pyright: ignore[reportPrivateUsage]
+        attribution.finish()
+        return self.read - before
+
+    def _note(self, sentences: Sentences) -> None:
+        self.most_held = max(self.most_held, len(sentences.tail))
+
+
+def _run() -> Run:
+    ledger = Ledger()
+    ledger.note(hits(passage("A node is a process that computes. Nodes do not share memory.")))
+    return Run("What is a node?", ledger=ledger)

@@ -15,7 +15,9 @@ from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import Passage
 from preceptor.text.languages import language, phrases
+from preceptor.text.tokens import folded
 from preceptor.tools.plugin import Ledger, Run
+from tests.agents.growing import FULL_OF, HeldWork, full_of
 from tests.agents.quoting import hits, passage
 
 NODE = passage("A node is a process that computes. One node may hold two timers. Nodes do not share memory.")
@@ -127,8 +129,18 @@ def test_behind_text_without_an_end_the_line_goes_on() -> None:
 def test_text_without_an_end_is_not_collected_for_ever() -> None:
     sentences = Sentences("en")
     found = [unit for _ in range(500) for unit in sentences.feed("and so on ")]
-    assert [unit.is_prose for unit in found] == [False, False]
-    assert all(2000 < len(unit.text) < 2050 for unit in found)
+    assert [unit.is_prose for unit in found] == [True, True], "what goes on for ever is judged, too"
+    assert all(1900 < len(unit.text) < 2050 for unit in found)
+
+
+def test_a_long_line_that_is_no_prose_is_given_in_parts() -> None:
+    sentences = Sentences("en")
+    row = f"| {'a ' * 3000}|\n"
+    found = [unit for char in f"{row}One is here." for unit in sentences.feed(char)]
+    assert len(found) > 2
+    assert not any(unit.is_prose for unit in found)
+    assert [unit.text for unit in sentences.finish() if unit.is_prose] == ["One is here."]
+    assert "".join(unit.text for unit in found) == row
 
 
 # --- what a sentence rests on
@@ -571,3 +583,50 @@ def test_a_question_at_the_beginning_is_searched_as_it_is() -> None:
 def test_the_book_was_searched_once_a_search_over_all_of_it_is_noted() -> None:
     assert not BookRule(Run("What?"), [], of_book="en").searched
     assert BookRule(Run("What?", searched=["what"]), [], of_book="en").searched
+
+
+# --- however long an answer is
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> HeldWork:
+    """Counts what is looked at, in characters, so that nothing depends on the machine."""
+    work = HeldWork()
+    monkeypatch.setattr("preceptor.agents.streamed_sentences.split_sentences", work.split)
+    for module in ("preceptor.agents.grounding", "preceptor.agents.attribution"):
+        monkeypatch.setattr(f"{module}.judge", work.judge)
+    return work
+
+
+@pytest.mark.parametrize("kind", FULL_OF)
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_the_work_of_holding_an_answer_has_a_bound_for_each_character(
+    kind: str, size: int, work: HeldWork
+) -> None:
+    length = 3_000
+    assert work.hold(full_of(kind, length), size=size) < 60 * length
+    assert work.most_held <= 2_500
+
+
+def test_of_a_piece_without_end_no_more_is_looked_at_than_an_answer_may_have(work: HeldWork) -> None:
+    gate = Gate(Run("What is a node?", ledger=shown(NODE)), Rules(()), holds=True, longest=3_000)
+    with pytest.raises(AnswerUnusable):
+        gate.feed("Bread costs 12 dollars in Paris. " * 100_000)
+    assert work.read < 20_000
+
+
+def test_a_passage_is_read_once_however_many_sentences_are_compared_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+    long = passage(f"{BORNE} {'Nodes share 12 timers in Berlin. ' * 200}")
+
+    def counted(text: str) -> str:
+        read.append(len(text))
+        return folded(text)
+
+    monkeypatch.setattr("preceptor.agents.support.folded", counted)
+    kept = Attribution(Run("What is a node?", ledger=shown(long)), tag="en")
+    kept.feed(f"{BORNE[:-1]} [k7qd]. " + "It has 7 timers in Rome, says nobody. " * 100)
+    kept.finish()
+    assert sum(size > 5_000 for size in read) <= 2
