@@ -11,33 +11,51 @@ from functools import lru_cache
 # Unlike the standard library's, its patterns tell what may still become a match.
 import regex
 
+_THINKING = (
+    r"think(?:ing(?:_process)?)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|chain_of_thought|cot"
+    r"|inner_(?:monologue|thoughts?)"
+)
+_SPACE = r"(?:\w{1,16}:)?"
+"""The namespace of a tag."""
 _THOUGHTS = {
-    "think": "</think>",
-    "thinking": "</thinking>",
-    "thought": "</thought>",
-    "thoughts": "</thoughts>",
-    "reasoning": "</reasoning>",
-    "[think]": "[/think]",
-    "◁think▷": "◁/think▷",
+    "tag": (
+        rf"<\s?{_SPACE}(?P<name>{_THINKING})(?:\s[^<>\n]{{0,60}})?>",
+        rf"</\s?{_SPACE}{{name}}\s?>",
+    ),
+    "bracket": (r"\[think\]", r"\[/think\]"),
+    "triangle": ("◁think▷", "◁/think▷"),
+    "token": (
+        rf"<\|(?:(?:begin|start)(?:_of)?_)?(?:{_THINKING})(?:_(?:begin|start))?\|>",
+        rf"<\|(?:/|end(?:_of)?_)?(?:{_THINKING})(?:_end)?\|>",
+    ),
+    "channel": (r"<\|channel\|>analysis\b", r"<\|(?:end|return)\|>|(?=<\|channel\|>final)"),
+    "fence": (rf"```[ \t]?(?:{_THINKING})[ \t]{{0,4}}\n", r"\n```[ \t]{0,4}\n"),
 }
-_THOUGHT = r"(?P<thought><(?:think(?:ing)?|thoughts?|reasoning)\s*>|\[think\]|◁think▷)"
-_STRAY = r"(?P<stray></(?:think(?:ing)?|thoughts?|reasoning)\s*>|\[/think\]|◁/think▷)"
+"""By kind, how a thought begins and ends."""
+_THOUGHT = "|".join(rf"(?P<{kind}>{begin})" for kind, (begin, _) in _THOUGHTS.items())
+_STRAY = (
+    rf"(?P<stray></\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷|<\|start\|>assistant\b"
+    r"|(?:<\|channel\|>final)?<\|message\|>)"
+)
 _TAG = (
-    r"(?:<[|｜]?(?:tool|function)[_▁](?:calls?|code|use)[\w▁]{0,30}[|｜]?>|<function(?:=|\s+name=)|<invoke\s+name="
-    r"|<[|｜]python_tag[|｜]>|<start_function_call>|\[TOOL_CALLS?\]|<\|channel\|>commentary)"
+    r"(?:<[/|｜]?(?:\w{1,20}[:|｜])?(?:tool|function)[_▁]?(?:calls?|code|use|name)[\w▁]{0,30}[|｜]?>"
+    r"|<(?:function|tool)(?:=|\s+name=)|<[|｜]?(?:\w{1,20}[:|｜])?invoke\s+name="
+    r"|<[|｜]python_tag[|｜]>|<start_function_call>|\[TOOL_CALLS?\]|<\|channel\|>commentary|✿FUNCTION✿|<use_mcp_tool>|<\|START_ACTION\|>)"
 )
 _FENCED_CALL = r"(?:```|~~~)\s{0,2}(?:tool_(?:code|calls?|use)|function_calls?)\b"
 _PREFIX = r"(?:(?:default_api|functions|tools)\s{0,2}[.:]\s{0,2})?"
 _NAME_KEYS = (
-    r"[\"'](?:name|tool|tool_name|function|function_name|function_call|action|recipient_name)[\"']"
+    r"[\"'](?:name|tool|tool_name|function|function_name|function_call|action|recipient_name|api|command|method)[\"']"
     r"\s{0,4}:\s{0,4}"
 )
 _ARGUMENT_KEYS = r"[\"'](?:arguments|parameters|args|input|action_input|tool_input)[\"']"
+_LABEL = r"(?:(?:tool|function)(?:[ _]name)?|action|command|name|call|(?:assistant\w{0,12}\s)?to(?==))(?:\s\d{1,2})?"
 _FENCE = regex.compile(r"[ \t]{0,8}(?:```|~~~)")
-_OPENING = regex.compile(r"[\n<\[{◁]|default_api")
 _BLANK = regex.compile(r"\n+|[ \t]{9,}")
 _LONGEST = 1200
 """Characters within which a JSON object that is a call names its tool."""
+_TEMPLATE = "<|"
+"""How a token of a chat template begins, wherever it stands."""
 _IN_A_WORD = regex.compile(r"[\w`]")
 """A character before an opening that opens nothing: it is code in a line, or an index."""
 _HALF = regex.compile(r"[\ud800-\udfff]")
@@ -53,6 +71,8 @@ class Prose:
             tools: Names of the tools that there are.
         """
         self._tools = frozenset(tools)
+        own = _spelled(self._tools)
+        self._opening = regex.compile(rf"[\n<\[{{◁✿]|default_api|\b(?:{own})", regex.IGNORECASE)
         self._names = regex.compile(_alternatives(self._tools) + r"|tool_call", regex.IGNORECASE)
         self._held = ""
         self._out: list[str] = []
@@ -62,7 +82,7 @@ class Prose:
         self._last = ""
         self._at_line_start = True
         self._in_fence = False
-        self._end_of_thought = ""
+        self._end_of_thought: regex.Pattern[str] | None = None
         self.is_call = False
         """Whether a tool call was written down; nothing after it is shown."""
 
@@ -76,7 +96,7 @@ class Prose:
         self._out = []
         self._name_at = -1
         place = 0
-        if not self._said:
+        if not self._said and not self._end_of_thought:
             text = text.lstrip()
         while place < len(text) and not self.is_call:
             place = self._step(text, place)
@@ -96,7 +116,7 @@ class Prose:
             return self._skip_thought(text, place)
         start = place
         if not self._at_line_start:
-            opening = _OPENING.search(text, place, partial=True)
+            opening = self._opening.search(text, place, partial=True)
             start = opening.start() if opening else len(text)
             self._say(text[place:start])
             if start == len(text):
@@ -104,7 +124,8 @@ class Prose:
             if text[start] == "\n":
                 self._say("\n")
                 return start + 1
-            if _IN_A_WORD.match(self._last) or self._is_far_from_a_name(text, start):
+            in_a_word = _IN_A_WORD.match(self._last) and not _TEMPLATE.startswith(text[start : start + 2])
+            if in_a_word or self._is_far_from_a_name(text, start):
                 self._say(text[start])
                 return start + 1
         elif blank := _BLANK.match(text, place):
@@ -123,9 +144,10 @@ class Prose:
                 self._in_fence = not self._in_fence
             self._say(text[start])
             return start + 1
-        if thought := found.groupdict().get("thought"):
-            self._end_of_thought = _THOUGHTS[thought.lower().strip("<> \n\t")]
-        elif not found.groupdict().get("stray"):
+        groups = found.groupdict()
+        if kind := next((kind for kind in _THOUGHTS if groups.get(kind)), None):
+            self._end_of_thought = _end_of(kind, (groups["name"] or "").lower())
+        elif not groups.get("stray"):
             self.is_call = True
         return found.end()
 
@@ -148,14 +170,14 @@ class Prose:
             self._out.append(text)
 
     def _skip_thought(self, text: str, place: int) -> int:
-        end = self._end_of_thought
-        found = text.lower().find(end, place)
-        if found < 0:
-            self._held = text[max(place, len(text) - len(end) + 1) :]
+        assert self._end_of_thought is not None
+        found = self._end_of_thought.search(text, place, partial=True)
+        if found is None or found.partial:
+            self._held = text[found.start() :] if found else ""
             return len(text)
-        self._end_of_thought = ""
+        self._end_of_thought = None
         self._at_line_start = True
-        return found + len(end)
+        return found.end()
 
 
 def _whole_characters(text: str) -> str:
@@ -189,17 +211,32 @@ def _pattern(
     )
     api = rf"default_api\s{{0,2}}[.:]\s{{0,2}}(?:{names})\b"
     tag = rf"{_TAG}[\s\S]{{0,200}}\b(?:{own})\b" if in_fence and said else _TAG
-    parts = [json, tag, api]
+    called = _spelled(tools)
+    parts = [
+        json,
+        tag,
+        api,
+        rf"</?(?:{called})(?:\s|/?>)",
+        rf"\[{{1,2}}(?:\w{{1,20}}:\s{{0,2}})?{_PREFIX}(?:{called})\s{{0,2}}[(:]",
+        rf"{_PREFIX}(?:{called})\(\s{{0,4}}(?:[\"'{{]|\w{{1,30}}\s{{0,2}}[=:]\s{{0,2}}[\"'\[{{\d])",
+    ]
     if at_line_start:
         wrapped = r"[ \t]{0,8}(?:await\s|print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2}|\[\s{0,4})?"
         assigned = r"[ \t]{0,8}(?:\w{1,30}\s{0,2}=\s{0,2})?(?:await\s|print\(\s{0,4}|\[\s{0,4})?"
         parts.append(_FENCED_CALL)
         if in_fence:
-            parts.append(rf"{assigned}{_PREFIX}(?:{own})\(")
+            parts += [
+                rf"{assigned}{_PREFIX}(?:{own})\(",
+                rf"[ \t]{{0,8}}{_LABEL}\s{{0,2}}:\s{{0,2}}[\"']?(?:{called})\b",
+            ]
         else:
             parts += [
                 rf"{wrapped}{_PREFIX}(?:{names})(?:\(|\s{{0,2}}\{{)",
                 rf"[ \t]{{0,8}}Action:\s{{0,2}}{_PREFIX}(?:{names})\s",
+                rf"[^\w\n<]{{0,12}}(?:{_LABEL}[^\w\n]{{0,8}})?{_PREFIX}(?:{called})[`*]{{0,3}}"
+                rf"(?:\(|\[|\{{|:?\s{{0,2}}\{{|:\s{{0,2}}[\"'])",
+                rf"[^\w\n<]{{0,6}}{_LABEL}[^\w\n]{{1,8}}{_PREFIX}(?:{called})\W",
+                rf"[ \t]{{0,8}}[@/$]\s?(?:{called})\s",
                 r"[ \t]{0,8}tool_(?:code|calls?)[ \t]{0,4}\n",
                 _THOUGHT,
                 _STRAY,
@@ -207,6 +244,17 @@ def _pattern(
         if not said:
             parts.append(r"\s{0,8}(?:print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2})?default_api\s{0,2}[.:]")
     return regex.compile("|".join(f"(?:{part})" for part in parts), regex.IGNORECASE)
+
+
+def _end_of(kind: str, name: str) -> "regex.Pattern[str]":
+    """What ends a thought of a kind; a tag only by its own name."""
+    return regex.compile(_THOUGHTS[kind][1].replace("{name}", name), regex.IGNORECASE)
+
+
+def _spelled(names: Iterable[str]) -> str:
+    """A pattern of the names that no prose has, however a model spells them: `searchTextbook`."""
+    own = sorted(regex.escape(name).replace("_", "[_-]?") for name in names if not name.isalpha())
+    return "|".join(own) or r"(?!)"
 
 
 def _alternatives(names: Iterable[str]) -> str:
