@@ -23,7 +23,7 @@ WRONG = re.compile(r"Traceback|was destroyed|never retrieved|never awaited| ERRO
 """Words that the log of a service that did well does not hold."""
 
 _READY = "Application startup complete"
-_PATIENCE = 240.0
+PATIENCE = 240.0
 """Seconds for a process on a busy machine."""
 
 
@@ -40,7 +40,7 @@ class Service:
 
     def ask(self, body: Mapping[str, Any] = QUESTION, **options: Any) -> httpx2.Response:
         """One question, one answer."""
-        return httpx2.post(f"{self.url}/api/v1/chat", json=body, timeout=_PATIENCE, **options)
+        return httpx2.post(f"{self.url}/api/v1/chat", json=body, timeout=PATIENCE, **options)
 
     def stop(self) -> None:
         """Tell it to stop; it does when it has drained."""
@@ -53,20 +53,20 @@ class Service:
     def logged(self, words: str) -> None:
         """Wait until a line of the log holds these words."""
         with self.written:
-            found = self.written.wait_for(lambda: any(words in line for line in self.log), _PATIENCE)
+            found = self.written.wait_for(lambda: any(words in line for line in self.log), PATIENCE)
         assert found, "\n".join(self.log)
 
     def until(self, seen: Callable[[httpx2.Response], bool], path: str) -> httpx2.Response:
         """Ask for a page until it is as it should be."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         while not seen(page := httpx2.get(f"{self.url}{path}")):
             assert time.monotonic() < end, page.text
         return page
 
     def ended(self) -> int:
         """Its exit code; waits for its end."""
-        code = self.process.wait(_PATIENCE)
-        self.reader.join(_PATIENCE)
+        code = self.process.wait(PATIENCE)
+        self.reader.join(PATIENCE)
         return code
 
     def wrong(self) -> list[str]:
@@ -124,7 +124,7 @@ def serving(
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        assert ready.wait(_PATIENCE)
+        assert ready.wait(PATIENCE)
         assert _address(lines), "\n".join(lines)
         yield Service(_address(lines), process, lines, reader, written)
     finally:
@@ -151,7 +151,7 @@ class _Held(list[bytes]):
     def __iter__(self) -> Iterator[bytes]:
         for place, piece in enumerate(list.__iter__(self)):
             if place == self._first:
-                self._go_on.wait(_PATIENCE)
+                self._go_on.wait(PATIENCE)
             yield piece
 
 
@@ -183,7 +183,7 @@ def streaming(
     """An answer as a stream, and its events."""
     asked = {**QUESTION, **asked_too, "stream": True}
     with (
-        httpx2.Client(timeout=_PATIENCE) as client,
+        httpx2.Client(timeout=PATIENCE) as client,
         client.stream("POST", f"{service.url}/api/v1/chat", json=asked) as response,
     ):
         yield response, events(response)
