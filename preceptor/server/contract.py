@@ -252,6 +252,7 @@ class ChatResponse(BaseModel):
     model: str
     degraded: bool
     truncated: bool
+    left_out: int = Field(description="Sentences that were left out because they rest on no passage.")
     failover: Sequence[FailoverBody]
     usage: UsageBody
     processing_time_ms: float
@@ -275,6 +276,7 @@ class ChatResponse(BaseModel):
             model=answer.model,
             degraded=answer.degraded,
             truncated=answer.truncated,
+            left_out=answer.left_out,
             failover=[FailoverBody(from_=note.tutor, reason=note.reason) for note in answer.failures],
             usage=UsageBody(
                 input_tokens=answer.usage.input_tokens,
