@@ -82,7 +82,7 @@ _KEY_BEGUN = re.compile(r"[a-z](?:[2-9][a-z2-9]{0,4})?")
 # Behind these a word goes on: a path, an address, an option, a variable of a shell.
 _NO_KEY_AFTER = frozenset(r"_/\.-@=#&?%+~$'’")
 _SIGNS = re.compile(r"[*_]{0,3}[.,;:!?]{0,3}")
-_KEY_ENDS = re.compile(r"""[*_]{0,3}(?:[.,;:!?]{1,3}(?:\s|\Z)|[。，；：！？۔؟،)\]}>"”»」』]|\n|\Z)""")
+_KEY_ENDS = re.compile(r"""[*_]{0,3}(?:[.,;:!?]{1,3}(?:\s|\Z)|[。，；：！？۔؟،)\]}>"”»」』^|<]|\n|\Z)""")
 """The end of a clause: it follows a key that stands where a citation does."""
 
 _LONGEST_SPACE = 64
@@ -161,10 +161,10 @@ class _Shapes(dict[int, str]):
     def __missing__(self, code: int) -> str:
         char = "*" if code == ord("_") else chr(code)
         category = "" if char in _QUOTES else unicodedata.category(char)
-        if category == "Ps" or char == "<":
+        if category == "Ps" or char in "<‹":
             self[code] = "[" if char in _STRONG else "("
         else:
-            self[code] = "]" if category == "Pe" or char == ">" else char
+            self[code] = "]" if category == "Pe" or char in ">›" else char
         return self[code]
 
 

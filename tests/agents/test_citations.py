@@ -117,6 +117,14 @@ CASES = [
     ("Named [key: k7qd] or (k7qd; a2bc).", "Named [1] or [1][2].", ["k7qd", "a2bc"], 0),
     ("Made up [Z9ZZ] [a1b2] 【z9zz】 [^z9zz] [key: z9zz].", "Made up.", [], 5),
     ("A codec (h264) and a card [A100] stay.", "A codec (h264) and a card [A100] stay.", [], 0),
+    (
+        "Raised ^k7qd^ and <sup>k7qd</sup> and <cite>k7qd</cite>.",
+        "Raised ^[1]^ and <sup>[1]</sup> and <cite>[1]</cite>.",
+        ["k7qd"],
+        0,
+    ),
+    ("Angles ‹k7qd› and ‹z9zz› and a ‹node›.", "Angles [1] and and a ‹node›.", ["k7qd"], 1),
+    ("|a|k7qd|\n|k7qd|b|", "|a|[1]|\n|[1]|b|", ["k7qd"], 0),
     # at the end of a clause it needs no brackets
     ("So k7qd says, see k7qd. In k7qd.py not.", "So k7qd says, see [1]. In k7qd.py not.", ["k7qd"], 0),
     ("- A node, k7qd\n- **k7qd**, a2bc", "- A node, [1]\n- **[1]**, [2]", ["k7qd", "a2bc"], 0),
