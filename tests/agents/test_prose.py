@@ -91,7 +91,7 @@ CALLS = [
     "name: search_textbook\narguments:\n  query: x",
     "```yaml\ntool: search_textbook\nargs:\n  query: x\n```",
     "<toolcall>{}</toolcall>",
-    "x</tool_call>",
+    "Done.\n</tool_call>",
     '<｜DSML｜function_calls>\n<｜DSML｜invoke name="search_textbook">',
     "<minimax:tool_call>\n",
     '<tool name="search_textbook">x</tool>',
