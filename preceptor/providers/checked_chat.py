@@ -9,7 +9,7 @@ therefore shows why a call failed.
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
@@ -37,6 +37,13 @@ _MALFORMED = ("malformed", "unexpected_tool_call")
 _CUT_OFF = ("length", "max_tokens")
 _NAME = re.compile(r"[\w.:-]{1,128}")
 _ANSWER_NOW = "You can call no further tool. Answer now, from what you have found."
+_LONGEST_ARGUMENTS = 20_000
+"""Characters of one call's arguments; a search for more holds up everybody while it is read."""
+_DEEPEST = 20
+"""Levels of one call's arguments; what reads them goes down a level at a time."""
+_MOST_CALLS_AT_ONCE = 100
+_MOST_TOKENS = 10**9
+_DETAILS = {"completion_tokens_details": "reasoning_tokens", "prompt_tokens_details": "cached_tokens"}
 _TRAILER = 2.0
 """Longest wait in seconds, after the finish reason, for the usage and the end of the stream."""
 
@@ -294,6 +301,10 @@ class _Reply:
     def _call(self, place: int, name: str | None, arguments: str | None) -> None:
         self._names[place] = name or self._names.get(place, "")
         self._arguments[place] = self._arguments.get(place, "") + (arguments or "")
+        if len(self._arguments[place]) > _LONGEST_ARGUMENTS:
+            raise self._unusable("malformed_tool_call", "a call with endless arguments")
+        if place >= _MOST_CALLS_AT_ONCE:
+            raise self._unusable("too_many_tool_calls", "a reply of endless calls")
 
     def check(self) -> bool:
         """Raise what must not pass; else, whether the text was cut off at the limit of length.
@@ -344,11 +355,18 @@ def _with_thoughts(usage: object) -> CompletionUsage | None:
         return None
     for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
         # The client builds it without validation: a count may be null, or missing.
-        if not isinstance(getattr(usage, name, None), int):
+        if not _is_count(getattr(usage, name, None)):
             setattr(usage, name, 0)
+    for name, detail in _DETAILS.items():
+        if not _is_count(getattr(getattr(usage, name, None), detail, None)):
+            setattr(usage, name, None)
     usage.completion_tokens = max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens)
     usage.total_tokens = usage.prompt_tokens + usage.completion_tokens
     return usage
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= _MOST_TOKENS
 
 
 def _as_text(content: object) -> str:
@@ -362,7 +380,17 @@ def _as_text(content: object) -> str:
 
 def _is_object(arguments: str) -> bool:
     try:
-        return not arguments or isinstance(json.loads(arguments), dict)
+        read = json.loads(arguments or "{}")
     # Brackets within brackets, some thousand deep, are a RecursionError.
     except (ValueError, RecursionError):
         return False
+    level: list[object] = [read]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _within(outer)]
+    return isinstance(read, dict) and not level
+
+
+def _within(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()

@@ -2,7 +2,7 @@
 
 A fault is a line of `FAULTS` or `SILENT`: what the provider does with each request, the last thing again and again,
 and the reason that the answer must name. Each is put on Gemini, on OpenAI (while Gemini is down) and on both, in JSON
-and as a stream.
+and as a stream, with and without the rule that answers rest on the book.
 """
 
 import json
@@ -38,6 +38,7 @@ pytestmark = pytest.mark.long
 ASKED = {"content": "What is a node?"}
 SECRET = "PSEUDO"
 """Stands in everything that a provider says and that no reader may see."""
+SSE = {"Content-Type": "text/event-stream"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 PAGE = b"<!doctype html><html><body>Sign in to PSEUDO</body></html>"
 
@@ -76,6 +77,10 @@ WRITTEN = {
     "a list of Python calls": ['[search_textbook(query="PSEUDO")]'],
     "a bare call": ["search_text", 'book(query="PSEUDO")'],
     "ReAct": ["Action: search_textbook\nAction Input: PSEUDO"],
+    "Qwen's": ["✿FUNCTION✿: search_textbook\n", '✿ARGS✿: {"query": "PSEUDO"}'],
+    "gpt-oss's": ["<|channel|>commentary to=functions.", 'search_textbook<|message|>{"query": "PSEUDO"}'],
+    "a tag of its name": ["<search_", 'textbook>{"query": "PSEUDO"}</search_textbook>'],
+    "in a sentence": ["I call search_textbook(", 'query="PSEUDO").'],
     "after a thought": ["<think>PSEUDO</think>", 'search_textbook("PSEUDO")'],
 }
 
@@ -92,6 +97,10 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a portal's page": ([Answer([PAGE], headers=HTML)], "not_an_api"),
     "a page without a type": ([body(PAGE, None)], "not_an_api"),
     "a page as plain text": ([body(PAGE, "text/plain")], "not_an_api"),
+    "a portal's 203": ([Answer([PAGE], 203, HTML)], "not_an_api"),
+    "a portal's 302": ([Answer([PAGE], 302, {**HTML, "Location": "/login"})], "unreachable"),
+    "a 302 to nowhere": ([Answer([PAGE], 302, HTML)], "not_an_api"),
+    "no gzip that says it is": ([Answer([b"PSEUDO"], headers={**SSE, "Content-Encoding": "gzip"})], "stream_cut"),
     "another service's JSON": ([body(b'{"PSEUDO": "ok"}', "application/json")], "not_an_api"),
     "no JSON that says it is": ([body(b"PSEUDO", "application/json")], "not_an_api"),
     "an error in a 200": ([fails(200, {"error": {"code": 429, "message": "PSEUDO"}})], "rate_limited"),
@@ -99,6 +108,8 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "an error in the stream": ([stream({"error": {"code": 503, "message": "PSEUDO"}})], "server_error"),
     "a list of errors in it": ([stream([{"error": {"code": 401, "message": "PSEUDO"}}])], "bad_key"),
     "no chunk": ([stream()], "empty_answer"),
+    "only [DONE]": ([stream()], "empty_answer"),
+    "a finish of null": ([stream(chunk({"content": "Half "}), chunk({}, None), done=False)], "stream_cut"),
     "no JSON in it": ([Answer([b"data: {PSEUDO\n\n"])], "stream_cut"),
     "null": ([Answer([b"data: null\n\ndata: [DONE]\n\n"])], "not_an_api"),
     "a number": ([Answer([b"data: 7\n\ndata: [DONE]\n\n"])], "not_an_api"),
@@ -106,6 +117,9 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a cut in mid answer": ([stream(chunk({"content": "Half "}), done=False, ending="dropped")], "stream_cut"),
     "choices of null": ([stream({"id": "x", "choices": None}, chunk({}, "stop"))], "empty_answer"),
     "a filter": ([stream(chunk({"content": "Half "}), chunk({}, "content_filter"))], "safety_block"),
+    "a filter after all": (
+        [stream(chunk({"content": "Half "}), chunk({}, "stop"), chunk({}, "SAFETY"))], "safety_block"
+    ),
     "a refusal": ([stream(chunk({"refusal": "PSEUDO"}), chunk({}, "stop"))], "safety_block"),
     # nothing in it
     "no text": ([says("")], "empty_answer"),
@@ -125,6 +139,22 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "arguments cut off": ([wrong("search_textbook", '{"query": "PSEU')], "malformed_tool_call"),
     "arguments that are a list": ([wrong("search_textbook", '["PSEUDO"]')], "malformed_tool_call"),
     "arguments nested deep": ([wrong("search_textbook", "[" * 9000)], "malformed_tool_call"),
+    "a field too many": ([wrong("get_chapter", {"chapter": 5, "PSEUDO": {"a": []}})], "malformed_tool_call"),
+    "a long argument": ([wrong("search_textbook", {"query": "PSEUDO " * 300_000})], "malformed_tool_call"),
+    "half a character in it": ([wrong("search_textbook", '{"query": "\\ud83d"}')], "too_many_tool_calls"),
+    "null in it": ([wrong("search_textbook", {"query": "\0"})], "too_many_tool_calls"),
+    "an object nested deep": (
+        [wrong("search_textbook", '{"query": ' * 900 + "1" + "}" * 900)], "malformed_tool_call"
+    ),
+    "a number as arguments": ([wrong("search_textbook", "7")], "malformed_tool_call"),
+    "NaN as argument": ([wrong("get_chapter", '{"chapter": "PSEUDO", "part": NaN}')], "malformed_tool_call"),
+    "a name in capitals": ([wrong("Search_Textbook", {"query": "PSEUDO"})], "malformed_tool_call"),
+    "a name in other letters": ([wrong("search_te\u0445tbook", {"query": "PSEUDO"})], "malformed_tool_call"),
+    "one id twice": (
+        [calls(*(call("search_textbook", {"query": "PSEUDO node"}, id="a", index=n) for n in range(2)))],
+        "too_many_tool_calls",
+    ),
+    "300 in a reply": ([many("search_textbook", {}, 300)], "too_many_tool_calls"),
     "no name": ([wrong("", {"query": "PSEUDO"})], "malformed_tool_call"),
     "no such tool": ([wrong("browse", {"query": "PSEUDO"})], "malformed_tool_call"),
     "the name of a hand-off": ([wrong("transfer_to_openai_tutor", {})], "malformed_tool_call"),
@@ -195,8 +225,59 @@ GOOD: dict[str, tuple[Answer, str]] = {
         "A 😀.",
     ),
     "half a character alone": (stream(chunk({"content": "A \ud83d."}, "stop")), "A \ufffd."),
+    "a thought of another kind": (
+        says("<|channel|>analysis<|mess", "age|>PSEUDO<|end|>", "A node."),
+        "A node.",
+    ),
+    "no choices before": (stream(chunk(), chunk({"content": "A node."}), chunk({}, "stop")), "A node."),
+    "two finish reasons": (stream(chunk({"content": "A node."}, "stop"), chunk({}, "stop")), "A node."),
+    "an unknown finish reason": (stream(chunk({"content": "A node."}), chunk({}, "eos")), "A node."),
+    **{
+        f"{name} as usage": (stream(chunk({"content": "A node."}), chunk({}, "stop", spent)), "A node.")
+        for name, spent in {
+            "a negative number": usage(-5, -7),
+            "words": {"prompt_tokens": "PSEUDO", "completion_tokens": "5", "total_tokens": []},
+            "half": {"prompt_tokens": 5},
+            "endless": usage(10**30, 5),
+            "words in detail": {**usage(1, 2), "completion_tokens_details": {"reasoning_tokens": "PSEUDO"}},
+            "no detail": {**usage(1, 2), "completion_tokens_details": "PSEUDO", "prompt_tokens_details": []},
+            "nothing": {},
+        }.items()
+    },
     "nonsense as usage": (stream(chunk({"content": "A node."}, "stop", {"prompt_tokens": None})), "A node."),
 }
+
+_HALF, _REST = "A €node.".encode()[:3], "A €node.".encode()[3:]
+_TEXT, _STOP = chunk({"content": "A €node."}), chunk({}, "stop")
+WIRE: dict[str, Sequence[bytes]] = {
+    "CRLF": [f"data: {json.dumps(each)}\r\n\r\n".encode() for each in (_TEXT, _STOP)],
+    "CR": [f"data: {json.dumps(each)}\r\r".encode() for each in (_TEXT, _STOP)],
+    "no space": [f"data:{json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
+    "comments": [f": PSEUDO\n\ndata: {json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
+    "ids": [f"id: 7\nretry: 10\ndata: {json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
+    "a character in two pieces": [
+        b'data: {"choices": [{"index": 0, "delta": {"content": "' + _HALF,
+        _REST + b'"}}]}\n\n',
+        f"data: {json.dumps(_STOP)}\n\n".encode(),
+    ],
+    "one byte a piece": [
+        bytes([one]) for one in f"data: {json.dumps(_TEXT)}\n\ndata: {json.dumps(_STOP)}\n\n".encode()
+    ],
+    "no end": [f"data: {json.dumps(_TEXT)}\n\n".encode(), f"data: {json.dumps(_STOP)}\n\n".encode()],
+    "no role, no ids": [
+        b'data: {"choices": [{"delta": {"content": "A \xe2\x82\xacnode."}}]}\n\n',
+        b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n',
+    ],
+}
+"""Streams of the same answer, each in a form of its own."""
+
+NO_STREAM: dict[str, tuple[bytes, Sequence[str]]] = {
+    "nothing at all": (b"", ("empty_answer", "not_an_api")),
+    "comments": (b": ping\n\n: PSEUDO\n\n", ("empty_answer", "not_an_api")),
+    "other events": (b"event: ping\ndata: {}\n\n", ("stream_cut", "not_an_api")),
+    "half a character": (b'data: {"id": "PSEUDO \xe2\x82\n\n', ("stream_cut", "not_an_api")),
+}
+"""Bodies that are no answer, whether or not a stream was asked for, and the reasons for a stream and for JSON."""
 
 On = Literal["Gemini", "OpenAI", "both"]
 
@@ -205,6 +286,8 @@ class Service(NamedTuple):
     client: TestClient
     gemini: Provider
     openai: Provider
+    good: Sequence[Answer]
+    """What a tutor that does well says, with the rule or without."""
 
 
 @contextmanager
@@ -222,10 +305,19 @@ def serving(index: Path, folder: Path, *, book_only: bool = False, **provider: f
             folder,
             tutor={"providers": ("gemini", "openai"), "book_only": book_only, "max_tool_calls": 3},
             gemini={"api_key": "test", "base_url": gemini.base_url, **provider},
-            openai={"api_key": "test", "base_url": openai.base_url, **provider},
+            openai={
+                "api_key": "test",
+                "base_url": openai.base_url,
+                "retrieval": "first" if book_only else "agent",
+                **provider,
+            },
         )
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-            yield Service(client, gemini, openai)
+            good = "A node is a process."
+            if book_only:
+                found = client.post("/api/v1/search", json={"query": ASKED["content"]}).json()["passages"][0]
+                good = f"A node is a participant [{found['key']}]."
+            yield Service(client, gemini, openai, [says(good)])
 
 
 def _always(_: Breaker) -> bool:
@@ -239,16 +331,25 @@ def service(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Gen
 
 
 @pytest.fixture(scope="module")
-def hasty(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    with serving(sample_index, tmp_path_factory.mktemp("silent"), first_token=0.2, timeout=0.4) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def held(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
     folder = tmp_path_factory.mktemp("held")
     with serving(sample_index, folder, book_only=True, first_token=20.0) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["open", "held"])
+def hasty(
+    request: pytest.FixtureRequest, sample_index: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Service]:
+    folder = tmp_path_factory.mktemp("silent")
+    with serving(sample_index, folder, book_only=request.param, first_token=0.2, timeout=0.4) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=["open", "held"])
+def either(request: pytest.FixtureRequest, service: Service, held: Service) -> Service:
+    """The service without the rule that answers rest on the book, and with it."""
+    return held if request.param == "held" else service
 
 
 def ask(service: Service, *, streamed: bool) -> Json:
@@ -276,7 +377,7 @@ def _error_free(response: Response) -> Json:
 
 def put(service: Service, on: On, answers: Sequence[Answer]) -> None:
     service.gemini.will_only(*(answers if on != "OpenAI" else [fails(503, {})]))
-    service.openai.will_only(*(answers if on != "Gemini" else [says("A node is a process.")]))
+    service.openai.will_only(*(answers if on != "Gemini" else service.good))
 
 
 def check(service: Service, on: On, fault: tuple[Sequence[Answer], str], *, streamed: bool) -> None:
@@ -306,9 +407,9 @@ def check(service: Service, on: On, fault: tuple[Sequence[Answer], str], *, stre
 @pytest.mark.parametrize("on", ["Gemini", "OpenAI", "both"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_every_fault_ends_in_an_answer(
-    service: Service, fault: tuple[Sequence[Answer], str], on: On, streamed: bool
+    either: Service, fault: tuple[Sequence[Answer], str], on: On, streamed: bool
 ) -> None:
-    check(service, on, fault, streamed=streamed)
+    check(either, on, fault, streamed=streamed)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
@@ -323,11 +424,12 @@ def test_every_silence_ends_in_an_answer(
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+@pytest.mark.parametrize("on", ["Gemini", "OpenAI", "both"])
 @pytest.mark.parametrize("fault", UNGROUNDED.values(), ids=UNGROUNDED)
-def test_what_does_not_rest_on_the_book_ends_in_a_quotation(
-    held: Service, fault: tuple[Sequence[Answer], str], streamed: bool
+def test_what_does_not_rest_on_the_book_is_not_shown(
+    held: Service, fault: tuple[Sequence[Answer], str], on: On, streamed: bool
 ) -> None:
-    check(held, "both", fault, streamed=streamed)
+    check(held, on, fault, streamed=streamed)
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
@@ -337,6 +439,25 @@ def test_what_is_no_fault_passes_as_it_is(service: Service, good: tuple[Answer, 
     service.gemini.will_only(answer)
     told = ask(service, streamed=streamed)
     assert (told["answer"], told["failover"], told["truncated"]) == (text, [], False)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+@pytest.mark.parametrize("on", ["Gemini", "OpenAI", "both"])
+@pytest.mark.parametrize("fault", NO_STREAM.values(), ids=NO_STREAM)
+def test_a_body_that_is_no_answer_ends_in_one(
+    either: Service, fault: tuple[bytes, Sequence[str]], on: On, streamed: bool
+) -> None:
+    sent, (of_stream, of_json) = fault
+    check(
+        either, on, ([Answer([sent] if sent else [])], of_stream if streamed else of_json), streamed=streamed
+    )
+
+
+@pytest.mark.parametrize("pieces", WIRE.values(), ids=WIRE)
+def test_a_stream_of_any_form_is_read(service: Service, pieces: Sequence[bytes]) -> None:
+    service.gemini.will_only(Answer(pieces))
+    told = ask(service, streamed=True)
+    assert (told["answer"], told["failover"]) == ("A €node.", [])
 
 
 def test_a_model_that_is_told_what_is_wrong_can_correct_itself(service: Service) -> None:

@@ -179,7 +179,7 @@ def _joined(chunks: Sequence[Json]) -> Json:
                 message["content"] = after
         for piece in delta.get("tool_calls") or ():
             message.setdefault("tool_calls", []).append(piece)
-    finish = next((choice["finish_reason"] for choice in said if choice.get("finish_reason")), "stop")
+    finish = next((choice["finish_reason"] for choice in said[::-1] if choice.get("finish_reason")), "stop")
     choice = {"index": 0, "finish_reason": finish, "message": message}
     spent = next((each["usage"] for each in chunks if each.get("usage")), None)
     choices = [choice] if said else []
