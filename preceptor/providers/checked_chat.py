@@ -111,7 +111,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
                     await self._check_kind(answer[1])
         except TimeoutError:
             raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             # What begins like JSON was cut off on its way; anything else is the page of a proxy.
             begun = isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{")
             raise AnswerUnusable(
@@ -135,7 +135,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
             try:
                 raise self._error(json.loads(body))
             # Only JSON that cannot be read is one; the error that is raised is not.
-            except ValueError:
+            except (ValueError, RecursionError):
                 pass
         raise AnswerUnusable("not_an_api", f"a 200 that is `{kind}`")
 
@@ -188,7 +188,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
                 return None
             raise AnswerUnusable(reason, "the provider fell silent, or took too long") from error
         # The client reads the JSON of each event here: half an event is a ValueError.
-        except (openai.APIConnectionError, ValueError) as error:
+        except (openai.APIConnectionError, ValueError, RecursionError) as error:
             if reply.finish is not None:
                 return None
             raise AnswerUnusable("stream_cut", f"the stream broke off ({type(error).__name__})") from error
@@ -381,6 +381,7 @@ def _as_text(content: object) -> str:
 def _is_object(arguments: str) -> bool:
     try:
         read = json.loads(arguments or "{}")
+        json.dumps(read, ensure_ascii=False).encode()  # half a character can be neither sent nor kept
     # Brackets within brackets, some thousand deep, are a RecursionError.
     except (ValueError, RecursionError):
         return False

@@ -1,6 +1,7 @@
 """The tool calls of one reply, put into the form that the SDK takes."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
@@ -8,6 +9,9 @@ from uuid import uuid4
 from agents.items import TResponseInputItem
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from openai.types.chat.chat_completion_message_function_tool_call import ChatCompletionMessageFunctionToolCall
+
+_ID = re.compile(r"[!-~]{1,256}")
+"""What servers give as an id."""
 
 
 @dataclass(slots=True)
@@ -91,11 +95,12 @@ class ToolCalls:
         return name
 
     def _own_id(self, wire_id: str | None) -> str:
-        """The id, or a new one where it is missing or was used before in this conversation."""
+        """The id, or a new one where it is missing, is none, or was used before in this conversation."""
         if self._taken is None:
             items = [item for item in self._input if isinstance(item, dict)]
             self._taken = {str(item["call_id"]) for item in items if "call_id" in item}
-        own = wire_id if wire_id and wire_id not in self._taken else f"call_{uuid4().hex}"
+        usable = wire_id and _ID.fullmatch(wire_id) and wire_id not in self._taken
+        own = wire_id if wire_id and usable else f"call_{uuid4().hex}"
         self._taken.add(own)
         return own
 

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -14,7 +15,7 @@ from tests.server.serving import PATIENCE, QUESTION, Service, hanging, held, ser
 from tests.standins.provider import Answer, Provider, says
 
 HOUR = "3600"
-WITHOUT_TIME_OUT = {
+WITHOUT_TIME_OUT: Any = {
     "PRECEPTOR_TUTOR__DEADLINE": HOUR,
     "PRECEPTOR_PROVIDERS__GEMINI__TIMEOUT": HOUR,
     "PRECEPTOR_PROVIDERS__GEMINI__FIRST_TOKEN": HOUR,

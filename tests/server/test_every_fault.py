@@ -103,6 +103,8 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "no gzip that says it is": ([Answer([b"PSEUDO"], headers={**SSE, "Content-Encoding": "gzip"})], "stream_cut"),
     "another service's JSON": ([body(b'{"PSEUDO": "ok"}', "application/json")], "not_an_api"),
     "no JSON that says it is": ([body(b"PSEUDO", "application/json")], "not_an_api"),
+    "JSON without end": ([body(b"[" * 200_000, "application/json")], "not_an_api"),
+    "an error without end": ([fails(400, "[" * 200_000, content_type="application/json")], "other"),
     "an error in a 200": ([fails(200, {"error": {"code": 429, "message": "PSEUDO"}})], "rate_limited"),
     # what becomes of the stream
     "an error in the stream": ([stream({"error": {"code": 503, "message": "PSEUDO"}})], "server_error"),
@@ -141,8 +143,14 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "arguments nested deep": ([wrong("search_textbook", "[" * 9000)], "malformed_tool_call"),
     "a field too many": ([wrong("get_chapter", {"chapter": 5, "PSEUDO": {"a": []}})], "malformed_tool_call"),
     "a long argument": ([wrong("search_textbook", {"query": "PSEUDO " * 300_000})], "malformed_tool_call"),
-    "half a character in it": ([wrong("search_textbook", '{"query": "\\ud83d"}')], "too_many_tool_calls"),
-    "null in it": ([wrong("search_textbook", {"query": "\0"})], "too_many_tool_calls"),
+    "half a character in it": ([wrong("search_textbook", '{"query": "\\ud83d"}')], "malformed_tool_call"),
+    "half a character as id": (
+        [wrong("search_textbook", {"query": "PSEUDO node"}, id="\ud83d", index=0)], "too_many_tool_calls"
+    ),
+    "a long id": (
+        [wrong("search_textbook", {"query": "PSEUDO node"}, id="x" * 9000, index=0)], "too_many_tool_calls"
+    ),
+    "null in it": ([wrong("search_textbook", {"query": "\0"})], "malformed_tool_call"),
     "an object nested deep": (
         [wrong("search_textbook", '{"query": ' * 900 + "1" + "}" * 900)], "malformed_tool_call"
     ),
@@ -183,6 +191,10 @@ SILENT: dict[str, tuple[Sequence[Answer], str]] = {
     "no token": ([stream(chunk({"role": "assistant"}), done=False, ending="hanging")], "too_slow"),
     "silence in mid answer": (
         [stream(chunk({"content": "Half "}), done=False, ending="hanging")],
+        "read_timeout",
+    ),
+    "a drip": (
+        [stream(*(chunk({"content": "Half "}) for _ in range(30)), chunk({}, "stop"), pause=0.1)],
         "read_timeout",
     ),
     "silence after a search": ([SEARCH, Answer(ending="hanging")], "too_slow"),
@@ -244,6 +256,18 @@ GOOD: dict[str, tuple[Answer, str]] = {
             "nothing": {},
         }.items()
     },
+    "half a character everywhere": (
+        stream(
+            *(
+                {**one, "id": "\ud83d", "model": "\ud83d", "PSEUDO": "\ud83d"}
+                for one in (
+                    chunk({"content": "A node.", "reasoning_content": "\ud83d", "PSEUDO": "\ud83d"}),
+                    chunk({}, "stop"),
+                )
+            )
+        ),
+        "A node.",
+    ),
     "nonsense as usage": (stream(chunk({"content": "A node."}, "stop", {"prompt_tokens": None})), "A node."),
 }
 
@@ -275,6 +299,8 @@ NO_STREAM: dict[str, tuple[bytes, Sequence[str]]] = {
     "nothing at all": (b"", ("empty_answer", "not_an_api")),
     "comments": (b": ping\n\n: PSEUDO\n\n", ("empty_answer", "not_an_api")),
     "other events": (b"event: ping\ndata: {}\n\n", ("stream_cut", "not_an_api")),
+    "a list without end": (b"[" * 200_000, ("empty_answer", "not_an_api")),
+    "a list without end in a stream": (b"data: " + b"[" * 200_000 + b"\n\n", ("stream_cut", "not_an_api")),
     "half a character": (b'data: {"id": "PSEUDO \xe2\x82\n\n', ("stream_cut", "not_an_api")),
 }
 """Bodies that are no answer, whether or not a stream was asked for, and the reasons for a stream and for JSON."""

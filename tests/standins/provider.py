@@ -155,7 +155,7 @@ def _in_one_piece(answer: Answer) -> Answer:
     kind = {**answer.headers, "Content-Type": "application/json"}
     try:
         chunks = [json.loads(each) for each in data if each != b"[DONE]"]
-    except ValueError:
+    except (ValueError, RecursionError):
         return replace(answer, pieces=data, headers=kind)
     if chunks and not all(isinstance(each, dict) and "choices" in each for each in chunks):
         return replace(answer, pieces=data[:1], headers=kind)
