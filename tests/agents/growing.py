@@ -106,7 +106,7 @@ class HeldWork:
     def __init__(self) -> None:
         self.read = 0
         self.most_held = 0
-        """Of the sentence that is not finished."""
+        """Characters of the sentence that is not finished."""
 
     def split(self, text: str, tag: str) -> list[str]:
         """Do what `split_sentences` does, and count it."""

@@ -112,7 +112,12 @@ class Provider:
                 answer = self._script.popleft() if self._script else without_script
                 if not self.requests[-1].body.get("stream"):
                     answer = _in_one_piece(answer)
-                await self._give(answer, reader, writer)
+                try:
+                    await self._give(answer, reader, writer)
+                finally:
+                    # The client may be gone before the first of the answer is written.
+                    if answer.ending == "hanging":
+                        self.hung_up.set()
                 if answer.ending == "dropped":
                     break
         writer.close()
@@ -130,7 +135,6 @@ class Provider:
             writer.write(b"0\r\n\r\n")
         elif answer.ending == "hanging":
             await reader.read()
-            self.hung_up.set()
         await writer.drain()
 
 
