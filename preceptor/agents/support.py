@@ -292,7 +292,7 @@ def names(text: str, tag: str) -> Iterator[str]:
     all_nouns = language(tag).tag in _CAPITAL_NOUNS
     for found in _NAME.finditer(text):
         word = found.group()
-        if any(character.isupper() for character in word[1:]) or (
+        if word[1:] != word[1:].lower() or (
             word[0].isupper() and not all_nouns and not _opens(text, found.start())
         ):
             yield word
