@@ -140,13 +140,34 @@ class SphinxAnchors:
         return wanted
 
 
+class D2lAnchors(SphinxAnchors):
+    """Ids of d2lbook: those of docutils, behind Pandoc, which labels a heading whose text was there before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pandoc = PandocAnchors()
+
+    def __call__(self, text: str) -> str:
+        """Returns the id of the next heading."""
+        name = self._pandoc(text)
+        if name != PandocAnchors()(text):
+            self.label(name)  # d2lbook puts it to the heading before, but a number of the page is used up
+        return super().__call__(text)
+
+    def begin_cell(self) -> None:
+        """Forgets the headings so far: Pandoc reads each cell of a notebook by itself, and code and tabs end one."""
+        self._pandoc = PandocAnchors()
+
+
 def anchors(site: SiteSettings) -> Anchors:
     """Returns the id rule of this kind of site, for one page."""
     if site.preset == "mdbook":
         return MdbookAnchors()
     if site.preset == "quarto":
         return PandocAnchors()
-    if site.preset in ("sphinx", "d2l"):
+    if site.preset == "d2l":
+        return D2lAnchors()
+    if site.preset == "sphinx":
         return SphinxAnchors()
     if site.preset == "huggingface":
         return HuggingFaceAnchors()

@@ -34,6 +34,8 @@ def _line(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
         label = _LABEL.match(line)
         if label and _is_labelled(state):
             state.tokens[-3].attrs["labels"] = label["name"]
+        elif line.startswith((":begin_tab:", ":end_tab:")):
+            state.push("d2l_cell", "", 0)
     return True
 
 

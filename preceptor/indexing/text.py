@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from preceptor.indexing.anchors import SphinxAnchors
+from preceptor.indexing.anchors import D2lAnchors, SphinxAnchors
 from preceptor.indexing.directive import ADMONITIONS
 from preceptor.indexing.jsx import Expression
 from preceptor.indexing.light import (
@@ -291,6 +291,8 @@ class Writer:
         code = self._source.verbatim(element) or self._imported(element)
         if self._source.hidden_lines is not None and element.markdown:
             code = shown_lines(code, info, self._source.hidden_lines)
+        if ".input" in info:
+            self._cell(element)
         self.outline.add(fenced_code(code, info), kind="code")
 
     def _imported(self, element: Element) -> str:
@@ -440,6 +442,11 @@ class Writer:
     def _reference(self, element: Element) -> None:
         self._line.append(f"[^{element.text('number')}]")
 
+    def _cell(self, _: Element) -> None:
+        anchors = self._source.anchors
+        if isinstance(anchors, D2lAnchors):
+            anchors.begin_cell()
+
     def _citation(self, _: Element) -> None:
         anchors = self._source.anchors
         if isinstance(anchors, SphinxAnchors):
@@ -484,6 +491,7 @@ class Writer:
         "#reference": _reference,
         "#footnotes": _footnotes,
         "#citation": _citation,
+        "#cell": _cell,
         "#footnote": _footnote,
     }
     """Methods that write each element; other elements are replaced by their children."""

@@ -309,6 +309,7 @@ _LEAVES: Mapping[str, Callable[[Token], Element]] = {
         "#expression", block=token.block, expression=token.meta["expression"]
     ),
     "d2l_cite": lambda token: Element("#citation", markdown=True),
+    "d2l_cell": lambda token: Element("#cell", markdown=True),
     "footnote_ref": lambda token: Element("#reference", {"number": str(token.meta["id"] + 1)}, markdown=True),
     "footnote_anchor": lambda _: Element("#back", markdown=True),
 }

@@ -463,6 +463,19 @@ def test_headings_without_a_latin_letter_are_numbered_together_with_citations(tm
     book = book_of(tmp_path, {**files, "index.md": index, **dict.fromkeys(names, text)})
     pages = [read_page(book, file) for file in book.files if file.status == "published"]
     assert [page.url for page in pages] == ["/index.html", "/chapter_a/two.html", "/chapter_a/one.html"]
-    assert [anchor for _, anchor, _ in pages[1].headings] == ["sec-ndarray", "id3", "softmax", "id4"]
+    assert [anchor for _, anchor, _ in pages[1].headings] == ["sec-ndarray", "id3", "softmax", "id5"]
     assert pages[1].text == "见 与 。\n\n我们导入`np`。"
     assert (book.title, book.language) == ("书", "zh")
+
+
+def test_a_heading_that_was_there_before_uses_up_a_number_unless_code_that_runs_is_between(
+    tmp_path: Path,
+) -> None:
+    code = "```{.python .input}\nnp.ones(2)\n```\n"
+    text = (
+        f"# 训练\n\n## 小结\n\n## 测试\n\n## 小结\n\n## 练习\n\n{code}\n## 测试\n\n```\nx\n```\n\n## 测试\n"
+    )
+    config = "[project]\ntitle = 书\nlang = zh\n[build]\nnotebooks = *.md\n"
+    book = book_of(tmp_path, {"config.ini": config, "index.md": f"{text}\n```toc\n```\n"})
+    [page] = [read_page(book, file) for file in book.files if file.status == "published"]
+    assert [anchor for _, anchor, _ in page.headings] == ["id1", "id2", "id3", "id5", "id6", "id7", "id9"]
