@@ -6,7 +6,7 @@ A label below a heading becomes the attribute `labels` of the heading's opening 
 import re
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import StateBlock, heading
 from markdown_it.rules_inline import StateInline
 
 _LINE = re.compile(r":(?:begin_tab|end_tab|label|eqlabel|width|height|bibliography):(?:`[^`]*`)?")
@@ -22,6 +22,8 @@ def d2l_plugin(md: MarkdownIt) -> None:
         "fence", "d2l_line", _line, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
     md.inline.ruler.before("escape", "d2l_role", _role)
+    # Pandoc takes a line that begins with `#` for text where no empty line is before it.
+    md.block.ruler.at("heading", heading, {"alt": ["blockquote"]})
 
 
 def _line(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:

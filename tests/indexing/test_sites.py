@@ -479,3 +479,12 @@ def test_a_heading_that_was_there_before_uses_up_a_number_unless_code_that_runs_
     book = book_of(tmp_path, {"config.ini": config, "index.md": f"{text}\n```toc\n```\n"})
     [page] = [read_page(book, file) for file in book.files if file.status == "published"]
     assert [anchor for _, anchor, _ in page.headings] == ["id1", "id2", "id3", "id5", "id6", "id7", "id9"]
+
+
+def test_a_line_of_d2lbook_that_goes_on_from_a_paragraph_is_no_heading(tmp_path: Path) -> None:
+    config = "[project]\ntitle = 书\nlang = zh\n[build]\nnotebooks = *.md\n"
+    text = "# A\n# B\n:label:`sec_b`\n## C\n\nText\n## D\n\n```toc\n```\n## E\n"
+    book = book_of(tmp_path, {"config.ini": config, "index.md": text})
+    [page] = [read_page(book, file) for file in book.files if file.status == "published"]
+    assert [title for _, _, title in page.headings] == ["A", "B", "C", "E"]
+    assert page.text.startswith("Text")

@@ -171,8 +171,8 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a legacy call": ([stream(chunk({"function_call": {"name": "x"}}), chunk({}, "stop"))], "empty_answer"),
     # calls without end
     "one call after the other": ([SEARCH], "too_many_tool_calls"),
-    "the same id again": ([wrong("search_textbook", {"query": "PSEUDO"}, id="same", index=0)], "too_many_tool_calls"),
-    "no ids": ([wrong("search_textbook", {"query": "PSEUDO"}, id="", index=0)], "too_many_tool_calls"),
+    "the same id again": ([wrong("search_textbook", {"query": "node"}, id="same", index=0)], "too_many_tool_calls"),
+    "no ids": ([wrong("search_textbook", {"query": "node"}, id="", index=0)], "too_many_tool_calls"),
     "40 in each reply": ([many("search_textbook", {}, 40)], "too_many_tool_calls"),
     "text and a call": (
         [stream(chunk({"content": "I look. "}), chunk({"tool_calls": [call("list_chapters", {})]}), chunk({}, "stop"))],
