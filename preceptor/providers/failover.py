@@ -97,8 +97,6 @@ class Failover(Model):
         self._retrieval: Retrieval = retrieval
         # `timeout` only keeps further tries from beginning: the try that goes on has a limit of its own, in
         # `CheckedChat`.
-        # `timeout` only keeps further tries from beginning: the try that goes on has a limit of its own, in
-        # `CheckedChat`.
         self._retrying = stamina.AsyncRetryingCaller(
             attempts=attempts, timeout=within, wait_initial=_BACKOFF, wait_jitter=_JITTER, wait_max=PATIENCE
         )
@@ -139,7 +137,6 @@ class Failover(Model):
             ended = [event.response async for event in stream if isinstance(event, ResponseCompletedEvent)]
         if not ended:
             raise ModelBehaviorError(f"{self.provider} ended without a response")
-        # A failure in mid-answer ends in the events of the hand-off: the last response counts.
         # A failure in mid-answer ends in the events of the hand-off: the last response counts.
         return ModelResponse(output=ended[-1].output, usage=_usage(ended[-1].usage), response_id=None)
 
