@@ -15,6 +15,7 @@ from preceptor.agents.passageless import is_plain, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import SUPPORTED
 from preceptor.library.passage import Hit
+from preceptor.text.sentences import COLONS
 from preceptor.tools.plugin import Run
 
 _FAINT = 0.15
@@ -100,7 +101,7 @@ class Attribution:
             self._end_paragraph()
             self._keep(unit.text)
             return
-        self._announces = unit.text.rstrip().endswith((":", "："))
+        self._announces = unit.text.rstrip().endswith(COLONS)
         found = judge(unit.text, self._run)
         if not self._drops:
             self._keep(self._with_key(unit.text, found))

@@ -17,6 +17,7 @@ from preceptor.agents.support import (
 from preceptor.library.passage import Hit, Passage
 from preceptor.text.languages import language_of, words
 from preceptor.text.questions import QUESTION_MARKS
+from preceptor.text.sentences import COLONS
 from preceptor.text.tokens import stems
 from preceptor.tools.plugin import Ledger, Run
 
@@ -71,7 +72,7 @@ def judge(sentence: str, run: Run) -> Judged:
         else:
             bare.append(_unmarked(piece))
     said = claim_of("".join(bare))
-    claims = not said.endswith((*QUESTION_MARKS, ":", "：")) and not _repeats(said, run.question)
+    claims = not said.endswith((*QUESTION_MARKS, *COLONS)) and not _repeats(said, run.question)
     found = Judged(said, said if claims else "", cited)
     if found.claim and not cited:
         found.bearer = _bearer(found.claim, ledger, least=BEARS)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from preceptor.agents.support import SAYS_LITTLE, casefolded, names
 from preceptor.text.languages import language, language_of, languages, phrases, words
 from preceptor.text.questions import QUESTION_MARKS
-from preceptor.text.sentences import split_sentences
+from preceptor.text.sentences import COLONS, split_sentences
 from preceptor.text.tokens import stems
 from preceptor.tools.plugin import Run
 
@@ -60,7 +60,7 @@ def is_plain(sentence: str, run: Run) -> bool:
         run: The question, whose names and figures it may have, as those of the passages.
     """
     tag = language_of(run.question) or "en"
-    asks = sentence.endswith((*QUESTION_MARKS, ":", "："))
+    asks = sentence.endswith((*QUESTION_MARKS, *COLONS))
     if not asks and len(stems(sentence, tag)) >= SAYS_LITTLE:
         return False
     return not _adds(sentence, run.question, tag, *(hit.passage.embedded_text for hit in run.ledger))

@@ -14,6 +14,7 @@ from itertools import groupby
 from preceptor.library.passage import Hit, Passage
 from preceptor.text.pieces import Piece, pieces, whole
 from preceptor.text.questions import QUESTION_MARKS, wants_code
+from preceptor.text.sentences import COLONS
 from preceptor.text.tokens import stems
 
 SHORT_LIST = 6
@@ -222,7 +223,7 @@ def _join_interrupted(joined: list[Piece], keys: list[tuple[str, ...]]) -> None:
     while place < len(joined):
         piece = joined[place]
         if piece.kind == "list":
-            announced = piece.label or (place and joined[place - 1].text.endswith((":", "：")))
+            announced = piece.label or (place and joined[place - 1].text.endswith(COLONS))
             if begun is None or announced or min(len(piece.parts), len(joined[begun].parts)) > 1:
                 begun = place
             else:

@@ -19,7 +19,7 @@ from preceptor.library.passage import Passage
 from preceptor.text.languages import language, language_of, words
 from preceptor.text.pieces import FENCE, plain_sentences
 from preceptor.text.questions import QUESTION_MARKS
-from preceptor.text.sentences import split_sentences
+from preceptor.text.sentences import COLONS, split_sentences
 from preceptor.text.tokens import folded, overlap, stems
 
 SUPPORTED = 0.5
@@ -192,7 +192,7 @@ def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
         first, behind = (bisect_left(places, (at, 0)) for at in (start, end))
         own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
         said = claim_of(bare[start:end])
-        last, announces = end, said.endswith((":", "："))
+        last, announces = end, said.endswith(COLONS)
         if announces or said.endswith(QUESTION_MARKS) or not (own or len(stems(said, tag)) >= SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
         paragraphs[-1].append(Claim(said, own))

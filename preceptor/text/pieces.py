@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 from preceptor.text.languages import Language, language
-from preceptor.text.sentences import split_sentences
+from preceptor.text.sentences import COLONS, split_sentences
 from preceptor.text.tokens import stems
 
 Kind = Literal["sentence", "list", "table", "code", "formula"]
@@ -128,11 +128,7 @@ def _blocks(text: str) -> Iterator[list[str]]:
 
 def _pieces(block: list[str], tag: str) -> Iterator[Piece]:
     start = 0
-    while (
-        start < len(block) - 1
-        and block[start].rstrip().endswith((":", "："))
-        and not _is_special(block[start])
-    ):
+    while start < len(block) - 1 and block[start].rstrip().endswith(COLONS) and not _is_special(block[start]):
         start += 1
     label, body = "\n".join(block[:start]), block[start:]
     first, text = body[0], "\n".join(body)

@@ -12,6 +12,9 @@ from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] - a
 
 from preceptor.text.languages import Language, language
 
+COLONS = (":", "：")
+"""Signs at the end of a sentence that announces what follows."""
+
 _WORD_GOES_ON = re.compile(r"[\w./-]")
 """A character behind a full stop that makes it part of a name or a path: "BehaviorTree.CPP"."""
 
