@@ -105,8 +105,7 @@ class PandocAnchors:
 
     def __call__(self, text: str) -> str:
         """Returns the id of the next heading."""
-        slug = "-".join(_NOT_PANDOC.sub("", text.lower()).split())
-        slug = _BEFORE_LETTER.sub("", slug) or "section"
+        slug = pandoc_slug(text)
         numbered = (f"{slug}-{number}" for number in count(1))
         unique = next(name for name in chain([slug], numbered) if name not in self._used)
         self._used.add(unique)
@@ -128,10 +127,6 @@ class SphinxAnchors:
         """Returns the id of a label."""
         return self._take(docutils_id(name))
 
-    def cite(self) -> None:
-        """Uses up one of the numbered ids, as a citation does."""
-        self._take("")
-
     def _take(self, wanted: str) -> str:
         if not wanted or wanted in self._used:
             numbered = (f"id{number}" for number in self._counted)
@@ -150,9 +145,13 @@ class D2lAnchors(SphinxAnchors):
     def __call__(self, text: str) -> str:
         """Returns the id of the next heading."""
         name = self._pandoc(text)
-        if name != PandocAnchors()(text):
+        if name != pandoc_slug(text):
             self.label(name)  # d2lbook puts it to the heading before, but a number of the page is used up
         return super().__call__(text)
+
+    def cite(self) -> None:
+        """Uses up one of the numbered ids, as a citation does."""
+        self._take("")
 
     def begin_cell(self) -> None:
         """Forgets the headings so far: Pandoc reads each cell of a notebook by itself, and code and tabs end one."""
@@ -174,6 +173,11 @@ def anchors(site: SiteSettings) -> Anchors:
     if site.preset == "mkdocs":
         return MkdocsAnchors()
     return GithubAnchors(maintain_case=site.maintain_case)
+
+
+def pandoc_slug(text: str) -> str:
+    """Returns the text in lower case, with `-` for spaces and only letters, digits, `_`, `-` and `.`."""
+    return _BEFORE_LETTER.sub("", "-".join(_NOT_PANDOC.sub("", text.lower()).split())) or "section"
 
 
 def github_slug(text: str, *, maintain_case: bool = False) -> str:

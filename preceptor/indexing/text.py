@@ -449,7 +449,7 @@ class Writer:
 
     def _citation(self, _: Element) -> None:
         anchors = self._source.anchors
-        if isinstance(anchors, SphinxAnchors):
+        if isinstance(anchors, D2lAnchors):
             anchors.cite()
 
     def _footnotes(self, element: Element) -> None:
