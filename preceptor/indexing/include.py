@@ -7,7 +7,7 @@ What cannot be taken in leaves nothing in the page, and is noted.
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ _LARGEST = 1_000_000
 """Largest file that is taken in, in bytes. A page that shows more is not meant for readers."""
 LONGEST_PAGE = 1_000_000
 """Most characters that a page takes in: files that take in others twice make it grow by powers of two."""
-DEEPEST = 10
+_DEEPEST = 10
 """Deepest nesting of files that take in one another, as in mdBook."""
 
 _MDBOOK = re.compile(r"(?P<escaped>\\\{\{#.*\}\})|\{\{\s*#(?P<name>[a-zA-Z0-9_]+)\s+(?P<rest>[^}]+)\}\}")
@@ -49,6 +49,11 @@ _CODE_SUFFIXES = ("", ".ts", ".tsx", ".mjs", ".js", ".jsx", ".json")
 
 class NotTakenIn(Exception):
     """A file cannot be taken in; the message says why."""
+
+
+def too_much(said: str) -> NotTakenIn:
+    """Returns the refusal of a file for which a page has no more room."""
+    return NotTakenIn(f"{said}: the page takes in more than {LONGEST_PAGE:,} characters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +110,16 @@ class Reach:
         """Returns the path of a file below the book's folder, for messages."""
         return Path(os.path.relpath(path, self.source)).as_posix()
 
-    def find(self, path: Path, said: str) -> Path:
+    def find(self, path: Path, said: str, *, above: Collection[Path] = ()) -> Path:
         """Returns the file at a path, with symbolic links followed.
 
         Args:
             path: The path of the file.
             said: The name of the file on the page.
+            above: The files that take this one in, one the other.
 
         Raises:
-            NotTakenIn: There is no such file, or it is outside the repository.
+            NotTakenIn: There is no such file, it is outside the repository, or it takes in itself.
         """
         try:
             found = path.resolve()
@@ -129,6 +135,8 @@ class Reach:
             raise NotTakenIn(f"{said}: Git's own file")
         if not is_file:
             raise NotTakenIn(f"{said}: no such file")
+        if found in above or len(above) > _DEEPEST:
+            raise NotTakenIn(f"{said}: it takes in itself")
         return found
 
     def read(self, path: Path, said: str) -> str:
@@ -254,11 +262,9 @@ def mdbook_includes(body: Body, path: Path, reach: Reach, note: Note) -> Body:
         if name in ("playground", "playpen"):
             file, part = target, ""
         try:
-            found = reach.find(path.parent / file, file)
-            if found in above or len(above) > DEEPEST:
-                raise NotTakenIn(f"{file}: it takes in itself")
+            found = reach.find(path.parent / file, file, above=above)
             if room < 0:
-                raise NotTakenIn(f"{file}: the page takes in more than {LONGEST_PAGE:,} characters")
+                raise too_much(file)
             text = _part(reach.read(found, file), part, name, file)
         except NotTakenIn as why:
             note(kind, line, str(why))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from preceptor.indexing.include import BRACED, DEEPEST, LONGEST_PAGE, Body, NotTakenIn, Reach
+from preceptor.indexing.include import BRACED, LONGEST_PAGE, Body, NotTakenIn, Reach, too_much
 from preceptor.indexing.missing import Note
 
 EXTENSIONS = (
@@ -42,13 +42,11 @@ def expanded(body: Body, reach: Reach, note: Note) -> Body:
         try:
             if "://" in name:
                 raise NotTakenIn(f"{name}: from the web")
-            file = reach.find(base / name, name)
-            if file in above or len(above) > DEEPEST:
-                raise NotTakenIn(f"{name}: it takes in itself")
+            file = reach.find(base / name, name, above=above)
             text = reach.read(file, name)
             room -= len(text)
             if room < 0:
-                raise NotTakenIn(f"{name}: the page takes in more than {LONGEST_PAGE:,} characters")
+                raise too_much(name)
         except NotTakenIn as why:
             note(KIND, line, str(why))
             return indent

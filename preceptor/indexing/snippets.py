@@ -7,7 +7,7 @@ from typing import Any
 from markdown import Markdown
 from pymdownx.snippets import SnippetMissingError, SnippetPreprocessor
 
-from preceptor.indexing.include import LONGEST_PAGE, Body, NotTakenIn, Reach
+from preceptor.indexing.include import LONGEST_PAGE, Body, NotTakenIn, Reach, too_much
 from preceptor.indexing.missing import Note
 
 _KIND = "`--8<--` snippets not resolved"
@@ -88,7 +88,7 @@ class _Snippets(SnippetPreprocessor):
             if str(file) in self.seen:
                 raise NotTakenIn(f"{path}: it takes in itself")
             if self._room < 0:
-                raise NotTakenIn(f"{path}: the page takes in more than {LONGEST_PAGE:,} characters")
+                raise too_much(path)
             self._room -= len(self._reach.read(file, path))
         except NotTakenIn as why:
             self._note(_KIND, self._line, str(why))
