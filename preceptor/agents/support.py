@@ -267,7 +267,7 @@ def unknown_figures(claim: str, passages: Sequence[Passage]) -> frozenset[str]:
 def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
     """The names of a sentence that no passage has."""
     tag = passages[0].language if passages else ""
-    named = list(names(claim, tag))
+    named = names(claim, tag)
     if not named:
         return []
     texts = [one.embedded_text for one in passages]
@@ -282,7 +282,8 @@ def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
     ]
 
 
-def names(text: str, tag: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def names(text: str, tag: str) -> tuple[str, ...]:
     """The words of a text that are names by their capitals: `Paris` behind another word, `AlphaFold` anywhere.
 
     Args:
@@ -290,12 +291,13 @@ def names(text: str, tag: str) -> Iterator[str]:
         tag: BCP 47 tag of its language.
     """
     all_nouns = language(tag).tag in _CAPITAL_NOUNS
-    for found in _NAME.finditer(text):
-        word = found.group()
-        if word[1:] != word[1:].lower() or (
-            word[0].isupper() and not all_nouns and not _opens(text, found.start())
-        ):
-            yield word
+
+    def is_name(word: str, place: int) -> bool:
+        if word[1:] != word[1:].lower():
+            return True
+        return word[0].isupper() and not all_nouns and not _opens(text, place)
+
+    return tuple(found.group() for found in _NAME.finditer(text) if is_name(found.group(), found.start()))
 
 
 def _opens(text: str, place: int) -> bool:

@@ -23,10 +23,7 @@ from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
-    ResponseCreatedEvent,
     ResponseFunctionToolCall,
-    ResponseOutputItemAddedEvent,
-    ResponseOutputItemDoneEvent,
     ResponseOutputMessage,
     ResponseOutputText,
     ResponseTextDeltaEvent,
@@ -150,8 +147,8 @@ def message_item(text: str) -> ResponseOutputMessage:
 
 
 def events(item: TResponseOutputItem, *, model: str) -> Sequence[TResponseStreamEvent]:
-    """Yields the fewest events from which the SDK accepts a finished item."""
-    response = Response.model_construct(
+    """Returns the fewest events from which the SDK accepts a finished item."""
+    response = Response(
         id=FAKE_RESPONSES_ID,
         created_at=time(),
         model=model,
@@ -161,36 +158,20 @@ def events(item: TResponseOutputItem, *, model: str) -> Sequence[TResponseStream
         tool_choice="auto",
         tools=[],
     )
-    stream: list[TResponseStreamEvent] = [
-        ResponseCreatedEvent.model_construct(
-            type="response.created", sequence_number=0, response=response.model_copy(update={"output": []})
-        ),
-        ResponseOutputItemAddedEvent.model_construct(
-            type="response.output_item.added", sequence_number=1, output_index=0, item=item
-        ),
-    ]
-    if isinstance(item, ResponseOutputMessage):
-        stream.extend(
-            ResponseTextDeltaEvent.model_construct(
+    said = item.content if isinstance(item, ResponseOutputMessage) else ()
+    return [
+        *(
+            ResponseTextDeltaEvent(
                 type="response.output_text.delta",
-                sequence_number=2,
+                sequence_number=number,
                 output_index=0,
                 content_index=number,
-                item_id=item.id,
+                item_id=FAKE_RESPONSES_ID,
                 delta=part.text,
                 logprobs=[],
             )
-            for number, part in enumerate(item.content)
+            for number, part in enumerate(said)
             if isinstance(part, ResponseOutputText)
-        )
-    stream.append(
-        ResponseOutputItemDoneEvent.model_construct(
-            type="response.output_item.done", sequence_number=3, output_index=0, item=item
-        )
-    )
-    stream.append(
-        ResponseCompletedEvent.model_construct(
-            type="response.completed", sequence_number=4, response=response
-        )
-    )
-    return stream
+        ),
+        ResponseCompletedEvent(type="response.completed", sequence_number=len(said), response=response),
+    ]

@@ -7,13 +7,8 @@ from typing import Any
 from agents import ModelSettings
 from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageFunctionToolCall
-from openai.types.chat.chat_completion_chunk import (
-    Choice,
-    ChoiceDelta,
-    ChoiceDeltaToolCall,
-    ChoiceDeltaToolCallFunction,
-)
 from openai.types.responses import Response
+from pydantic import ValidationError
 
 
 def as_stream(
@@ -26,7 +21,7 @@ def as_stream(
         settings: With which it was asked for.
         model: The provider's name for the model.
     """
-    response = Response.model_construct(
+    response = Response(
         id=FAKE_RESPONSES_ID,
         created_at=time.time(),
         model=model,
@@ -50,31 +45,27 @@ def as_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
     """Returns the chunk that says as much as a checked completion, a provider's own fields included."""
     choice = completion.choices[0]
     calls = [
-        _call(place, call)
+        {**dict(call), "index": place, "function": dict(call.function)}
         for place, call in enumerate(choice.message.tool_calls or ())
         if isinstance(call, ChatCompletionMessageFunctionToolCall)
     ]
-    # Without validation, because the completion was built without it: what a provider leaves out is None.
-    said: dict[str, Any] = {**dict(choice.message), "tool_calls": calls or None}
-    delta = ChoiceDelta.model_construct(None, **said)
-    return ChatCompletionChunk.model_construct(
-        id=completion.id,
-        created=completion.created,
-        model=completion.model,
-        object="chat.completion.chunk",
-        usage=completion.usage,
-        choices=[
-            Choice.model_construct(
-                index=0,
-                delta=delta,
-                finish_reason=choice.finish_reason,
-                logprobs=choice.logprobs,
-            )
+    said: dict[str, Any] = {
+        "id": completion.id,
+        "created": completion.created,
+        "model": completion.model,
+        "object": "chat.completion.chunk",
+        "usage": completion.usage,
+        "choices": [
+            {
+                "index": 0,
+                "delta": {**dict(choice.message), "tool_calls": calls or None},
+                "finish_reason": choice.finish_reason,
+                "logprobs": choice.logprobs and dict(choice.logprobs),
+            }
         ],
-    )
-
-
-def _call(place: int, call: ChatCompletionMessageFunctionToolCall) -> ChoiceDeltaToolCall:
-    function = ChoiceDeltaToolCallFunction.model_construct(**dict(call.function))
-    fields: dict[str, Any] = {**dict(call), "index": place, "function": function}
-    return ChoiceDeltaToolCall.model_construct(None, **fields)
+    }
+    try:
+        return ChatCompletionChunk.model_validate(said, strict=True)
+    except ValidationError:
+        # The completion was built without validation, because the provider leaves something out.
+        return ChatCompletionChunk.construct(None, **said)

@@ -65,7 +65,7 @@ class Endless(LocalModel):
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
         async for event in super().stream_response(*args, **kwargs):
-            if not self.words or event.type == "response.output_item.done":
+            if not self.words or event.type == "response.completed":
                 self.hanging.set()
                 try:
                     await asyncio.Event().wait()
