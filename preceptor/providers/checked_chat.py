@@ -28,7 +28,7 @@ from preceptor.providers.prose import Prose
 from preceptor.providers.scope import RunScope, scope
 from preceptor.providers.time_limit import TimeLimit
 from preceptor.providers.tool_calls import ToolCalls
-from preceptor.providers.whole import as_stream
+from preceptor.providers.whole import as_stream, in_pieces
 
 # Finish reasons of OpenAI and of Gemini (https://ai.google.dev/api/generate-content#FinishReason), in lower case.
 # They are looked for within the reason that came: servers between put words of their own around it.
@@ -160,8 +160,12 @@ class CheckedChat(OpenAIChatCompletionsModel):
         limit = TimeLimit()
         try:
             while (chunk := await self._next(chunks, reply, run, began, limit)) is not None:
-                reply.add(chunk)
-                yield chunk
+                pieces = in_pieces(chunk)
+                for piece in pieces:
+                    reply.add(piece)
+                    yield piece
+                    if len(pieces) > 1:
+                        await asyncio.sleep(0)
             if reply.is_empty and "text/event-stream" not in chunks.response.headers.get("content-type", ""):
                 raise AnswerUnusable("not_an_api", "a 200 that is no stream of events")
             run.truncated = reply.check()

@@ -1,14 +1,23 @@
-"""A whole answer as a stream of one chunk: the SDK has one way for both, and its trace looks the same."""
+"""A whole answer as a stream: the SDK has one way for both, and its trace looks the same.
 
+Providers stream in pieces of any length, too. What is done with a piece takes the loop as long as the piece is, so
+that long ones are cut, and others have their turn in between.
+"""
+
+import asyncio
 import time
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, cast
 
 from agents import ModelSettings
 from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageFunctionToolCall
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from openai.types.responses import Response
 from pydantic import ValidationError
+
+_PIECE = 2000
+"""Characters of an answer that are taken at a time: some hundredths of a second of work."""
 
 
 def as_stream(
@@ -36,9 +45,42 @@ def as_stream(
     )
 
     async def chunks() -> AsyncGenerator[ChatCompletionChunk, None]:
-        yield as_chunk(completion)
+        for piece in in_pieces(as_chunk(completion)):
+            yield piece
+            await asyncio.sleep(0)
 
     return response, chunks()
+
+
+def in_pieces(chunk: ChatCompletionChunk) -> Sequence[ChatCompletionChunk]:
+    """Returns a chunk, its text in pieces that do not hold up the loop for long."""
+    # The client builds a chunk that is not valid without validation: anything may be missing.
+    choices = cast("Sequence[Choice | None]", cast("object", chunk.choices) or ())
+    choice = choices[0] if len(choices) == 1 else None
+    delta = cast("object", choice and choice.delta)
+    text = cast("object", delta.content) if isinstance(delta, ChoiceDelta) else None
+    if not choice or not isinstance(text, str) or len(text) <= _PIECE:
+        return (chunk,)
+    starts = range(0, len(text), _PIECE)
+    begun = {"finish_reason": None, "logprobs": None}
+    pieces = [
+        chunk.model_copy(
+            update={
+                "usage": None,
+                "choices": [
+                    choice.model_copy(
+                        update={**begun, "delta": ChoiceDelta(content=text[start : start + _PIECE])}
+                    )
+                ],
+            }
+        )
+        for start in starts[:-1]
+    ]
+    # Everything else that the chunk says comes with its last piece: it counts once.
+    last = choice.model_copy(
+        update={"delta": choice.delta.model_copy(update={"content": text[starts[-1] :]})}
+    )
+    return [*pieces, chunk.model_copy(update={"choices": [last]})]
 
 
 def as_chunk(completion: ChatCompletion) -> ChatCompletionChunk:

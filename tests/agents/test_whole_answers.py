@@ -1,16 +1,17 @@
 """An answer that nobody reads while it is made comes from the provider in one piece, and is the same in all else."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from preceptor.agents.answer import Answer, Done, Question, Status, Timings
+from preceptor.agents.answer import Answer, Done, Question, Status, Timings, Token
 from preceptor.agents.preceptor import Preceptor, open_preceptor
-from preceptor.providers.whole import as_chunk
+from preceptor.providers.whole import as_chunk, in_pieces
 from tests.sample import sample_settings
 from tests.standins.desk import Spans
 from tests.standins.provider import Answer as Reply
@@ -117,3 +118,42 @@ def test_a_chunk_says_all_that_a_completion_does() -> None:
     [made] = delta.tool_calls or []
     assert (made.index, made.id, made.model_extra) == (0, "a", {"x": 1})
     assert as_chunk(completion).usage == completion.usage
+
+
+def test_a_long_answer_is_cut_into_pieces_that_say_the_same() -> None:
+    text = "A node is a process. " * 500
+    choice = {"index": 0, "finish_reason": "stop", "delta": {"role": "assistant", "content": text, "x": 1}}
+    long = ChatCompletionChunk.construct(
+        id="c", created=0, model="m", object="chat.completion.chunk", choices=[choice], usage=usage(1, 2)
+    )
+    pieces = in_pieces(long)
+    assert len(pieces) > 2
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == text
+    assert [piece.choices[0].finish_reason for piece in pieces] == [*[None] * (len(pieces) - 1), "stop"]
+    assert [bool(piece.usage) for piece in pieces] == [*[False] * (len(pieces) - 1), True]
+    assert (pieces[-1].choices[0].delta.model_extra or {})["x"] == 1
+
+
+@pytest.mark.parametrize("chunk", [{"choices": None}, {"choices": []}, {"choices": [{"delta": None}]}, {}])
+def test_a_chunk_that_lacks_something_stays_as_it_is(chunk: dict[str, Any]) -> None:
+    lacking = ChatCompletionChunk.construct(None, **chunk)
+    assert list(in_pieces(lacking)) == [lacking]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_others_have_their_turn_while_a_long_answer_is_read(
+    preceptor: Preceptor, gemini: Provider, whole: bool
+) -> None:
+    gemini.will(says("A node is a process. " * 1000))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += bool(gemini.requests)
+
+    counting = asyncio.ensure_future(count())
+    pieces = [turns async for event in preceptor.stream(ASKED, whole=whole) if isinstance(event, Token)]
+    counting.cancel()
+    assert len(set(pieces)) > 5
