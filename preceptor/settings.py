@@ -373,6 +373,8 @@ class ServerSettings(_Section):
     """Extra paths that existing front ends call, each with Preceptor's path behind it."""
     max_body: int = Field(default=65536, ge=1024)
     """Largest size of a request, in bytes."""
+    max_conversation: int = Field(default=2_097_152, ge=1024)
+    """Largest size of a request below `/v1`, in bytes: it brings along all that was said before."""
     max_question: int = Field(default=4000, ge=2, le=100_000)
     """Longest question, in characters."""
 

@@ -139,5 +139,5 @@ def _middleware(server: ServerSettings) -> list[Middleware]:
             expose_headers=["Retry-After", "X-Session-Id"],
         ),
         Middleware(Faults),
-        Middleware(BodyLimit, largest=server.max_body),
+        Middleware(BodyLimit, largest=server.max_body, conversation=server.max_conversation),
     ]

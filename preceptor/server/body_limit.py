@@ -12,16 +12,20 @@ from preceptor.server.faults import respond
 class BodyLimit:
     """ASGI middleware: 413 as soon as a body is known to be too large, 408 when it does not come."""
 
-    def __init__(self, app: ASGIApp, *, largest: int, seconds: float = 10.0) -> None:
+    def __init__(
+        self, app: ASGIApp, *, largest: int, conversation: int | None = None, seconds: float = 10.0
+    ) -> None:
         """Wrap `app`.
 
         Args:
             app: The application.
             largest: Bytes of a body.
+            conversation: Bytes of a body below `/v1/`, where clients bring all that was said before; None: the same.
             seconds: Within which all of it must come, from when it is asked for.
         """
         self._app = app
         self._largest = largest
+        self._conversation = max(conversation or 0, largest)
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,9 +34,13 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         # Refused before a byte is read; who declares nothing, or too little, is counted below.
+        largest = self._conversation if scope["path"].startswith("/v1/") else self._largest
         declared = dict(scope["headers"]).get(b"content-length", b"")
-        if declared.isdigit() and int(declared) > self._largest:
-            await self._refusal(scope["path"])(scope, receive, send)
+        if declared.isdigit() and int(declared) > largest:
+            refusal = ErrorBody(
+                error=f"The body is larger than {largest} bytes. Shorten it.", code="BODY_TOO_LARGE"
+            )
+            await respond(413, refusal, path=scope["path"])(scope, receive, send)
             return
         seen, whole = 0, False
         until: float | None = None
@@ -48,15 +56,9 @@ class BodyLimit:
             except TimeoutError:
                 raise HTTPException(408, "The body did not come in time; send it at once") from None
             seen += len(message.get("body", b""))
-            if seen > self._largest:
-                raise HTTPException(413, f"The body is larger than {self._largest} bytes")
+            if seen > largest:
+                raise HTTPException(413, f"The body is larger than {largest} bytes")
             whole = not message.get("more_body", False)
             return message
 
         await self._app(scope, limited, send)
-
-    def _refusal(self, path: str) -> ASGIApp:
-        body = ErrorBody(
-            error=f"The body is larger than {self._largest} bytes. Shorten it.", code="BODY_TOO_LARGE"
-        )
-        return respond(413, body, path=path)

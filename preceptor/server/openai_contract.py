@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Discriminator,
     Field,
     Json,
@@ -21,6 +22,7 @@ from pydantic import (
 
 from preceptor.agents.answer import Question
 from preceptor.server.contract import VISIBLE, ErrorBody, RequestBody, Whole, not_too_long
+from preceptor.server.history import text_of, trimmed
 
 MODEL = "preceptor"
 """Name of the model that searches every open book; `preceptor/BOOK` searches only this book."""
@@ -34,29 +36,38 @@ class TextPart(RequestBody):
     """A piece of a message."""
 
     type: Literal["text"]
-    text: _Text
+    text: str
 
 
 def _kind(content: Any) -> str:
     return "parts" if isinstance(content, list) else "text"
 
 
+def _says_something(parts: list[TextPart]) -> list[TextPart]:
+    if not text_of([part.model_dump() for part in parts]):
+        raise ValueError("there is no text in it")
+    return parts
+
+
+_Parts = Annotated[
+    list[TextPart],
+    AfterValidator(_says_something),
+    Field(json_schema_extra={"contains": {"properties": {"text": {"type": "string", "pattern": VISIBLE}}}}),
+    Tag("parts"),
+]
+
+
 class UserMessage(RequestBody):
     """A message from the reader."""
 
     role: Literal["user"]
-    content: Annotated[
-        Annotated[_Text, Tag("text")] | Annotated[list[TextPart], Tag("parts"), Field(min_length=1)],
-        Discriminator(_kind),
-    ]
+    content: Annotated[Annotated[_Text, Tag("text")] | _Parts, Discriminator(_kind)]
 
     @property
     def text(self) -> str:
         """The whole text of the message."""
-        content = (
-            self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
-        )
-        return content.strip()
+        parts = self.content if isinstance(self.content, str) else [part.text for part in self.content]
+        return text_of(parts)
 
 
 class AssistantMessage(RequestBody):
@@ -70,9 +81,7 @@ class AssistantMessage(RequestBody):
     @property
     def text(self) -> str:
         """The whole text, without Preceptor's links: their numbers would mean nothing in the next answer."""
-        parts: list[Any] = self.content if isinstance(self.content, list) else [self.content]
-        texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
-        return _OUR_LINK.sub("", "\n".join(text for text in texts if isinstance(text, str))).strip()
+        return _OUR_LINK.sub("", text_of(self.content)).strip()
 
 
 class OtherMessage(RequestBody):
@@ -82,6 +91,27 @@ class OtherMessage(RequestBody):
 
 
 Message = Annotated[UserMessage | AssistantMessage | OtherMessage, Field(discriminator="role")]
+
+
+def _earlier_as_far_as_readable(messages: Any) -> Any:
+    """Leaves aside whatever cannot be read, except in the question: it would refuse every later question, too."""
+    if not isinstance(messages, list):
+        return messages
+    asked = max((place for place, each in enumerate(messages) if _role(each) == "user"), default=None)
+    if asked is None:
+        return messages
+    return [each if place == asked else _readable(each) for place, each in enumerate(messages)]
+
+
+def _role(message: Any) -> Any:
+    return message.get("role") if isinstance(message, dict) else None
+
+
+def _readable(message: Any) -> dict[str, Any]:
+    """Returns an earlier message in the form that we read; one without text is as good as an instruction."""
+    role = _role(message)
+    text = text_of(message.get("content")) if role in ("user", "assistant") else ""
+    return {"role": role, "content": text} if text else {"role": "system"}
 
 
 def _asks(messages: list[Message], info: ValidationInfo) -> list[Message]:
@@ -113,9 +143,13 @@ class CompletionRequest(RequestBody):
     )
     messages: Annotated[
         list[Message],
+        BeforeValidator(_earlier_as_far_as_readable),
         AfterValidator(_asks),
         Field(
-            description="The last one of the `user` is the question; those before it are what was said.",
+            description=(
+                "The last one of the `user` is the question; those before it are what was said, "
+                "as far as it can be read."
+            ),
             json_schema_extra={"contains": {"properties": {"role": {"const": "user"}}, "required": ["role"]}},
         ),
     ]
@@ -157,7 +191,7 @@ class CompletionRequest(RequestBody):
             session_id=self.session_id or session_id or None,
             chapter=self.chapter or None,
             book=self.book,
-            history=[(each.role, each.text) for each in said[:last] if each.text],
+            history=trimmed((each.role, each.text) for each in said[:last]),
         )
 
 

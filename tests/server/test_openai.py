@@ -317,6 +317,11 @@ async def test_an_answer_that_begins_anew_says_so_and_its_links_are_right(
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
             "messages.0.user.content.parts.0.type",
         ),
+        ({"messages": [{"role": "user", "content": []}]}, "messages.0.user.content.parts"),
+        (
+            {"messages": [*ASKED, {"role": "user", "content": [{"type": "text", "text": " "}]}]},
+            "messages.1.user.content.parts",
+        ),
         ({"messages": [{"role": "robot", "content": "Hello"}]}, "messages.0"),
         ({"n": 2}, "n"),
         ({"response_format": {"type": "json_object"}}, "response_format.type"),
@@ -365,10 +370,90 @@ async def test_a_failure_is_an_error_of_openais_shape_and_names_no_address(
 
 
 async def test_a_large_body_is_an_error_of_openais_shape(client: AsyncOpenAI) -> None:
-    large: list[ChatCompletionMessageParam] = [*ASKED, {"role": "assistant", "content": "x" * 70_000}, *ASKED]
+    large: list[ChatCompletionMessageParam] = [
+        *ASKED,
+        {"role": "assistant", "content": "x" * 2_100_000},
+        *ASKED,
+    ]
     with pytest.raises(openai.APIStatusError) as caught:
         await client.chat.completions.create(model="preceptor", messages=large)
     assert (caught.value.status_code, caught.value.code) == (413, "BODY_TOO_LARGE")
+
+
+# Whole conversations
+
+
+async def test_a_long_conversation_is_trimmed_and_not_refused(tutored: AsyncOpenAI, gemini: Provider) -> None:
+    gemini.will(says("It is."))
+    said: list[ChatCompletionMessageParam] = [
+        {"role": "system", "content": "You are helpful. " * 5_000},
+        {"role": "user", "content": "A file: " + "x" * 600_000},
+        {"role": "assistant", "content": "A long one. " * 2_000},
+    ]
+    for turn in range(30):
+        said.append({"role": "user", "content": f"سوال {turn}"})
+        said.append({"role": "assistant", "content": "جواب " * 400})
+    await tutored.chat.completions.create(model="preceptor", messages=[*said, *ASKED])
+    seen = [message["content"] for message in gemini.messages if message["role"] in ("user", "assistant")]
+    assert seen[0] == "سوال 10"
+    assert seen[-2] == ("جواب " * 400).strip()
+    assert seen[-1].endswith(ROS)
+
+
+async def test_one_endless_earlier_message_is_cut_and_the_others_stay(
+    tutored: AsyncOpenAI, gemini: Provider
+) -> None:
+    gemini.will(says("It is."))
+    said: list[ChatCompletionMessageParam] = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "x" * 900_000},
+    ]
+    await tutored.chat.completions.create(model="preceptor", messages=[*said, *ASKED])
+    seen = [message["content"] for message in gemini.messages if message["role"] in ("user", "assistant")]
+    assert seen[0] == "Hello"
+    assert set(seen[1]) == {"x"}
+    assert len(seen[1]) == 12_000
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}],
+        },
+        {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}, {"type": "text"}]},
+        {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]},
+        {"role": "user", "content": ""},
+        {"role": "user", "content": [{"type": "text", "text": " "}]},
+        {"role": "user", "content": []},
+        {"role": "user", "content": None},
+        {"role": "user", "content": 5},
+        {"role": "user"},
+        {"role": "robot", "content": "Hello"},
+        {"content": "Hello"},
+        {"role": "tool", "content": {"not": "text"}},
+        "Hello",
+        None,
+    ],
+)
+def test_an_earlier_message_that_cannot_be_read_is_left_aside(unreadable: Any) -> None:
+    said = [unreadable, {"role": "assistant", "content": "Well."}, {"role": "user", "content": "And?"}]
+    question = CompletionRequest.model_validate({"messages": said}).question(session_id=None)
+    assert question.text == "And?"
+    assert list(question.history) == [("assistant", "Well.")]
+
+
+def test_the_text_beside_an_earlier_image_is_kept_and_a_blank_part_of_the_question_is_not() -> None:
+    said = [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Look:"}, {"type": "image_url", "image_url": {"url": "x"}}],
+        },
+        {"role": "user", "content": [{"type": "text", "text": " "}, {"type": "text", "text": "And?"}]},
+    ]
+    question = CompletionRequest.model_validate({"messages": said}).question(session_id=None)
+    assert (question.text, list(question.history)) == ("And?", [("user", "Look:")])
 
 
 def test_other_peoples_parts_of_an_assistants_message_are_left_out() -> None:
