@@ -28,6 +28,8 @@ class Question:
     """Answer only from the marked text."""
     history: Sequence[tuple[Literal["user", "assistant"], str]] = ()
     """Earlier turns as (role, text), oldest first; a new session begins with them."""
+    keeps_history: bool = True
+    """Whether a new session also keeps `history`; False where the client keeps it and sends it each time."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Data of the client, kept in the trace to find the run again."""
 

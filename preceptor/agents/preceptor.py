@@ -107,7 +107,10 @@ class Preceptor:
         deadline = clock.began + seconds
         async with AsyncExitStack() as stack:
             opened = self.sessions.open(
-                question.session_id, history=_items(question), seconds=deadline - time.perf_counter()
+                question.session_id,
+                history=_items(question),
+                keeps_history=question.keeps_history,
+                seconds=deadline - time.perf_counter(),
             )
             try:
                 turns = await stack.enter_async_context(opened)

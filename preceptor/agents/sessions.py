@@ -134,6 +134,7 @@ class Sessions:
         session_id: str | None,
         *,
         history: Sequence[TResponseInputItem] = (),
+        keeps_history: bool = True,
         seconds: float = _QUEUE_SECONDS,
     ) -> AsyncGenerator[Turns, None]:
         """Hold a session for one turn; None begins a new one.
@@ -141,6 +142,7 @@ class Sessions:
         Args:
             session_id: Id of an existing session, or None.
             history: Questions and answers that a new session begins with.
+            keeps_history: Whether `history` is written, too.
             seconds: Longest wait for earlier questions and for the store.
 
         Raises:
@@ -160,7 +162,8 @@ class Sessions:
         session_id = secrets.token_urlsafe(_ID_BYTES)
         kept = _last_turns(list(history), self._settings.max_turns)
         mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
-        turns = Turns(session_id, kept, [], self._clock, self._write, unwritten=[*kept, mark])
+        unwritten = [*kept, mark] if keeps_history else [mark]
+        turns = Turns(session_id, kept, [], self._clock, self._write, unwritten=unwritten)
         self._new.add(session_id)
         async with self._in_queue(session_id, until):
             try:

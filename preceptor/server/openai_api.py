@@ -1,7 +1,8 @@
 """Endpoints `/v1/chat/completions` and `/v1/models`, for programs that speak OpenAI's protocol."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -9,9 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from preceptor.agents.answer import Answer, Done, Event, NewSource, Restart, Source, Started, Token
+from preceptor.agents.answer import Answer, Done, Restart, Started
 from preceptor.agents.preceptor import Preceptor
 from preceptor.server.faults import fault
+from preceptor.server.linked_text import LinkedText
 from preceptor.server.openai_contract import (
     MODEL,
     Annotation,
@@ -33,46 +35,6 @@ from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body
 from preceptor.server.run import EventStream, RunningAnswer, framed, while_connected
 from preceptor.text.languages import phrases
-
-_IN_A_LINK = str.maketrans({" ": "%20", "(": "%28", ")": "%29", "<": "%3C", ">": "%3E"})
-
-
-class LinkedText:
-    """Builds the streamed text of an answer with its markers as Markdown links, and the links' positions."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.annotations: list[Annotation] = []
-        self._sources: dict[int, Source] = {}
-
-    def take(self, event: Event) -> str:
-        """Returns the text that an event adds."""
-        before = len(self.text)
-        if isinstance(event, NewSource):
-            self._sources[event.source.number] = event.source
-        elif isinstance(event, Token):
-            self._add(event)
-        return self.text[before:]
-
-    def begin_again(self, notice: str) -> str:
-        """Returns text that announces a restart: clients of this protocol cannot take back shown text."""
-        added = f"\n\n---\n\n*{notice}*\n\n"
-        self.text += added
-        return added
-
-    def _add(self, token: Token) -> None:
-        place = 0 if self.text else len(token.content) - len(token.content.lstrip())
-        for mark in token.marks:
-            source = self._sources[mark.number]
-            self.text += token.content[place : mark.start]
-            start = len(self.text)
-            self.text += f"[[{mark.number}]]({source.url.translate(_IN_A_LINK)})"
-            cited = UrlCitation(
-                url=source.url, title=source.title, start_index=start, end_index=len(self.text)
-            )
-            self.annotations.append(Annotation(type="url_citation", url_citation=cited))
-            place = mark.end
-        self.text += token.content[place:]
 
 
 @operation(
@@ -98,14 +60,15 @@ async def completions(request: Request) -> Response:
     asked = await read_body(request, CompletionRequest)
     question = asked.question(session_id=request.headers.get("x-session-id"))
     run = await RunningAnswer.begin(request, question, whole=not asked.stream)
+    written = partial(LinkedText, base=str(request.base_url), stop=asked.stop or (), tokens=asked.longest)
     if asked.stream:
-        response: Response = EventStream(run, _chunks(run, asked))
+        response: Response = EventStream(run, _chunks(run, asked, written()))
     else:
-        linked, answer = await while_connected(request, _whole(run))
-        message = AnswerMessage(content=linked.text.rstrip(), annotations=linked.annotations)
+        linked, answer = await while_connected(request, whole(run, written))
+        message = AnswerMessage(content=linked.text.rstrip(), annotations=_annotations(linked))
         completion = Completion(
             **_head(run.started, asked),
-            choices=[Choice(message=message, finish_reason=_finish(answer))],
+            choices=[Choice(message=message, finish_reason=_finish(linked, answer))],
             usage=_usage(answer),
         )
         response = JSONResponse(completion.model_dump())
@@ -155,25 +118,27 @@ async def _models(request: Request) -> list[ModelBody]:
     return [ModelBody(id=name, created=at) for name, at in {MODEL: max(built.values()), **built}.items()]
 
 
-async def _whole(run: RunningAnswer) -> tuple[LinkedText, Answer]:
-    """Returns the finished answer."""
-    linked = LinkedText()
+async def whole(run: RunningAnswer, written: Callable[[], LinkedText]) -> tuple[LinkedText, Answer]:
+    """Returns the finished answer and its text, which begins as `written` does."""
+    linked = written()
     try:
         async for event in run:
             if isinstance(event, Done):
+                linked.finish()
                 return linked, event.answer
             if isinstance(event, Restart):
-                linked = LinkedText()
+                linked = written()
             linked.take(event)
     finally:
         await run.aclose()
     raise AssertionError("a run ends with an answer or an error")
 
 
-async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerator[bytes, None]:
+async def _chunks(
+    run: RunningAnswer, asked: CompletionRequest, linked: LinkedText
+) -> AsyncGenerator[bytes, None]:
     """Yields the answer in chunks."""
     head = _head(run.started, asked)
-    linked = LinkedText()
 
     def chunk(delta: Delta, finish: Literal["stop", "length"] | None = None) -> bytes:
         return _sent(Chunk(**head, choices=[ChunkChoice(index=0, delta=delta, finish_reason=finish)]))
@@ -182,11 +147,14 @@ async def _chunks(run: RunningAnswer, asked: CompletionRequest) -> AsyncGenerato
         yield chunk(Delta(role="assistant", content=""))
         async for event in run:
             if isinstance(event, Done):
-                yield chunk(Delta(annotations=linked.annotations), _finish(event.answer))
+                if text := linked.finish():
+                    yield chunk(Delta(content=text))
+                yield chunk(Delta(annotations=_annotations(linked)), _finish(linked, event.answer))
                 if asked.wants_usage:
                     yield _sent(Chunk(**head, choices=[], usage=_usage(event.answer)))
             elif isinstance(event, Restart):
-                yield chunk(Delta(content=linked.begin_again(phrases(asked.text).begun_again)))
+                if text := linked.begin_again(phrases(asked.text).begun_again):
+                    yield chunk(Delta(content=text))
             elif text := linked.take(event):
                 yield chunk(Delta(content=text))
         yield framed("[DONE]")
@@ -211,8 +179,20 @@ def _head(started: Started, asked: CompletionRequest) -> dict[str, Any]:
     }
 
 
-def _finish(answer: Answer) -> Literal["stop", "length"]:
-    return "length" if answer.truncated else "stop"
+def _annotations(linked: LinkedText) -> list[Annotation]:
+    return [
+        Annotation(
+            type="url_citation",
+            url_citation=UrlCitation(
+                url=link.url, title=link.title, start_index=link.start, end_index=link.end
+            ),
+        )
+        for link in linked.links
+    ]
+
+
+def _finish(linked: LinkedText, answer: Answer) -> Literal["stop", "length"]:
+    return linked.cut or ("length" if answer.truncated else "stop")
 
 
 def _usage(answer: Answer) -> CompletionUsage:

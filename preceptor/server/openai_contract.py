@@ -1,7 +1,7 @@
 """Models of OpenAI's chat completions, as far as clients of Preceptor need them.
 
-Fields that control generation (`temperature`, `max_tokens`, `tools`, …) are accepted and have no effect: the
-service has its own tutors, tools and settings.
+Fields that control generation (`temperature`, `tools`, …) are accepted and have no effect: the service has its own
+tutors, tools and settings. What a client would notice by its absence (a form, a call of its own tool) is refused.
 """
 
 import re
@@ -128,10 +128,46 @@ class StreamOptions(RequestBody):
     include_usage: bool | None = None
 
 
+def refused_unless(*allowed: str, why: str) -> BeforeValidator:
+    """Returns a validator of one word that names the reason where another one is refused."""
+
+    def checked(value: Any) -> Any:
+        if value is not None and value not in allowed:
+            raise ValueError(why)
+        return value
+
+    return BeforeValidator(checked)
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _positive_or_absent(value: Any) -> Any:
+    """Takes 0 and less for no limit, as several programs mean it."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if is_number and value <= 0 else value
+
+
+_NO_FORM = "the answer is text with citations, and has no other form: leave `{0}` out"
+_NO_TOOLS = "the tutors call their own tools when they need them: leave it out, or send `auto` or `none`"
+
+NoForcedTool = Annotated[Literal["auto", "none"] | None, refused_unless("auto", "none", why=_NO_TOOLS)]
+"""`tool_choice`, as far as it forces no tool."""
+Length = Annotated[int | None, Whole, BeforeValidator(_positive_or_absent)]
+"""Longest answer in tokens; 0 and less mean any length."""
+
+
 class ResponseFormat(RequestBody):
     """The form of the answer."""
 
-    type: Literal["text"]
+    type: Annotated[Literal["text"], refused_unless("text", why=_NO_FORM.format("response_format"))]
+
+
+_Modality = Annotated[
+    Literal["text"],
+    refused_unless("text", why='the answer is text alone: leave `modalities` out, or send `["text"]`'),
+]
 
 
 class CompletionRequest(RequestBody):
@@ -157,6 +193,19 @@ class CompletionRequest(RequestBody):
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=1), Whole] | None = None
     response_format: ResponseFormat | None = None
+    modalities: list[_Modality] | None = None
+    tool_choice: NoForcedTool = None
+    function_call: NoForcedTool = None
+    stop: Annotated[
+        list[str] | None,
+        BeforeValidator(_listed, json_schema_input_type=str | list[str] | None),
+        Field(description="The answer ends before the first of these."),
+    ] = None
+    max_completion_tokens: Length = Field(
+        default=None,
+        description="Longest answer, in tokens of about four bytes of text; 0 and less: any length.",
+    )
+    max_tokens: Length = Field(default=None, description="The same, by its older name.")
     session_id: _Short | None = Field(
         default=None,
         description="Of a conversation that the service remembers; earlier `messages` are then left aside.",
@@ -167,6 +216,11 @@ class CompletionRequest(RequestBody):
     def wants_usage(self) -> bool:
         """Whether the stream should report usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def longest(self) -> int | None:
+        """Longest answer in tokens, if there is a limit."""
+        return self.max_completion_tokens or self.max_tokens
 
     @property
     def text(self) -> str:
@@ -192,6 +246,7 @@ class CompletionRequest(RequestBody):
             chapter=self.chapter or None,
             book=self.book,
             history=trimmed((each.role, each.text) for each in said[:last]),
+            keeps_history=False,
         )
 
 

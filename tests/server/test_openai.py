@@ -61,6 +61,11 @@ async def tutored(sample_index: Path, tmp_path: Path, gemini: Provider) -> Async
             yield opened
 
 
+def host_of(client: AsyncOpenAI) -> str:
+    """Address of the service, under which it shows the chapters itself."""
+    return str(client.base_url).removesuffix("/v1/")
+
+
 def cited(annotations: Any, text: str) -> list[tuple[str, str]]:
     """(link, url) of each annotation, from what openai's models or plain dictionaries say."""
     plain = [each if isinstance(each, dict) else each.model_dump() for each in annotations]
@@ -81,7 +86,8 @@ async def test_an_answer_bears_its_references_as_annotations_and_as_links(client
     assert choice.finish_reason == "stop"
     assert choice.message.role == "assistant"
     found = cited(choice.message.annotations, text)
-    assert found[0] == ("[[1]](/docs/ros2/#what-is-ros-2)", "/docs/ros2/#what-is-ros-2")
+    url = f"{host_of(client)}/docs/ros2/#what-is-ros-2"
+    assert found[0] == (f"[[1]]({url})", url)
     assert all(link == f"[[{link[2]}]]({url})" for link, url in found)
     assert completion.object == "chat.completion"
     assert completion.model == "preceptor"
@@ -112,12 +118,9 @@ async def test_numbers_in_code_are_no_references(tutored: AsyncOpenAI, gemini: P
     )
     completion = await tutored.chat.completions.create(model="preceptor", messages=ASKED)
     text = completion.choices[0].message.content
-    assert (
-        text == "Use `x[1]`, a[1] and\n```\ny = [1]\n```\nas libraries do [[1]](/docs/ros2/#what-is-ros-2)."
-    )
-    assert cited(completion.choices[0].message.annotations, text) == [
-        ("[[1]](/docs/ros2/#what-is-ros-2)", "/docs/ros2/#what-is-ros-2")
-    ]
+    url = f"{host_of(tutored)}/docs/ros2/#what-is-ros-2"
+    assert text == f"Use `x[1]`, a[1] and\n```\ny = [1]\n```\nas libraries do [[1]]({url})."
+    assert cited(completion.choices[0].message.annotations, text) == [(f"[[1]]({url})", url)]
 
 
 async def key_of_ros(client: AsyncOpenAI) -> str:
@@ -145,7 +148,8 @@ async def test_system_messages_parts_and_sampling_options_are_taken(
             },
         ],
         temperature=1.5,
-        max_tokens=5,
+        tool_choice="auto",
+        parallel_tool_calls=True,
         tools=[{"type": "function", "function": {"name": "shell", "parameters": {}}}],
         user="reader-1",
     )
@@ -186,6 +190,7 @@ async def test_a_conversation_goes_on_by_its_session_alone(tutored: AsyncOpenAI,
         {"role": "assistant", "content": "Hello, reader."},
         {"role": "user", "content": "What is a node?"},
     ]
+    # The service keeps the question and its answer; what was said before is kept by whoever sent it.
     first = await tutored.chat.completions.create(model="preceptor", messages=history)
     session = first.model_dump()["session_id"]
     second = await tutored.chat.completions.create(
@@ -201,7 +206,7 @@ async def test_a_conversation_goes_on_by_its_session_alone(tutored: AsyncOpenAI,
     )
     assert third.headers["x-session-id"] == session
     said = [message["content"] for message in gemini.messages if message["role"] in ("user", "assistant")]
-    assert said[:-1] == ["Hello", "Hello, reader.", "What is a node?", "A process.", "And a topic?", "A bus."]
+    assert said[:-1] == ["What is a node?", "A process.", "And a topic?", "A bus."]
     assert said[-1].endswith("Which is it?")
 
 
@@ -257,7 +262,9 @@ async def test_openais_own_accumulator_understands_the_stream(client: AsyncOpenA
         completion = await streamed.get_final_completion()
     message = completion.choices[0].message
     assert message.content is not None
-    assert cited(message.annotations, message.content)[0][0] == "[[1]](/docs/ros2/#what-is-ros-2)"
+    assert cited(message.annotations, message.content)[0][0] == (
+        f"[[1]]({host_of(client)}/docs/ros2/#what-is-ros-2)"
+    )
 
 
 async def test_an_answer_that_begins_anew_says_so_and_its_links_are_right(
@@ -292,7 +299,7 @@ async def test_an_answer_that_begins_anew_says_so_and_its_links_are_right(
                     second.will(says("Whole ", f"[{key}]."))
                 found = await chunks(client)
                 whole = await client.chat.completions.create(model="preceptor", messages=ASKED)
-    link = "[[1]](/docs/ros2/#what-is-ros-2)"
+    link = f"[[1]]({url}/docs/ros2/#what-is-ros-2)"
     text = text_of(found)
     assert text.startswith(f"Broken {link}")
     assert text.endswith(f"---\n\n*The answer broke off; here it is from the beginning.*\n\nWhole {link}.")
@@ -325,6 +332,11 @@ async def test_an_answer_that_begins_anew_says_so_and_its_links_are_right(
         ({"messages": [{"role": "robot", "content": "Hello"}]}, "messages.0"),
         ({"n": 2}, "n"),
         ({"response_format": {"type": "json_object"}}, "response_format.type"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "function": {"name": "shell"}}}, "tool_choice"),
+        ({"function_call": {"name": "shell"}}, "function_call"),
+        ({"modalities": ["text", "audio"]}, "modalities.1"),
+        ({"stop": 5}, "stop"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_and_named(
@@ -380,7 +392,86 @@ async def test_a_large_body_is_an_error_of_openais_shape(client: AsyncOpenAI) ->
     assert (caught.value.status_code, caught.value.code) == (413, "BODY_TOO_LARGE")
 
 
+async def test_a_refusal_says_what_to_do(client: AsyncOpenAI) -> None:
+    for change, word in (
+        ({"response_format": {"type": "json_object"}}, "leave `response_format` out"),
+        ({"tool_choice": "required"}, "the tutors call their own tools"),
+        ({"modalities": ["audio"]}, "the answer is text alone"),
+    ):
+        body: dict[str, Any] = {"model": "preceptor", "messages": ASKED, **change}
+        with pytest.raises(openai.BadRequestError, match=word):
+            await client.chat.completions.create(**body)
+
+
+# The end that a client asks for
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("limit", "text", "finish"),
+    [
+        ({"stop": "END"}, "One two END three.", "stop"),
+        ({"stop": ["###", "\n\n"]}, "One two \n\nthree.", "stop"),
+        ({"stop": "never"}, "One two ", "stop"),
+        ({"max_tokens": 2}, "One two three.", "length"),
+        ({"max_completion_tokens": 2, "max_tokens": 500}, "One two three.", "length"),
+    ],
+)
+async def test_an_answer_ends_where_the_client_asked_for_its_end(
+    tutored: AsyncOpenAI, gemini: Provider, streamed: bool, limit: dict[str, Any], text: str, finish: str
+) -> None:
+    gemini.will(says(*text))
+    if streamed:
+        found = await chunks(tutored, **limit)
+        assert (text_of(found).rstrip(), found[-1].choices[0].finish_reason) == ("One two", finish)
+        return
+    completion = await tutored.chat.completions.create(model="preceptor", messages=ASKED, **limit)
+    [choice] = completion.choices
+    assert (choice.message.content, choice.finish_reason) == ("One two", finish)
+
+
+async def test_a_limit_of_nothing_and_a_long_one_cut_nothing(tutored: AsyncOpenAI, gemini: Provider) -> None:
+    for limit in (0, -1, 4096):
+        gemini.will(says("One two three."))
+        completion = await tutored.chat.completions.create(
+            model="preceptor", messages=ASKED, max_tokens=limit
+        )
+        [choice] = completion.choices
+        assert (choice.message.content, choice.finish_reason) == ("One two three.", "stop")
+
+
+async def test_no_link_comes_after_the_end(tutored: AsyncOpenAI, gemini: Provider) -> None:
+    key = await key_of_ros(tutored)
+    gemini.will(
+        calls(call("search_textbook", {"query": ROS}, index=0, id="1"), finish="tool_calls"),
+        says(f"ROS 2 is a set of libraries [{key}]. END It has tools [{key}]."),
+    )
+    completion = await tutored.chat.completions.create(
+        model="preceptor", messages=ASKED, stop="END", extra_headers={"Host": "tutor.example"}
+    )
+    message = completion.choices[0].message
+    assert message.content is not None
+    url = "http://tutor.example/docs/ros2/#what-is-ros-2"
+    assert message.content == f"ROS 2 is a set of libraries [[1]]({url})."
+    assert cited(message.annotations, message.content) == [(f"[[1]]({url})", url)]
+
+
 # Whole conversations
+
+
+async def test_a_conversation_that_the_client_keeps_is_not_kept_again(
+    tutored: AsyncOpenAI, gemini: Provider
+) -> None:
+    gemini.will(says("It is."))
+    said: list[ChatCompletionMessageParam] = []
+    for turn in range(13):
+        said.append({"role": "user", "content": f"Question {turn}"})
+        said.append({"role": "assistant", "content": f"Answer {turn}"})
+    completion = await tutored.chat.completions.create(model="preceptor", messages=[*said, *ASKED])
+    assert len(gemini.messages) > 26
+    session = completion.model_dump()["session_id"]
+    kept = await tutored.get(f"{host_of(tutored)}/api/v1/sessions/{session}", cast_to=dict[str, Any])
+    assert [turn["question"] for turn in kept["turns"]] == [ROS]
 
 
 async def test_a_long_conversation_is_trimmed_and_not_refused(tutored: AsyncOpenAI, gemini: Provider) -> None:
