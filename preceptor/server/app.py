@@ -13,7 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.errors import PreceptorError
-from preceptor.server import books, conversations, metrics, openai_api, pages
+from preceptor.server import books, conversations, metrics, openai_api, pages, responses_api
 from preceptor.server.access import OperatorOnly, ReaderKey, SecurityHeaders
 from preceptor.server.aliases import Aliases
 from preceptor.server.body_limit import BodyLimit
@@ -100,6 +100,7 @@ def create_app(settings: Settings | None = None, *, alone: bool = False) -> Star
             Route("/api/v1/sessions/{id}", conversations.Session, middleware=reads),
             Route("/api/v1/feedback", conversations.feedback, methods=["POST"], middleware=reads),
             Route("/v1/chat/completions", openai_api.completions, methods=["POST"], middleware=asks),
+            Route("/v1/responses", responses_api.responses, methods=["POST"], middleware=asks),
             Route("/v1/models", openai_api.models, middleware=reads),
             Route("/v1/models/{id:path}", openai_api.model, middleware=reads),
             Route("/openapi.json", contract.openapi_json),

@@ -64,7 +64,7 @@ async def completions(request: Request) -> Response:
     if asked.stream:
         response: Response = EventStream(run, _chunks(run, asked, written()))
     else:
-        linked, answer = await while_connected(request, whole(run, written))
+        linked, answer = await while_connected(request, written_whole(run, written))
         message = AnswerMessage(content=linked.text.rstrip(), annotations=_annotations(linked))
         completion = Completion(
             **_head(run.started, asked),
@@ -118,7 +118,7 @@ async def _models(request: Request) -> list[ModelBody]:
     return [ModelBody(id=name, created=at) for name, at in {MODEL: max(built.values()), **built}.items()]
 
 
-async def whole(run: RunningAnswer, written: Callable[[], LinkedText]) -> tuple[LinkedText, Answer]:
+async def written_whole(run: RunningAnswer, written: Callable[[], LinkedText]) -> tuple[LinkedText, Answer]:
     """Returns the finished answer and its text, which begins as `written` does."""
     linked = written()
     try:

@@ -6,7 +6,7 @@ tutors, tools and settings. What a client would notice by its absence (a form, a
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,14 +22,28 @@ from pydantic import (
 
 from preceptor.agents.answer import Question
 from preceptor.server.contract import VISIBLE, ErrorBody, RequestBody, Whole, not_too_long
-from preceptor.server.history import text_of, trimmed
+from preceptor.server.history import as_readable, text_of, trimmed
 
 MODEL = "preceptor"
 """Name of the model that searches every open book; `preceptor/BOOK` searches only this book."""
 
 _OUR_LINK = re.compile(r"\s*\[\[\d{1,3}\]\]\([^()\s]*\)")
-_Text = Annotated[str, StringConstraints(pattern=VISIBLE)]
-_Short = Annotated[str, StringConstraints(max_length=500)]
+Text = Annotated[str, StringConstraints(pattern=VISIBLE)]
+Short = Annotated[str, StringConstraints(max_length=500)]
+ModelName = Annotated[
+    Short,
+    Field(description=f"`{MODEL}/BOOK` searches this book alone; `{MODEL}`, or any other name, all of them."),
+]
+
+
+def book_of(model: str) -> str | None:
+    """Returns the id of the book that the name of a model stands for, if it is one alone."""
+    return model.removeprefix(f"{MODEL}/") if model.startswith(f"{MODEL}/") else None
+
+
+def without_links(text: str) -> str:
+    """Returns the text of an answer without Preceptor's links: their numbers mean nothing in the next answer."""
+    return _OUR_LINK.sub("", text).strip()
 
 
 class TextPart(RequestBody):
@@ -43,25 +57,33 @@ def _kind(content: Any) -> str:
     return "parts" if isinstance(content, list) else "text"
 
 
-def _says_something(parts: list[TextPart]) -> list[TextPart]:
-    if not text_of([part.model_dump() for part in parts]):
+def _says_something(parts: list[Any]) -> list[Any]:
+    if not text_of([part.text for part in parts]):
         raise ValueError("there is no text in it")
     return parts
 
 
-_Parts = Annotated[
-    list[TextPart],
-    AfterValidator(_says_something),
-    Field(json_schema_extra={"contains": {"properties": {"text": {"type": "string", "pattern": VISIBLE}}}}),
-    Tag("parts"),
+_Part = TypeVar("_Part", bound=RequestBody)
+Content = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[
+        list[_Part],
+        AfterValidator(_says_something),
+        Field(
+            json_schema_extra={"contains": {"properties": {"text": {"type": "string", "pattern": VISIBLE}}}}
+        ),
+        Tag("parts"),
+    ],
+    Discriminator(_kind),
 ]
+"""Text, or parts of which at least one says something."""
 
 
 class UserMessage(RequestBody):
     """A message from the reader."""
 
     role: Literal["user"]
-    content: Annotated[Annotated[_Text, Tag("text")] | _Parts, Discriminator(_kind)]
+    content: Content[TextPart]
 
     @property
     def text(self) -> str:
@@ -80,8 +102,8 @@ class AssistantMessage(RequestBody):
 
     @property
     def text(self) -> str:
-        """The whole text, without Preceptor's links: their numbers would mean nothing in the next answer."""
-        return _OUR_LINK.sub("", text_of(self.content)).strip()
+        """The whole text, without Preceptor's links."""
+        return without_links(text_of(self.content))
 
 
 class OtherMessage(RequestBody):
@@ -94,24 +116,7 @@ Message = Annotated[UserMessage | AssistantMessage | OtherMessage, Field(discrim
 
 
 def _earlier_as_far_as_readable(messages: Any) -> Any:
-    """Leaves aside whatever cannot be read, except in the question: it would refuse every later question, too."""
-    if not isinstance(messages, list):
-        return messages
-    asked = max((place for place, each in enumerate(messages) if _role(each) == "user"), default=None)
-    if asked is None:
-        return messages
-    return [each if place == asked else _readable(each) for place, each in enumerate(messages)]
-
-
-def _role(message: Any) -> Any:
-    return message.get("role") if isinstance(message, dict) else None
-
-
-def _readable(message: Any) -> dict[str, Any]:
-    """Returns an earlier message in the form that we read; one without text is as good as an instruction."""
-    role = _role(message)
-    text = text_of(message.get("content")) if role in ("user", "assistant") else ""
-    return {"role": role, "content": text} if text else {"role": "system"}
+    return as_readable(messages, otherwise={"role": "system"}) if isinstance(messages, list) else messages
 
 
 def _asks(messages: list[Message], info: ValidationInfo) -> list[Message]:
@@ -128,8 +133,8 @@ class StreamOptions(RequestBody):
     include_usage: bool | None = None
 
 
-def refused_unless(*allowed: str, why: str) -> BeforeValidator:
-    """Returns a validator of one word that names the reason where another one is refused."""
+def refused_unless(*allowed: str | bool, why: str) -> BeforeValidator:
+    """Returns a validator that says why any other value than these is refused."""
 
     def checked(value: Any) -> Any:
         if value is not None and value not in allowed:
@@ -149,7 +154,7 @@ def _positive_or_absent(value: Any) -> Any:
     return None if is_number and value <= 0 else value
 
 
-_NO_FORM = "the answer is text with citations, and has no other form: leave `{0}` out"
+NO_FORM = "the answer is text with citations, and has no other form: leave `{0}` out"
 _NO_TOOLS = "the tutors call their own tools when they need them: leave it out, or send `auto` or `none`"
 
 NoForcedTool = Annotated[Literal["auto", "none"] | None, refused_unless("auto", "none", why=_NO_TOOLS)]
@@ -161,7 +166,7 @@ Length = Annotated[int | None, Whole, BeforeValidator(_positive_or_absent)]
 class ResponseFormat(RequestBody):
     """The form of the answer."""
 
-    type: Annotated[Literal["text"], refused_unless("text", why=_NO_FORM.format("response_format"))]
+    type: Annotated[Literal["text"], refused_unless("text", why=NO_FORM.format("response_format"))]
 
 
 _Modality = Annotated[
@@ -173,10 +178,7 @@ _Modality = Annotated[
 class CompletionRequest(RequestBody):
     """Body of `POST /v1/chat/completions`."""
 
-    model: _Short = Field(
-        default=MODEL,
-        description=f"`{MODEL}/BOOK` searches this book alone; `{MODEL}`, or any other name, all of them.",
-    )
+    model: ModelName = MODEL
     messages: Annotated[
         list[Message],
         BeforeValidator(_earlier_as_far_as_readable),
@@ -206,11 +208,11 @@ class CompletionRequest(RequestBody):
         description="Longest answer, in tokens of about four bytes of text; 0 and less: any length.",
     )
     max_tokens: Length = Field(default=None, description="The same, by its older name.")
-    session_id: _Short | None = Field(
+    session_id: Short | None = Field(
         default=None,
         description="Of a conversation that the service remembers; earlier `messages` are then left aside.",
     )
-    chapter: _Short | None = Field(default=None, description="Answer from the chapter with this id alone.")
+    chapter: Short | None = Field(default=None, description="Answer from the chapter with this id alone.")
 
     @property
     def wants_usage(self) -> bool:
@@ -227,11 +229,6 @@ class CompletionRequest(RequestBody):
         """The question."""
         return [message.text for message in self.messages if isinstance(message, UserMessage)][-1]
 
-    @property
-    def book(self) -> str | None:
-        """Id of the book named by the model."""
-        return self.model.removeprefix(f"{MODEL}/") if self.model.startswith(f"{MODEL}/") else None
-
     def question(self, *, session_id: str | None) -> Question:
         """Returns the question for the tutors.
 
@@ -244,7 +241,7 @@ class CompletionRequest(RequestBody):
             text=self.text,
             session_id=self.session_id or session_id or None,
             chapter=self.chapter or None,
-            book=self.book,
+            book=book_of(self.model),
             history=trimmed((each.role, each.text) for each in said[:last]),
             keeps_history=False,
         )

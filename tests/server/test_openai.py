@@ -119,6 +119,7 @@ async def test_numbers_in_code_are_no_references(tutored: AsyncOpenAI, gemini: P
     completion = await tutored.chat.completions.create(model="preceptor", messages=ASKED)
     text = completion.choices[0].message.content
     url = f"{host_of(tutored)}/docs/ros2/#what-is-ros-2"
+    assert text is not None
     assert text == f"Use `x[1]`, a[1] and\n```\ny = [1]\n```\nas libraries do [[1]]({url})."
     assert cited(completion.choices[0].message.annotations, text) == [(f"[[1]]({url})", url)]
 
