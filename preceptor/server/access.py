@@ -55,7 +55,7 @@ class ReaderKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if self._keys and not _bears(scope, self._keys):
+        if self._keys and not bears_key(scope, self._keys):
             raise KeyMissing
         await self._app(scope, receive, send)
 
@@ -76,7 +76,7 @@ class OperatorOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if self._key is not None:
-            if not _bears(scope, [self._key]):
+            if not bears_key(scope, [self._key]):
                 raise KeyMissing
         elif not _from_this_machine(scope):
             raise OperatorsOnly
@@ -105,7 +105,8 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
-def _bears(scope: Scope, keys: Sequence[SecretStr]) -> bool:
+def bears_key(scope: Scope, keys: Sequence[SecretStr]) -> bool:
+    """Whether a request bears one of the keys."""
     headers = Headers(scope=scope)
     scheme, _, token = headers.get("authorization", "").partition(" ")
     shown = token if scheme.lower() == "bearer" else headers.get("x-api-key", "")

@@ -5,19 +5,21 @@ Nothing is built and nothing comes from another host: see docs/decisions/0007-pa
 
 import html
 import os
+from contextlib import suppress
 from pathlib import Path
 from string import Template
 
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import VectorIndexError
+from preceptor.server.access import bears_key
 
 _HERE = Path(__file__).parent
 
@@ -41,11 +43,12 @@ _STATIC_HEADERS = {
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 
+_EXAMPLES = 4
 _SCRIPTS = (".js", ".mjs")
 
 
 def routes() -> list[BaseRoute]:
-    """Returns the routes `/`, `/widget.js` and `/static`."""
+    """Returns the routes `/`, `/about.json`, `/widget.js` and `/static`."""
     files = _Files(directory=_HERE / "static")
 
     async def widget(request: Request) -> Response:
@@ -53,6 +56,7 @@ def routes() -> list[BaseRoute]:
 
     return [
         Route("/", chat_page),
+        Route("/about.json", about),
         Route("/widget.js", widget),
         Mount("/static", files, middleware=[Middleware(GZipMiddleware)]),
     ]
@@ -70,6 +74,25 @@ async def chat_page(request: Request) -> Response:
     page = Template((_HERE / "templates" / "chat.html").read_text(encoding="utf-8"))
     return HTMLResponse(
         page.substitute(title=html.escape(title), language=html.escape(language)), headers=_PAGE_HEADERS
+    )
+
+
+async def about(request: Request) -> Response:
+    """Tells the page and the widget what they need before the first question.
+
+    The outline of a book takes 40 kB; the four titles that example questions are made of are chosen here.
+    """
+    preceptor: Preceptor = request.state.preceptor
+    settings = preceptor.settings.server
+    titles: list[str] = []
+    if not settings.reader_keys or bears_key(request.scope, settings.reader_keys):
+        with suppress(VectorIndexError):
+            titles = [chapter.title for chapter in await preceptor.library.chapters()]
+    count = min(_EXAMPLES, len(titles))
+    # From all over the book: the middle of each of its parts.
+    chosen = [titles[int((place + 0.5) * len(titles) / count)] for place in range(count)]
+    return JSONResponse(
+        {"longest": settings.max_question, "titles": chosen}, headers={"Cache-Control": "no-cache"}
     )
 
 

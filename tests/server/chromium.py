@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 
 from preceptor.server import pages
 from preceptor.server.access import SecurityHeaders
-from preceptor.settings import BookSettings
+from preceptor.settings import BookSettings, ServerSettings
 
 pytest.importorskip("playwright.async_api", reason="needs playwright, of the dev group")
 from playwright.async_api import (
@@ -76,6 +76,10 @@ class Script:
     """The client went away in the middle of an answer."""
     keeps_feedback: bool = True
     chapters: list[str] = field(default_factory=list)
+    sessions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Turns of the sessions, as the service has them; others are unknown to it."""
+    deleted: list[str] = field(default_factory=list)
+    longest: int = 4000
     key: str = ""
     """Key that a reader must send; empty: none is needed."""
 
@@ -144,24 +148,31 @@ def service(
         script.rated.append(await request.json())
         return Response(status_code=204 if script.keeps_feedback else 404)
 
-    async def chapters(request: Request) -> Response:
-        listed = [{"id": str(number), "title": each} for number, each in enumerate(script.chapters)]
-        return JSONResponse({"chapters": listed}, status_code=200 if listed else 404)
+    async def session(request: Request) -> Response:
+        if request.method == "DELETE":
+            script.deleted.append(request.path_params["id"])
+            return Response(status_code=204)
+        turns = script.sessions.get(request.path_params["id"])
+        return JSONResponse({"turns": turns}, status_code=404 if turns is None else 200)
+
+    async def chapters() -> Any:
+        return [SimpleNamespace(title=title) for title in script.chapters]
 
     async def info() -> Any:
         return SimpleNamespace(title=title, language=language)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[_State]:
-        settings = SimpleNamespace(book=BookSettings())
-        yield {"preceptor": SimpleNamespace(settings=settings, library=SimpleNamespace(info=info))}
+        settings = SimpleNamespace(book=BookSettings(), server=ServerSettings(max_question=script.longest))
+        library = SimpleNamespace(info=info, chapters=chapters)
+        yield {"preceptor": SimpleNamespace(settings=settings, library=library)}
 
     return Starlette(
         routes=[
             *pages.routes(),
             Route("/api/v1/chat", chat, methods=["POST"]),
             Route("/api/v1/feedback", feedback, methods=["POST"]),
-            Route("/api/v1/chapters", chapters),
+            Route("/api/v1/sessions/{id}", session, methods=["GET", "DELETE"]),
         ],
         middleware=[
             Middleware(SecurityHeaders),

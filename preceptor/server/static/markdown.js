@@ -70,13 +70,13 @@ const marked = new Marked({
 /** An element that shows Markdown which grows: blocks that did not change are left alone. */
 export class Markdown {
   /**
-   * @param words strings of the interface
+   * @param say strings of the interface
    * @param cite gives the source with a number, if there is one
    * @param opens attributes of a link to a source's address
    */
-  constructor(words, { cite, opens }) {
+  constructor(say, { cite, opens }) {
     this.element = h('div', { class: 'answer' });
-    this._words = words;
+    this._say = say;
     this._cite = cite;
     this._opens = opens;
     this._shown = [];
@@ -124,7 +124,7 @@ export class Markdown {
 
   _citation(source) {
     const name = source.breadcrumb?.at(-1) || source.title;
-    const label = this._words.source(source.n, name);
+    const label = this._say('source', { number: source.n, name });
     return h('a', { class: 'cite', 'aria-label': label, title: name, ...this._opens(source.url) }, String(source.n));
   }
 
@@ -138,21 +138,21 @@ export class Markdown {
     if (kind === 'code') {
       element.dir = 'ltr';
       // The clipboard is there on https and localhost only.
-      if (navigator.clipboard && element.className !== 'tex') frame.append(copyButton(element, this._words));
+      if (navigator.clipboard && element.className !== 'tex') frame.append(copyButton(element, this._say));
     }
   }
 }
 
-function copyButton(code, words) {
-  const button = h('button', { type: 'button', class: 'copy' }, words.copy);
-  const say = (text) => {
+function copyButton(code, say) {
+  const button = h('button', { type: 'button', class: 'copy' }, say('copy'));
+  const show = (text) => {
     button.textContent = text;
-    setTimeout(() => (button.textContent = words.copy), 2000);
+    setTimeout(() => (button.textContent = say('copy')), 2000);
   };
   button.addEventListener('click', () =>
     navigator.clipboard.writeText(code.textContent.replace(/\n$/, '')).then(
-      () => say(words.copied),
-      () => say(words.notCopied),
+      () => show(say('copied')),
+      () => show(say('notCopied')),
     ),
   );
   return button;

@@ -5,23 +5,43 @@ import { Markdown } from './markdown.js';
 
 const TUTORS = { gemini: 'Gemini', openai: 'OpenAI' };
 
+/** Errors after which the same question may be answered. */
+const PASSING = new Set([
+  'UNREACHABLE', 'CONNECTION_LOST', 'AUTHENTICATION_ERROR', 'RATE_LIMIT_EXCEEDED', 'SESSION_BUSY', 'SERVICE_UNAVAILABLE',
+  'DEADLINE_EXCEEDED', 'REQUEST_TIMEOUT', 'INTERNAL_ERROR', 'HTTP_502', 'HTTP_503', 'HTTP_504',
+]);
+
+/**
+ * A turn as it is kept: `{id, at, asked, state, text, sources, notes, responseId?, body?, error?, rated?, beat?, tab?}`.
+ *
+ * `asked` is `{content, selected_text?, mode?}` as it is sent; `state` is `running`, `queued` (sent when the network is
+ * back), `done`, `stopped` (by the reader), `left` (the page went away) or `failed`; `body` is the contract's.
+ */
+export const newRecord = (asked) => ({
+  id: crypto.getRandomValues(new Uint32Array(4)).join('-'),
+  at: Date.now(),
+  asked,
+  state: 'running',
+  text: '',
+  sources: [],
+  notes: [],
+});
+
 export class Turn {
   /**
-   * @param asked `{content, selected_text?, mode?}` as it is sent
-   * @param words strings of the interface
+   * @param record the turn as it is kept; this object keeps it up to date
+   * @param say strings of the interface
    * @param opens attributes of a link to a source's address
-   * @param rate called with the answer's id and 1 or -1
+   * @param acts what the reader can do: `rate(turn, rating)`, `again(turn, key)`, `edit(turn)`, `later(turn)`
    */
-  constructor(asked, { words, opens, rate }) {
-    this.asked = asked;
-    /** The contract's body, once the answer is complete. */
-    this.body = null;
-    this._words = words;
+  constructor(record, { say, opens, acts }) {
+    this.record = record;
+    this._say = say;
     this._opens = opens;
-    this._rate = rate;
+    this._acts = acts;
     this._reply = h('div', { class: 'reply' });
     this.element = h('article', { class: 'turn' }, this._question(), this._reply);
-    this.begin();
+    this.restore(record);
   }
 
   /** The answer as it is shown, without its marks. */
@@ -31,114 +51,192 @@ export class Turn {
 
   /** Begin the answer, for the first time or after an error. */
   begin() {
-    this._text = '';
-    this._sources = new Map();
-    this._frame = 0;
-    this._answer = new Markdown(this._words, { cite: (number) => this._sources.get(number), opens: this._opens });
-    this._notes = h('div', { class: 'notes' });
-    this._status = h('p', { class: 'status' }, this._words.searching);
-    this._reply.replaceChildren(
-      h('h2', { class: 'hidden' }, this._words.answer),
-      this._notes,
-      this._answer.element,
-      this._status,
-    );
-    this._reply.setAttribute('aria-busy', 'true');
+    Object.assign(this.record, { state: 'running', text: '', sources: [], notes: [], body: undefined, error: undefined });
+    this._clear();
   }
 
   /** Take one event of the stream. */
   take(event, data) {
-    if (event === 'status') this._status.textContent = this._words[data.phase] ?? '';
-    else if (event === 'source') this._sources.set(data.n, data);
+    if (event === 'start') this.record.responseId = data.response_id;
+    else if (event === 'status') this._status.textContent = this._say(data.phase) ?? '';
+    else if (event === 'source') this._cite(data);
     else if (event === 'token') this._grow(data.content);
     else if (event === 'restart') this._restart();
     else if (event === 'done') this.complete(data);
   }
 
-  /** Say something beside the answer. */
-  note(text) {
-    this._notes.append(h('p', { class: 'note' }, text));
+  /** Say something beside the answer; `name` is one of the strings. */
+  note(name) {
+    this.record.notes.push(name);
+    this._notes.append(h('p', { class: 'note' }, this._say(name)));
   }
 
-  /** Show the whole answer. */
+  /** The whole answer is here. */
   complete(body) {
-    this.body = body;
-    this._text = body.answer;
-    this._sources = new Map(body.sources.map((source) => [source.n, source]));
-    this._end();
-    if (body.truncated) this._reply.append(h('p', { class: 'note' }, this._words.truncated));
-    // The offline tutor says so itself.
-    if (body.in_book === false && body.provider !== 'offline') this._reply.append(h('p', { class: 'note' }, this._words.uncited));
-    this._reply.append(this._footer(body));
+    Object.assign(this.record, { state: 'done', body, text: body.answer, sources: body.sources, error: undefined });
+    this._show();
   }
 
-  /** The reader stopped the answer: what is there stays. */
-  stop() {
-    this._end();
-    this._reply.append(h('p', { class: 'note' }, this._words.stopped));
+  /** The reader stopped the answer, or left the page: what is there stays. */
+  stop(state = 'stopped') {
+    this.record.state = state;
+    this._show();
   }
 
-  /** There was an error; `again` is called when the reader wants another try, with a key if one is needed. */
-  fail(error, again) {
-    this._end();
-    if (this._text) this._reply.append(h('p', { class: 'note' }, this._words.interrupted));
-    const text = this._words.failures[error.code] ?? ((error.code && error.message) || this._words.failed);
-    const retry = h('button', { class: 'retry' }, this._words.retry);
-    const key = error.code === 'AUTHENTICATION_ERROR' ? keyField(this._words) : null;
-    const form = h('form', null, key, retry);
-    form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      again(key?.value.trim());
-    });
-    this._reply.append(h('div', { class: 'error' }, icon('alert'), directed(h('p', null, text)), form));
-    waited(retry, Math.ceil(error.retryAfter), this._words);
-    return text;
+  /** The question waits until the network is back. */
+  queue() {
+    this.record.state = 'queued';
+    this.restore(this.record);
+  }
+
+  /** There was an error. Returns its text. */
+  fail({ code, message, retryAfter }) {
+    this.record.state = 'failed';
+    this.record.error = { code, message, retryAfter };
+    this._show();
+    return this._told();
+  }
+
+  /** Show what was kept, here or in another tab. */
+  restore(record) {
+    this.record = record;
+    this._clear();
+    for (const name of record.notes) this._notes.append(h('p', { class: 'note' }, this._say(name)));
+    this._sources = new Map(record.sources.map((source) => [source.n, source]));
+    if (record.state === 'running') {
+      this._status.textContent = this._say(record.tab ? 'elsewhere' : 'searching');
+      this._answer.show(record.text);
+    } else {
+      // The seconds to wait went by.
+      if (record.error) record.error.retryAfter = 0;
+      this._show();
+    }
+  }
+
+  _clear() {
+    this._sources = new Map();
+    this._frame = 0;
+    this._answer = new Markdown(this._say, { cite: (number) => this._sources.get(number), opens: this._opens });
+    this._notes = h('div', { class: 'notes' });
+    this._status = h('p', { class: 'status' }, this._say('searching'));
+    this._below = h('div', { class: 'below' });
+    this._reply.replaceChildren(
+      h('h2', { class: 'hidden' }, this._say('answer')),
+      this._notes,
+      this._answer.element,
+      this._status,
+      this._below,
+    );
+    this._reply.setAttribute('aria-busy', 'true');
   }
 
   _question() {
-    const { content, selected_text: marked } = this.asked;
+    const { content, selected_text: marked } = this.record.asked;
     return h(
       'div',
       { class: 'question' },
-      h('h2', { class: 'hidden' }, this._words.youAsked),
+      h('h2', { class: 'hidden' }, this._say('youAsked')),
       marked ? directed(h('blockquote', null, marked)) : null,
       directed(h('p', null, content)),
     );
   }
 
+  _cite(source) {
+    this._sources.set(source.n, source);
+    this.record.sources = [...this._sources.values()];
+  }
+
   _grow(text) {
-    this._text += text;
+    this.record.text += text;
     this._status.hidden = true;
     this._frame ||= requestAnimationFrame(() => {
       this._frame = 0;
-      this._answer.show(this._text);
+      this._answer.show(this.record.text);
     });
   }
 
   _restart() {
-    this._text = '';
+    this.record.text = '';
+    this.record.sources = [];
     this._sources.clear();
     this._answer.show('');
     this._status.hidden = false;
     this._notes.replaceChildren();
-    this.note(this._words.restarted);
+    this.record.notes = [];
+    this.note('restarted');
   }
 
-  _end() {
+  /** The answer as it stayed, and what belongs below it. */
+  _show() {
+    const { state, body, text } = this.record;
     cancelAnimationFrame(this._frame);
     this._frame = 0;
-    this._answer.show(this._text);
-    this._status.remove();
+    this._sources = new Map(this.record.sources.map((source) => [source.n, source]));
+    this._answer.show(text);
+    this._status.hidden = true;
+    this._below.replaceChildren();
     this._reply.setAttribute('aria-busy', 'false');
-    if (this._sources.size) this._reply.append(this._list('sources', this._words.sources, this._sources.values()));
-    const related = this.body?.also_relevant ?? [];
-    if (!this._sources.size && related.length) this._reply.append(this._list('related', this._words.related, related));
+    if (this._sources.size) this._below.append(this._list('sources', this._say('sources'), this._sources.values()));
+    const related = body?.also_relevant ?? [];
+    if (!this._sources.size && related.length) this._below.append(this._list('related', this._say('related'), related));
+    if (state === 'done') this._finish(body);
+    else if (state === 'stopped') this._add('stopped');
+    else if (text || state === 'left') this._add('interrupted');
+    if (state !== 'done') this._below.append(this._remedy());
+  }
+
+  _add(name) {
+    this._below.append(h('p', { class: 'note' }, this._say(name)));
+  }
+
+  _finish(body) {
+    if (body.truncated) this._add('truncated');
+    // The offline tutor says so itself.
+    if (body.in_book === false && body.provider !== 'offline') this._add('uncited');
+    this._below.append(this._footer(body));
+  }
+
+  /** What went wrong, and what the reader can do about it. */
+  _remedy() {
+    const { state, error } = this.record;
+    const button = (name, action) => h('button', { type: 'button', class: 'retry', onclick: action }, this._say(name));
+    const edit = button('edit', () => this._acts.edit(this));
+    if (state === 'queued' || error?.code === 'OFFLINE') {
+      const later = state === 'queued' ? null : button('sendLater', () => this._acts.later(this));
+      return this._alert(this._say(state === 'queued' ? 'queued' : 'offline'), h('div', { class: 'ways' }, later, edit));
+    }
+    const again = h('button', { class: 'retry' }, this._say('retry'));
+    if (state !== 'failed') {
+      again.addEventListener('click', () => this._acts.again(this));
+      return h('div', { class: 'ways' }, again, edit);
+    }
+    if (!PASSING.has(error.code)) return this._alert(this._told(), h('div', { class: 'ways' }, edit));
+    const key = error.code === 'AUTHENTICATION_ERROR' ? keyField(this._say) : null;
+    const form = h('form', { class: 'ways' }, key, again);
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this._acts.again(this, key?.value.trim());
+    });
+    waited(again, Math.ceil(error.retryAfter || 0), this._say);
+    return this._alert(this._told(), form);
+  }
+
+  _alert(text, ways) {
+    return h('div', { class: 'error' }, icon('alert'), h('p', null, text), ways);
+  }
+
+  /** The error in the reader's language; to readers of English the service's own words say more. */
+  _told() {
+    const { code, message } = this.record.error;
+    const text = this._say(`failures.${code}`);
+    const more = this._say.lang === 'en' && (!text || code === 'VALIDATION_ERROR') ? message : '';
+    return [text ?? (more ? '' : this._say('failed')), more].filter(Boolean).join(' ');
   }
 
   _list(name, title, sources) {
     const numbered = name === 'sources';
     const list = h('ol', { class: 'cards' }, ...Array.from(sources, (source) => this._source(source, numbered)));
-    return directed(h('div', { class: name }, h('h3', null, title), list), this._text);
+    return directed(h('div', { class: name }, h('h3', null, title), list), this.record.text);
   }
 
   _source(source, numbered) {
@@ -161,44 +259,50 @@ export class Turn {
   }
 
   _footer(body) {
-    const named = (tutor) => TUTORS[tutor] ?? (tutor === 'offline' ? this._words.offlineTutor : tutor);
-    const by = this._words.answeredBy(named(body.provider));
+    const named = (tutor) => TUTORS[tutor] ?? (tutor === 'offline' ? this._say('offlineTutor') : tutor);
+    const by = body.provider ? this._say('answeredBy', { tutor: named(body.provider) }) : '';
     const model = body.model && body.model !== body.provider ? ` · ${body.model}` : '';
-    const left = (body.failover ?? [])
-      .filter(({ reason }) => reason !== 'not_configured')
-      .map(({ from, reason }) => this._words.left(named(from), reason.replaceAll('_', ' ')));
+    const left = (body.failover ?? []).filter(({ reason }) => reason !== 'not_configured').map((note) => this._left(named, note));
     return h(
       'footer',
       null,
       h('p', null, h('span', { class: 'tutor-name' }, h('bdi', null, by + model)), ...left.map((text) => ` · ${text}`)),
-      h('div', { class: 'rating' }, this._thumb(1, 'up', this._words.helpful), this._thumb(-1, 'down', this._words.unhelpful)),
+      h('div', { class: 'rating' }, this._thumb(1, 'up', 'helpful'), this._thumb(-1, 'down', 'unhelpful')),
     );
   }
 
-  _thumb(rating, picture, label) {
+  _left(named, { from, reason }) {
+    const known = this._say(`reasons.${reason}`);
+    return this._say(known ? 'leftFor' : 'left', { tutor: named(from), reason: known });
+  }
+
+  _thumb(rating, picture, name) {
+    const label = this._say(name);
+    const pressed = String(this.record.rated === rating);
     const button = h(
       'button',
-      { type: 'button', class: 'icon', 'aria-label': label, title: label, 'aria-pressed': 'false' },
+      { type: 'button', class: 'icon', 'aria-label': label, title: label, 'aria-pressed': pressed },
       icon(picture),
     );
     button.addEventListener('click', async () => {
       const thumbs = [...button.parentElement.children];
       const before = thumbs.map((thumb) => thumb.getAttribute('aria-pressed'));
       for (const thumb of thumbs) thumb.setAttribute('aria-pressed', String(thumb === button));
-      if (await this._rate(this.body.response_id, rating)) return;
+      if (await this._acts.rate(this, rating)) return;
       thumbs.forEach((thumb, place) => thumb.setAttribute('aria-pressed', before[place]));
     });
     return button;
   }
 }
 
-function keyField(words) {
-  return h('input', { type: 'password', required: true, autocomplete: 'off', placeholder: words.key, 'aria-label': words.key });
+function keyField(say) {
+  const label = say('key');
+  return h('input', { type: 'password', required: true, autocomplete: 'off', placeholder: label, 'aria-label': label });
 }
 
 /** Count the seconds down on a button that must not be pressed yet. */
-function waited(button, seconds, words) {
+function waited(button, seconds, say) {
   button.disabled = seconds > 0;
-  button.textContent = seconds > 0 ? words.retryIn(seconds) : words.retry;
-  if (seconds > 0) setTimeout(() => waited(button, seconds - 1, words), 1000);
+  button.textContent = seconds > 0 ? say('retryIn', { seconds }) : say('retry');
+  if (seconds > 0) setTimeout(() => waited(button, seconds - 1, say), 1000);
 }

@@ -1,44 +1,73 @@
 /** The conversation with the tutor: the same on the page and in the widget. */
 
+import { Conversations } from './conversations.js';
 import { directed, direction, h, icon, webAddress } from './dom.js';
-import { ask, bearing, JSON_BODY } from './stream.js';
-import { Turn } from './turn.js';
+import { ask, bearing, JSON_BODY, TutorError } from './stream.js';
+import { newRecord, Turn } from './turn.js';
 import { wordsFor } from './words.js';
 
-const KEPT_TURNS = 20;
 const SHORTEST_QUESTION = 2;
-const EXAMPLES = 4;
+/** Until the service has said what it takes. */
+const LONGEST_QUESTION = 4000;
+/** Characters left from which on the reader sees them counted. */
+const NEARLY_FULL = 200;
+/** An answer is kept this often while it grows. */
+const KEEP_MS = 500;
+/** The tab that has an answer made says so this often, … */
+const BEAT_MS = 15_000;
+/** … and is taken for gone after this silence: timers of a hidden tab run once in a minute. */
+const GONE_MS = 90_000;
+/** A new tab goes on with a conversation that is not older. */
+const GOES_ON_MS = 24 * 3600 * 1000;
+/** The reader can take a deletion back for so long. */
+const UNDO_MS = 8000;
 
 export class Tutor {
   /**
-   * Build the conversation inside `root`, and go on with the one of this tab, if there is one.
+   * Build the conversation inside `root`, and go on with the one of this tab or the latest one, if there is one.
    *
    * @param root an element; its contents are replaced
    * @param server URL of the service, with a slash at its end
    * @param title of the book
-   * @param language of the interface, a BCP 47 tag
+   * @param say strings of the interface
    * @param page gives the path of the page that the reader is on; null on the tutor's own page
    * @param close what the close button does; null: there is none
    */
-  constructor(root, { server, title, language, page = null, close = null }) {
+  constructor(root, { server, title, say, page = null, close = null }) {
     this._server = server;
-    this._words = wordsFor(language);
+    this._say = say;
     this._page = page;
-    this._memory = `preceptor:1:${server.href}`;
+    this._prefix = `preceptor:2:${server.href}`;
+    this._kept = new Conversations(this._prefix);
     this._running = null;
     this._session = null;
-    this._key = null;
     this._turns = [];
+    this._own = new Set();
+    this._removed = [];
     this._marked = '';
+    this._longest = LONGEST_QUESTION;
+    this._about = this._told();
 
-    this._log = h('div', { class: 'log', role: 'region', 'aria-label': this._words.conversation, tabindex: '0' });
-    this._said = h('p', { class: 'hidden', role: 'status' });
+    this._log = h('div', { class: 'log', role: 'region', 'aria-label': say('conversation'), tabindex: '0' });
+    this._others = h('div', { class: 'others', hidden: true, role: 'region', 'aria-label': say('conversations') });
+    this._status = h('p', { class: 'hidden', role: 'status' });
     this._root = root;
-    root.dir = this._words.dir;
-    root.replaceChildren(this._header(title || this._words.ask, close), this._log, this._composer(), this._said);
+    root.dir = say.dir;
+    root.lang = say.lang;
+    root.replaceChildren(
+      this._header(title || say('ask'), close),
+      h('div', { class: 'middle' }, this._log, this._others),
+      this._composer(),
+      this._status,
+    );
+    this._field.value = this._kept.draft;
     this._update();
     followKeyboard(root);
-    this._restore();
+    this._listenToOthers();
+    this._key = this._ofTab('key');
+    this._tab = this._ofTab('tab') ?? crypto.getRandomValues(new Uint32Array(2)).join('-');
+    this._ofTab('tab', this._tab);
+    this._go(this._ofTab('conversation') ?? this._latest());
   }
 
   /** Put the cursor where the question goes. */
@@ -52,34 +81,33 @@ export class Tutor {
     this._onlyThis.checked = false;
     directed(this._markedText, text).textContent = text;
     this._markedBox.hidden = !text;
-    this._field.placeholder = text ? this._words.placeholderMarked : this._words.placeholder;
+    this._field.placeholder = this._say(text ? 'placeholderMarked' : 'placeholder');
     this._update();
   }
 
-  /** Forget the conversation and begin another. */
+  /** Begin another conversation; the one before stays in the list, and the reader can go back to it at once. */
   restart() {
-    this._running?.abort();
-    this._session = null;
-    this._turns = [];
-    this._keep();
-    this._welcome();
+    const before = this._conversation;
+    const any = this._turns.length > 0;
+    this._breakOff();
+    this._go(newConversation());
     this.focus();
+    if (any) this._offerUndo('begun', () => this._go(before));
   }
 
   _header(title, close) {
-    const button = (name, action) =>
-      h(
-        'button',
-        { type: 'button', class: 'icon', 'aria-label': this._words[name], title: this._words[name], onclick: action },
-        icon(name),
-      );
     return h(
       'header',
       null,
       h(close ? 'h2' : 'h1', null, h('bdi', null, title)),
-      button('fresh', () => this.restart()),
-      close ? button('close', close) : null,
+      this._iconButton('conversations', () => this._listOthers(this._others.hidden)),
+      this._iconButton('fresh', () => this.restart()),
+      close ? this._iconButton('close', close) : null,
     );
+  }
+
+  _iconButton(name, action, label = this._say(name)) {
+    return h('button', { type: 'button', class: 'icon', 'aria-label': label, title: label, onclick: action }, icon(name));
   }
 
   _composer() {
@@ -89,23 +117,29 @@ export class Tutor {
       'div',
       { class: 'marked', hidden: true },
       this._markedText,
-      h('label', null, this._onlyThis, this._words.onlyThis),
-      h(
-        'button',
-        { type: 'button', class: 'icon', 'aria-label': this._words.remove, title: this._words.remove, onclick: () => this._unmark() },
-        icon('close'),
-      ),
+      h('label', null, this._onlyThis, this._say('onlyThis')),
+      this._iconButton('close', () => this._unmark(), this._say('remove')),
     );
+    this._undo = h('div', { class: 'undo', hidden: true, role: 'status' });
+    this._count = h('p', { class: 'count', id: 'preceptor-count', hidden: true, 'aria-live': 'polite' });
     this._field = h('textarea', {
       rows: '1',
-      placeholder: this._words.placeholder,
-      'aria-label': this._words.placeholder,
+      placeholder: this._say('placeholder'),
+      'aria-label': this._say('placeholder'),
+      'aria-describedby': 'preceptor-count',
       enterkeyhint: 'send',
-      oninput: () => this._update(),
+      oninput: () => this._typed(),
       onkeydown: (event) => this._pressed(event),
     });
     this._button = h('button', { type: 'submit', class: 'send' });
-    const form = h('form', { class: 'composer' }, this._markedBox, h('div', { class: 'field' }, this._field, this._button));
+    const form = h(
+      'form',
+      { class: 'composer' },
+      this._undo,
+      this._markedBox,
+      h('div', { class: 'field' }, this._field, this._button),
+      this._count,
+    );
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       if (this._running) this._running.abort();
@@ -119,6 +153,16 @@ export class Tutor {
     this.focus();
   }
 
+  _typed() {
+    this._kept.draft = this._field.value;
+    this._update();
+  }
+
+  _write(text) {
+    this._field.value = text;
+    this._typed();
+  }
+
   _pressed(event) {
     // While a word is being composed (Japanese, Urdu phonetic, …), Enter ends the word.
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
@@ -126,17 +170,25 @@ export class Tutor {
     if (!this._running) this._send();
   }
 
-  /** The button and the height of the field follow what is in it and whether an answer is running. */
+  /** The button, the counter and the height of the field follow what is in it and whether an answer is running. */
   _update() {
     const name = this._running ? 'stop' : 'send';
     if (this._button.dataset.name !== name) {
       this._button.dataset.name = name;
       this._button.replaceChildren(icon(name));
-      this._button.setAttribute('aria-label', this._words[name]);
-      this._button.title = this._words[name];
+      this._button.setAttribute('aria-label', this._say(name));
+      this._button.title = this._say(name);
     }
+    // The service counts code points, not UTF-16 units.
+    const left = this._longest - [...this._field.value.trim()].length;
+    this._tooLong = left < 0;
+    this._count.hidden = left > NEARLY_FULL;
+    this._count.textContent = this._count.hidden
+      ? ''
+      : this._say(left < 0 ? 'tooLong' : 'charactersLeft', { count: Math.abs(left) });
+    this._field.setAttribute('aria-invalid', String(this._tooLong));
     this._button.disabled = !this._running && !this._question();
-    this._field.dir = this._field.value ? 'auto' : this._words.dir;
+    this._field.dir = this._field.value ? 'auto' : this._say.dir;
     this._field.style.height = 'auto';
     this._field.style.height = `${this._field.scrollHeight}px`;
   }
@@ -144,8 +196,8 @@ export class Tutor {
   /** What would be asked now; a marked text needs no words of its own. */
   _question() {
     const typed = this._field.value.trim();
-    if (!typed && this._marked) return this._words.explain;
-    return typed.length >= SHORTEST_QUESTION ? typed : '';
+    if (!typed && this._marked) return this._say('explain');
+    return typed.length >= SHORTEST_QUESTION && !this._tooLong ? typed : '';
   }
 
   _send() {
@@ -154,84 +206,152 @@ export class Tutor {
     const asked = { content };
     if (this._marked) asked.selected_text = this._marked;
     if (this._marked && this._onlyThis.checked) asked.mode = 'selected_text_only';
-    this._field.value = '';
+    this._write('');
     this.mark('');
     this._ask(asked);
   }
 
   _ask(asked) {
-    const turn = this._show(this._page ? { ...asked, source_page: this._page() } : asked);
+    this._undo.hidden = true;
+    this._listOthers(false);
+    const record = newRecord(this._page ? { ...asked, source_page: this._page() } : asked);
+    this._own.add(record.id);
+    const turn = this._show(record);
     this._toLast();
     this._run(turn);
   }
 
   /** Let the tutor answer a turn, for the first time or again. */
   async _run(turn) {
-    const running = new AbortController();
+    const running = Object.assign(new AbortController(), { turn, conversation: this._conversation });
     this._running = running;
-    this._update();
+    this._own.add(turn.record.id);
     turn.begin();
+    this._update();
+    this._keep();
+    const beat = setInterval(() => this._keep(), BEAT_MS);
     try {
+      if (navigator.onLine === false) throw new TutorError('OFFLINE');
       await this._listen(turn, running.signal);
-      this._say(`${turn.text} ${this._words.ready(turn.body.sources.length)}`);
+      this._tell(`${turn.text} ${this._say('ready', { count: turn.record.sources.length })}`);
     } catch (error) {
-      if (running.signal.aborted) turn.stop();
-      else this._say(turn.fail(error, (key) => this._again(turn, key)));
+      if (running.signal.aborted) turn.stop(running.signal.reason === 'left' ? 'left' : 'stopped');
+      else this._tell(turn.fail(error));
     } finally {
+      clearInterval(beat);
       if (this._running === running) this._running = null;
       this._update();
-      this._keep();
+      this._keepOf(running);
     }
+  }
+
+  /** Stop the answer that is running, if there is one, because the reader goes elsewhere. */
+  _breakOff() {
+    this._running?.abort();
+    this._running = null;
+    this._update();
   }
 
   async _listen(turn, signal) {
     const url = new URL('api/v1/chat', this._server);
-    const question = { ...turn.asked, stream: true, ...(this._session && { session_id: this._session }) };
+    const question = { ...turn.record.asked, stream: true, ...(this._session && { session_id: this._session }) };
+    let kept = 0;
     try {
       for await (const { event, data } of ask(url, question, { key: this._key, signal })) {
         if (event === 'start') this._session = data.session_id;
         turn.take(event, data);
-        if (event === 'status') this._say(this._words[data.phase]);
-        if (event === 'restart') this._say(this._words.restarted);
+        if (event === 'status') this._tell(this._say(data.phase));
+        if (event === 'restart') this._tell(this._say('restarted'));
+        if (Date.now() - kept > KEEP_MS) {
+          kept = Date.now();
+          this._keep();
+        }
       }
     } catch (error) {
       if (error.code !== 'SESSION_NOT_FOUND' || !question.session_id) throw error;
       this._session = null;
-      turn.note(this._words.expired);
+      turn.note('expired');
       await this._listen(turn, signal);
     }
   }
 
   _again(turn, key) {
     if (this._running) return;
-    this._key = key ?? this._key;
+    if (key) {
+      this._key = key;
+      this._ofTab('key', key);
+    }
     this.focus();
     this._run(turn);
   }
 
+  /** Put a question back into the field; the turn that had it goes. */
+  _edit(turn) {
+    if (this._running) return;
+    this._write(turn.record.asked.content);
+    if (turn.record.asked.selected_text) this.mark(turn.record.asked.selected_text);
+    this._take(turn);
+    this.focus();
+  }
+
+  /** Take a turn out of the conversation. */
+  _take(turn) {
+    this._removed.push(turn.record.id);
+    turn.element.remove();
+    this._turns = this._turns.filter((each) => each !== turn);
+    this._keep();
+    if (!this._turns.length) this._welcome();
+  }
+
+  /** Send it when the network is back. */
+  _later(turn) {
+    this._own.add(turn.record.id);
+    turn.queue();
+    this._keep();
+    if (navigator.onLine) this._sendQueued();
+  }
+
+  _sendQueued() {
+    const turn = this._turns.find(({ record }) => record.state === 'queued');
+    if (!turn || this._running || !navigator.onLine) return;
+    // Another tab may have been quicker.
+    const there = this._kept.read(this._conversation).turns.find(({ id }) => id === turn.record.id);
+    if (there && there.state !== 'queued') this._sync();
+    else this._run(turn);
+  }
+
   /** Whether the service kept it. */
-  async _rate(responseId, rating) {
+  async _rate(turn, rating) {
     const response = await fetch(new URL('api/v1/feedback', this._server), {
       method: 'POST',
       headers: { ...JSON_BODY, ...bearing(this._key) },
-      body: JSON.stringify({ response_id: responseId, rating }),
+      body: JSON.stringify({ response_id: turn.record.responseId ?? turn.record.body.response_id, rating }),
     }).catch(() => null);
     // The service keeps no feedback: do not ask for it.
     if (response?.status === 404) this._root.classList.add('unrated');
-    return Boolean(response?.ok);
+    if (!response?.ok) return false;
+    turn.record.rated = rating;
+    this._own.add(turn.record.id);
+    this._keep();
+    return true;
   }
 
   /** For those who listen: what happens, and the whole answer when it is complete, not piece by piece. */
-  _say(text) {
-    this._said.textContent = text ?? '';
+  _tell(text) {
+    this._status.textContent = text ?? '';
   }
 
-  _show(asked) {
+  _show(record) {
     if (!this._turns.length) this._log.replaceChildren();
-    const turn = new Turn(asked, {
-      words: this._words,
+    const turn = new Turn(record, {
+      say: this._say,
       opens: (address) => this._opens(address),
-      rate: (responseId, rating) => this._rate(responseId, rating),
+      acts: {
+        rate: (...those) => this._rate(...those),
+        again: (...those) => this._again(...those),
+        edit: (...those) => this._edit(...those),
+        later: (...those) => this._later(...those),
+      },
     });
     this._log.append(turn.element);
     this._turns.push(turn);
@@ -248,58 +368,238 @@ export class Tutor {
 
   /** The last question goes to the top; its answer grows below it, and nothing moves while it is read. */
   _toLast() {
-    this._log.scrollTop = this._turns.at(-1).element.offsetTop - this._log.firstElementChild.offsetTop;
+    const last = this._turns.at(-1);
+    if (last) this._log.scrollTop = last.element.offsetTop - this._log.firstElementChild.offsetTop;
   }
 
   _welcome() {
     this._log.replaceChildren(
-      h('div', { class: 'welcome' }, h('h2', null, this._words.welcome), h('p', null, this._words.promise)),
+      h('div', { class: 'welcome' }, h('h2', null, this._say('welcome')), h('p', null, this._say('promise'))),
     );
     this._suggest(this._log.firstElementChild);
   }
 
   /** A few questions from the book's outline, if the service tells it. */
   async _suggest(welcome) {
-    const url = new URL('api/v1/chapters', this._server);
-    const response = await fetch(url, { headers: bearing(this._key) }).catch(() => null);
-    if (!response?.ok) return;
-    const { chapters } = await response.json();
-    const count = Math.min(EXAMPLES, chapters.length);
-    const examples = Array.from({ length: count }, (_, place) => {
-      const { title } = chapters[Math.floor(((place + 0.5) * chapters.length) / count)];
-      const words = direction(title) === 'rtl' ? wordsFor('ur') : this._words;
-      const question = words.example(title);
-      return directed(h('button', { type: 'button', onclick: () => this._ask({ content: question }) }, question));
-    });
-    welcome.append(h('div', { class: 'examples' }, ...examples));
+    const { titles = [] } = await this._about;
+    const examples = await Promise.all(
+      titles.map(async (title) => {
+        const say = direction(title) === 'rtl' && this._say.dir === 'ltr' ? await wordsFor('ur') : this._say;
+        const question = say('example', { title });
+        return directed(h('button', { type: 'button', onclick: () => this._ask({ content: question }) }, question));
+      }),
+    );
+    if (examples.length) welcome.append(h('div', { class: 'examples' }, ...examples));
+  }
+
+  /** What the service says about itself: `{longest, titles}`. */
+  async _told() {
+    const response = await fetch(new URL('about.json', this._server)).catch(() => null);
+    const about = response?.ok ? await response.json() : {};
+    this._longest = about.longest ?? this._longest;
+    this._update();
+    return about;
+  }
+
+  // What is kept
+
+  /** A value that belongs to this tab; written, if one is given. */
+  _ofTab(name, value) {
+    try {
+      if (value !== undefined) sessionStorage.setItem(`${this._prefix}:${name}`, value);
+      return sessionStorage.getItem(`${this._prefix}:${name}`);
+    } catch {
+      // Storage is forbidden: it lasts as long as the page.
+      return null;
+    }
+  }
+
+  _latest() {
+    const [latest] = this._kept.list();
+    return latest && Date.now() - latest.at < GOES_ON_MS ? latest.id : newConversation();
   }
 
   _keep() {
-    const turns = this._turns.filter((turn) => turn.body).slice(-KEPT_TURNS);
-    try {
-      const kept = { key: this._key, session: this._session, turns: turns.map(({ asked, body }) => ({ asked, body })) };
-      sessionStorage.setItem(this._memory, JSON.stringify(kept));
-    } catch {
-      // Storage is full or forbidden: the conversation lasts as long as the page.
+    if (!this._turns.length && !this._removed.length) return;
+    const running = this._running?.turn.record;
+    if (running?.state === 'running') Object.assign(running, { beat: Date.now(), tab: this._tab });
+    const turns = this._turns.map(({ record }) => record);
+    this._kept.write({ id: this._conversation, session: this._session, turns, removed: this._removed }, this._own);
+  }
+
+  /** Keep the turn that ended; the reader may have gone to another conversation, or deleted this one. */
+  _keepOf({ turn, conversation }) {
+    if (conversation === this._conversation) this._keep();
+    else if (this._kept.list().some(({ id }) => id === conversation)) {
+      const there = this._kept.read(conversation);
+      this._kept.write({ ...there, turns: [turn.record] }, new Set([turn.record.id]));
     }
   }
 
-  _restore() {
-    let kept = null;
-    try {
-      kept = JSON.parse(sessionStorage.getItem(this._memory));
-    } catch {
-      // As above.
-    }
-    this._key = kept?.key ?? null;
-    if (!kept?.turns?.length) {
-      this._welcome();
-      return;
-    }
-    this._session = kept.session;
-    for (const { asked, body } of kept.turns) this._show(asked).complete(body);
+  /** Show the conversation with this id, and what the service knows of it. */
+  _go(id) {
+    this._conversation = id;
+    this._ofTab('conversation', id);
+    this._turns = [];
+    this._own = new Set();
+    this._removed = [];
+    this._session = null;
+    this._undo.hidden = true;
+    this._listOthers(false);
+    this._log.replaceChildren();
+    this._sync();
+    if (!this._turns.length) this._welcome();
     this._toLast();
+    this._reconcile();
+    this._sendQueued();
   }
+
+  /** Take over what this browser has of the conversation. */
+  _sync() {
+    const { session, turns, removed } = this._kept.read(this._conversation);
+    this._session = session ?? this._session;
+    this._removed = removed;
+    for (const record of turns) {
+      const turn = this._turns.find((each) => each.record.id === record.id);
+      if (turn === this._running?.turn && turn) continue;
+      if (record.state === 'running' && this._isGone(record)) record.state = 'left';
+      if (!turn) this._show(record);
+      else if (JSON.stringify(turn.record) !== JSON.stringify(record)) turn.restore(record);
+      if (record.state === 'running') setTimeout(() => this._sync(), GONE_MS);
+    }
+    const there = new Set(turns.map(({ id }) => id));
+    for (const turn of this._turns.filter(({ record }) => !there.has(record.id))) {
+      if (turn === this._running?.turn) continue;
+      turn.element.remove();
+      this._turns = this._turns.filter((each) => each !== turn);
+    }
+  }
+
+  /** Whether the tab that had this answer made is there no more; at its beginning, this tab cannot be it. */
+  _isGone({ tab, beat }) {
+    return tab === this._tab || !(Date.now() - beat < GONE_MS);
+  }
+
+  /** The service knows which answers were completed: take those that did not arrive here. */
+  async _reconcile() {
+    const id = this._conversation;
+    const session = this._session;
+    if (!session) return;
+    const url = new URL(`api/v1/sessions/${encodeURIComponent(session)}`, this._server);
+    const response = await fetch(url, { headers: bearing(this._key) }).catch(() => null);
+    if (!response?.ok || this._conversation !== id || this._running) return;
+    const { turns } = await response.json();
+    let changed = false;
+    const known = new Set();
+    for (const found of turns) {
+      const matching = ({ record }) =>
+        !known.has(record.id) && (record.responseId ? record.responseId === found.response_id : record.asked.content === found.question);
+      const turn = this._turns.find(matching);
+      if (turn) known.add(turn.record.id);
+      if (this._removed.includes(found.response_id) || turn?.record.state === 'done' || turn?.record.state === 'running') continue;
+      const target = turn ?? this._show({ ...newRecord({ content: found.question }), responseId: found.response_id });
+      this._own.add(target.record.id);
+      target.complete({ ...found, also_relevant: [], failover: [] });
+      changed = true;
+    }
+    if (changed) this._keep();
+  }
+
+  _listenToOthers() {
+    this._kept.watch((name) => {
+      if (name === this._conversation) {
+        this._sync();
+        if (!this._turns.length) this._welcome();
+      }
+      if (!this._others.hidden) this._listOthers(true);
+    });
+    addEventListener('online', () => this._sendQueued());
+    addEventListener('pagehide', () => {
+      this._deletion?.();
+      const running = this._running;
+      if (!running) return;
+      running.abort('left');
+      running.turn.stop('left');
+      this._keep();
+    });
+    // Back from the browser's own memory of pages: another tab may have gone on.
+    addEventListener('pageshow', (event) => {
+      if (!event.persisted) return;
+      this._sync();
+      this._reconcile();
+    });
+  }
+
+  // The other conversations
+
+  /** Show or hide the list of this browser's conversations. */
+  _listOthers(shown) {
+    this._others.hidden = !shown;
+    this._log.inert = shown;
+    if (!shown) return;
+    const date = new Intl.DateTimeFormat(this._say.lang, { dateStyle: 'medium', timeStyle: 'short' });
+    const items = this._kept.list().map(({ id, title, at, session }) => {
+      const open = h(
+        'button',
+        { type: 'button', class: 'other', 'aria-current': id === this._conversation ? 'true' : null },
+        directed(h('span', null, title)),
+        h('time', { datetime: new Date(at).toISOString() }, date.format(at)),
+      );
+      open.addEventListener('click', () => {
+        this._breakOff();
+        this._go(id);
+        this.focus();
+      });
+      const remove = this._iconButton('close', () => this._delete(id, session), this._say('delete', { title }));
+      return h('li', null, open, remove);
+    });
+    this._others.replaceChildren(
+      h('h2', null, this._say('conversations')),
+      items.length ? h('ul', null, ...items) : h('p', null, this._say('noConversations')),
+    );
+  }
+
+  /** Delete a conversation here and on the service, unless the reader takes it back. */
+  _delete(id, session) {
+    this._deletion?.();
+    const before = this._kept.read(id);
+    const isThis = id === this._conversation;
+    if (isThis) this._breakOff();
+    this._kept.remove(id);
+    if (isThis) this._go(newConversation());
+    this._listOthers(true);
+    const timer = setTimeout(() => this._deletion?.(), UNDO_MS);
+    this._deletion = () => {
+      clearTimeout(timer);
+      this._deletion = null;
+      this._undo.hidden = true;
+      if (!session) return;
+      const url = new URL(`api/v1/sessions/${encodeURIComponent(session)}`, this._server);
+      fetch(url, { method: 'DELETE', headers: bearing(this._key), keepalive: true }).catch(() => {});
+    };
+    this._offerUndo('deleted', () => {
+      clearTimeout(timer);
+      this._deletion = null;
+      this._kept.write(before, new Set());
+      if (isThis) this._go(id);
+      else this._listOthers(true);
+    });
+  }
+
+  _offerUndo(name, undo) {
+    const button = h('button', { type: 'button', class: 'retry' }, this._say('undo'));
+    button.addEventListener('click', () => {
+      this._undo.hidden = true;
+      undo();
+      this.focus();
+    });
+    this._undo.replaceChildren(h('span', null, this._say(name)), button);
+    this._undo.hidden = false;
+  }
+}
+
+function newConversation() {
+  return crypto.getRandomValues(new Uint32Array(4)).join('-');
 }
 
 /** The on-screen keyboard covers part of the window: tell CSS what is left of it. */

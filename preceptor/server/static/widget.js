@@ -19,8 +19,11 @@ const OPEN = 'preceptor:open';
  */
 export async function openWidget(server, { title, color, position, lang }) {
   const language = lang || document.documentElement.lang || 'en';
-  const sheets = await Promise.all(['tutor.css', 'widget.css'].map((name) => sheet(new URL(`static/${name}`, server))));
-  const widget = new Widget(server, { title, language, left: position === 'left' });
+  const [say, ...sheets] = await Promise.all([
+    wordsFor(language),
+    ...['tutor.css', 'widget.css'].map((name) => sheet(new URL(`static/${name}`, server))),
+  ]);
+  const widget = new Widget(server, { title, say, left: position === 'left' });
   if (color && CSS.supports('color', color)) widget.root.style.setProperty('--accent', color);
   const place = h('div', { 'data-preceptor': true });
   const shadow = place.attachShadow({ mode: 'open' });
@@ -40,11 +43,10 @@ async function sheet(url) {
 }
 
 class Widget {
-  constructor(server, { title, language, left }) {
+  constructor(server, { title, say, left }) {
     this._server = server;
-    this._language = language;
-    this._words = wordsFor(language);
-    this._title = title || this._words.ask;
+    this._say = say;
+    this._title = title || say('ask');
     this._tutor = null;
     this._making = null;
     this._pressed = false;
@@ -59,13 +61,13 @@ class Widget {
       'button',
       { type: 'button', class: 'bubble', hidden: true, onclick: () => this.open() },
       icon('book'),
-      this._words.askAboutThis,
+      say('askAboutThis'),
     );
     // A press on the bubble must not take the selection away.
     this._bubble.addEventListener('pointerdown', (event) => event.preventDefault());
     this.root = h(
       'div',
-      { class: `preceptor ${left ? 'left' : 'right'}`, lang: language },
+      { class: `preceptor ${left ? 'left' : 'right'}`, lang: say.lang, dir: say.dir },
       this._launcher,
       this._bubble,
       this._panel,
@@ -135,8 +137,8 @@ class Widget {
 
   /** The service went away after this page was loaded. */
   _lost() {
-    const close = h('button', { type: 'button', class: 'retry', onclick: () => this.close() }, this._words.close);
-    this._panel.replaceChildren(h('div', { class: 'lost' }, h('p', null, this._words.failures.UNREACHABLE), close));
+    const close = h('button', { type: 'button', class: 'retry', onclick: () => this.close() }, this._say('close'));
+    this._panel.replaceChildren(h('div', { class: 'lost' }, h('p', null, this._say('failures.UNREACHABLE')), close));
     close.focus();
     this._making = null;
   }
@@ -146,7 +148,7 @@ class Widget {
     return new Tutor(this._panel, {
       server: this._server,
       title: this._title,
-      language: this._language,
+      say: this._say,
       page: () => location.pathname,
       close: () => this.close(),
     });

@@ -1,117 +1,36 @@
-/** What the page and the widget say, by language. To add a language, add a column of the same names. */
+/** What the page and the widget say: one file of strings for each language, loaded when it is needed. */
 
-const ENGLISH = {
-  dir: 'ltr',
-  ask: 'Ask the book',
-  placeholder: 'Ask a question about the book',
-  placeholderMarked: 'Ask about the marked text',
-  explain: 'Explain this.',
-  send: 'Send',
-  stop: 'Stop',
-  fresh: 'New conversation',
-  close: 'Close',
-  welcome: 'What would you like to know?',
-  promise: 'Answers come from the book, with links to the pages they rest on.',
-  example: (title) => `What should I know about “${title}”?`,
-  conversation: 'Conversation',
-  youAsked: 'You asked',
-  answer: 'Answer',
-  askAboutThis: 'Ask about this',
-  onlyThis: 'Only from this text',
-  remove: 'Remove the marked text',
-  searching: 'Searching the book…',
-  reading: 'Reading the chapter…',
-  answering: 'Writing the answer…',
-  ready: (sources) => `The answer is complete, with ${sources} ${sources === 1 ? 'source' : 'sources'}.`,
-  sources: 'Sources',
-  related: 'Related passages',
-  source: (number, name) => `Source ${number}: ${name}`,
-  answeredBy: (tutor) => `Answered by ${tutor}`,
-  left: (tutor, reason) => `${tutor} could not answer (${reason})`,
-  uncited: 'Nothing in this answer is cited from the book.',
-  offlineTutor: 'the offline tutor, with quotations',
-  restarted: 'Another tutor took over and began the answer anew.',
-  expired: 'The earlier conversation has expired; this is the start of a new one.',
-  stopped: 'You stopped this answer.',
-  interrupted: 'This answer was not finished.',
-  truncated: 'This answer was cut off at its greatest length. Ask for the rest.',
-  retry: 'Try again',
-  retryIn: (seconds) => `Try again in ${seconds} s`,
-  key: 'Key',
-  helpful: 'Helpful',
-  unhelpful: 'Not helpful',
-  copy: 'Copy',
-  copied: 'Copied',
-  notCopied: 'Not copied',
-  table: 'Table',
-  code: 'Code',
-  failed: 'The answer could not be given. Please try again.',
-  failures: {
-    UNREACHABLE: 'The tutor cannot be reached. Check your connection, then try again.',
-    CONNECTION_LOST: 'The connection broke before the answer was complete.',
-    AUTHENTICATION_ERROR: 'This tutor asks for a key, which its operator gives you.',
-  },
-};
+const LANGUAGES = ['en', 'ur'];
+const RIGHT_TO_LEFT = ['ar', 'ur'];
+const loaded = new Map();
 
-const URDU = {
-  dir: 'rtl',
-  ask: 'کتاب سے پوچھیں',
-  placeholder: 'کتاب کے بارے میں سوال پوچھیں',
-  placeholderMarked: 'منتخب متن کے بارے میں پوچھیں',
-  explain: 'اس کی وضاحت کریں۔',
-  send: 'بھیجیں',
-  stop: 'روکیں',
-  fresh: 'نئی گفتگو',
-  close: 'بند کریں',
-  welcome: 'آپ کیا جاننا چاہتے ہیں؟',
-  promise: 'جوابات کتاب سے آتے ہیں، ان صفحات کے روابط کے ساتھ جن پر وہ مبنی ہیں۔',
-  example: (title) => `${title} کے بارے میں مجھے کیا جاننا چاہیے؟`,
-  conversation: 'گفتگو',
-  youAsked: 'آپ نے پوچھا',
-  answer: 'جواب',
-  askAboutThis: 'اس کے بارے میں پوچھیں',
-  onlyThis: 'صرف اسی متن سے',
-  remove: 'منتخب متن ہٹائیں',
-  searching: 'کتاب میں تلاش جاری ہے…',
-  reading: 'باب پڑھا جا رہا ہے…',
-  answering: 'جواب لکھا جا رہا ہے…',
-  ready: (sources) => `جواب مکمل ہے۔ حوالے: ${sources}`,
-  sources: 'حوالے',
-  related: 'متعلقہ اقتباسات',
-  source: (number, name) => `حوالہ ${number}: ${name}`,
-  answeredBy: (tutor) => `جواب دہندہ: ${tutor}`,
-  left: (tutor, reason) => `${tutor} جواب نہ دے سکا (${reason})`,
-  uncited: 'اس جواب میں کتاب کا کوئی حوالہ نہیں۔',
-  offlineTutor: 'آف لائن ٹیوٹر، اقتباسات کے ساتھ',
-  restarted: 'دوسرے ٹیوٹر نے جواب نئے سرے سے شروع کیا۔',
-  expired: 'پچھلی گفتگو کی مدت ختم ہو چکی ہے؛ یہ نئی گفتگو کا آغاز ہے۔',
-  stopped: 'آپ نے یہ جواب روک دیا۔',
-  interrupted: 'یہ جواب مکمل نہیں ہوا۔',
-  truncated: 'یہ جواب زیادہ سے زیادہ لمبائی پر کٹ گیا۔ باقی حصہ پوچھ لیں۔',
-  retry: 'دوبارہ کوشش کریں',
-  retryIn: (seconds) => `${seconds} سیکنڈ بعد دوبارہ کوشش کریں`,
-  key: 'کلید',
-  helpful: 'مفید',
-  unhelpful: 'مفید نہیں',
-  copy: 'نقل کریں',
-  copied: 'نقل ہو گیا',
-  notCopied: 'نقل نہ ہو سکا',
-  table: 'جدول',
-  code: 'کوڈ',
-  failed: 'جواب نہیں دیا جا سکا۔ دوبارہ کوشش کریں۔',
-  failures: {
-    UNREACHABLE: 'ٹیوٹر تک رسائی نہیں ہو رہی۔ اپنا انٹرنیٹ کنکشن دیکھیں اور دوبارہ کوشش کریں۔',
-    CONNECTION_LOST: 'جواب مکمل ہونے سے پہلے رابطہ ٹوٹ گیا۔',
-    AUTHENTICATION_ERROR: 'اس ٹیوٹر کے لیے ایک کلید درکار ہے، جو منتظم آپ کو دیتا ہے۔',
-    RATE_LIMIT_EXCEEDED: 'بہت زیادہ سوالات ہو گئے۔ تھوڑی دیر بعد کوشش کریں۔',
-    SERVICE_UNAVAILABLE: 'اس وقت کوئی ٹیوٹر جواب نہیں دے سکتا۔ تھوڑی دیر بعد کوشش کریں۔',
-    DEADLINE_EXCEEDED: 'جواب میں بہت دیر ہو گئی۔ دوبارہ کوشش کریں۔',
-  },
-};
-
-const LANGUAGES = { en: ENGLISH, ur: URDU };
-
-/** The words for a BCP 47 tag; English where there are none. */
+/**
+ * The words for a BCP 47 tag; English where there are none.
+ *
+ * @returns a function `say(name, values)` with the properties `lang` and `dir`; `{count}` among the values chooses
+ *   between singular and plural
+ */
 export function wordsFor(language) {
-  return LANGUAGES[language.toLowerCase().split('-')[0]] ?? ENGLISH;
+  const asked = language.toLowerCase().split('-')[0];
+  const lang = LANGUAGES.includes(asked) ? asked : 'en';
+  if (!loaded.has(lang)) {
+    const reading = read(lang);
+    loaded.set(lang, reading);
+    // What could not be loaded once may be there the next time.
+    reading.catch(() => loaded.delete(lang));
+  }
+  return loaded.get(lang);
+}
+
+async function read(lang) {
+  const response = await fetch(new URL(`words/${lang}.json`, import.meta.url));
+  if (!response.ok) throw new Error(`${response.url} answered ${response.status}`);
+  const strings = await response.json();
+  const plural = new Intl.PluralRules(lang);
+  const say = (name, values = {}) => {
+    let text = name.split('.').reduce((found, part) => found?.[part], strings);
+    if (text && typeof text === 'object') text = text[plural.select(values.count)] ?? text.other;
+    return text?.replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  };
+  return Object.assign(say, { lang, dir: RIGHT_TO_LEFT.includes(lang) ? 'rtl' : 'ltr' });
 }
