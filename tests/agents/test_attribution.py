@@ -121,12 +121,19 @@ KEPT = {
     "Nodes are small programs for drones and arms, made by people. A node computes [k7qd].": (
         "A node computes [k7qd]."
     ),
+    "A node computes, as follows [k7qd]:\n\n- It is good to keep each of them small.\n": None,
+    # but not one that only the server has found
+    "A node is a process that computes. It is good to keep each of them small.": (
+        "A node is a process that computes. [k7qd]"
+    ),
     # what says nothing needs no passage
     "Good question! A node is a process that computes [k7qd]. Shall I go on?": None,
     "A node is a process that computes [k7qd]. Shall I tell you of AlphaFold?": (
         "A node is a process that computes [k7qd]."
     ),
     "A node is a process that computes [k7qd]. The book does not cover nodes of gold.": None,
+    "A node is a process that computes [k7qd].\n\nThe book does not mention a node of gold, sorry to say, and does not "
+    "discuss or address the topic here.": None,
     # over languages nothing can be compared but figures
     "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er hat 500 Uhren.": (
         "Ein Knoten ist ein Prozess und rechnet [k7qd]."
@@ -150,13 +157,16 @@ STRICTLY = {
     "A node is a process that computes [k7qd]. So nodes do not share memory.": (
         "A node is a process that computes [k7qd]. So nodes do not share memory. [k7qd]"
     ),
+    # each of the two passages has a half of it, both together have it all
+    "A node is a process [k7qd][m4tw]. Nodes carry messages of one type and hold timers.": None,
+    "A node is a process [k7qd]. Nodes carry messages of one type on Mars.": "A node is a process [k7qd].",
 }
 
 
 @pytest.mark.parametrize("text", STRICTLY)
 def test_of_a_reply_that_is_read_strictly_stays_what_a_passage_supports(text: str) -> None:
     kept = Attribution(Run("What is a node?", ledger=shown(NODE, TOPIC)), tag="en", strict=True)
-    assert (kept.feed(text) + kept.finish()).rstrip(" ") == STRICTLY[text]
+    assert (kept.feed(text) + kept.finish()).rstrip(" ") == (STRICTLY[text] or text)
 
 
 @pytest.mark.parametrize("text", KEPT)
@@ -166,7 +176,22 @@ def test_of_a_reply_stays_what_rests_on_the_book(text: str) -> None:
         kept = Attribution(Run(asked, searched=[asked], ledger=ledger), tag="en")
         said = "".join([*map(kept.feed, pieces), kept.finish()])
         assert said.rstrip(" ") == (KEPT[text] or text)
-        assert bool(kept.left_out) == (len(said) < len(text) and "[k7qd]" in text and KEPT[text] is not None)
+        assert bool(kept.left_out) == (len(KEPT[text] or text) < len(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("A node is a process that computes [k7qd].", 0),
+        ("A node is a process that computes [k7qd]. It costs 500 dollars.", 1),
+        ("A node is a process [k7qd]. It costs 500 dollars. It has 600 timers.\n\nBread rises overnight.", 3),
+    ],
+)
+def test_the_sentences_that_are_left_out_are_counted(text: str, left_out: int) -> None:
+    kept = Attribution(Run("What is a node?", ledger=shown(NODE)), tag="en")
+    kept.feed(text)
+    kept.finish()
+    assert kept.left_out == left_out
 
 
 def test_nothing_is_given_on_before_something_rests_on_the_book() -> None:

@@ -1,6 +1,6 @@
 """The tool calls of one reply, piece by piece: which piece belongs to which call, and which id and name it bears."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from agents import TResponseInputItem
@@ -142,6 +142,18 @@ def test_a_piece_without_arguments_adds_none() -> None:
 
 
 def test_the_words_of_a_question_are_no_ids() -> None:
-    one = piece("search", "{}", id="call_id")
-    ToolCalls("call_id").pieces([one])
-    assert one.id == "call_id"
+    # The SDK's type has no bare text among the items; a client may send one.
+    for conversation in ("call_id", cast("list[TResponseInputItem]", ["call_id", TAKEN[0]])):
+        one = piece("search", "{}", id="call_id")
+        ToolCalls(conversation).pieces([one])
+        assert one.id == "call_id"
+
+
+def test_a_piece_bears_its_name_without_the_servers_prefix_and_none_where_it_is_empty() -> None:
+    pieces = [
+        piece("default_api.search", "{}", index=0, id="a"),
+        piece("", "{}", index=1, id="b"),
+        piece(None, index=0),
+    ]
+    ToolCalls([], prefixes=("default_api.",)).pieces(pieces)
+    assert [one.function and one.function.name for one in pieces] == ["search", None, None]

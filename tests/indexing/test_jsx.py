@@ -90,6 +90,12 @@ def test_a_tag_is_read_with_its_attributes_or_is_none(text: str, tag: Tag | None
     assert found == (None if tag is None else (tag, len(text)))
 
 
+@pytest.mark.parametrize("text", ["<a c b=>", "<a c b='>", "<a c b={>", "<a c !>", "<a c b"])
+def test_a_tag_that_is_none_is_none_wherever_it_stands(text: str) -> None:
+    text = f"a> {text}"
+    assert Scanner(len(text)).tag(text, 3, len(text)) is None
+
+
 def test_the_text_of_an_attribute_is_that_of_a_string_in_quotes_or_in_braces() -> None:
     tag = Tag("a", attributes={"a": Expression("f()"), "b": "", "c": Expression("'said'"), "d": "last"})
     assert tag.text("a", "b", "c", "d") == "said"
@@ -139,6 +145,8 @@ def test_imports_and_exports_end_at_the_first_blank_line_outside_of_brackets(
         ("import A from 'a'\n\ntext", 17),
         ("import A from 'a'\n  \ntext", 17),
         ("import A from 'a'", 17),
+        ("import A from 'a'\n", 17),
+        ("export const a = 1\n \t", 18),
         ("import A from 'a'\nexport const b = {\n\n}\n\ntext", 39),
         ("export const a = `${b}`\n\ntext", 23),
         ("export const a = {\n\ntext", 18),

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from limits.aio.storage import MemoryStorage
+from limits.errors import StorageError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -404,6 +406,39 @@ async def test_a_redis_that_does_not_answer_is_left_alone_for_a_while(
         assert calls > once
         assert sum("does not answer" in record.message for record in caplog.records) == 1
         await limits.close()
+
+
+class FailingStorage(MemoryStorage):
+    """A Redis that can be switched off."""
+
+    is_off = False
+
+    async def acquire_sliding_window_entry(self, *given: Any, **named: Any) -> bool:
+        if self.is_off:
+            raise StorageError(ConnectionError("off"))
+        return await super().acquire_sliding_window_entry(*given, **named)
+
+
+async def test_each_time_that_redis_goes_and_comes_back_is_told_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("redis", reason="needs the extra `redis`")
+    caplog.set_level("INFO")
+    storage, now = FailingStorage(), 1000.0
+
+    def opened(_: object) -> FailingStorage:
+        return storage
+
+    monkeypatch.setattr("preceptor.server.limits._redis", opened)
+    settings = limits_settings(rate="100/minute", storage="redis://host")
+    limits = Limits(settings, env="local", clock=lambda: now)
+    for is_off in (False, True, True, False, False, True, False):
+        storage.is_off = is_off
+        await limits.ask("10.0.0.1")
+        now += 10.0
+    told = [record.message.split(":")[0] for record in caplog.records]
+    assert told == ["limits.storage does not answer", "limits.storage answers again"] * 2
+    await limits.close()
 
 
 async def test_a_burst_at_the_edge_of_two_windows_is_not_doubled(monkeypatch: pytest.MonkeyPatch) -> None:
