@@ -12,7 +12,7 @@ from markdown_it.rules_inline import StateInline
 
 from preceptor.indexing.jsx import Expression, Scanner, Tag
 
-_ENDS: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+_ENDS: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote"]}
 """Blocks that an MDX block may interrupt without a blank line."""
 _NOT_CODE = re.compile(r"#")
 """Start of a heading's id, `{#id}`, which is not an expression."""
@@ -52,7 +52,7 @@ def _flow(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bo
     if not silent:
         state.line = line + 1
         for part in parts:
-            _push(state, part, block=True, line=start_line)
+            _push(state, part, line=start_line)
     return True
 
 
@@ -92,7 +92,7 @@ def _text(state: StateInline, silent: bool) -> bool:
     if part is None:
         return False
     if not silent:
-        _push(state, part[0], block=False)
+        _push(state, part[0])
     state.pos = part[1]
     return True
 
@@ -107,12 +107,9 @@ def _part(state: StateBlock | StateInline, at: int, end: int) -> tuple[Tag | Exp
     return (Expression(state.src[at + 1 : close - 1]), close) if close > 0 else None
 
 
-def _push(
-    state: StateBlock | StateInline, part: Tag | Expression, *, block: bool, line: int | None = None
-) -> None:
+def _push(state: StateBlock | StateInline, part: Tag | Expression, *, line: int | None = None) -> None:
     kind = "tag" if isinstance(part, Tag) else "expression"
     token = state.push(f"mdx_{kind}", "", 0)
-    token.block = block
     token.map = None if line is None else [line, line + 1]
     token.meta = {kind: part}
 
@@ -140,20 +137,14 @@ def _comment_block(state: StateBlock, start_line: int, end_line: int, silent: bo
 
 
 def _esm(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Parses imports and exports, which begin a line outside containers after a blank line or another block."""
+    """Parses imports and exports, which begin a line outside containers after a blank line or another block.
+
+    They interrupt no other block, so that nobody asks with `silent`.
+    """
     start = state.bMarks[start_line]
-    if (
-        state.level
-        or state.blkIndent
-        or state.tShift[start_line]
-        or not state.src.startswith(("import ", "export "), start)
-    ):
-        return False
-    end = _scanner(state).esm(state.src, start)
+    end = -1 if state.level else _scanner(state).esm(state.src, start)
     if end < 0:
         return False
-    if silent:
-        return True
     line = start_line
     while line + 1 < end_line and state.bMarks[line + 1] <= end:
         line += 1
@@ -197,17 +188,17 @@ def _paragraph(state: StateBlock, start_line: int, end_line: int, silent: bool) 
 
 def _after_parts(state: StateBlock, line: int) -> int:
     """Returns the line after this one, or after a tag that begins on it: `>` in a tag is not a quotation."""
-    parts, after = _leading_parts(state, line, state.lineMax)
-    last = _line_of(state, line, after) if parts else line
+    _, after = _leading_parts(state, line, state.lineMax)
+    last = _line_of(state, line, after)
     return next((blank for blank in range(line + 1, last) if state.isEmpty(blank)), last + 1)
 
 
 def _underline(state: StateBlock, line: int) -> int:
     """Returns the level of the heading that this line underlines; 0 if it is not an underline."""
     text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].rstrip()
-    if text and set(text) == {"="}:
+    if set(text) == {"="}:
         return 1
-    return 2 if text and set(text) == {"-"} else 0
+    return 2 if set(text) == {"-"} else 0
 
 
 def _push_inline(state: StateBlock, name: str, tag: str, content: str, lines: tuple[int, int]) -> None:

@@ -77,7 +77,7 @@ class Failover(Model):
         order: FallbackOrder,
         attempts: int,
         within: float,
-        retrieval: Retrieval = "agent",
+        retrieval: Retrieval,
     ) -> None:
         """Wrap a model.
 
