@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-citations clean
+.PHONY: help setup demo test test-long mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -95,6 +95,11 @@ bench-abstain: $(VENV)/.dev ## whether the book covers a question: AUC of the of
 
 bench-offline: $(VENV)/.dev ## the gold answer stands in what the offline tutor quotes
 	$(BIN)/python bench/offline.py $(BOOKS)/evalsets/xquad-en $(BOOKS)/evalsets/xquad-es
+
+bench-support: $(VENV)/.dev ## learn how much each fault of a sentence counts against its support, and show what is noticed
+	$(BIN)/python bench/learn_support.py examples/physical-ai $(BOOKS)/books/deep-rl-course $(BOOKS)/books/redux-docs \
+		$(BOOKS)/books/docusaurus-website/website $(BOOKS)/books/physical-ai-textbook $(BOOKS)/evalsets/xquad-en \
+		$(BOOKS)/evalsets/xquad-es --write
 
 bench-citations: $(VENV)/.dev ## work and CPU of the citation filter for answers of 10^3 to 10^7 characters
 	$(BIN)/python -m bench.citations

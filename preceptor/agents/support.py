@@ -1,20 +1,24 @@
 """Judges how well cited passages support an answer: a light check without a provider.
 
 A claim is a sentence or a list item of the answer; code, formulas and tables are not judged. A claim is
-supported if the cited passages contain its words, its numbers and names, and its negations. This detects claims
-about another subject, wrong numbers, invented names and negated statements; it does not detect a claim that says the
-opposite in the passage's own words, and it cannot judge claims in another language than the passage's. Decision 0008
-describes the calibration.
+supported if the cited passages contain its words, its numbers and names, and its negations: `support`, by which the
+gate decides sentence by sentence. What the reader is told of an answer, `check`, also weighs the opposites, the
+additions and the changes of places that `evidence` finds (`likelihood`). Claims in another language than the passage's
+cannot be judged. Decisions 0008 and 0025 describe the calibration.
 """
 
+import json
 import math
+import operator
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 from preceptor.agents.citations import Mark
+from preceptor.agents.evidence import AGAINST, CLAUSE_END, against
 from preceptor.library.passage import Passage
 from preceptor.text.languages import language, language_of, words
 from preceptor.text.pieces import FENCE, plain_sentences
@@ -31,6 +35,8 @@ _WRONG_NUMBER = 4.4
 _WRONG_NAME = 4.4
 _TURNED_AROUND = 3.2
 _NEEDED = 2.7
+_HALF = 0.5
+"""Share of known words below which a claim may be about something else."""
 SAYS_LITTLE = 3
 """Word count below which a sentence without a citation claims nothing: "Good question!"."""
 _TOO_SHORT = 3
@@ -44,8 +50,6 @@ _ENDS = frozenset(".:;!?…\n")
 _CAPITAL_NOUNS = frozenset({"de", "lb"})
 """Languages that write every noun with a capital."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-# Behind a comma a space is wanted: `12,500` is one number. The marks are those of Arabic, Urdu, Hindi and CJK, too.
-_CLAUSE = r"[,;:.!?،؛۔؟।。，；：！？]+(?:\s|$)|\s[–—-]\s|\n"
 _SKIPPED = re.compile(r"\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 """Lines that are not sentences."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
@@ -89,7 +93,7 @@ def check(
         cited = [passages[number] for number in claim.sources if number in passages]
         if not are_comparable(spoken, cited):
             continue
-        found = support(claim.text, cited)
+        found = likelihood(claim.text, cited)
         if found is None:
             continue
         if claim.text not in without:
@@ -117,12 +121,80 @@ def are_comparable(spoken: str | None, passages: Iterable[Passage]) -> bool:
 
 
 def support(claim: str, passages: Sequence[Passage]) -> float | None:
-    """Returns how well passages support a claim, in [0, 1]; None if it cannot be judged.
+    """Returns how well passages support a claim by its words, in [0, 1]; None if it cannot be judged.
 
     Args:
         claim: A sentence.
         passages: Those that it cites.
     """
+    found = _compare(claim, passages)
+    if found is None or found.verbatim:
+        return found and 1.0
+    evidence = _WORDS * found.share - _NEEDED
+    evidence -= _WRONG_NUMBER * found.wrong_number
+    evidence -= _WRONG_NAME * found.unknown_name
+    evidence -= _TURNED_AROUND * found.turned_around
+    return _probability(evidence)
+
+
+def likelihood(claim: str, passages: Sequence[Passage]) -> float | None:
+    """Returns how likely passages say what a claim says, in [0, 1]; None if it cannot be judged.
+
+    Args:
+        claim: A sentence.
+        passages: Those that it cites.
+    """
+    measured = measures(claim, passages)
+    if measured is None:
+        return support(claim, passages)
+    intercept, weights = _weights()
+    return _probability(intercept + sum(map(operator.mul, weights, measured)))
+
+
+MEASURES = ("few_words", "wrong_number", "unknown_name", *AGAINST)
+"""Names of the numbers that `measures` returns, in order; each is 0 where nothing speaks against the claim."""
+
+
+def measures(claim: str, passages: Sequence[Passage]) -> tuple[float, ...] | None:
+    """Returns what speaks against a claim; None if it stands in a passage as it is, or cannot be judged.
+
+    Args:
+        claim: A sentence.
+        passages: Those that it cites.
+    """
+    found = _compare(claim, passages)
+    if found is None or found.verbatim:
+        return None
+    few = max(0.0, _HALF - found.share)
+    return (few, found.wrong_number, found.unknown_name, *against(claim, passages))
+
+
+@lru_cache(maxsize=1)
+def _weights() -> tuple[float, tuple[float, ...]]:
+    """The intercept, and a weight for each of `MEASURES`; `bench/learn_support.py` writes them."""
+    learned: dict[str, float] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    return learned["intercept"], tuple(learned[name] for name in MEASURES)
+
+
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A claim beside the passages that it cites, by its words."""
+
+    verbatim: bool = False
+    """Whether a passage has it as it is."""
+    share: float = 1.0
+    """Share of the claim's words that the passages have."""
+    wrong_number: bool = False
+    unknown_name: bool = False
+    turned_around: bool = False
+
+
+def _compare(claim: str, passages: Sequence[Passage]) -> _Compared | None:
+    """Returns what the words of a claim tell beside those of the passages; None if it cannot be judged."""
     if not passages:
         return None
     tag = passages[0].language
@@ -132,13 +204,14 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
     # A verbatim quotation needs no statistics; odd numbers and negations in it are the book's.
     said = _spaced_once(claim)
     if any(said in _spaced_once(one.text) for one in passages):
-        return 1.0
+        return _Compared(verbatim=True)
     has = frozenset[int]().union(*(stems(one.embedded_text, tag) for one in passages))
-    evidence = _WORDS * len(wanted & has) / len(wanted) - _NEEDED
-    evidence -= _WRONG_NUMBER * _has_wrong_number(claim, passages)
-    evidence -= _WRONG_NAME * bool(unknown_names(claim, passages))
-    evidence -= _TURNED_AROUND * _is_turned_around(claim, passages, tag)
-    return 1 / (1 + math.exp(-evidence))
+    return _Compared(
+        share=len(wanted & has) / len(wanted),
+        wrong_number=_has_wrong_number(claim, passages),
+        unknown_name=bool(unknown_names(claim, passages)),
+        turned_around=_is_turned_around(claim, passages, tag),
+    )
 
 
 def is_too_short(claim: str) -> bool:
@@ -356,7 +429,7 @@ def _is_turned_around(claim: str, passages: Sequence[Passage], tag: str) -> bool
 def _clauses(text: str, tag: str) -> tuple[tuple[frozenset[int], bool], ...]:
     """The words of each clause, and whether it is negated (twice is not)."""
     record = language(tag or "en")
-    clause_end = rf"{_CLAUSE}|\b(?:{record.conjunctions})\b" if record.conjunctions else _CLAUSE
+    clause_end = rf"{CLAUSE_END}|\b(?:{record.conjunctions})\b" if record.conjunctions else CLAUSE_END
     return tuple(
         (own, len(re.findall(record.negation or "(?!)", clause.lower())) % 2 == 1)
         for clause in re.split(clause_end, text)

@@ -65,6 +65,15 @@ class Language:
     """Regular expression."""
     conjunctions: str = ""
     """Regular expression of the words that begin another clause."""
+    opposites: tuple[str, ...] = ()
+    """Words of opposite meaning, "more greater : less fewer" each; `increas*` is any word that begins so."""
+    negating_prefixes: tuple[str, ...] = ()
+    """Beginnings that turn a word into its opposite: "un" of "unsafe"."""
+    absolutes: frozenset[str] = frozenset()
+    """Words that leave no exception: "always"."""
+    contrast: str = ""
+    """Regular expression of the words between two things of which one is set against the other: "rather than". Only
+    where the order of the words tells the two apart."""
     numbers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Number words that mean nothing else, with their figures."""
     code_request: str = ""
@@ -240,8 +249,8 @@ def _read() -> tuple[tuple[_Script, ...], Mapping[str, Language]]:
     )
 
 
-_SETS = ("greetings", "function_words", "joining", "pointing")
-_TUPLES = ("scripts", "dependent_openers")
+_SETS = ("greetings", "function_words", "joining", "pointing", "absolutes")
+_TUPLES = ("scripts", "dependent_openers", "negating_prefixes")
 
 
 def _record(tag: str, row: Mapping[str, Any]) -> Language:
@@ -256,6 +265,8 @@ def _record(tag: str, row: Mapping[str, Any]) -> Language:
     values |= {name: tuple(row[name].split()) for name in _TUPLES if name in row}
     values |= {name: MappingProxyType(row[name]) for name in ("numbers", "phrases") if name in row}
     values |= {
-        name: tuple(row[name]) for name in ("abbreviations", "abbreviations_before_numbers") if name in row
+        name: tuple(row[name])
+        for name in ("abbreviations", "abbreviations_before_numbers", "opposites")
+        if name in row
     }
     return Language(tag, **values)

@@ -14,7 +14,7 @@ from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import Passage
-from preceptor.text.languages import language, phrases
+from preceptor.text.languages import language, language_of, phrases
 from preceptor.text.tokens import folded
 from preceptor.tools.plugin import Ledger, Run
 from tests.agents.growing import FULL_OF, HeldWork, full_of
@@ -541,9 +541,15 @@ def test_a_refusal_says_that_the_book_does_not_cover_it_and_nothing_else(
 
 
 def test_where_a_language_s_words_for_not_are_unknown_nothing_is_taken_for_a_refusal() -> None:
-    asked = "Τι είναι ο χρυσός;"
-    assert not language("el").negation
+    asked = "რა არის ოქრო?"
+    assert language_of(asked) == "ka"
+    assert not language("ka").negation
     assert not refuses(phrases(asked).not_covered, Run(asked, ledger=shown(NODE)))
+
+
+def test_a_refusal_in_greek_is_taken_for_one() -> None:
+    asked = "Τι είναι ο χρυσός;"
+    assert refuses(phrases(asked).not_covered, Run(asked, ledger=shown(NODE)))
 
 
 # --- the rule

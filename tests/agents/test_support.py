@@ -9,8 +9,19 @@ from typing import Any
 
 import pytest
 
+from preceptor.agents import support as support_module
 from preceptor.agents.citations import Mark
-from preceptor.agents.support import SUPPORTED, are_comparable, check, claims, invents, names, support
+from preceptor.agents.support import (
+    MEASURES,
+    SUPPORTED,
+    are_comparable,
+    check,
+    claims,
+    invents,
+    likelihood,
+    names,
+    support,
+)
 from preceptor.library.passage import Passage
 from tests.agents.quoting import passage
 
@@ -66,6 +77,51 @@ def test_supported_claims_of_the_held_out_half_are_told_from_the_others() -> Non
 def test_wrong_numbers_and_other_subjects_of_the_held_out_half_are_found(label: str) -> None:
     found = [value for one, value in judged("held-out") if one == label]
     assert sum(value < SUPPORTED for value in found) > 0.85 * len(found)
+
+
+@pytest.mark.parametrize(
+    ("file", "label", "share"),
+    [
+        ("support.jsonl", "supported", 0.9),
+        ("support.jsonl", "contradicted", 0.75),
+        ("support.jsonl", "unsupported", 0.8),
+        ("support.jsonl", "wrong_number", 0.9),
+        ("support.jsonl", "near_topic", 0.9),
+        ("restated.jsonl", "supported", 0.88),
+        ("restated.jsonl", "contradicted", 0.75),
+        ("restated.jsonl", "unsupported", 0.85),
+        ("languages.jsonl", "supported", 0.95),
+        ("languages.jsonl", "contradicted", 0.93),
+        ("languages.jsonl", "unsupported", 0.75),
+    ],
+)
+def test_sentences_of_all_books_and_languages_are_judged_as_the_documentation_says(
+    file: str, label: str, share: float
+) -> None:
+    right: list[bool] = []
+    for line in LABELLED.with_name(file).read_text(encoding="utf-8").splitlines():
+        row: dict[str, Any] = json.loads(line)
+        place = passage(row["passage"], language=row["language"])
+        judged = [likelihood(claim, [place]) for one, claim in row["claims"] if one == label]
+        right += [(one >= SUPPORTED) == (label == "supported") for one in judged if one is not None]
+    assert len(right) >= 20
+    assert sum(right) >= share * len(right)
+
+
+def test_the_opposite_in_the_passage_s_own_words_counts_against_an_answer() -> None:
+    place = passage("Short steps increase the precision of the result, and nodes do not share memory.")
+    turned = "Short steps decrease the precision of the result [1]."
+    found = check(turned, marked(turned), {1: place})
+    assert found.confidence == 0
+    assert found.support[1] < SUPPORTED
+
+
+def test_every_measure_has_a_weight_and_no_weight_speaks_for_a_claim() -> None:
+    weights: dict[str, float] = json.loads(
+        Path(support_module.__file__).with_suffix(".json").read_text("utf-8")
+    )
+    assert set(weights) == {"intercept", *MEASURES}
+    assert all(weights[name] < 0 for name in MEASURES)
 
 
 def test_a_sentence_of_the_passage_itself_is_fully_supported() -> None:

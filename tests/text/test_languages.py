@@ -87,7 +87,9 @@ def test_every_record_is_complete_enough_to_be_used() -> None:
         assert tag in json.loads(FILE.read_text(encoding="utf-8"))["languages"]
         assert record.name
         assert record.scripts
-        for pattern in ("follow_up", "announcement", "copulas", "negation", "conjunctions", "code_request"):
+        for pattern in (
+            *("follow_up", "announcement", "copulas", "negation", "conjunctions", "contrast", "code_request"),
+        ):
             assert not re.compile(getattr(record, pattern) or "x").search("")
         assert all(one.islower() or not one.isupper() for one in record.function_words)
         assert all(figure.isdecimal() and words(word) == [word] for word, figure in record.numbers.items())

@@ -1,0 +1,80 @@
+"""What speaks against a claim in the passages that it cites."""
+
+import pytest
+
+from preceptor.agents.evidence import AGAINST, against
+from preceptor.library.passage import Passage
+from tests.agents.quoting import passage
+
+LOOP = passage(
+    "The controller starts the planner before the motors move. Short steps increase the precision of the result. "
+    "Nodes do not share memory. Usually a timer runs at 40 hertz. Gazebo is a simulator."
+)
+
+
+def of(claim: str, place: Passage = LOOP) -> dict[str, float]:
+    """The measures that are not 0, by name."""
+    return {name: one for name, one in zip(AGAINST, against(claim, [place]), strict=True) if one}
+
+
+@pytest.mark.parametrize(
+    ("claim", "measure"),
+    [
+        ("Short steps decrease the precision of the result.", "opposite"),
+        ("Nodes share memory.", "negation_dropped"),
+        ("The controller does not start the planner.", "negated"),
+        ("The controller does not start the planner.", "turned_and_covered"),
+        ("The motors move before the controller starts the planner.", "sides_changed"),
+        ("A timer never runs at 40 hertz.", "negated"),
+        ("A timer always runs at 40 hertz.", "absolute"),
+        ("Short steps increase the precision, which tired engineers in factories admire.", "missing_at_end"),
+        (
+            "Short steps increase the precision, which tired engineers in factories admire.",
+            "three_in_a_row_missing",
+        ),
+        (
+            "Short steps increase the precision of the result with many further good things.",
+            "more_than_replaced",
+        ),
+    ],
+)
+def test_a_fault_is_measured(claim: str, measure: str) -> None:
+    assert of(claim)[measure] > 0
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "The controller starts the planner before the motors move.",
+        "Short steps increase the precision of the result.",
+        "Nodes do not share memory.",
+        "The planner is started by the controller.",
+        "Short steps raise the precision of the result.",
+        "The controller started planning.",
+    ],
+)
+def test_nothing_speaks_against_the_sentence_itself_and_against_the_same_in_other_words(claim: str) -> None:
+    assert of(claim) == {}
+
+
+@pytest.mark.parametrize(
+    ("tag", "place", "turned"),
+    [
+        ("de", "Kleine Schritte erhöhen die Genauigkeit.", "Kleine Schritte verringern die Genauigkeit."),
+        ("ja", "小さな刻みは精度を増加させる。", "小さな刻みは精度を減少させる。"),
+        ("ur", "چھوٹے قدم درستی بڑھاتے ہیں۔", "چھوٹے قدم درستی گھٹاتے ہیں۔"),
+    ],
+)
+def test_an_opposite_is_measured_in_other_languages(tag: str, place: str, turned: str) -> None:
+    assert of(turned, passage(place, language=tag))["opposite"] == 1
+    assert "opposite" not in of(place, passage(place, language=tag))
+
+
+def test_a_claim_in_a_script_without_spaces_is_counted_in_words() -> None:
+    place = passage("仿真器计算机器人的运动。", language="zh")
+    assert of("仿真器计算机器人的运动。", place) == {}
+    assert of("仿真器计算机器人的运动并且发送电子邮件。", place)["three_in_a_row_missing"] == 1
+
+
+def test_a_passage_of_marks_alone_can_be_compared() -> None:
+    assert of("A node computes results.", passage("—"))["three_in_a_row_missing"] == 1
