@@ -10,29 +10,35 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from preceptor import __version__
-from preceptor.errors import ExtraMissing, PreceptorError, SettingsError, VectorIndexError
+from preceptor.commands import evaluate
+from preceptor.commands.opening import (
+    SAMPLE,
+    AsJson,
+    Env,
+    given,
+    index_book,
+    kept_traces,
+    sample_book,
+    to_stderr,
+)
+from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
 from preceptor.log_levels import LOG_LEVELS
 from preceptor.private import make_private
-from preceptor.settings import Settings, load_settings, shipped
+from preceptor.settings import Settings, load_settings
 from preceptor.text.number import counted
 
 if TYPE_CHECKING:
     from preceptor.agents.answer import Answer
     from preceptor.agents.readiness import Finding
-    from preceptor.evaluation.report import Report
-    from preceptor.indexing.run import Progress, Summary
     from preceptor.library.protocol import Engine
-    from preceptor.tracing.store import TraceStore
 
 app = typer.Typer(
     name="preceptor",
@@ -44,22 +50,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_SAMPLE = {
-    "title": "Physical AI & Humanoid Robotics",
-    "id": "physical-ai",
-    "subject": "robotics with ROS 2",
-    "readers": ("en", "ur"),
-}
 _ERROR_LOG = Path(".preceptor/error.log")
 _SHORTEST_QUESTION = 2
 """Characters; as over HTTP."""
 
-Env = Annotated[
-    str | None,
-    typer.Option("--env", help="demo, local or production; default: PRECEPTOR_ENV, else production."),
-]
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Source = Annotated[Path, typer.Option("--source", "-s", help="Folder of the book's Markdown pages.")]
 
 
@@ -130,11 +124,11 @@ def demo(
     The index is embedded in the process and lies in `.preceptor/`; answers are quotations from the book, found
     on this machine.
     """
-    book: Mapping[str, Any] = {} if source else {"book": _SAMPLE}
+    book: Mapping[str, Any] = {} if source else {"book": SAMPLE}
     settings = load_settings("demo", overrides={**book, "server": {"host": host, "port": port}})
     if ask is None:
         _check_address(settings)
-    summary = _index(source or _sample_book(), settings, quiet=False)
+    summary = index_book(source or sample_book(), settings, quiet=False)
     typer.secho(
         f"Indexed {counted(summary.pages, 'pages')}, {counted(summary.passages, 'passages')}.", err=True
     )
@@ -176,7 +170,7 @@ def serve(
     The start fails with one message that lists every setting that is missing or wrong. SIGTERM and Ctrl-C let
     running answers end; a second one cuts them.
     """
-    chosen = _given({"host": host, "port": port, "workers": workers})
+    chosen = given({"host": host, "port": port, "workers": workers})
     _serve(load_settings(env, needs=("index", "tutor"), overrides={"server": chosen}))
 
 
@@ -196,7 +190,7 @@ async def _ask(settings: Settings, question: str, *, chapter: str | None = None)
     from preceptor.agents.answer import Question
     from preceptor.agents.preceptor import open_preceptor
 
-    with _traces(settings) as traces:
+    with kept_traces(settings) as traces:
         async with open_preceptor(settings, traces=traces) as preceptor:
             return await preceptor.ask(Question(text=question, chapter=chapter))
 
@@ -281,9 +275,9 @@ def index(
         env,
         needs=() if dry_run else ("index",),
         overrides={
-            "index": _given(options),
-            "book": _given({"title": title}),
-            "site": _given({"config": site_config}),
+            "index": given(options),
+            "book": given({"title": title}),
+            "site": given({"config": site_config}),
         },
     )
     if source is None:
@@ -301,7 +295,7 @@ def _run_index(
     from preceptor.indexing.report import summary_text
 
     try:
-        summary = _index(source, settings, quiet=quiet, rebuild=rebuild)
+        summary = index_book(source, settings, quiet=quiet, rebuild=rebuild)
     except KeyboardInterrupt:
         typer.echo(
             "Interrupted. Readers still see the book as it was; run the same command again: it goes on where it was.",
@@ -386,34 +380,12 @@ def _table(collections: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _index(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = False) -> "Summary":
-    from preceptor.indexing.report import progress
-    from preceptor.indexing.run import Indexing
-    from preceptor.library import open_engine
-
-    async def into_engine(told: "Progress") -> "Summary":
-        async with open_engine(settings) as engine:
-            indexing = Indexing(source, settings, progress=told, tell=None if quiet else _to_stderr)
-            return await indexing.into(engine, rebuild=rebuild)
-
-    with progress(quiet=quiet) as told:
-        return asyncio.run(into_engine(told))
-
-
-def _to_stderr(line: str) -> None:
-    typer.echo(line, err=True)
-
-
 def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -> None:
     from preceptor.indexing.report import missing_text, notes_text, page_json, page_text
     from preceptor.indexing.run import Indexing
 
     failed = 0
-    indexing = Indexing(source, settings, tell=_to_stderr)
+    indexing = Indexing(source, settings, tell=to_stderr)
     for page, made in indexing.pages():
         failed += page.status == "failed"
         rendered = page_json(page, made, indexing.notes) if as_json else page_text(page, made)
@@ -425,6 +397,9 @@ def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -
         typer.echo(missing_text(missing), err=as_json)
     if failed or (strict and missing):
         raise typer.Exit(1)
+
+
+app.add_typer(evaluate.app, name="evaluate")
 
 
 @app.command()
@@ -504,119 +479,3 @@ def traces(
         typer.echo(json.dumps(asdict(run), ensure_ascii=False, default=str))
     else:
         Console().print(run_tree(run))
-
-
-def _writable(file: Path | None) -> Path | None:
-    """Checked before a run of minutes, whose report would be lost."""
-    if file is None:
-        return None
-    if not file.parent.is_dir():
-        raise typer.BadParameter(f"the folder `{file.parent}` does not exist")
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise typer.BadParameter(f"`{file}` cannot be written")
-    return file
-
-
-@app.command()
-def evaluate(
-    cases: Annotated[
-        Path | None,
-        typer.Option(help="YAML file of cases; default: those of the sample book, which is indexed first."),
-    ] = None,
-    k: Annotated[
-        int | None, typer.Option(help="A section counts as found when it is among the first K.")
-    ] = None,
-    save: Annotated[
-        Path | None, typer.Option(callback=_writable, help="Write the report as JSON to this file.")
-    ] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(metavar="OLD NEW", help="Compare two saved reports instead.")
-    ] = None,
-    env: Annotated[
-        str | None,
-        typer.Option(
-            "--env",
-            help="demo, local or production; default: demo for the sample book, else PRECEPTOR_ENV, else production.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run the cases of a book: is the right section found and cited, is what is not in the book declined?
-
-    Without options: the sample book and its cases, without any key. With --cases: the book that the settings
-    name, as `preceptor ask` asks it. Exit code 1 when a threshold of the settings (`evaluation.found` and
-    others) is missed, the index is empty, or the newer of two compared reports is worse.
-    """
-    from rich.console import Console
-
-    from preceptor.evaluation.compare import compare as compared
-    from preceptor.evaluation.compare import render as render_comparison
-    from preceptor.evaluation.report import Report, render
-
-    if compare is not None:
-        comparison = compared(Report.load(compare[0]), Report.load(compare[1]))
-        if as_json:
-            typer.echo(comparison.to_json())
-        else:
-            Console().print(render_comparison(comparison))
-        if comparison.regressed:
-            raise typer.Exit(1)
-        return
-    if not find_spec("pydantic_evals"):
-        raise ExtraMissing("evaluate", "to run the cases of an evaluation")
-    sample = {} if cases else {"book": _SAMPLE, "index": {"collection": "demo"}}
-    settings = load_settings(
-        env or (None if cases else "demo"),
-        needs=("index", "tutor"),
-        overrides={**sample, "evaluation": _given({"k": k})},
-    )
-    if cases is None:
-        _index(_sample_book(), settings, quiet=False)
-    report = asyncio.run(_evaluate(cases or _sample_book() / "evaluation.yaml", settings))
-    if as_json:
-        typer.echo(report.to_json())
-    else:
-        Console().print(render(report))
-    if save is not None:
-        save.write_text(report.to_json(), encoding="utf-8")
-    if not report.passed:
-        raise typer.Exit(1)
-
-
-async def _evaluate(cases: Path, settings: Settings) -> "Report":
-    from preceptor.agents.answer import Question
-    from preceptor.agents.preceptor import open_preceptor
-    from preceptor.evaluation.dataset import load_cases
-    from preceptor.evaluation.run import evaluate as run_cases
-
-    asked = load_cases(cases)
-    with _traces(settings) as traces:
-        async with open_preceptor(settings, traces=traces) as preceptor:
-
-            def ask(question: str, /, *, chapter: str | None = None) -> "Awaitable[Answer]":
-                return preceptor.ask(Question(text=question, chapter=chapter))
-
-            limits = settings.evaluation
-            report = await run_cases(asked, ask, preceptor.library.search, k=limits.k, thresholds=limits)
-            books = await preceptor.library.books()
-    return report.model_copy(
-        update={
-            "book": ", ".join(book.title for book in books),
-            "collection": ", ".join((settings.index.collection, *settings.index.also)),
-        }
-    )
-
-
-@contextmanager
-def _traces(settings: Settings) -> "Generator[TraceStore, None, None]":
-    from preceptor.tracing.processor import install
-
-    store = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def _sample_book() -> Path:
-    return shipped("examples/physical-ai")

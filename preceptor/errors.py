@@ -60,7 +60,8 @@
     └── EvaluationError
         ├── CasesInvalid
         ├── ReportInvalid
-        └── ReportsNotComparable
+        ├── ReportsNotComparable
+        └── CostUnknown
 
 Each class builds its own message: what happened, with which value, what to do. A setting's string
 value is never echoed, because it may be a key.
@@ -679,4 +680,15 @@ class ReportsNotComparable(EvaluationError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"The two reports cannot be compared: {reason}. Run `preceptor evaluate --save` again."
+        )
+
+
+class CostUnknown(EvaluationError):
+    """A budget was given for a model without a price."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        super().__init__(
+            f"No price is known for `{model}`, so that `--budget` could not stop the run. Leave it out, or give fewer "
+            "cases."
         )

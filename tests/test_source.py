@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "indexing": _LEAVES | {"library"},
     "evaluation": _RUN,
     "server": _RUN,
-    "cli": _RUN | {"indexing", "evaluation", "server"},
+    "commands": _RUN | {"indexing", "evaluation", "server"},
+    "cli": _RUN | {"commands", "indexing", "evaluation", "server"},
 }
 """For each part, the parts that it may import (see docs/architecture.md)."""
 

@@ -1,19 +1,27 @@
-"""Compares two saved reports: the cases that improved or regressed, and whether that can be chance."""
+"""Compares two saved reports: a verdict, the cases that improved or regressed, and whether that can be chance."""
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, TypeAlias
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from preceptor.errors import ReportsNotComparable
-from preceptor.evaluation.report import CaseResult, Rate, Report, rates
+from preceptor.evaluation.conditions import differences
+from preceptor.evaluation.report import CaseResult, Rate, Report, answered_by, grouped, rates
+from preceptor.text.number import counted
 
 _CHANCE = 0.05
 """Significance level: a change counts as real when chance alone is less likely than this."""
+
+Verdict = Literal["better", "worse", "no difference"]
+
+_Results: TypeAlias = Mapping[str, Sequence[CaseResult]]
+"""Results by the name of their case; several where each case is asked more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +32,39 @@ class Change:
     old: Rate
     new: Rate
     better: tuple[str, ...]
-    """Names of the cases where the assertion holds now and did not before."""
+    """Names of the cases where the assertion holds now and did not before, or holds more often."""
     worse: tuple[str, ...]
     p: float
-    """Probability of at least so lopsided a change by chance alone; see `chance`."""
+    """Probability of at least so lopsided a change by chance alone; see `chance`. Within a tag it is corrected for
+    the number of tags (Holm), or one of twenty would seem to change in every comparison.
+    """
+    tag: str = ""
+    """Label of the cases, as `language en`; empty: all cases."""
 
     @property
     def regressed(self) -> bool:
         """Whether the assertion got worse by more than chance explains."""
         return len(self.worse) > len(self.better) and self.p < _CHANCE
+
+    @property
+    def improved(self) -> bool:
+        """Whether the assertion got better by more than chance explains."""
+        return len(self.better) > len(self.worse) and self.p < _CHANCE
+
+    @property
+    def fall(self) -> float:
+        """Fall of the share, in [-1, 1]; below 0 if it rose."""
+        return self.old.share - self.new.share
+
+    @property
+    def sentence(self) -> str:
+        """The change in words."""
+        where = f" for {self.tag}" if self.tag else ""
+        verb = "fell" if self.fall > 0 else "rose" if self.fall < 0 else "stayed"
+        return (
+            f"`{self.name}`{where} {verb} from {self.old.share:.0%} to {self.new.share:.0%} "
+            f"({counted(len(self.worse), 'cases')} worse, {len(self.better)} better; p={self.p:.2g})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +76,98 @@ class Comparison:
     """Cases left out: they are in one report only, or their question or expectation was changed."""
     unjudged: tuple[str, ...] = ()
     """Assertions left out: one of the reports has them for none of these cases."""
+    tags: tuple[Change, ...] = ()
+    """The assertions by label."""
+    differs: tuple[str, ...] = ()
+    """Conditions that differ between the runs."""
+    missed: tuple[str, ...] = ()
+    """Reasons beside the test for which the newer report does not pass, one sentence each."""
+    paired: int = 0
+    """Number of cases in both reports."""
 
     @property
     def regressed(self) -> bool:
-        """Whether any assertion got worse by more than chance explains."""
-        return any(change.regressed for change in self.changes)
+        """Whether any assertion got worse by more than chance explains, for all cases or for those of a tag."""
+        return any(change.regressed for change in (*self.changes, *self.tags))
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing got worse, and the newer report misses nothing else."""
+        return not self.regressed and not self.missed
+
+    @property
+    def verdict(self) -> Verdict:
+        """The outcome in a word: worse as soon as anything is."""
+        if self.regressed:
+            return "worse"
+        improved = any(change.improved for change in (*self.changes, *self.tags))
+        return "better" if improved else "no difference"
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in one sentence."""
+        worse = _told([change for change in (*self.changes, *self.tags) if change.regressed])
+        better = _told([change for change in (*self.changes, *self.tags) if change.improved])
+        if worse or better:
+            told = f"Worse: {_and(worse)}" if worse else f"Better: {_and(better)}"
+            return f"{told}; but {_and(better)} is better." if worse and better else f"{told}."
+        if not any(change.better or change.worse for change in self.changes):
+            told = f"No difference: {counted(self.paired, 'cases')} came out as before"
+        else:
+            told = "No difference can be shown"
+        return f"{told}; {seen(self.paired)}."
 
     def to_json(self) -> str:
         """Returns the comparison for machines."""
-        return json.dumps({"regressed": self.regressed} | asdict(self), ensure_ascii=False, indent=2)
+        told = {
+            "regressed": self.regressed,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "smallest": smallest(self.paired),
+        }
+        return json.dumps(told | asdict(self), ensure_ascii=False, indent=2)
 
 
-def compare(old: Report, new: Report) -> Comparison:
+def compare(old: Report, new: Report, *, no_worse_than: float | None = None) -> Comparison:
     """Pair the cases of two reports.
+
+    Args:
+        old: The earlier report.
+        new: The later one.
+        no_worse_than: Largest acceptable fall of a share, for all cases and for each tag; None: only the test counts.
 
     Raises:
         ReportsNotComparable: They count with another k, or have no case in common.
     """
     if old.k != new.k:
         raise ReportsNotComparable(f"the old one looks at the first {old.k} passages, the new one at {new.k}")
-    before = {case.name: case for case in old.cases}
-    after = {case.name: case for case in new.cases}
+    before, after = grouped(old.cases), grouped(new.cases)
     paired = [name for name in before if name in after and _asked(before[name]) == _asked(after[name])]
     if not paired:
         raise ReportsNotComparable("they have no case in common")
     judged = {
-        name: [case for case in paired if name in before[case].assertions and name in after[case].assertions]
+        name: [case for case in paired if name in _names(before[case]) and name in _names(after[case])]
         for case in paired
-        for name in before[case].assertions | after[case].assertions
+        for name in {**_names(before[case]), **_names(after[case])}
     }
+    changes = tuple(_change(name, before, after, both) for name, both in judged.items() if both)
+    tags = _by_tag(judged, before, after)
+    missed = list(new.problems)
+    if no_worse_than is not None:
+        missed += [
+            f"{change.sentence}: more than the {no_worse_than:.1%} that are accepted."
+            for change in (*changes, *tags)
+            if change.fall > no_worse_than + 1e-9
+        ]
     return Comparison(
-        changes=tuple(_change(name, before, after, both) for name, both in judged.items() if both),
-        unpaired=tuple(name for name in before | after if name not in paired),
+        changes=changes,
+        unpaired=tuple(name for name in {**before, **after} if name not in paired),
         unjudged=tuple(name for name, both in judged.items() if not both),
+        tags=tags,
+        differs=tuple(_differences(old, new)),
+        missed=tuple(missed),
+        paired=len(paired),
     )
 
 
@@ -95,17 +186,27 @@ def chance(better: int, worse: int) -> float:
     return min(1.0, 2 * fewer / 2**changed)
 
 
+def smallest(cases: int) -> int | None:
+    """Returns the fewest cases that must change, all in one direction, to rule out chance; None: there are fewer."""
+    return next((changed for changed in range(1, cases + 1) if chance(0, changed) < _CHANCE), None)
+
+
+def seen(cases: int) -> str:
+    """Returns in words which difference could be seen with this number of cases."""
+    least = smallest(cases)
+    if least is None:
+        return f"with {counted(cases, 'cases')} no change would show"
+    return f"with {counted(cases, 'cases')} only a change of {least} in one direction ({least / cases:.0%}) would show"
+
+
 def render(comparison: Comparison) -> RenderableType:
-    """Renders one line for each assertion, then the cases that changed."""
+    """Renders one line for each assertion, the cases that changed, and the verdict last."""
     shown = Table("", "old", "new", "better", "worse", "by chance", box=None, header_style="bold")
     for change in comparison.changes:
-        shown.add_row(
-            change.name,
-            *(f"{rate.share:.0%} ({rate.held}/{rate.judged})" for rate in (change.old, change.new)),
-            Text(str(len(change.better)), "green"),
-            Text(str(len(change.worse)), "red"),
-            Text(f"p={change.p:.2g}", "bold red" if change.regressed else "default"),
-        )
+        _row(shown, change.name, change)
+    marked = [change for change in comparison.tags if change.regressed or change.improved]
+    for change in marked:
+        _row(shown, f"{change.name}, {change.tag}", change)
     lines = [
         Text(f"{change.name} {verdict}: {', '.join(cases)}", style)
         for change in comparison.changes
@@ -116,24 +217,86 @@ def render(comparison: Comparison) -> RenderableType:
         lines.append(Text(f"not in both: {', '.join(comparison.unpaired)}", "dim"))
     if comparison.unjudged:
         lines.append(Text(f"judged in one report only: {', '.join(comparison.unjudged)}", "dim"))
-    return Group(shown, *lines)
+    lines += [Text(f"differs: {difference}", "dim") for difference in comparison.differs]
+    lines += [Text(problem, "red") for problem in comparison.missed]
+    style = {"worse": "bold red", "better": "bold green", "no difference": "bold"}[comparison.verdict]
+    return Group(shown, *lines, Text(comparison.sentence, style))
 
 
-def _asked(case: CaseResult) -> tuple[object, ...]:
+def _row(shown: Table, name: str, change: Change) -> None:
+    shown.add_row(
+        name,
+        *(f"{rate.share:.0%} ({rate.held}/{rate.judged})" for rate in (change.old, change.new)),
+        Text(str(len(change.better)), "green"),
+        Text(str(len(change.worse)), "red"),
+        Text(f"p={change.p:.2g}", "bold red" if change.regressed else "default"),
+    )
+
+
+def _told(changes: Sequence[Change]) -> list[str]:
+    """Returns the sentences of changes; a tag is told where the change is not that of all cases."""
+    overall = {change.name for change in changes if not change.tag}
+    return [change.sentence for change in changes if not change.tag or change.name not in overall]
+
+
+def _and(sentences: Sequence[str]) -> str:
+    return " and ".join(sentences)
+
+
+def _asked(results: Sequence[CaseResult]) -> tuple[object, ...]:
+    case = results[0]
     return case.question, case.chapter, case.expected_in_book, case.expected_sections
 
 
-def _change(
-    name: str, before: Mapping[str, CaseResult], after: Mapping[str, CaseResult], both: list[str]
-) -> Change:
-    held = {case: (before[case].assertions[name], after[case].assertions[name]) for case in both}
-    better = tuple(case for case, (then, now) in held.items() if now and not then)
-    worse = tuple(case for case, (then, now) in held.items() if then and not now)
+def _names(results: Sequence[CaseResult]) -> dict[str, None]:
+    """Returns the assertions that every result of a case has, in order."""
+    return {
+        name: None for name in results[0].assertions if all(name in result.assertions for result in results)
+    }
+
+
+def _share(results: Sequence[CaseResult], name: str) -> float:
+    return sum(result.assertions[name] for result in results) / len(results)
+
+
+def _change(name: str, before: _Results, after: _Results, both: Sequence[str], *, tag: str = "") -> Change:
+    moved = {case: _share(after[case], name) - _share(before[case], name) for case in both}
+    better = tuple(case for case, by in moved.items() if by > 0)
+    worse = tuple(case for case, by in moved.items() if by < 0)
     return Change(
         name=name,
-        old=rates(before[case] for case in both)[name],
-        new=rates(after[case] for case in both)[name],
+        old=rates(_all(before, both))[name],
+        new=rates(_all(after, both))[name],
         better=better,
         worse=worse,
         p=chance(len(better), len(worse)),
+        tag=tag,
     )
+
+
+def _all(results: _Results, cases: Iterable[str]) -> Iterable[CaseResult]:
+    return (result for case in cases for result in results[case])
+
+
+def _by_tag(judged: Mapping[str, Sequence[str]], before: _Results, after: _Results) -> tuple[Change, ...]:
+    """Compares within each tag; the probabilities are corrected for their number, by Holm's method."""
+    found = [
+        _change(name, before, after, tagged, tag=tag)
+        for name, both in judged.items()
+        for tag in sorted({tag for case in both for tag in after[case][0].tags})
+        if 0 < len(tagged := [case for case in both if tag in after[case][0].tags]) < len(both)
+    ]
+    least = 0.0
+    corrected: dict[int, float] = {}
+    for place, number in enumerate(sorted(range(len(found)), key=lambda number: found[number].p)):
+        least = max(least, min(1.0, found[number].p * (len(found) - place)))
+        corrected[number] = least
+    return tuple(replace(change, p=corrected[number]) for number, change in enumerate(found))
+
+
+def _differences(old: Report, new: Report) -> Iterable[str]:
+    if old.conditions or new.conditions:
+        yield from differences(old.conditions, new.conditions)
+    before, after = ({(case.provider, case.model) for case in report.cases} for report in (old, new))
+    if before != after:
+        yield f"tutor: {answered_by(old)} → {answered_by(new)}"

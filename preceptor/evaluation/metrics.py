@@ -4,21 +4,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic_evals.evaluators import Evaluator, EvaluatorContext
+from pydantic_evals.lifecycle import CaseLifecycle
 
 from preceptor.evaluation.dataset import CaseInput, Expected, Labels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """Outcome of a case. Sections are written `chapter#anchor`."""
-
-    found: tuple[str, ...]
-    """Sections of the first k passages of the search, best first."""
-    cited: tuple[str, ...]
-    """Sections of the answer's sources, in order."""
-    in_book: bool
-    """Whether the answer rests on the book; if not, the question was declined."""
-    answer: str
+from preceptor.evaluation.outcome import Outcome
 
 
 @dataclass
@@ -30,6 +19,18 @@ class Grounding(Evaluator[CaseInput, Any, Labels]):
         return judge(cast(Expected, ctx.expected_output), ctx.output)
 
 
+class AsRecorded(CaseLifecycle[CaseInput, Any, Labels]):
+    """Tells evaluators how long the answer took, and not how long it took to look it up in a record."""
+
+    async def prepare_context(
+        self, ctx: EvaluatorContext[CaseInput, Any, Labels]
+    ) -> EvaluatorContext[CaseInput, Any, Labels]:
+        """Returns the context with the duration of the outcome."""
+        outcome: Outcome = ctx.output
+        ctx.duration = ctx.duration if outcome.seconds is None else outcome.seconds
+        return ctx
+
+
 def judge(expected: Expected, outcome: Outcome) -> dict[str, bool]:
     """Returns the assertions that apply to a case, by name."""
     if not expected.in_book:
@@ -37,7 +38,7 @@ def judge(expected: Expected, outcome: Outcome) -> dict[str, bool]:
     return {
         "found": any(_fits(section, expected) for section in outcome.found),
         "cited": any(_fits(section, expected) for section in outcome.cited),
-        "answered": outcome.in_book,
+        "answered": bool(outcome.in_book),
     }
 
 

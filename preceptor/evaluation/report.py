@@ -1,47 +1,65 @@
 """The report of an evaluation: counted, printed, saved and read back."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from preceptor.errors import ReportInvalid
+from preceptor.evaluation.conditions import Conditions
+from preceptor.evaluation.outcome import Outcome
+
+SCHEMA_VERSION = 1
+"""Version of a saved report; docs/evaluation.md describes it."""
+
+_MISSED = {
+    "found": "no expected section among those found",
+    "cited": "no expected section cited",
+    "answered": "declined, though the book answers it",
+    "refused": "answered, though the book does not cover it",
+}
+"""Sentences for the assertions that do not hold."""
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class CaseResult(_Model):
-    """Result of one case. Sections are written `chapter#anchor`."""
+class CaseResult(Outcome):
+    """Result of asking the question of one case once. Sections are written `chapter#anchor`."""
 
     name: str
+    repeat: int = 1
+    """Number of the time that it was asked, from 1."""
     question: str
     chapter: str | None
     language: str
     kind: str
     expected_in_book: bool
     expected_sections: tuple[str, ...]
-    found: tuple[str, ...] = ()
-    """Sections of the first k passages of the search, best first."""
-    cited: tuple[str, ...] = ()
-    """Sections that the answer cites."""
-    in_book: bool | None = None
-    """Whether the answer rests on the book; None if the case raised."""
-    answer: str | None = None
-    seconds: float | None = None
-    assertions: dict[str, bool] = {}
+    assertions: dict[str, bool] = Field(default_factory=dict)
     """`found`, `cited`, `answered` or `refused`, and those of the author's own evaluators."""
     error: str | None = None
     traceback: str | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The part that does not depend on what is expected."""
+        return Outcome(**{name: getattr(self, name) for name in Outcome.model_fields})
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        """The labels by which results are broken down, as `language en`."""
+        return f"language {self.language}", f"kind {self.kind}"
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -65,6 +83,7 @@ class Rate:
 class Report(_Model):
     """Results of all cases."""
 
+    schema_version: int = SCHEMA_VERSION
     dataset: str
     book: str = ""
     """Title of the book; empty if the caller did not give one."""
@@ -75,6 +94,12 @@ class Report(_Model):
     thresholds: dict[str, float]
     """Smallest acceptable share by assertion."""
     cases: tuple[CaseResult, ...]
+    conditions: Conditions | None = None
+    """Conditions under which the answers came about; None if the caller did not give them."""
+    stopped: str | None = None
+    """Reason why not every question was asked."""
+    allow_degraded: bool = False
+    """Whether the offline tutor may answer in a provider's place."""
 
     @property
     def problems(self) -> list[str]:
@@ -87,12 +112,43 @@ class Report(_Model):
         ]
         if not any(case.found or case.error for case in self.cases):
             problems.append("No search gave any passage: the index is empty. Fill it with `preceptor index`.")
-        return problems
+        stood_in = [case for case in self.cases if case.degraded]
+        if stood_in and not self.allow_degraded:
+            problems.append(
+                f"{len(stood_in)} of {len(self.cases)} questions were answered by the offline tutor in another's place "
+                f"({_reasons(stood_in)}): the run does not show how that one answers. Run it again when the provider "
+                "answers, or accept this with `--allow-degraded`."
+            )
+        return [*problems, *filter(None, [self.stopped])]
 
     @property
     def passed(self) -> bool:
-        """Whether every threshold is reached and the index holds something."""
+        """Whether every threshold is reached, the index holds something and the tutors that should answer did."""
         return not self.problems
+
+    @property
+    def notes(self) -> list[str]:
+        """Facts about the run that a reader of the rates must know, one sentence each."""
+        others = [case for case in self.cases if _asked(case) and (self.allow_degraded or not case.degraded)]
+        notes = [
+            f"{count} of {len(self.cases)} questions were answered by {name} after another failed "
+            f"({_reasons([case for case in others if case.provider == name])})."
+            for name, count in Counter(case.provider for case in others).items()
+        ]
+        unpriced = sorted({f"{case.provider} {case.model}" for case in self.cases if _is_unpriced(case)})
+        if unpriced:
+            notes.append(f"No price is known for answers of {', '.join(unpriced)}.")
+        return notes
+
+    @property
+    def repeats(self) -> int:
+        """Times that each case was asked."""
+        return max((case.repeat for case in self.cases), default=1)
+
+    @property
+    def cost(self) -> float:
+        """US dollars of all answers whose price is known."""
+        return sum(case.cost or 0.0 for case in self.cases)
 
     def by(self, label: Callable[[CaseResult], str]) -> dict[str, dict[str, Rate]]:
         """Rates of the cases that share a label, by label and assertion."""
@@ -104,7 +160,10 @@ class Report(_Model):
         counted = {
             "passed": self.passed,
             "problems": self.problems,
+            "notes": self.notes,
+            "cost": round(self.cost, 6),
             "metrics": _plain(rates(self.cases)),
+            "every_time": _plain(every_time(self.cases)),
             "by_language": {name: _plain(found) for name, found in self.by(_language).items()},
             "by_kind": {name: _plain(found) for name, found in self.by(_kind).items()},
         }
@@ -119,16 +178,16 @@ class Report(_Model):
         """
         try:
             data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{name: data[name] for name in cls.model_fields})
+            if data.get("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
+                raise ReportInvalid(path, "a newer version of Preceptor wrote it")
+            return cls(**{name: data[name] for name in cls.model_fields if name in data})
         except FileNotFoundError:
             raise ReportInvalid(path, "the file does not exist") from None
-        except KeyError as error:
-            raise ReportInvalid(path, f"it has no {error}") from None
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(str(part) for part in fault["loc"])
             raise ReportInvalid(path, f"`{where}`: {fault['msg']}") from None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ReportInvalid(path, str(error)) from None
 
 
@@ -141,10 +200,76 @@ def rates(cases: Iterable[CaseResult]) -> dict[str, Rate]:
     return {name: Rate(sum(given), len(given)) for name, given in verdicts.items()}
 
 
+def every_time(cases: Iterable[CaseResult]) -> dict[str, Rate]:
+    """Counts for each assertion the judged cases, and those that hold it each time they are asked (pass^k)."""
+    verdicts: dict[str, dict[str, bool]] = {}
+    for case in cases:
+        for name, holds in case.assertions.items():
+            held = verdicts.setdefault(name, {})
+            held[case.name] = holds and held.get(case.name, True)
+    return {name: Rate(sum(held.values()), len(held)) for name, held in verdicts.items()}
+
+
+def grouped(cases: Iterable[CaseResult]) -> Mapping[str, Sequence[CaseResult]]:
+    """Returns the results by the name of their case."""
+    found: dict[str, list[CaseResult]] = {}
+    for case in cases:
+        found.setdefault(case.name, []).append(case)
+    return found
+
+
+def explained(results: Sequence[CaseResult]) -> str:
+    """Returns why a case failed, as `no expected section cited (2 of 3 times)`; empty if it held each time.
+
+    Args:
+        results: Results of one case.
+    """
+    missed = Counter(name for result in results for name in result.missed)
+    times = {
+        name: f" ({count} of {len(results)} times)" if len(results) > 1 else ""
+        for name, count in missed.items()
+    }
+    return "; ".join(_MISSED.get(name, f"`{name}` does not hold") + times[name] for name in missed)
+
+
 def render(report: Report) -> RenderableType:
-    """Renders the rates, the cases that failed, and why the evaluation did not pass."""
+    """Renders the rates, the cases that failed, how they were answered, and why the evaluation did not pass."""
     problems = (Text(problem, "red") for problem in report.problems)
-    return Group(_rates(report), Text(), *_failures(report.cases), Text(), *problems)
+    notes = (Text(note, "yellow") for note in report.notes)
+    answered = Text(answered_by(report), "dim")
+    return Group(_rates(report), Text(), *_failures(report.cases), Text(), answered, *notes, *problems)
+
+
+def answered_by(report: Report) -> str:
+    """Returns who answered, how long it took and what it cost, in one line."""
+    tutors = Counter(_tutor(case) for case in report.cases if case.in_book is not None)
+    told = [", ".join(f"{tutor} ×{count}" for tutor, count in tutors.most_common()) or "nobody"]
+    seconds = sorted(case.seconds for case in report.cases if case.seconds is not None)
+    if seconds:
+        told.append(f"median {seconds[len(seconds) // 2]:.1f} s, longest {seconds[-1]:.1f} s")
+    tokens = sum((case.input_tokens or 0) + (case.output_tokens or 0) for case in report.cases)
+    if tokens:
+        told.append(f"{tokens:,} tokens, ${report.cost:.4f}")
+    return "answered by " + "; ".join(told)
+
+
+def _tutor(case: CaseResult) -> str:
+    named = case.provider or "a system that does not say its name"
+    return f"{named} {case.model}" if case.model and case.model != case.provider else named
+
+
+def _asked(case: CaseResult) -> bool:
+    """Whether a provider was asked in vain before."""
+    return any(failed.reason != "not_configured" for failed in case.failover)
+
+
+def _reasons(cases: Iterable[CaseResult]) -> str:
+    found = Counter(f"{failed.tutor}: {failed.reason}" for case in cases for failed in case.failover)
+    return ", ".join(f"{reason} ×{count}" for reason, count in found.items())
+
+
+def _is_unpriced(case: CaseResult) -> bool:
+    return bool(case.input_tokens or case.output_tokens) and case.cost is None
 
 
 def _rates(report: Report) -> Table:
@@ -154,6 +279,9 @@ def _rates(report: Report) -> Table:
     for name in overall:
         shown.add_column(f"found@{report.k}" if name == "found" else name, justify="right")
     shown.add_row("all", *(_cell(overall.get(name), report.thresholds.get(name)) for name in overall))
+    if report.repeats > 1:
+        always = every_time(report.cases)
+        shown.add_row(f"pass^{report.repeats}", *(_cell(always.get(name), None) for name in overall))
     for title, label in (("language", _language), ("kind", _kind)):
         shown.add_section()
         for value, found in report.by(label).items():
@@ -163,7 +291,8 @@ def _rates(report: Report) -> Table:
 
 def _title(report: Report) -> str:
     asked = f", asked of {report.book} in `{report.collection}`" if report.collection else ""
-    return f"{report.dataset}: {len(report.cases)} cases{asked}"
+    times = f" {report.repeats} times" if report.repeats > 1 else ""
+    return f"{report.dataset}: {len(grouped(report.cases))} cases{asked}{times}"
 
 
 def _cell(rate: Rate | None, least: float | None) -> Text:
@@ -174,18 +303,22 @@ def _cell(rate: Rate | None, least: float | None) -> Text:
 
 
 def _failures(cases: Sequence[CaseResult]) -> Iterable[RenderableType]:
-    for case in cases:
-        if case.missed:
-            yield Text.assemble((case.name, "bold"), " ", (f"not {', '.join(case.missed)}", "red"))
-            expected = f"expected {_listed(case.expected_sections, 'to be declined')}; {_came(case)}"
-            yield Padding(Text.assemble(case.question, "\n", (expected, "dim")), (0, 0, 0, 2))
+    for name, results in grouped(cases).items():
+        failed = [result for result in results if result.missed]
+        if failed:
+            first = failed[0]
+            yield Text.assemble((name, "bold"), ": ", (explained(results), "red"))
+            yield Padding(Text.assemble(first.question, "\n", (came(first), "dim")), (0, 0, 0, 2))
 
 
-def _came(case: CaseResult) -> str:
+def came(case: CaseResult) -> str:
+    """Returns what was expected of a case that failed, and what came."""
+    expected = f"expected {_listed(case.expected_sections, 'to be declined')}"
     if case.error:
-        return f"raised {case.error}"
-    cited = f"cited {_listed(case.cited)}"
-    return f"{cited}; found {_listed(case.found)}" if "found" in case.missed else cited
+        return f"{expected}; raised {case.error}"
+    cited = f"{expected}; cited {_listed(case.cited)}"
+    found = f"{cited}; found {_listed(case.found)}" if "found" in case.missed else cited
+    return f"{found}; {case.trace_id}" if case.trace_id else found
 
 
 def _listed(sections: Sequence[str], none: str = "nothing") -> str:

@@ -243,7 +243,8 @@ class Usage:
         )
 
 
-_NOT_ASKED = ("not_configured", "breaker_open", "out_of_time")
+NOT_ASKED = ("not_configured", "breaker_open", "out_of_time")
+"""Reasons for which a provider was passed over, at no cost."""
 
 
 @dataclass(slots=True)
@@ -257,7 +258,7 @@ class Failures:
     @property
     def reason(self) -> str:
         """Reason why the last tutor was left."""
-        asked = (note.reason for note in reversed(self.notes) if note.reason not in _NOT_ASKED)
+        asked = (note.reason for note in reversed(self.notes) if note.reason not in NOT_ASKED)
         return next(asked, "")
 
     def tried(self, errors: Iterable[Exception]) -> None:
@@ -267,5 +268,5 @@ class Failures:
             self.spent += Usage(
                 input_tokens=told.input_tokens if told else 0,
                 output_tokens=told.output_tokens if told else 0,
-                requests=int(classify(error).reason not in _NOT_ASKED),
+                requests=int(classify(error).reason not in NOT_ASKED),
             )

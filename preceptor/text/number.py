@@ -3,8 +3,8 @@
 import re
 
 _COUNTED = re.compile(
-    r"\b(block|chapter|code reference|component|directive|embed|expression|file|frame|include|marker|page|passage|role"
-    r"|shortcode|snippet|tag)s\b"
+    r"\b(block|case|chapter|code reference|component|directive|embed|expression|file|frame|include|marker|page|passage"
+    r"|role|shortcode|snippet|tag)s\b"
 )
 _AGREEING = {"their own": "its own", "that are": "that is", "are not": "is not"}
 

@@ -128,3 +128,105 @@ def test_the_comparison_is_printed_and_written_as_json() -> None:
     assert "found worse: c1" in screen.getvalue()
     assert "found better: c2" in screen.getvalue()
     assert json.loads(comparison.to_json())["changes"][0]["worse"] == ["c1"]
+
+
+# The verdict
+
+
+def tagged(*held: bool, german: int = 0, repeat: int = 1) -> Report:
+    """A report whose first cases are German."""
+    plain = report(*held)
+    cases = tuple(
+        case.model_copy(
+            update={"language": "de" if place < german else "en", "repeat": time, "found": ("a#b",)}
+        )
+        for place, case in enumerate(plain.cases)
+        for time in range(1, repeat + 1)
+    )
+    return plain.model_copy(update={"cases": cases, "thresholds": {}})
+
+
+def test_the_same_run_twice_makes_no_difference_and_says_what_would_show() -> None:
+    same = compare(tagged(*[True] * 10), tagged(*[True] * 10))
+
+    assert (same.verdict, same.passed) == ("no difference", True)
+    assert same.sentence == (
+        "No difference: 10 cases came out as before; with 10 cases only a change of 6 in one direction (60%) would "
+        "show."
+    )
+    assert "with 5 cases no change would show" in compare(tagged(*[True] * 5), tagged(*[True] * 5)).sentence
+
+
+def test_the_verdict_names_what_got_worse_or_better() -> None:
+    good, bad = tagged(*[True] * 10), tagged(*[False] * 6, *[True] * 4)
+
+    assert compare(good, bad).sentence == (
+        "Worse: `found` fell from 100% to 40% (6 cases worse, 0 better; p=0.031)."
+    )
+    assert compare(bad, good).verdict == "better"
+    assert compare(bad, good).sentence.startswith("Better: `found` rose from 40% to 100%")
+    some = compare(good, tagged(False, *[True] * 9))
+    assert some.sentence.startswith("No difference can be shown; with 10 cases only a change of 6")
+
+
+def test_a_loss_in_one_tag_is_seen_though_the_whole_shows_none() -> None:
+    # German loses 9 of 20, English wins 9 of 20: on the whole nothing changed.
+    old = tagged(*[True] * 20, *[False] * 9, *[True] * 11, german=20)
+    new = tagged(*[False] * 9, *[True] * 11, *[True] * 20, german=20)
+
+    comparison = compare(old, new)
+    assert not any(change.regressed for change in comparison.changes)
+    assert [change.tag for change in comparison.tags if change.regressed] == ["language de"]
+    assert comparison.verdict == "worse"
+    assert "`found` for language de fell from 100% to 55%" in comparison.sentence
+    assert "but `found` for language en rose" in comparison.sentence
+
+
+def test_tags_are_held_to_more_than_chance_among_their_number() -> None:
+    # Six of six would be p=0.031 alone; there are two tags.
+    old = tagged(*[True] * 20, german=10)
+    new = tagged(*[False] * 6, *[True] * 4, *[False] * 0, *[True] * 10, german=10)
+
+    (german,) = [change for change in compare(old, new).tags if change.tag == "language de"]
+    assert german.p == pytest.approx(2 * chance(0, 6))
+    assert not german.regressed
+
+
+def test_a_fall_beyond_the_accepted_one_does_not_pass_even_where_chance_could_explain_it() -> None:
+    old, new = tagged(*[True] * 20, german=4), tagged(False, *[True] * 19, german=4)
+
+    assert compare(old, new).passed
+    assert compare(old, new, no_worse_than=0.25).passed
+    refused = compare(old, new, no_worse_than=0.1)
+    assert not refused.passed
+    assert refused.missed == (
+        "`found` for language de fell from 100% to 75% (1 case worse, 0 better; p=1): more than the 10.0% that are "
+        "accepted.",
+    )
+
+
+def test_a_newer_report_that_misses_a_threshold_does_not_pass() -> None:
+    new = tagged(*[True] * 8, False, False).model_copy(update={"thresholds": {"found": 0.9}})
+    missing = compare(tagged(*[True] * 10), new)
+
+    assert missing.verdict == "no difference"
+    assert not missing.passed
+    assert missing.missed == ("`found` is 80% (8 of 10), below 90%.",)
+
+
+def test_a_case_that_is_asked_often_counts_once_and_moves_with_its_share() -> None:
+    old, new = tagged(True, True, repeat=3), tagged(True, True, repeat=3)
+    (first, *others) = new.cases
+    lost = first.model_copy(update={"assertions": {"found": False}})
+    (found,) = compare(old, new.model_copy(update={"cases": (lost, *others)})).changes
+
+    assert (found.better, found.worse) == ((), ("c0",))
+    assert (found.old, found.new) == (Rate(6, 6), Rate(5, 6))
+
+
+def test_conditions_and_tutors_that_differ_are_told() -> None:
+    old, new = tagged(True), tagged(True)
+    cases = (new.cases[0].model_copy(update={"in_book": True, "provider": "offline", "model": "offline"}),)
+
+    (told,) = compare(old, new.model_copy(update={"cases": cases})).differs
+    assert told == "tutor: answered by nobody → answered by offline ×1"

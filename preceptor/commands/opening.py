@@ -1,0 +1,72 @@
+"""What several commands open and share: the sample book, an index of a book, the traces, common options."""
+
+import asyncio
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from preceptor.settings import Settings, shipped
+
+if TYPE_CHECKING:
+    from preceptor.indexing.run import Progress, Summary
+    from preceptor.tracing.store import TraceStore
+
+SAMPLE = {
+    "title": "Physical AI & Humanoid Robotics",
+    "id": "physical-ai",
+    "subject": "robotics with ROS 2",
+    "readers": ("en", "ur"),
+}
+"""Settings of the sample book."""
+
+Env = Annotated[
+    str | None,
+    typer.Option("--env", help="demo, local or production; default: PRECEPTOR_ENV, else production."),
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def sample_book() -> Path:
+    """Returns the folder of the sample book."""
+    return shipped("examples/physical-ai")
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that were given on the command line."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def to_stderr(line: str) -> None:
+    """Tell a line that is not the result."""
+    typer.echo(line, err=True)
+
+
+def index_book(source: Path, settings: Settings, *, quiet: bool, rebuild: bool = False) -> "Summary":
+    """Bring the index of the settings up to date with a book, and show the progress."""
+    from preceptor.indexing.report import progress
+    from preceptor.indexing.run import Indexing
+    from preceptor.library import open_engine
+
+    async def into_engine(told: "Progress") -> "Summary":
+        async with open_engine(settings) as engine:
+            indexing = Indexing(source, settings, progress=told, tell=None if quiet else to_stderr)
+            return await indexing.into(engine, rebuild=rebuild)
+
+    with progress(quiet=quiet) as told:
+        return asyncio.run(into_engine(told))
+
+
+@contextmanager
+def kept_traces(settings: Settings) -> "Generator[TraceStore, None, None]":
+    """Keep the runs of the block."""
+    from preceptor.tracing.processor import install
+
+    store = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
+    try:
+        yield store
+    finally:
+        store.close()

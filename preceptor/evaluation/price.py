@@ -1,0 +1,86 @@
+"""Price of model calls, from the list that `genai-prices` brings along; nothing is fetched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from preceptor.settings import ProviderSettings, Settings
+
+_FREE = "offline"
+"""The tutor that asks no provider."""
+_INSTRUCTIONS = 1_000
+"""Tokens of the system prompt, the tools and the question."""
+_WRITTEN = 400
+"""Tokens of a search call and an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices of the providers of the settings."""
+
+    providers: Mapping[str, ProviderSettings]
+
+    def __call__(self, provider: str, model: str, input_tokens: int, output_tokens: int) -> float | None:
+        """Returns the price in US dollars; None if it is not known.
+
+        Args:
+            provider: Name of a provider in the settings.
+            model: Its name for the model.
+            input_tokens: Tokens that it read; what it cached and sells for less is counted in full.
+            output_tokens: Tokens that it wrote.
+        """
+        if provider == _FREE:
+            return 0.0
+        if provider not in self.providers or not find_spec("genai_prices"):
+            return None
+        # Here and not above: it takes 0.4 s to import.
+        from genai_prices import Usage, calc_price
+
+        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        try:
+            # By address and not by the model's name alone: what answers on this machine under a known name is free.
+            found = calc_price(usage, model, provider_api_url=self.providers[provider].base_url)
+        except LookupError:
+            return None
+        return float(found.total_price)
+
+
+def price_list() -> str:
+    """Returns name and version of the list, which dates the prices; empty if it is not installed."""
+    return f"genai-prices {version('genai-prices')}" if find_spec("genai_prices") else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Cost of a run that has not begun."""
+
+    questions: int
+    model: str
+    tokens: int
+    dollars: float | None
+    """None: no price is known."""
+
+    @property
+    def sentence(self) -> str:
+        """The estimate in words."""
+        cost = "at a price that is not known" if self.dollars is None else f"about ${self.dollars:.2f}"
+        return (
+            f"{self.questions} questions to {self.model}: about {self.tokens / 1000:,.0f} thousand tokens, {cost} "
+            f"({price_list() or 'there is no price list'}); `--budget` stops it at a sum."
+        )
+
+
+def estimate(settings: Settings, price: Prices, *, questions: int) -> Estimate | None:
+    """Estimates the cost of asking the first tutor; None if no provider is asked.
+
+    A question is taken to be two calls, one that searches and one that answers: both read the instructions, the second
+    one the passages as well.
+    """
+    if not settings.tutor.providers:
+        return None
+    provider = settings.tutor.providers[0]
+    model = settings.providers[provider].model
+    read = 2 * _INSTRUCTIONS + settings.search.limit * settings.index.chunk_size
+    dollars = price(provider, model, questions * read, questions * _WRITTEN)
+    return Estimate(questions, f"{provider} {model}", questions * (read + _WRITTEN), dollars)
