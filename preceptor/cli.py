@@ -446,6 +446,28 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
     return [*unset, *found], ways
 
 
+tools_app = typer.Typer(
+    name="tools", help="List the tools that tutors may call, make one, or call one.", add_completion=False
+)
+app.add_typer(tools_app)
+
+
+@tools_app.callback(invoke_without_command=True)
+def tools(context: typer.Context, env: Env = None, as_json: AsJson = False) -> None:
+    """List the plug-ins that are installed or named in the settings: what each gives, and what is wrong with it.
+
+    A package that `tools.enabled` does not name is listed and not imported. Exit code 1 when a plug-in is faulty.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from preceptor.tools.report import listing, listing_text
+
+    found = asyncio.run(listing(load_settings(env)))
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else listing_text(found))
+    if any(plugin["state"] == "faulty" for plugin in found):
+        raise typer.Exit(1)
+
+
 @app.command()
 def traces(
     trace_id: Annotated[str | None, typer.Argument(help="Show this run as a tree.")] = None,

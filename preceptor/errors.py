@@ -456,7 +456,8 @@ class PluginError(PreceptorError):
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
         super().__init__(
-            f"The tool plug-in `{name}` cannot be loaded: {reason}. Fix it, or take it out of `tools.plugins`."
+            f"The tool plug-in `{name}` cannot be loaded: {reason}. Fix it, or take it out of `tools.plugins` or "
+            "`tools.enabled`; readers are answered without it."
         )
 
 

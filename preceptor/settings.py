@@ -46,6 +46,8 @@ UNPREFIXED = {
 """The names that the original system used, and where each goes. Beside them, the key of any provider may stand in
 `NAME_API_KEY`."""
 
+OWN_TOOLS = ("search_textbook", "get_chapter", "list_chapters")
+"""The tools that come along."""
 _DEFAULT_ENV = "production"
 _PLACES = ("default", *get_args(Environment))
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -453,12 +455,16 @@ class LimitsSettings(_Section):
 class ToolsSettings(_Section):
     """Tool plug-ins."""
 
+    enabled: tuple[str, ...] = Field(default=OWN_TOOLS, examples=[[*OWN_TOOLS, "glossary"]])
+    """Names of the installed plug-ins that are loaded. Another one is listed by `preceptor tools`, and not imported."""
     plugins: tuple[str, ...] = Field(default=(), examples=[["tools/glossary.py"]])
     """Further modules (`my_book.tools`) or files (`tools/glossary.py`) that export `tools(deps)`."""
     timeout: _Seconds = 10.0
     """For one call of a plug-in's tool, in seconds, unless the tool says another; ours have those of the index."""
+    max_output: int = Field(default=4000, ge=100, le=100_000)
+    """Longest result of one call of a plug-in's tool, in tokens; the rest is cut off."""
     disabled: tuple[str, ...] = Field(default=(), examples=[["list_chapters"]])
-    """Names of plug-ins to leave out."""
+    """Names of plug-ins to leave out, of those that `enabled` and `plugins` name."""
 
 
 class EvaluationSettings(_Section):
@@ -529,7 +535,12 @@ class Settings(_Section):
 
     def doubts(self) -> list[str]:
         """Settings that are probably a mistake and may be meant, each in a sentence or two."""
-        return [
+        unsearched = (
+            ["`tools.enabled` does not name `search_textbook`, and nobody can search the book."]
+            if "search_textbook" not in self.tools.enabled
+            else []
+        )
+        return unsearched + [
             f"`providers.{name}.base_url`{' (GEMINI_BASE_URL)' if name == 'gemini' else ''} does not end in "
             "`/openai/`, as Gemini's OpenAI-compatible address does. A gateway of yours may have another; Gemini's own "
             "is `https://generativelanguage.googleapis.com/v1beta/openai/`."

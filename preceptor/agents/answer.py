@@ -110,7 +110,7 @@ class Started:
 class Status:
     """The current phase of the run."""
 
-    phase: Literal["searching", "reading", "answering"]
+    phase: Literal["searching", "reading", "computing", "answering"]
     detail: str
 
 

@@ -33,7 +33,7 @@ from preceptor.providers.models import ProviderModels, open_models
 from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
 from preceptor.text.languages import language_of
-from preceptor.tools.discovery import load_tools
+from preceptor.tools.discovery import Toolbox, load_tools
 from preceptor.tools.plugin import Deps, Ledger, Run, tell_model
 from preceptor.tracing.processor import send_nothing
 from preceptor.tracing.store import TraceStore
@@ -55,6 +55,7 @@ class Preceptor:
         triage: Agent[Run],
         triage_of_selection: Agent[Run],
         sessions: Sessions,
+        tools: Toolbox,
         traces: TraceStore | None,
         language: str = "en",
         observer: Observer | None = None,
@@ -64,6 +65,7 @@ class Preceptor:
         self.library = library
         self.models = models
         self.sessions = sessions
+        self.tools = tools
         self.traces = traces
         self._outcomes = Outcomes(traces, observer)
         self._language = language
@@ -283,7 +285,7 @@ async def open_preceptor(
     Raises:
         VectorIndexError: The index cannot be served.
         EmbeddingError: The embedding model cannot be loaded.
-        PluginError: A tool cannot be loaded.
+        SettingsError: `tools.disabled` names what is no plug-in.
     """
     for doubt in settings.doubts():
         logger.warning("%s", doubt)
@@ -297,7 +299,8 @@ async def open_preceptor(
         stack.push_async_callback(sessions.close)
         models = open_models(settings)
         stack.push_async_callback(models.close)
-        tools = load_tools(Deps(library, settings))
+        tools = await asyncio.to_thread(load_tools, Deps(library, settings))
+        stack.callback(tools.close)
         info = await library.info()
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
         offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
@@ -323,6 +326,7 @@ async def open_preceptor(
             triage=triage,
             triage_of_selection=triage_of_selection,
             sessions=sessions,
+            tools=tools,
             traces=traces,
             language=info.language,
             observer=observer,

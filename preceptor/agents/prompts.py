@@ -9,6 +9,7 @@ from preceptor.library.passage import Hit, Passage, passage_id, passage_key
 from preceptor.library.protocol import IndexInfo
 from preceptor.settings import BookSettings
 from preceptor.text.languages import language, language_of
+from preceptor.tools.guard import RETURNED
 from preceptor.tools.plugin import FENCE, Ledger
 
 _FIELD = re.compile(r"\{\w+\}")
@@ -67,7 +68,7 @@ def instructions_of_selection(book: BookSettings, info: IndexInfo) -> str:
 
 def rules() -> Iterator[str]:
     """The texts of the instructions, without what the book says of itself."""
-    for text in (_TEXT, _OUTSIDE, _OF_SELECTION, FENCE, RULE):
+    for text in (_TEXT, _OUTSIDE, _OF_SELECTION, FENCE, RETURNED, RULE):
         yield from _FIELD.split(text)
 
 

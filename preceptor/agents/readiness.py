@@ -10,11 +10,12 @@ import openai
 
 from preceptor.errors import PreceptorError, SettingsError
 from preceptor.library import open_engine
-from preceptor.library.library import open_library
+from preceptor.library.library import Library, open_library
 from preceptor.providers.failure import classify
 from preceptor.providers.models import ProviderModel, open_models
 from preceptor.settings import Settings
 from preceptor.tools.discovery import load_tools
+from preceptor.tools.faults import recorded_faults
 from preceptor.tools.plugin import Deps
 
 _PROBE_SECONDS = 8.0
@@ -95,13 +96,23 @@ async def _library(settings: Settings) -> AsyncIterator[Finding]:
                 loaded = " and ".join(library.models)
                 yield Finding(what, "ok", f"{engine.where}: {held}; loaded: {loaded}")
                 what = "tools"
-                yield Finding(
-                    what, "ok", ", ".join(tool.name for tool in load_tools(Deps(library, settings)))
-                )
+                yield await _tools(library, settings)
     except SettingsError:
         raise  # its lines are told one by one
     except PreceptorError as error:
         yield Finding(what, "failed", str(error))
+
+
+async def _tools(library: Library, settings: Settings) -> Finding:
+    """The tools that are loaded; those of a faulty plug-in are missing, and readers are answered without them."""
+    tools = await asyncio.to_thread(load_tools, Deps(library, settings))
+    try:
+        names = ", ".join(tool.name for tool in tools)
+        problems, recorded = tools.faults(), recorded_faults(settings.traces, tools)
+    finally:
+        tools.close()
+    state = "failed" if problems else "warning" if recorded else "ok"
+    return Finding("tools", state, "; ".join([names, *problems, *recorded]))
 
 
 async def _provider(entry: ProviderModel) -> Finding:

@@ -314,7 +314,7 @@ class StatusBody(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    phase: Literal["searching", "reading", "answering"]
+    phase: Literal["searching", "reading", "computing", "answering"]
     detail: str = Field(description="The tool that it calls, or its name.")
 
 

@@ -87,6 +87,8 @@ class Health:
             "embeddings": _embeddings(self._preceptor),
             "sessions": sessions,
         }
+        if any(plugin.origin for plugin in self._preceptor.tools.plugins):
+            checks["tools"] = _tools(self._preceptor)
         if self._slots.stopping:
             checks["server"] = {"status": "unhealthy", "detail": "it is being stopped and takes no questions"}
         return checks
@@ -141,6 +143,16 @@ def _embeddings(preceptor: Preceptor) -> Check:
     # The service does not start without its models, and nothing unloads them.
     models = ", ".join(preceptor.library.models)
     return {"status": "healthy", "model": models, "detail": f"loaded: {models}"}
+
+
+def _tools(preceptor: Preceptor) -> Check:
+    """Checks the plug-ins: degraded at worst, since questions are answered without a faulty one."""
+    tools = preceptor.tools
+    faulty = {one.name: [str(fault) for fault in one.faults] for one in tools.faulty}
+    if faulty:
+        detail = f"faulty plug-ins: {', '.join(faulty)}; `preceptor tools` and the log say where"
+        return {"status": "degraded", "detail": detail, "faulty": faulty}
+    return {"status": "healthy", "detail": ", ".join(tool.name for tool in tools), "faulty": {}}
 
 
 async def _probes(preceptor: Preceptor) -> Check:

@@ -8,6 +8,7 @@ receives passages. An answer may cite only passages that a tool showed with
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Literal, cast
@@ -23,7 +24,10 @@ from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Deps", "Ledger", "Phase", "Plugin", "Run", "ToolContext", "phase_of", "reading", "tell_model"]
+__all__ = [
+    "CONTRACT", "Deps", "Ledger", "Phase", "Plugin", "Run", "ToolContext", "declare", "phase_of", "reading",
+    "tell_model",
+]  # fmt: skip
 
 
 FENCE = (
@@ -51,7 +55,8 @@ class Ledger:
         return len(self._hits)
 
     def __iter__(self) -> Iterator[Hit]:
-        return iter(self._hits.values())
+        # A copy: a tool in a thread may show more meanwhile.
+        return iter(list(self._hits.values()))
 
     def get(self, key: str) -> Hit | None:
         """Returns the passage with this key, if the conversation has shown it."""
@@ -104,24 +109,63 @@ class Run:
 
 Plugin = Callable[[Deps], Sequence[Tool]]
 
-Phase = Literal["searching", "reading"]
+CONTRACT = 1
+"""Version of this contract. A plug-in that needs a newer one says so (`CONTRACT = 2`), and is refused here."""
+
+Phase = Literal["searching", "reading", "computing"]
 """Phase that the reader is told while a tool runs."""
-_PHASE = "preceptor_phase"
-"""Attribute of a tool that holds its phase: the SDK's tools have no place for it, and other tools than ours lack it."""
+_DECLARED = "preceptor_declared"
+"""Attribute of a tool with its declarations: the SDK's tools have no place for them."""
+
+current_tool: ContextVar[str] = ContextVar("current_tool", default="")
+"""Name of the plug-in's tool that is running."""
 
 _MOST_MISFITS = 5
 
 
-def reading(tool: FunctionTool) -> FunctionTool:
-    """Declares that the tool reads a place of the book that is known, where other tools search for one."""
-    setattr(tool, _PHASE, "reading")
-    return tool
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A tool's own declarations."""
+
+    phase: Phase = "searching"
+    mcp: bool = False
+    """Whether clients of the MCP server may call it."""
+
+
+def declare(*, phase: Phase = "searching", mcp: bool = False) -> Callable[[FunctionTool], FunctionTool]:
+    """Declares what a tool is; stands above `@function_tool`.
+
+    Args:
+        phase: Phase that readers are told while it runs.
+        mcp: Whether the MCP server may offer it, to whoever may ask the book.
+    """
+
+    def with_declarations(tool: FunctionTool) -> FunctionTool:
+        setattr(tool, _DECLARED, Declared(phase, mcp))
+        return tool
+
+    return with_declarations
+
+
+reading = declare(phase="reading")
+"""Declares that the tool reads a place of the book that is known, where other tools search for one."""
+
+
+def declared(tool: Tool) -> Declared:
+    """Returns a tool's declarations."""
+    found = getattr(tool, _DECLARED, None)
+    return found if isinstance(found, Declared) else Declared()
+
+
+def carry_over(tool: Tool, copy: Tool) -> None:
+    """Give a copy of a tool its declarations."""
+    setattr(copy, _DECLARED, declared(tool))
 
 
 def phase_of(tools: Iterable[Tool], name: str) -> Phase:
     """Returns the phase of the tool with this name; `searching` unless the tool declares another."""
-    declared = any(getattr(tool, _PHASE, "") == "reading" for tool in tools if tool.name == name)
-    return "reading" if declared else "searching"
+    found = next((tool for tool in tools if tool.name == name), None)
+    return declared(found).phase if found else "searching"
 
 
 def tell_timeout(context: RunContextWrapper[Run], error: Exception) -> str:

@@ -87,7 +87,7 @@ async def test_a_tool_that_takes_too_long_is_given_up_and_named(
     if name != "has_its_own":
         assert said.endswith("Answer without it.")
         assert any(name in record.getMessage() for record in caplog.records)
-    assert await told(tools["is_quick"]) == "done"
+    assert (await told(tools["is_quick"])).endswith("done")
 
 
 def test_the_books_own_tools_have_the_time_of_the_index(tmp_path: Path) -> None:
