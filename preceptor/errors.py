@@ -37,6 +37,7 @@
     │   ├── EmptyQuery
     │   └── NotSearched
     ├── PluginError              a tool plug-in that cannot be loaded
+    ├── PluginSettingsInvalid    the section of a plug-in does not fit its model
     ├── TutorError               a run that gave no answer
     │   ├── ProviderFailed
     │   ├── AnswerUnusable
@@ -459,6 +460,14 @@ class PluginError(PreceptorError):
             f"The tool plug-in `{name}` cannot be loaded: {reason}. Fix it, or take it out of `tools.plugins` or "
             "`tools.enabled`; readers are answered without it."
         )
+
+
+class PluginSettingsInvalid(PreceptorError):
+    """A section `tools.settings.NAME` does not fit the plug-in's own model."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems))
 
 
 class TutorError(PreceptorError):

@@ -461,6 +461,8 @@ class ToolsSettings(_Section):
     """Further modules (`my_book.tools`) or files (`tools/glossary.py`) that export `tools(deps)`."""
     timeout: _Seconds = 10.0
     """For one call of a plug-in's tool, in seconds, unless the tool says another; ours have those of the index."""
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By the short name of a plug-in, a section of its own, which the plug-in's model checks."""
     max_output: int = Field(default=4000, ge=100, le=100_000)
     """Longest result of one call of a plug-in's tool, in tokens; the rest is cut off."""
     disabled: tuple[str, ...] = Field(default=(), examples=[["list_chapters"]])

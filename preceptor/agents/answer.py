@@ -7,6 +7,7 @@ from typing import Any, Literal
 from preceptor.agents.citations import Mark
 from preceptor.library.passage import Hit, Passage
 from preceptor.providers.failure import FailureNote, Usage
+from preceptor.tools.plugin import Artifact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class Source:
     """Relevance of the passage to the search, in [0, 1]."""
     support: float | None = None
     """How well the passage supports the sentences that cite it, in [0, 1]; None while the answer streams."""
+    tool: str = ""
+    """Tool that gave the text; empty: it is a passage of the book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,10 @@ class Answer:
     sources: Sequence[Source]
     also_relevant: Sequence[Source]
     """Passages that the tutor was shown but the answer does not cite."""
+    artifacts: Sequence[Artifact] = ()
+    """Things that tools made beside the text, such as an image or a table."""
     in_book: bool
-    """Whether the answer rests on the book: it cites at least one passage."""
+    """Whether the answer rests on the book: it cites at least one passage of it."""
     confidence: float | None
     """Share of the answer's claims that the cited passages support."""
     provider: str
@@ -145,7 +150,14 @@ class Done:
     answer: Answer
 
 
-Event = Started | Status | Token | NewSource | Restart | Done
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """A tool has made something beside the text."""
+
+    artifact: Artifact
+
+
+Event = Started | Status | Token | NewSource | NewArtifact | Restart | Done
 
 
 def source(number: int, hit: Hit, quote: str) -> Source:
@@ -162,6 +174,7 @@ def source(number: int, hit: Hit, quote: str) -> Source:
         url=passage.url,
         quote=quote,
         relevance_score=round(hit.score, 4),
+        tool=hit.tool,
     )
 
 
@@ -183,4 +196,4 @@ def hit(source: Source) -> Hit:
         text=source.quote,
         language="",
     )
-    return Hit(passage=passage, score=source.relevance_score, dense=None, bm25=None)
+    return Hit(passage=passage, score=source.relevance_score, dense=None, bm25=None, tool=source.tool)

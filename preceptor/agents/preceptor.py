@@ -15,7 +15,7 @@ from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
-from preceptor.agents.answer import Answer, Done, Event, Question, Started, Timings, hit
+from preceptor.agents.answer import Answer, Done, Event, NewArtifact, Question, Started, Timings, hit
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.grounding import BookRule, Gate, Rules
 from preceptor.agents.offline import OfflineModel, current_run
@@ -125,12 +125,16 @@ class Preceptor:
             scope = self._scope(question, run, turns, deadline=deadline, whole=whole)
             failures = scope.failures
             result = self._start(question, run, turns, scope, started)
+            shown_artifacts = 0
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
                     async for event in events:
                         for out in reply.take(event, reason=failures.reason):
                             clock.note(out)
                             yield out
+                        while shown_artifacts < len(run.artifacts):
+                            yield NewArtifact(run.artifacts[shown_artifacts])
+                            shown_artifacts += 1
                         # What would not be shown need not be paid for.
                         if reply.truncated:
                             result.cancel()
@@ -150,7 +154,7 @@ class Preceptor:
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
-            answer = self._answer(started, reply, scope, result, clock.stop())
+            answer = self._answer(started, run, reply, scope, result, clock.stop())
             try:
                 # Before `Done`: a follow-up that comes at once has to find this turn.
                 await turns.add(question.text, reply.raw, shown=answer)
@@ -241,6 +245,7 @@ class Preceptor:
     def _answer(
         self,
         started: Started,
+        run: Run,
         reply: Reply,
         scope: RunScope,
         result: RunResultStreaming,
@@ -253,7 +258,8 @@ class Preceptor:
             text=reply.text,
             sources=tuple(sources),
             also_relevant=reply.also_relevant(_ALSO_RELEVANT),
-            in_book=bool(sources),
+            artifacts=tuple(run.artifacts),
+            in_book=any(not source.tool for source in sources),
             confidence=confidence,
             provider=reply.provider,
             model="offline" if offline else self.models.model_name(reply.provider),

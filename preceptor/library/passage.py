@@ -99,6 +99,8 @@ class Hit:
     """Cosine of question and passage; None if the dense half did not return the passage."""
     bm25: float | None
     """BM25 score (unbounded); None if the sparse half did not return the passage."""
+    tool: str = ""
+    """Tool that gave the text, which is not in the index; empty: it is a passage of the book."""
 
 
 @dataclass(frozen=True, slots=True)

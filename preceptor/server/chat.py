@@ -7,8 +7,9 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from preceptor.agents.answer import Done, Event, NewSource, Restart, Started, Status, Token
+from preceptor.agents.answer import Done, Event, NewArtifact, NewSource, Restart, Started, Status, Token
 from preceptor.server.contract import (
+    ArtifactBody,
     ChatEvent,
     ChatRequest,
     ChatResponse,
@@ -32,8 +33,9 @@ from preceptor.server.run import EventStream, RunningAnswer, framed, while_conne
         description=(
             "The question may also be called `query`, `question`, `message` or `question_text`; other fields have the "
             "names that existing widgets send, too. With `stream` or `Accept: text/event-stream` the answer comes as "
-            "events: `start`, then `status`, `token`, `source` (before the first token that cites it) and `restart` "
-            "(what was shown is void), and in the end one `done`, whose data is the whole answer, or one `error`."
+            "events: `start`, then `status`, `token`, `source` (before the first token that cites it), `artifact` and "
+            "`restart` (what was shown is void), and in the end one `done`, whose data is the whole answer, or one "
+            "`error`."
         ),
         body=ChatRequest,
         example={"content": "What is ROS 2?"},
@@ -90,6 +92,8 @@ def _event(event: Event, asked: ChatRequest, response_id: str) -> tuple[str, Bas
             return "token", TokenBody(content=event.content)
         case NewSource():
             return "source", SourceBody.of(event.source, response_id)
+        case NewArtifact():
+            return "artifact", ArtifactBody.model_validate(event.artifact)
         case Restart():
             return "restart", RestartBody.model_validate(event)
         case Done():

@@ -189,6 +189,7 @@ class SourceBody(BaseModel):
     quote: str
     relevance_score: float
     support: float | None
+    tool: str | None = Field(description="Tool that gave the text; null: it is a passage of the book.")
     page: str
     page_reference: str
     source_path: str
@@ -210,6 +211,7 @@ class SourceBody(BaseModel):
             quote=source.quote,
             relevance_score=source.relevance_score,
             support=source.support,
+            tool=source.tool or None,
             page=page,
             page_reference=source.title,
             source_path=page,
@@ -218,6 +220,17 @@ class SourceBody(BaseModel):
             response_id=response_id,
             content_id=source.key,
         )
+
+
+class ArtifactBody(BaseModel):
+    """Something that a tool made beside the text."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str = Field(description="`image`, `table`, `quiz`, or a name of the plug-in's own.")
+    title: str
+    data: dict[str, Any] = Field(description="By kind, see docs/tools.md.")
+    tool: str
 
 
 class FailoverBody(BaseModel):
@@ -245,7 +258,7 @@ class ChatResponse(BaseModel):
     trace_id: str
     sources: Sequence[SourceBody]
     also_relevant: Sequence[SourceBody]
-    artifacts: Sequence[Any]
+    artifacts: Sequence[ArtifactBody]
     in_book: bool
     confidence_score: float | None
     provider: str
@@ -269,7 +282,7 @@ class ChatResponse(BaseModel):
             trace_id=answer.trace_id,
             sources=[SourceBody.of(source, answer.response_id) for source in answer.sources],
             also_relevant=[SourceBody.of(source, answer.response_id) for source in answer.also_relevant],
-            artifacts=[],
+            artifacts=[ArtifactBody.model_validate(artifact) for artifact in answer.artifacts],
             in_book=answer.in_book,
             confidence_score=answer.confidence,
             provider=answer.provider,
@@ -342,9 +355,18 @@ class StreamErrorBody(ErrorBody):
 class ChatEvent(BaseModel):
     """An event of a stream; it ends with one `done` or `error`."""
 
-    event: Literal["start", "status", "token", "source", "restart", "done", "error"]
+    event: Literal["start", "status", "token", "source", "artifact", "restart", "done", "error"]
     id: str = Field(description="Number of the event, from 1.")
-    data: Json[StartBody | StatusBody | TokenBody | SourceBody | RestartBody | ChatResponse | StreamErrorBody]
+    data: Json[
+        StartBody
+        | StatusBody
+        | TokenBody
+        | SourceBody
+        | ArtifactBody
+        | RestartBody
+        | ChatResponse
+        | StreamErrorBody
+    ]
 
 
 class SearchRequest(RequestBody):

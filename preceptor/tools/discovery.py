@@ -22,7 +22,7 @@ from typing import Any, Literal, cast, overload
 
 from agents import FunctionTool, Tool
 
-from preceptor.errors import PluginError, SettingsError
+from preceptor.errors import PluginError, PluginSettingsInvalid, SettingsError
 from preceptor.library.library import Library
 from preceptor.settings import OWN_TOOLS, Settings
 from preceptor.tools.guard import Fault, Origin, from_elsewhere, guarded, misfit
@@ -94,8 +94,8 @@ class Toolbox(Sequence[Tool]):
     def close(self) -> None:
         """End the threads of the plug-ins."""
         for plugin in self.plugins:
-            if plugin.origin and plugin.origin.loop:
-                plugin.origin.loop.stop()
+            if plugin.origin:
+                plugin.origin.close()
 
 
 @dataclass(slots=True)
@@ -158,7 +158,10 @@ def load_tools(deps: Deps) -> Toolbox:
         kept = dict(_kept(one, taken=found))
         found |= kept
         one.plugin.tools = tuple(kept)
+        if one.plugin.origin:
+            one.plugin.origin.deps = one.deps
     plugins = sorted((one.plugin for one in loadings), key=lambda one: one.name not in OWN_TOOLS)
+    plugins += _unclaimed(deps, plugins)
     for plugin in plugins:
         for problem in plugin.problems:
             logger.error("%s", PluginError(plugin.name, problem.said))
@@ -196,7 +199,7 @@ def _kept(one: _Loading, *, taken: dict[str, Tool]) -> Iterator[tuple[str, Tool]
 def _problem(one: _Loading) -> Fault:
     error, origin = one.error, one.plugin.origin
     assert error is not None
-    if isinstance(error, _Unusable):
+    if isinstance(error, (_Unusable, PluginSettingsInvalid)):
         return Fault("", str(error), _file_of(one.plugin))
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return Fault("", what, (origin.where(error) if origin else "") or _file_of(one.plugin))
@@ -214,7 +217,7 @@ def _named(deps: Deps) -> Iterator[_Loading]:
     unknown = [_unknown(name, names) for name in settings.disabled if name not in names]
     if unknown:
         raise SettingsError(unknown, env=deps.settings.env)
-    elsewhere = Deps(from_elsewhere(deps.library), deps.settings)
+    library = from_elsewhere(deps.library)
     # Packages are found in an order that differs from machine to machine. Ours come first: no other takes their names.
     for name in sorted(dict.fromkeys(settings.enabled), key=lambda one: (one not in OWN_TOOLS, one)):
         if name in settings.disabled:
@@ -225,13 +228,31 @@ def _named(deps: Deps) -> Iterator[_Loading]:
             continue
         source = " and ".join(map(_package, several)) or "not installed"
         plugin = PluginState(name, source, True, origin=_origin(name, deps))
+        elsewhere = Deps(library, deps.settings, short_name(name))
         yield _Loading(plugin, _from_package(name, several, list(points)), elsewhere)
     for name in dict.fromkeys(settings.plugins):
         if name not in settings.disabled:
             plugin = PluginState(
                 name, "file" if name.endswith(".py") else "module", True, origin=_origin(name, deps)
             )
+            elsewhere = Deps(library, deps.settings, short_name(name))
             yield _Loading(plugin, lambda name=name: _from_settings(name), elsewhere)
+
+
+def short_name(name: str) -> str:
+    """Returns the name of a plug-in's section in the settings: of `tools/glossary.py` it is `glossary`."""
+    return Path(name).stem if name.endswith(".py") else name.rpartition(".")[2]
+
+
+def _unclaimed(deps: Deps, loaded: Sequence[PluginState]) -> Iterator[PluginState]:
+    """Yields the sections of settings that belong to no plug-in: probably a name is misspelt."""
+    names = [short_name(plugin.name) for plugin in loaded]
+    for section in deps.settings.tools.settings:
+        if section not in names and section not in map(short_name, deps.settings.tools.disabled):
+            close = get_close_matches(section, names, n=1)
+            hint = f". Did you mean `tools.settings.{close[0]}`?" if close else ""
+            what = f"`tools.settings.{section}` belongs to no plug-in that is switched on{hint}"
+            yield PluginState(section, "settings", True, problems=[Fault("", what, "")])
 
 
 def _origin(name: str, deps: Deps) -> Origin:

@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,7 @@ from pydantic_core import to_json
 
 from preceptor.errors import EmbeddingError, ToolInputError, VectorIndexError
 from preceptor.library.library import Library
-from preceptor.tools.plugin import carry_over, current_tool, tell_model, tell_timeout
+from preceptor.tools.plugin import Deps, carry_over, current_tool, tell_model, tell_timeout
 from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,17 @@ class Origin:
     failing: dict[str, Fault] = field(default_factory=dict[str, Fault])
     """By tool, the fault of its last call, until one goes well."""
     loop: "_OwnLoop | None" = None
+    deps: Deps | None = None
+
+    def close(self) -> None:
+        """End its thread, and the client that it was given."""
+        if self.loop is None:
+            return
+        if self.deps and "http" in vars(self.deps):
+            closing = asyncio.run_coroutine_threadsafe(self.deps.http.aclose(), self.loop.loop)
+            with suppress(Exception):  # the service ends, and so does its connection
+                closing.result(1.0)
+        self.loop.stop()
 
     def run(self, made: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
         """Run a coroutine on the plug-in's own loop, which begins with the first one."""

@@ -7,25 +7,33 @@ receives passages. An answer may cite only passages that a tool showed with
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
+import httpx2
 from agents import FunctionTool, ModelBehaviorError, RunContextWrapper, Tool
 from agents.tool_context import ToolContext
+from pydantic import BaseModel, ValidationError
 
-from preceptor.errors import PreceptorError, ToolInputError
+from preceptor.errors import PluginSettingsInvalid, PreceptorError, ToolInputError
 from preceptor.library.library import Library
-from preceptor.library.passage import Hit, Passage
+from preceptor.library.passage import Hit, Passage, passage_id, passage_key
 from preceptor.settings import Settings
+from preceptor.text.languages import language_of
 from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
 __all__ = [
-    "CONTRACT", "Deps", "Ledger", "Phase", "Plugin", "Run", "ToolContext", "declare", "phase_of", "reading",
+    "CONTRACT", "Artifact", "Deps", "Ledger", "Phase", "Plugin", "Run", "ToolContext", "declare", "phase_of", "reading",
     "tell_model",
 ]  # fmt: skip
 
@@ -69,6 +77,45 @@ class Ledger:
             if known is None or hit.score > known.score:
                 self._hits[hit.passage.key] = hit
 
+    def cite(self, *, title: str, url: str, quote: str) -> str:
+        """Record a text that is not in the index, and return it for a model, fenced, with its key.
+
+        An answer may cite it as it may cite a passage, and readers are told which tool gave it.
+
+        Args:
+            title: Heading under which readers see it.
+            url: Page that holds it: `https://…`, or a path of the book's site; empty: there is no such page.
+            quote: The text.
+
+        Raises:
+            ValueError: The title or the text is empty, or the address is none that readers may be sent to.
+        """
+        tool = current_tool.get() or "tool"
+        if not title.strip() or not quote.strip():
+            raise ValueError("a source needs a title and a quote")
+        if url and not ADDRESS.fullmatch(url):
+            raise ValueError("the url of a source must begin with `https://`, `http://` or `/`")
+        place = passage_id(f"tool {tool}", url, title, zlib.crc32(quote.encode("utf-8", "replace")))
+        known = {**self._earlier, **self._hits}
+        same = next((hit for hit in known.values() if hit.passage.id == place), None)
+        passage = Passage(
+            id=place,
+            key=same.passage.key if same else passage_key(place, known),
+            book="",
+            chapter=tool,
+            title=title,
+            breadcrumb=(title,),
+            url=url,
+            anchor="",
+            heading=title,
+            position=0,
+            order=0,
+            ordinal=0,
+            text=quote,
+            language=language_of(quote) or "en",
+        )
+        return self.show([Hit(passage=passage, score=0.0, dense=None, bm25=None, tool=tool)])
+
     def show(self, hits: Iterable[Hit]) -> str:
         """Record passages and return the text for a model: each passage fenced, named, with its key."""
         hits = list(hits)
@@ -79,12 +126,51 @@ class Ledger:
         return f"{FENCE.format(key=hits[0].passage.key)}\n\n{quotations}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deps:
     """The objects that every plug-in is handed."""
 
     library: Library
     settings: Settings
+    name: str = ""
+    """Short name of the plug-in: its entry point, or the file or module without path and suffix."""
+
+    @cached_property
+    def logger(self) -> logging.Logger:
+        """The plug-in's own logger; what it writes goes where the service's log goes."""
+        return logging.getLogger(f"preceptor.plugins.{self.name or 'unnamed'}")
+
+    @cached_property
+    def http(self) -> httpx2.AsyncClient:
+        """A client for web services, with the time-out of a call; made when it is first used, closed at the end."""
+        agent = f"preceptor-plugin-{self.name or 'unnamed'}"
+        return httpx2.AsyncClient(timeout=self.settings.tools.timeout, headers={"User-Agent": agent})
+
+    def section(self, model: type[_Model]) -> _Model:
+        """Returns the plug-in's own settings, `[default.tools.settings.NAME]`, as its pydantic model.
+
+        Raises:
+            PluginSettingsInvalid: A value is missing or wrong; all of them are named.
+        """
+        given = self.settings.tools.settings.get(self.name, {})
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_input=False, include_context=False)
+            place = f"tools.settings.{self.name}"
+            raise PluginSettingsInvalid(
+                [f"`{'.'.join([place, *map(str, one['loc'])])}`: {one['msg']}" for one in faults]
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Something that a tool made beside the text of an answer."""
+
+    kind: str
+    title: str
+    data: Mapping[str, Any]
+    tool: str
 
 
 @dataclass(slots=True)
@@ -105,6 +191,29 @@ class Run:
     """Names of the tools that failed by a fault of their own."""
     declined: bool = False
     """Whether a tutor has declined to answer."""
+    artifacts: list[Artifact] = field(default_factory=list["Artifact"])
+    """Things that tools made beside the text."""
+
+    def attach(self, kind: str, title: str, data: Mapping[str, Any]) -> None:
+        """Give the reader something beside the answer.
+
+        Args:
+            kind: `image` (`url`, `alt`), `table` (`columns`, `rows`), `quiz` (`question`, `choices`, `answer`), or a
+                name that your own page knows.
+            title: Caption.
+            data: JSON.
+
+        Raises:
+            ValueError: It is too large, there are too many, or the address of an image is none.
+        """
+        size = len(json.dumps(dict(data), allow_nan=False))
+        if size > _LARGEST_ARTIFACT or len(self.artifacts) >= _MOST_ARTIFACTS:
+            raise ValueError(
+                f"an answer has at most {_MOST_ARTIFACTS} artifacts of {_LARGEST_ARTIFACT:,} bytes of JSON"
+            )
+        if kind == "image" and not ADDRESS.fullmatch(str(data.get("url", ""))):
+            raise ValueError("the url of an image must begin with `https://`, `http://` or `/`")
+        self.artifacts.append(Artifact(kind, title, data, current_tool.get()))
 
 
 Plugin = Callable[[Deps], Sequence[Tool]]
@@ -121,6 +230,10 @@ current_tool: ContextVar[str] = ContextVar("current_tool", default="")
 """Name of the plug-in's tool that is running."""
 
 _MOST_MISFITS = 5
+_MOST_ARTIFACTS = 10
+_LARGEST_ARTIFACT = 65_536
+ADDRESS = re.compile(r"(?:(?i:https?)://[^/\s]|/(?![/\\]))[^\s\x00-\x1f\x7f\\]*")
+"""A page that readers may be sent to: on the web, or a path of the book's site."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,7 @@ export class Turn {
   }
 
   _finish(body) {
+    for (const artifact of body.artifacts ?? []) this._below.append(this._artifact(artifact));
     if (body.truncated) this._add('truncated');
     // The offline tutor says so itself.
     if (body.in_book === false && body.provider !== 'offline') this._add('uncited');
@@ -252,10 +253,21 @@ export class Turn {
         null,
         h('a', this._opens(source.url), name),
         above ? h('p', { class: 'breadcrumb' }, above) : null,
+        source.tool ? h('p', { class: 'breadcrumb' }, this._say('fromTool', { tool: source.tool })) : null,
         source.quote ? h('blockquote', null, source.quote) : null,
       ),
     );
     return directed(card, name + source.quote);
+  }
+
+  /** What a tool made: a picture as a link, since pages load none from elsewhere, and a table. */
+  _artifact({ kind, title, data }) {
+    const cells = (row, tag) => h('tr', null, ...row.map((cell) => h(tag, null, String(cell))));
+    let shown = null;
+    if (kind === 'image') shown = h('a', this._opens(data.url), data.alt || data.url);
+    else if (kind === 'table')
+      shown = h('table', null, cells(data.columns ?? [], 'th'), ...(data.rows ?? []).map((row) => cells(row, 'td')));
+    return directed(h('figure', { class: 'artifact' }, shown, h('figcaption', null, title)), title);
   }
 
   _footer(body) {
