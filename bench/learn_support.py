@@ -196,7 +196,7 @@ class Maker:
             book: Its name.
             tag: Language of these sections.
             sections: Chapter, heading and prose of each.
-            seed: Of every choice that is made.
+            seed: Seed of every choice that is made.
         """
         self.book, self.tag, self.random = book, tag, random.Random(f"{book} {tag} {seed}")
         self.passages: list[tuple[str, Passage, list[str]]] = []

@@ -137,7 +137,8 @@ def refused_unless(*allowed: str | bool, why: str) -> BeforeValidator:
     """Returns a validator that says why any other value than these is refused."""
 
     def checked(value: Any) -> Any:
-        if value is not None and value not in allowed:
+        # By its type, too: 0 is equal to False.
+        if value is not None and not any(value == one and type(value) is type(one) for one in allowed):
             raise ValueError(why)
         return value
 
