@@ -127,7 +127,7 @@ def support(claim: str, passages: Sequence[Passage]) -> float | None:
         claim: A sentence.
         passages: Those that it cites.
     """
-    found = _compare(claim, passages)
+    found = _compare(claim, tuple(passages))
     if found is None or found.verbatim:
         return found and 1.0
     evidence = _WORDS * found.share - _NEEDED
@@ -162,7 +162,7 @@ def measures(claim: str, passages: Sequence[Passage]) -> tuple[float, ...] | Non
         claim: A sentence.
         passages: Those that it cites.
     """
-    found = _compare(claim, passages)
+    found = _compare(claim, tuple(passages))
     if found is None or found.verbatim:
         return None
     few = max(0.0, _HALF - found.share)
@@ -193,7 +193,9 @@ class _Compared:
     turned_around: bool = False
 
 
-def _compare(claim: str, passages: Sequence[Passage]) -> _Compared | None:
+# While an answer is made each sentence is compared by the gate, by the attribution and by the check at the end.
+@lru_cache(maxsize=256)
+def _compare(claim: str, passages: tuple[Passage, ...]) -> _Compared | None:
     """Returns what the words of a claim tell beside those of the passages; None if it cannot be judged."""
     if not passages:
         return None
