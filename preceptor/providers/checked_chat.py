@@ -142,10 +142,13 @@ class CheckedChat(OpenAIChatCompletionsModel):
     def _checked_whole(self, answer: object, reply: "_Reply", run: RunScope) -> ChatCompletion:
         # The SDK takes whatever is no completion for a stream, and pairs it with a response.
         body = answer[1] if isinstance(answer, tuple) else answer
-        if not isinstance(body, ChatCompletion) or (body.model_extra or {}).get("error"):
+        # The client builds it without validation: the choices may be missing.
+        if (
+            not isinstance(body, ChatCompletion)
+            or (body.model_extra or {}).get("error")
+            or cast("object", getattr(body, "choices", None)) is None
+        ):
             raise self._error(body)
-        if cast("object", getattr(body, "choices", None)) is None:
-            raise AnswerUnusable("not_an_api", "a 200 without an answer in it")
         reply.add_whole(body)
         run.truncated = reply.check()
         return body
