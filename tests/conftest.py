@@ -25,6 +25,14 @@ from tests.sample import SOURCE, sample_settings
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "preceptor"
+_IN_MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder, in memory where there is such a place: an index waits for the disk at every step."""
+    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

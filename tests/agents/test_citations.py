@@ -401,7 +401,8 @@ def test_markers_are_checked_and_renumbered(written: str, shown: str, keys: list
 @pytest.mark.parametrize("written", [case[0] for case in CASES])
 def test_it_does_not_matter_where_the_stream_is_cut(written: str) -> None:
     whole = passed([written])
-    for seed in range(60):
+    assert passed(list(written)) == whole
+    for seed in range(12):
         cut = random.Random(seed)
         places = sorted(cut.sample(range(len(written) + 1), k=min(len(written), cut.randint(1, 12))))
         pieces = [written[a:b] for a, b in zip([0, *places], [*places, len(written)], strict=True)]
@@ -550,10 +551,10 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 @pytest.mark.parametrize("kind", FULL_OF)
 @pytest.mark.parametrize("piece", [1, 1_000_000])
 def test_the_work_grows_as_the_answer_does(kind: str, piece: int, work: Work) -> None:
-    lengths = (1_000, 2_000, 8_000)
+    lengths = (1_000, 2_000, 4_000)
     short, double, long = (work.filter(full_of(kind, length), size=piece) for length in lengths)
     assert double <= 2.1 * short
-    assert long <= 8.4 * short
+    assert long <= 4.2 * short
     assert work.most_held <= MOST_HELD
 
 

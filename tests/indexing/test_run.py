@@ -62,9 +62,9 @@ def put(tmp_path: Path) -> Put:
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Settings:
+def embedded(folder: Path) -> Settings:
     """Settings of an embedded index."""
-    return _settings({"backend": "embedded", "path": tmp_path / "index"})
+    return _settings({"backend": "embedded", "path": folder / "index"})
 
 
 @pytest.fixture
@@ -80,6 +80,12 @@ def settings(request: pytest.FixtureRequest) -> Settings:
     if request.param == "embedded":
         return request.getfixturevalue("embedded")
     return _cloud(request.getfixturevalue("qdrant"))
+
+
+qdrant_with_the_long_ones = pytest.mark.parametrize(
+    "settings", ["embedded", pytest.param("cloud", marks=pytest.mark.long)], indirect=True
+)
+"""For what a run decides before its backend has a part in it: `make test-long` tries it with Qdrant, too."""
 
 
 def _settings(index: Mapping[str, Any], **tables: Mapping[str, Any]) -> Settings:
@@ -180,6 +186,7 @@ async def test_only_what_changed_is_embedded(put: Put, settings: Settings) -> No
     assert sum(after[point].dense != before[point].dense for point in after) == 1
 
 
+@qdrant_with_the_long_ones
 async def test_a_removed_page_is_gone(put: Put, settings: Settings) -> None:
     await run(put(), settings)
     assert counts(await run(put({"03-services.md": None}), settings)) == {"removed": 2, "unchanged": 3}
@@ -193,6 +200,7 @@ async def test_a_renamed_page_moves_with_its_vectors(put: Put, settings: Setting
     assert [one.url for one in await found(settings)][:2] == ["/docs/processes", "/docs/processes#life"]
 
 
+@qdrant_with_the_long_ones
 async def test_pages_behind_a_new_one_only_move(put: Put, settings: Settings) -> None:
     await run(put(), settings)
     source = put({"00-start.md": "# Start\n\nRead on.\n"})
@@ -256,6 +264,7 @@ async def test_another_splitter_makes_everything_anew_and_a_rollback_brings_the_
     assert counts(await run(source, other))["embedded"] == PASSAGES, "readers saw the old one"
 
 
+@qdrant_with_the_long_ones
 async def test_a_rebuild_takes_nothing_from_what_is_there(put: Put, settings: Settings) -> None:
     source = put()
     await run(source, settings)
@@ -282,6 +291,7 @@ async def test_a_stub_that_becomes_a_book_is_measured_again(put: Put, embedded: 
     assert (await info(embedded)).bm25_avg_len > 4 * first
 
 
+@qdrant_with_the_long_ones
 async def test_passages_of_another_length_are_measured_again(put: Put, settings: Settings) -> None:
     long = "A passage tells of robot {0} and of its many parts. " * 30
     source = put({"a.md": "# A\n\n" + long})
@@ -417,6 +427,7 @@ async def test_a_dry_run_gives_the_passages_that_a_run_writes(put: Put, embedded
 # What goes wrong
 
 
+@qdrant_with_the_long_ones
 async def test_a_page_that_cannot_be_read_is_named_and_the_others_are_indexed(
     put: Put, settings: Settings
 ) -> None:
@@ -562,6 +573,7 @@ async def test_what_is_done_to_the_index_is_logged_without_the_key(
 # Collections
 
 
+@qdrant_with_the_long_ones
 async def test_a_collection_can_be_made_without_a_page(put: Put, settings: Settings) -> None:
     engine = open_engine(settings)
     assert await prepare(engine, settings) is True
@@ -582,6 +594,7 @@ async def test_making_a_collection_makes_its_payload_indexes(qdrant: QdrantStand
     assert indexed == ["chapter", "ordinal"]
 
 
+@qdrant_with_the_long_ones
 async def test_another_book_in_the_same_collection_is_told(put: Put, settings: Settings) -> None:
     await run(put(), settings)
     summary = await run(put({"a.md": "# Bread\n\nFeed the sourdough.\n"}, book="bread"), settings)
@@ -664,6 +677,7 @@ async def test_a_change_of_a_file_that_is_no_page_but_part_of_one_is_seen(
     assert counts(await run(source, embedded)) == {"changed": 1, "embedded": 1}
 
 
+@qdrant_with_the_long_ones
 async def test_what_could_not_be_taken_in_is_told_by_every_run(put: Put, settings: Settings) -> None:
     source = put(
         {**PAGES, "04-arm.mdx": "# Arm\n\nText\n\n{load()}\n\n{more()}\n", "05-empty.md": "# Empty\n"}
@@ -779,6 +793,7 @@ def _with(settings: Settings, section: str, **values: object) -> Settings:
     return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
 
 
+@qdrant_with_the_long_ones
 async def test_a_text_that_stands_on_many_pages_is_kept_once(put: Put, settings: Settings) -> None:
     stubs = {f"1{number}-stub.md": f"# Stub {number}\n\nComing soon\n" for number in range(11)}
     source = put({**PAGES, **stubs})

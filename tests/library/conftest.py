@@ -1,6 +1,5 @@
 """Fixtures that the tests of the library share."""
 
-import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -9,15 +8,6 @@ import pytest
 from preceptor.library.protocol import Engine
 from tests.library.engines import engine_at
 from tests.standins.qdrant import QdrantStandIn
-
-_IN_MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """An empty folder, in memory where there is such a place: an index waits for the disk at every step."""
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as name:
-        yield Path(name)
 
 
 @pytest.fixture(params=["embedded", "cloud"])
