@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import ModelSettings
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.shared import Reasoning
 
 from preceptor.agents.answer import Answer, Done, Question, Status, Timings, Token
 from preceptor.agents.preceptor import Preceptor, open_preceptor
-from preceptor.providers.whole import as_chunk, in_pieces
+from preceptor.providers.whole import as_chunk, as_stream, in_pieces
 from tests.sample import sample_settings
 from tests.standins.desk import Spans
 from tests.standins.provider import Answer as Reply
@@ -157,3 +159,67 @@ async def test_others_have_their_turn_while_a_long_answer_is_read(
     pieces = [turns async for event in preceptor.stream(ASKED, whole=whole) if isinstance(event, Token)]
     counting.cancel()
     assert len(set(pieces)) > 5
+
+
+def completion(**more: Any) -> ChatCompletion:
+    """A completion as a provider sends it in full, with one answer."""
+    message = {"role": "assistant", "content": "A node.", "refusal": None, **more.pop("message", {})}
+    choice = {"index": 0, "finish_reason": "stop", "logprobs": None, "message": message}
+    told: dict[str, Any] = {"id": "c", "object": "chat.completion", "created": 5, "model": "m-1"}
+    choices = [choice | more.pop("choice", {})]
+    return ChatCompletion.construct(None, **{**told, "choices": choices, "usage": usage(1, 2), **more})
+
+
+def test_a_chunk_has_the_completions_own_fields() -> None:
+    chunk = as_chunk(completion())
+    assert (chunk.id, chunk.created, chunk.model, chunk.object) == ("c", 5, "m-1", "chat.completion.chunk")
+    [choice] = chunk.choices
+    assert (choice.index, choice.finish_reason, choice.logprobs) == (0, "stop", None)
+    assert (choice.delta.role, choice.delta.content, choice.delta.tool_calls) == (
+        "assistant",
+        "A node.",
+        None,
+    )
+    assert choice.delta.refusal is None
+    likely = as_chunk(completion(choice={"logprobs": {"content": None, "refusal": None}})).choices[0].logprobs
+    assert likely is not None
+
+
+def test_the_calls_of_a_chunk_are_numbered_in_order() -> None:
+    asked = [
+        {"id": name, "type": "function", "function": {"name": name, "arguments": "{}"}} for name in ("a", "b")
+    ]
+    chunk = as_chunk(completion(message={"content": None, "tool_calls": asked}))
+    found = [
+        (one.index, one.id, one.function and one.function.name)
+        for one in chunk.choices[0].delta.tool_calls or ()
+    ]
+    assert found == [(0, "a", "a"), (1, "b", "b")]
+    custom = [{"id": "c", "type": "custom", "custom": {"name": "c", "input": ""}}, *asked[:1]]
+    delta = as_chunk(completion(message={"tool_calls": custom})).choices[0].delta
+    assert [one.id for one in delta.tool_calls or ()] == ["a"], "calls of another kind are none of ours"
+
+
+def test_what_a_provider_leaves_out_is_none() -> None:
+    chunk = as_chunk(completion(created=None, model=None))
+    assert (chunk.created, chunk.model) == (None, None)
+    assert chunk.choices[0].delta.content == "A node."
+
+
+async def test_a_stream_of_one_chunk_bears_the_settings() -> None:
+    settings = ModelSettings(
+        temperature=0.3, top_p=0.9, parallel_tool_calls=True, reasoning=Reasoning(effort="low")
+    )
+    whole = completion()
+    response, chunks = as_stream(whole, settings, model="m")
+    assert (response.model, response.temperature, response.top_p) == ("m", 0.3, 0.9)
+    assert (response.parallel_tool_calls, response.reasoning) == (True, settings.reasoning)
+    assert (response.output, response.tools, response.tool_choice, response.object) == (
+        [],
+        [],
+        "auto",
+        "response",
+    )
+    assert [chunk async for chunk in chunks] == [as_chunk(whole)]
+    response, _ = as_stream(whole, ModelSettings(), model="m")
+    assert response.parallel_tool_calls is False
