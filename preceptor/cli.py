@@ -163,6 +163,9 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(help="Processes that serve; default: server.workers. See docs/deploy.md.")
     ] = None,
+    reload_tools: Annotated[
+        bool, typer.Option("--reload-tools", help="Load plug-ins anew when their files change.")
+    ] = False,
     env: Env = None,
 ) -> None:
     """Serve the indexed book over HTTP.
@@ -171,13 +174,16 @@ def serve(
     running answers end; a second one cuts them.
     """
     chosen = given({"host": host, "port": port, "workers": workers})
-    _serve(load_settings(env, needs=("index", "tutor"), overrides={"server": chosen}))
+    settings = load_settings(env, needs=("index", "tutor"), overrides={"server": chosen})
+    if reload_tools and settings.server.workers > 1:
+        raise typer.BadParameter("--reload-tools serves with one process; give `--workers 1`")
+    _serve(settings, reload_tools=reload_tools)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, *, reload_tools: bool = False) -> None:
     from preceptor.server.serve import serve
 
-    serve(settings)
+    serve(settings, reload_tools=reload_tools)
 
 
 def _check_address(settings: Settings) -> None:
@@ -466,6 +472,62 @@ def tools(context: typer.Context, env: Env = None, as_json: AsJson = False) -> N
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else listing_text(found))
     if any(plugin["state"] == "faulty" for plugin in found):
         raise typer.Exit(1)
+
+
+@tools_app.command("new")
+def new_tool(
+    name: Annotated[str, typer.Argument(help="Name of the tool, such as `define`.")],
+    package: Annotated[
+        bool, typer.Option("--package", help="Make a package with an entry point; default: one file.")
+    ] = False,
+) -> None:
+    """Make a tool that works, with its test, in this folder.
+
+    Example: `preceptor tools new define`
+    """
+    from preceptor.tools.scaffold import new_tool as make
+
+    for file in make(name, Path.cwd(), package=package):
+        typer.echo(file.relative_to(Path.cwd()))
+    how = f'enabled = [..., "{name}"]' if package else f'plugins = ["{name}.py"]'
+    typer.echo(f"Switch it on in settings.toml: [default.tools], {how}", err=True)
+
+
+@tools_app.command("call")
+def call_tool(
+    name: Annotated[str, typer.Argument(help="Name of the tool.")],
+    arguments: Annotated[
+        str, typer.Option("--json", help="Its arguments as a JSON object, as a model writes them.")
+    ] = "{}",
+    question: Annotated[str, typer.Option(help="The reader's question, which a tool may read.")] = "",
+    env: Env = None,
+) -> None:
+    """Call one tool on the open book, as a model would; no provider and no key is needed.
+
+    Prints JSON: the text for the model, the sources and the artifacts. Exit code 1 when the call failed.
+
+    Example: `preceptor tools call search_textbook --json '{"query": "ROS 2"}' --env demo`
+    """
+    try:
+        given = json.loads(arguments)
+    except ValueError as error:
+        raise typer.BadParameter(f"--json is no JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise typer.BadParameter('--json must be an object, such as {"query": "ROS 2"}')
+    called = asyncio.run(_call_tool(load_settings(env, needs=("index",)), name, given, question))
+    typer.echo(json.dumps(called, ensure_ascii=False, indent=2))
+    if called["failed"]:
+        raise typer.Exit(1)
+
+
+async def _call_tool(
+    settings: Settings, name: str, arguments: dict[str, Any], question: str
+) -> dict[str, Any]:
+    from preceptor.tools.call import call
+    from preceptor.tools.report import open_tools
+
+    async with open_tools(settings) as tools:
+        return (await call(tools, name, arguments, question=question)).as_json()
 
 
 @app.command()

@@ -37,6 +37,8 @@
     │   ├── EmptyQuery
     │   └── NotSearched
     ├── PluginError              a tool plug-in that cannot be loaded
+    ├── ToolNotMade              `preceptor tools new` cannot make a tool
+    ├── UnknownTool              no tool that is loaded has this name
     ├── PluginSettingsInvalid    the section of a plug-in does not fit its model
     ├── TutorError               a run that gave no answer
     │   ├── ProviderFailed
@@ -459,6 +461,27 @@ class PluginError(PreceptorError):
         super().__init__(
             f"The tool plug-in `{name}` cannot be loaded: {reason}. Fix it, or take it out of `tools.plugins` or "
             "`tools.enabled`; readers are answered without it."
+        )
+
+
+class ToolNotMade(PreceptorError):
+    """`preceptor tools new` cannot make a tool."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(f"The tool `{name}` cannot be made: {reason}. Choose another name.")
+
+
+class UnknownTool(PreceptorError):
+    """No tool that is loaded has this name."""
+
+    def __init__(self, name: str, known: Sequence[str], close: Sequence[str]) -> None:
+        self.name = name
+        hint = (
+            f"Did you mean `{close[0]}`?" if close else f"There is: {', '.join(f'`{one}`' for one in known)}."
+        )
+        super().__init__(
+            f"There is no tool `{name}`. {hint} `preceptor tools` lists them, with what is wrong."
         )
 
 

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "evaluation": _RUN,
     "server": _RUN,
     "commands": _RUN | {"indexing", "evaluation", "server"},
+    "testing": _RUN | {"indexing"},
     "cli": _RUN | {"commands", "indexing", "evaluation", "server"},
 }
 """For each part, the parts that it may import (see docs/architecture.md)."""

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 from typing import cast
@@ -52,7 +52,7 @@ class Preceptor:
         *,
         library: Library,
         models: ProviderModels,
-        triage: Agent[Run],
+        build_triage: Callable[[Toolbox], Agent[Run]],
         triage_of_selection: Agent[Run],
         sessions: Sessions,
         tools: Toolbox,
@@ -70,9 +70,15 @@ class Preceptor:
         self._outcomes = Outcomes(traces, observer)
         self._language = language
         self._rules = Rules(rules())
-        self.triage = triage
+        self._build_triage = build_triage
+        self.triage = build_triage(tools)
         self.triage_of_selection = triage_of_selection
         """Tutors without tools, for questions about the marked text alone."""
+
+    async def reload_tools(self) -> None:
+        """Load all plug-ins anew; runs that have begun keep the tools that they have."""
+        self.tools = await asyncio.to_thread(load_tools, Deps(self.library, self.settings))
+        self.triage = self._build_triage(self.tools)
 
     async def ask(self, question: Question) -> Answer:
         """Returns the finished answer to a question."""
@@ -306,37 +312,29 @@ async def open_preceptor(
         models = open_models(settings)
         stack.push_async_callback(models.close)
         tools = await asyncio.to_thread(load_tools, Deps(library, settings))
-        stack.callback(tools.close)
         info = await library.info()
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
         offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
         book_only = settings.tutor.book_only
-        triage, triage_of_selection = (
-            build_tutors(
-                models,
-                instructions=told,
-                tools=bound,
-                offline=offline,
-                retry_after=settings.breaker.cool_down,
-                book_only=held,
-            )
-            for told, bound, held in (
-                (instructions(settings.book, info, book_only=book_only), tools, book_only),
-                (instructions_of_selection(settings.book, info), [], False),
-            )
+        build = partial(build_tutors, models, offline=offline, retry_after=settings.breaker.cool_down)
+        build_triage = partial(
+            build, instructions=instructions(settings.book, info, book_only=book_only), book_only=book_only
         )
-        yield Preceptor(
+        preceptor = Preceptor(
             settings,
             library=library,
             models=models,
-            triage=triage,
-            triage_of_selection=triage_of_selection,
+            build_triage=lambda tools: build_triage(tools=tools),
+            triage_of_selection=build(instructions=instructions_of_selection(settings.book, info), tools=[]),
             sessions=sessions,
             tools=tools,
             traces=traces,
             language=info.language,
             observer=observer,
         )
+        # Those that it has at the end, not those of the beginning.
+        stack.callback(lambda: preceptor.tools.close())
+        yield preceptor
 
 
 def _items(question: Question) -> list[TResponseInputItem]:

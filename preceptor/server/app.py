@@ -27,6 +27,7 @@ from preceptor.server.log import Observed
 from preceptor.server.openapi import Contract
 from preceptor.server.openapi_page import ContractPage
 from preceptor.server.reader import LastResort, chapter_page
+from preceptor.server.reload import reloaded
 from preceptor.server.slots import Slots
 from preceptor.server.watchdog import watched
 from preceptor.server.write_deadline import WriteDeadline
@@ -44,7 +45,9 @@ class State(TypedDict):
     slots: Slots
 
 
-def create_app(settings: Settings | None = None, *, alone: bool = False) -> Starlette:
+def create_app(
+    settings: Settings | None = None, *, alone: bool = False, reload_tools: bool = False
+) -> Starlette:
     """Returns the application; its lifespan opens everything long-lived.
 
     Args:
@@ -52,6 +55,7 @@ def create_app(settings: Settings | None = None, *, alone: bool = False) -> Star
             otherwise).
         alone: Whether the process serves this application and nothing else, so that its garbage collector may be
             set for it.
+        reload_tools: Whether plug-ins are loaded anew when their files change.
 
     Raises:
         SettingsError: Something the service needs is missing or wrong.
@@ -74,6 +78,8 @@ def create_app(settings: Settings | None = None, *, alone: bool = False) -> Star
             counts.observe(preceptor, slots)
             stack.enter_context(watched())
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
+            if reload_tools:
+                await stack.enter_async_context(reloaded(preceptor))
             if alone:
                 stack.enter_context(collected_rarely())
             yield {

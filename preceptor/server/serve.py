@@ -22,7 +22,7 @@ _START_SECONDS = 60
 """Longest start of a worker in seconds, which includes loading the embedding model."""
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, reload_tools: bool = False) -> None:
     """Serve until a signal says stop.
 
     Several processes read their settings themselves, from the same files and environment.
@@ -47,7 +47,7 @@ def serve(settings: Settings) -> None:
     }
     try:
         if server.workers == 1:
-            uvicorn.run(create_app(settings, alone=True), **options)
+            uvicorn.run(create_app(settings, alone=True, reload_tools=reload_tools), **options)
         else:
             hand_down(settings.env)
             uvicorn.run("preceptor.server.serve:worker_app", factory=True, workers=server.workers, **options)
