@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from preceptor import __version__
-from preceptor.commands import evaluate
+from preceptor.commands import evaluate, tools
 from preceptor.commands.opening import (
     SAMPLE,
     AsJson,
@@ -178,6 +178,20 @@ def serve(
     if reload_tools and settings.server.workers > 1:
         raise typer.BadParameter("--reload-tools serves with one process; give `--workers 1`")
     _serve(settings, reload_tools=reload_tools)
+
+
+@app.command("mcp")
+def mcp_server(env: Env = None) -> None:
+    """Serve the indexed book to an MCP client over stdin and stdout: search, chapters, the tutor.
+
+    Such a client starts it itself; see docs/mcp.md. For clients elsewhere, `server.mcp` opens `/mcp` of
+    `preceptor serve`.
+    """
+    from preceptor.server.mcp import serve_stdio
+
+    settings = load_settings(env, needs=("index", "tutor"))
+    with kept_traces(settings) as traces:
+        asyncio.run(serve_stdio(settings, traces))
 
 
 def _serve(settings: Settings, *, reload_tools: bool = False) -> None:
@@ -452,82 +466,7 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
     return [*unset, *found], ways
 
 
-tools_app = typer.Typer(
-    name="tools", help="List the tools that tutors may call, make one, or call one.", add_completion=False
-)
-app.add_typer(tools_app)
-
-
-@tools_app.callback(invoke_without_command=True)
-def tools(context: typer.Context, env: Env = None, as_json: AsJson = False) -> None:
-    """List the plug-ins that are installed or named in the settings: what each gives, and what is wrong with it.
-
-    A package that `tools.enabled` does not name is listed and not imported. Exit code 1 when a plug-in is faulty.
-    """
-    if context.invoked_subcommand is not None:
-        return
-    from preceptor.tools.report import listing, listing_text
-
-    found = asyncio.run(listing(load_settings(env)))
-    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else listing_text(found))
-    if any(plugin["state"] == "faulty" for plugin in found):
-        raise typer.Exit(1)
-
-
-@tools_app.command("new")
-def new_tool(
-    name: Annotated[str, typer.Argument(help="Name of the tool, such as `define`.")],
-    package: Annotated[
-        bool, typer.Option("--package", help="Make a package with an entry point; default: one file.")
-    ] = False,
-) -> None:
-    """Make a tool that works, with its test, in this folder.
-
-    Example: `preceptor tools new define`
-    """
-    from preceptor.tools.scaffold import new_tool as make
-
-    for file in make(name, Path.cwd(), package=package):
-        typer.echo(file.relative_to(Path.cwd()))
-    how = f'enabled = [..., "{name}"]' if package else f'plugins = ["{name}.py"]'
-    typer.echo(f"Switch it on in settings.toml: [default.tools], {how}", err=True)
-
-
-@tools_app.command("call")
-def call_tool(
-    name: Annotated[str, typer.Argument(help="Name of the tool.")],
-    arguments: Annotated[
-        str, typer.Option("--json", help="Its arguments as a JSON object, as a model writes them.")
-    ] = "{}",
-    question: Annotated[str, typer.Option(help="The reader's question, which a tool may read.")] = "",
-    env: Env = None,
-) -> None:
-    """Call one tool on the open book, as a model would; no provider and no key is needed.
-
-    Prints JSON: the text for the model, the sources and the artifacts. Exit code 1 when the call failed.
-
-    Example: `preceptor tools call search_textbook --json '{"query": "ROS 2"}' --env demo`
-    """
-    try:
-        given = json.loads(arguments)
-    except ValueError as error:
-        raise typer.BadParameter(f"--json is no JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise typer.BadParameter('--json must be an object, such as {"query": "ROS 2"}')
-    called = asyncio.run(_call_tool(load_settings(env, needs=("index",)), name, given, question))
-    typer.echo(json.dumps(called, ensure_ascii=False, indent=2))
-    if called["failed"]:
-        raise typer.Exit(1)
-
-
-async def _call_tool(
-    settings: Settings, name: str, arguments: dict[str, Any], question: str
-) -> dict[str, Any]:
-    from preceptor.tools.call import call
-    from preceptor.tools.report import open_tools
-
-    async with open_tools(settings) as tools:
-        return (await call(tools, name, arguments, question=question)).as_json()
+app.add_typer(tools.app, name="tools")
 
 
 @app.command()

@@ -371,6 +371,8 @@ class ServerSettings(_Section):
     """Longest time that running answers may continue after the service was told to stop."""
     log_format: Literal["plain", "json"] = "plain"
     """Lines of the log as text with `key=value`, or each as a JSON object."""
+    mcp: bool = False
+    """Whether MCP clients may ask at `/mcp`."""
     aliases: dict[str, str] = Field(default_factory=dict)
     """Extra paths that existing front ends call, each with Preceptor's path behind it."""
     max_body: int = Field(default=65536, ge=1024)

@@ -13,7 +13,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.errors import PreceptorError
-from preceptor.server import books, conversations, metrics, openai_api, pages, responses_api
+from preceptor.server import (
+    books,
+    conversations,
+    markdown,
+    metrics,
+    openai_api,
+    pages,
+    responses_api,
+)
 from preceptor.server.access import OperatorOnly, ReaderKey, SecurityHeaders
 from preceptor.server.aliases import Aliases
 from preceptor.server.body_limit import BodyLimit
@@ -78,6 +86,8 @@ def create_app(
             counts.observe(preceptor, slots)
             stack.enter_context(watched())
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
+            if mcp is not None:
+                await stack.enter_async_context(mcp.running(preceptor))
             if reload_tools:
                 await stack.enter_async_context(reloaded(preceptor))
             if alone:
@@ -90,6 +100,11 @@ def create_app(
                 "slots": slots,
             }
 
+    mcp = None
+    if settings.server.mcp:
+        from preceptor.server.mcp import McpEndpoint  # whoever does not serve it need not import it
+
+        mcp = McpEndpoint(settings)
     reads = [Middleware(ReaderKey, keys=settings.server.reader_keys), Middleware(RateLimit)]
     asks = [*reads, Middleware(Admission)]
     contract = Contract(keys=bool(settings.server.reader_keys))
@@ -109,6 +124,9 @@ def create_app(
             Route("/v1/responses", responses_api.responses, methods=["POST"], middleware=asks),
             Route("/v1/models", openai_api.models, middleware=reads),
             Route("/v1/models/{id:path}", openai_api.model, middleware=reads),
+            *([Route("/mcp", mcp, methods=["POST"], middleware=reads)] if mcp else ()),
+            Route("/llms.txt", markdown.llms_txt, middleware=reads),
+            Route("/llms-full.txt", markdown.llms_full_txt, middleware=reads),
             Route("/openapi.json", contract.openapi_json),
             Route("/docs", ContractPage(contract).openapi_page),
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
@@ -117,6 +135,7 @@ def create_app(
             Route(
                 "/docs/", chapter_page
             ),  # without this line the slash would lead to the page of the contract
+            LastResort("/{path:path}.md", markdown.chapter_as_markdown, middleware=reads),
             LastResort("/{path:path}", chapter_page),
         ],
         middleware=_middleware(settings.server),

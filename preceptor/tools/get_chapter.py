@@ -37,7 +37,7 @@ def tools(deps: Deps) -> list[Tool]:
         run = context.context
         found, passages = await deps.library.chapter(run.chapter or chapter, book=run.book)
         if section is not None:
-            passages = _of_section(found, passages, section)
+            passages = under_heading(found, passages, section)
         parts = _parts(passages, budget, deps.library.tokens)
         number = min(part, len(parts))
         shown = run.ledger.show(
@@ -50,8 +50,12 @@ def tools(deps: Deps) -> list[Tool]:
     return [get_chapter]
 
 
-def _of_section(chapter: Chapter, passages: Sequence[Passage], section: str) -> list[Passage]:
-    """Returns the passages under a heading and its subheadings."""
+def under_heading(chapter: Chapter, passages: Sequence[Passage], section: str) -> list[Passage]:
+    """Returns the passages under a heading and its subheadings.
+
+    Raises:
+        UnknownSection: The chapter has no such heading.
+    """
     wanted = section.strip().lstrip("#").casefold()
     for entry in chapter.sections:
         if wanted in (entry.anchor.casefold(), entry.heading.casefold()):
