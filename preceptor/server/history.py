@@ -54,7 +54,7 @@ def _role(message: Any) -> Any:
 
 
 def _readable(message: Any, otherwise: Mapping[str, Any]) -> Mapping[str, Any]:
-    if _role(message) in ("user", "assistant"):
+    if _role(message) in ("user", "assistant", "system", "developer"):
         text = text_of(message.get("content"))
         return {"role": message["role"], "content": text} if text else otherwise
     # Without a role it may be a reference to an answer.

@@ -31,6 +31,8 @@ _REDIS_SECONDS = 1.0
 """Longest wait for Redis, in seconds."""
 _REDIS_REST = 10.0
 """Pause after a failure of Redis, in seconds."""
+_ASIDE = 5
+"""Requests that a front end may make by itself for each one that its reader may make."""
 
 
 class Limits:
@@ -51,6 +53,7 @@ class Limits:
         """
         self._settings = settings
         self._rate = parse(settings.rate) if settings.rate else None
+        self._aside = self._rate and type(self._rate)(self._rate.amount * _ASIDE, self._rate.multiples)
         self._client_budget = RateLimitItemPerDay(settings.client_budget) if settings.client_budget else None
         self._budget = RateLimitItemPerDay(settings.budget) if settings.budget else None
         url = settings.storage.get_secret_value()
@@ -70,6 +73,17 @@ class Limits:
         wait = await self._spend(SlidingWindowCounterRateLimiter, self._rate, "rate", client)
         if wait is not None:
             raise RateLimited(self._settings.rate.replace("/", " per "), retry_after=wait)
+
+    async def ask_aside(self, client: str) -> None:
+        """Count one request, which was counted as the reader's, as one that a front end made by itself.
+
+        Raises:
+            RateLimited: The front end has made too many of them.
+        """
+        await self._spend(SlidingWindowCounterRateLimiter, self._rate, "rate", client, cost=-1)
+        wait = await self._spend(SlidingWindowCounterRateLimiter, self._aside, "aside", client)
+        if wait is not None:
+            raise RateLimited(f"{_ASIDE} times {self._settings.rate.replace('/', ' per ')}", retry_after=wait)
 
     async def spend(self, client: str) -> None:
         """Count one question that may cost money.
@@ -91,23 +105,23 @@ class Limits:
             await self._pool.aclose()
 
     async def _spend(
-        self, strategy: type[RateLimiter], limit: RateLimitItem | None, *who: str
+        self, strategy: type[RateLimiter], limit: RateLimitItem | None, *who: str, cost: int = 1
     ) -> float | None:
-        """Counts one question; returns the seconds to wait if that was too many."""
+        """Counts one request, or gives one back (`cost=-1`); returns the seconds to wait if that was too many."""
         if limit is None:
             return None
         # Without the pause every question would wait for Redis' timeout while it is down.
         resting = self._failed_at is not None and self._clock() - self._failed_at < _REDIS_REST
         if self._redis is None or resting:
-            return await _hit(strategy(self._memory), limit, *who)
+            return await _hit(strategy(self._memory), limit, *who, cost=cost)
         try:
-            wait = await _hit(strategy(self._redis), limit, *who)
+            wait = await _hit(strategy(self._redis), limit, *who, cost=cost)
         except StorageError:
             if self._failed_at is None:
                 logger.warning("limits.storage does not answer: each process counts by itself until it does")
             self._failed_at = self._clock()
             # Counting by process is less strict, but neither refuses everybody nor lets everybody through.
-            return await _hit(strategy(self._memory), limit, *who)
+            return await _hit(strategy(self._memory), limit, *who, cost=cost)
         if self._failed_at is not None:
             logger.info("limits.storage answers again")
         self._failed_at = None
@@ -151,13 +165,13 @@ class Admission:
             await self._app(scope, replayed, put)
 
 
-async def _hit(limiter: RateLimiter, limit: RateLimitItem, *who: str) -> float | None:
+async def _hit(limiter: RateLimiter, limit: RateLimitItem, *who: str, cost: int) -> float | None:
     """Counts one request; returns the seconds to wait if that was too many.
 
     Raises:
         StorageError: The storage does not answer.
     """
-    if await limiter.hit(limit, *who):
+    if await limiter.hit(limit, *who, cost=cost):
         return None
     reset = (await limiter.get_window_stats(limit, *who)).reset_time
     # A window that ends while it is looked at would give a wait of 0, which clients take for "at once".

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from preceptor.agents.answer import Answer, Done, Restart, Started
+from preceptor.agents.answer import Answer, Done, Question, Restart, Started
 from preceptor.agents.preceptor import Preceptor
 from preceptor.server.faults import fault
 from preceptor.server.linked_text import LinkedText
@@ -34,6 +34,7 @@ from preceptor.server.openai_contract import (
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body
 from preceptor.server.run import EventStream, RunningAnswer, framed, while_connected
+from preceptor.server.side_requests import side_reply
 from preceptor.text.languages import phrases
 
 
@@ -59,7 +60,10 @@ async def completions(request: Request) -> Response:
     """Answer a question in the shape of OpenAI's chat completions."""
     asked = await read_body(request, CompletionRequest)
     question = asked.question(session_id=request.headers.get("x-session-id"))
-    run = await RunningAnswer.begin(request, question, whole=not asked.stream)
+    if asked.of_front_end:
+        run = await reply_to_front_end(request, question)
+    else:
+        run = await RunningAnswer.begin(request, question, whole=not asked.stream)
     written = partial(LinkedText, base=str(request.base_url), stop=asked.stop or (), tokens=asked.longest)
     if asked.stream:
         response: Response = EventStream(run, _chunks(run, asked, written()))
@@ -72,8 +76,16 @@ async def completions(request: Request) -> Response:
             usage=_usage(answer),
         )
         response = JSONResponse(completion.model_dump())
-    response.headers["X-Session-Id"] = run.started.session_id
+    if run.started.session_id:
+        response.headers["X-Session-Id"] = run.started.session_id
     return response
+
+
+async def reply_to_front_end(request: Request, question: Question) -> RunningAnswer:
+    """Returns the reply to a request that the front end made by itself."""
+    preceptor: Preceptor = request.state.preceptor
+    title = preceptor.settings.book.title or (await preceptor.library.info()).title
+    return await RunningAnswer.aside(request, side_reply(question.text, question.history, book=title))
 
 
 @operation(

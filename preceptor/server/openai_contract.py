@@ -23,6 +23,7 @@ from pydantic import (
 from preceptor.agents.answer import Question
 from preceptor.server.contract import VISIBLE, ErrorBody, RequestBody, Whole, not_too_long
 from preceptor.server.history import as_readable, text_of, trimmed
+from preceptor.server.side_requests import is_side_request
 
 MODEL = "preceptor"
 """Name of the model that searches every open book; `preceptor/BOOK` searches only this book."""
@@ -110,6 +111,7 @@ class OtherMessage(RequestBody):
     """Instructions and tool results, which have no effect: the tutors have their own."""
 
     role: Literal["system", "developer", "tool", "function"]
+    content: Any = None
 
 
 Message = Annotated[UserMessage | AssistantMessage | OtherMessage, Field(discriminator="role")]
@@ -123,8 +125,14 @@ def _asks(messages: list[Message], info: ValidationInfo) -> list[Message]:
     asked = [message for message in messages if isinstance(message, UserMessage)]
     if not asked:
         raise ValueError("there is no message with the role `user`")
-    not_too_long(asked[-1].text, info)
+    # A front end's own request quotes the conversation.
+    if not is_side_request(asked[-1].text, _instructions(messages)):
+        not_too_long(asked[-1].text, info)
     return messages
+
+
+def _instructions(messages: list[Message]) -> list[str]:
+    return [text_of(message.content) for message in messages if isinstance(message, OtherMessage)]
 
 
 class StreamOptions(RequestBody):
@@ -229,6 +237,11 @@ class CompletionRequest(RequestBody):
     def text(self) -> str:
         """The question."""
         return [message.text for message in self.messages if isinstance(message, UserMessage)][-1]
+
+    @property
+    def of_front_end(self) -> bool:
+        """Whether the front end asks for itself, for a title of the conversation, say."""
+        return is_side_request(self.text, _instructions(self.messages))
 
     def question(self, *, session_id: str | None) -> Question:
         """Returns the question for the tutors.

@@ -15,7 +15,7 @@ from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import SessionNotFound
 from preceptor.server.faults import fault
 from preceptor.server.linked_text import LinkedText
-from preceptor.server.openai_api import written_whole
+from preceptor.server.openai_api import reply_to_front_end, written_whole
 from preceptor.server.openai_contract import MODEL, OpenAIErrorBody
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body
@@ -57,7 +57,10 @@ async def responses(request: Request) -> Response:
     asked = await read_body(request, ResponsesRequest)
     session_id = asked.session(request.headers.get("x-session-id"))
     question = asked.question(session_id=session_id or await _still_there(request, asked.referred))
-    run = await RunningAnswer.begin(request, question, whole=not asked.stream)
+    if asked.of_front_end:
+        run = await reply_to_front_end(request, question)
+    else:
+        run = await RunningAnswer.begin(request, question, whole=not asked.stream)
     written = partial(LinkedText, base=str(request.base_url), tokens=asked.max_output_tokens)
     shape = _Shape(run, asked)
     if asked.stream:
@@ -65,7 +68,8 @@ async def responses(request: Request) -> Response:
     else:
         linked, answer = await while_connected(request, written_whole(run, written))
         response = JSONResponse(shape.ended(linked, answer).model_dump())
-    response.headers["X-Session-Id"] = run.started.session_id
+    if run.started.session_id:
+        response.headers["X-Session-Id"] = run.started.session_id
     return response
 
 

@@ -36,6 +36,7 @@ from preceptor.server.openai_contract import (
     refused_unless,
     without_links,
 )
+from preceptor.server.side_requests import is_side_request
 
 _ID = re.compile(r"(?:resp|msg)_([0-9a-f]{32})([A-Za-z0-9_-]{24})")
 
@@ -99,8 +100,15 @@ def _asks(items: str | list[_Item], info: ValidationInfo) -> str | list[_Item]:
     )
     if not asked:
         raise ValueError("there is no message with the role `user`")
-    not_too_long(asked[-1].strip(), info)
+    # A front end's own request quotes the conversation.
+    if not is_side_request(asked[-1].strip(), _instructions(items)):
+        not_too_long(asked[-1].strip(), info)
     return items
+
+
+def _instructions(items: str | list[_Item]) -> list[str]:
+    others = [] if isinstance(items, str) else [each for each in items if isinstance(each, OtherInput)]
+    return [text_of(each.content) for each in others if each.role in ("system", "developer")]
 
 
 class TextFormat(RequestBody):
@@ -141,6 +149,7 @@ class ResponsesRequest(RequestBody):
             )
         ),
     ]
+    instructions: Any = Field(default=None, description="Without effect: the tutors have their own.")
     previous_response_id: Short | None = Field(
         default=None,
         description="Of the response to go on from: what the service remembers of it counts, and earlier `input` not.",
@@ -173,6 +182,15 @@ class ResponsesRequest(RequestBody):
         if isinstance(self.input, str):
             return self.input.strip()
         return [each.text for each in self.input if isinstance(each, UserInput)][-1]
+
+    @property
+    def of_front_end(self) -> bool:
+        """Whether the front end asks for itself, for a title of the conversation, say."""
+        orders = [
+            *_instructions(self.input),
+            *([self.instructions] if isinstance(self.instructions, str) else []),
+        ]
+        return is_side_request(self.question_text, orders)
 
     @property
     def referred(self) -> str | None:

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Self, TypeVar
+from uuid import uuid4
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from preceptor.agents.answer import Answer, Done, Event, Question, Started
+from preceptor.agents.answer import Answer, Done, Event, Question, Started, Timings, Token
 from preceptor.agents.preceptor import Preceptor
+from preceptor.providers.failure import Usage
 from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
 from preceptor.server.slots import Slots
@@ -44,6 +46,46 @@ class RunningAnswer:
             ClientDisconnect: The client went away while the question waited for its session.
         """
         return await while_connected(request, cls._begun(request, question, whole=whole))
+
+    @classmethod
+    async def aside(cls, request: Request, text: str) -> Self:
+        """Returns a run that is none: a reply to the front end itself, which costs nothing and is not kept.
+
+        Args:
+            request: The request, which is not held against the reader.
+            text: The reply.
+
+        Raises:
+            RateLimited: The front end asks too often.
+        """
+        limits: Limits = request.state.limits
+        await limits.ask_aside(client_of(request.scope))
+        started = Started(uuid4().hex, "", "")
+        answer = Answer(
+            text=text,
+            sources=(),
+            also_relevant=(),
+            in_book=False,
+            confidence=None,
+            provider="",
+            model="",
+            degraded=False,
+            truncated=False,
+            failures=(),
+            unknown_keys=0,
+            usage=Usage(0, 0, 0),
+            seconds=0.0,
+            timings=Timings(None, {}),
+            session_id="",
+            response_id=started.response_id,
+            trace_id="",
+        )
+
+        async def events() -> AsyncGenerator[Event, None]:
+            yield Token(text)
+            yield Done(answer)
+
+        return cls(started, events(), request.state.slots)
 
     @classmethod
     async def _begun(cls, request: Request, question: Question, *, whole: bool) -> Self:

@@ -309,6 +309,24 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         yield url
 
 
+@pytest.mark.parametrize("shared", [False, True])
+async def test_a_front_end_may_ask_often_by_itself_but_not_without_end(redis: str, shared: bool) -> None:
+    limits = limits_of(rate="2/hour", storage=redis if shared else "memory://")
+    try:
+        for _ in range(10):
+            await limits.ask("10.0.0.7")
+            await limits.ask_aside("10.0.0.7")
+        await limits.ask("10.0.0.7")
+        with pytest.raises(RateLimited, match="5 times 2 per hour"):
+            await limits.ask_aside("10.0.0.7")
+        for _ in range(2):
+            await limits.ask("10.0.0.7")
+        with pytest.raises(RateLimited, match="2 per hour"):
+            await limits.ask("10.0.0.7")
+    finally:
+        await limits.close()
+
+
 async def test_processes_that_share_redis_count_together(
     redis: str, caplog: pytest.LogCaptureFixture
 ) -> None:
