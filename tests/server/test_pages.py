@@ -31,7 +31,7 @@ from tests.server.chromium import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-STATIC = Path(pages.__file__).parent / "static"
+VENDOR = Path(pages.__file__).parent / "static" / "vendor"
 
 URDU = {
     **ROS,
@@ -90,10 +90,11 @@ async def test_static_files_are_for_every_origin_and_asked_for_anew() -> None:
 
 
 async def test_vendored_libraries_are_as_published() -> None:
-    rows = re.findall(r"\| `(\S+)` \|.*`([0-9a-f]{64})`", (STATIC / "vendor" / "README.md").read_text())
-    assert {name for name, _ in rows} == {file.name for file in (STATIC / "vendor").glob("*js")}
+    rows = re.findall(r"\| `(\S+)` \|.*`([0-9a-f]{64})`", (VENDOR / "README.md").read_text())
+    assert {name for name, _ in rows} == {str(file.relative_to(VENDOR)) for file in VENDOR.rglob("*js")}
     for name, checksum in rows:
-        assert hashlib.sha256((STATIC / "vendor" / name).read_bytes()).hexdigest() == checksum
+        published = (VENDOR / name).read_bytes().removesuffix(b"\nexport default temml;\n")
+        assert hashlib.sha256(published).hexdigest() == checksum, name
 
 
 # Asking
@@ -355,20 +356,11 @@ async def test_a_source_cannot_bring_a_script_as_its_address(reader: Reader) -> 
     assert await reader.page.locator(".cards a[href], .answer a[href]").count() == 0
 
 
-async def test_formulas_stay_as_they_are_written(reader: Reader) -> None:
-    reader.script.says("So $a_1 * b_1 * c$ and \\(x\\) for $5 or $6:\n\n$$\n- a _b_\n+ c\n$$")
-    await reader.ask("How?")
-    await reader.answered()
-    await expect(reader.answer.locator("code")).to_have_text(["a_1 * b_1 * c", "x", "- a _b_\n+ c"])
-    await expect(reader.answer.locator("p")).to_contain_text("for $5 or $6:")
-
-
 async def test_code_can_be_copied(browser: Browser) -> None:
     async with reading(browser, permissions=["clipboard-read", "clipboard-write"]) as reader:
         reader.script.says("Run:\n\n```bash\nros2 run demo talker\nls\n```")
         await reader.ask("How?")
         await reader.answered()
-        await reader.answer.locator("pre").hover()
         await reader.page.get_by_role("button", name="Copy").click()
         await expect(reader.page.get_by_role("button", name="Copied")).to_be_visible()
         assert await reader.page.evaluate("navigator.clipboard.readText()") == "ros2 run demo talker\nls"
@@ -487,7 +479,7 @@ async def test_a_phone_shows_all_of_it_and_only_what_is_wide_scrolls(browser: Br
         assert box is not None
         assert box["y"] + box["height"] <= 640
         sizes = await reader.page.locator("button:visible").evaluate_all(
-            "all => all.filter((each) => !each.matches('.copy')).map((each) => each.getBoundingClientRect().height)"
+            "all => all.filter((each) => !each.closest('.bar')).map((each) => each.getBoundingClientRect().height)"
         )
         assert min(sizes) >= 40
 

@@ -4,11 +4,21 @@ import DOMPurify from './vendor/purify.es.mjs';
 import { Marked } from './vendor/marked.esm.js';
 
 import { directed, h } from './dom.js';
+import { codeBlock, colour, copyAsTex, formula } from './rich.js';
+
+/** Characters that are looked at in one step, … */
+const PIECE = 1000;
+/** … and how long steps may follow each other before the page gets its turn. */
+const BUDGET_MS = 8;
+/** After a step, the next one waits for this many times as long as it took. */
+const REST = 3;
+/** Blocks, items and rows at the end that the next characters may still change. */
+const UNSETTLED = 2;
 
 const CLEAN = {
   ALLOWED_TAGS: [
     'p', 'br', 'hr', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'ul', 'ol', 'li', 'blockquote', 'pre', 'code', 'em', 'strong',
-    'del', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td',
+    'del', 'sub', 'sup', 'a', 'table', 'thead', 'tbody', 'tr', 'th', 'td',
   ],
   ALLOWED_ATTR: ['href', 'class', 'start', 'align'],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
@@ -23,29 +33,49 @@ const escaped = (text) => text.replace(/[&<>"']/g, (sign) => ESCAPES[sign]);
 const never = () => undefined;
 
 const DELIMITERS = /^(\$\$?|\\[([])\s*|\s*(\$\$?|\\[)\]])\s*$/g;
+/** A number and words, as in `$5 for a bolt (0.5$)`, are no formula. */
+const PRICE = /^\d[\d.,]*\s[^\\=+^_]*\p{L}{2,}|^[–—,;]/u;
 
-/** Formulas stay TeX, but untouched: to Markdown, `a_1 * b_1 * c` would be emphasis. */
-const formula = (level, pattern, start) => ({
+/** TeX is no Markdown: to Markdown, `a_1 * b_1 * c` would be emphasis. */
+const tex = (level, pattern, start) => ({
   name: `${level}Formula`,
   level,
   start: (text) => text.match(start)?.index,
   tokenizer(text) {
-    const found = pattern.exec(text);
-    return found ? { type: `${level}Formula`, raw: found[0], text: found[0].replace(DELIMITERS, '') } : undefined;
+    const found = pattern.exec(text)?.[0];
+    if (!found || (/^\$[^$]/.test(found) && PRICE.test(found.slice(1)))) return undefined;
+    return { type: `${level}Formula`, raw: found, text: found.replace(DELIMITERS, ''), display: /^(?:\$\$|\\\[)/.test(found) };
   },
-  renderer: ({ text }) =>
-    level === 'block' ? `<pre class="tex"><code>${escaped(text)}</code></pre>\n` : `<code class="tex">${escaped(text)}</code>`,
+  renderer: ({ text, display }) =>
+    level === 'block'
+      ? `<pre class="tex">${escaped(text)}</pre>\n`
+      : `<code class="tex${display ? ' display' : ''}">${escaped(text)}</code>`,
 });
 
-const citation = {
-  name: 'citation',
+const inline = (name, start, pattern, renderer) => ({
+  name,
   level: 'inline',
-  start: (text) => text.match(/\[\d/)?.index,
+  start: (text) => text.match(start)?.index,
   tokenizer(text) {
-    const found = /^\[(\d{1,3})\](?!\()/.exec(text);
-    return found ? { type: 'citation', raw: found[0], number: found[1] } : undefined;
+    const found = pattern.exec(text);
+    return found ? { type: name, raw: found[0], text: found[1] } : undefined;
   },
-  renderer: ({ number }) => `<a class="cite">${number}</a>`,
+  renderer,
+});
+
+const footnote = {
+  name: 'footnote',
+  level: 'block',
+  start: (text) => text.match(/^\[\^/m)?.index,
+  tokenizer(text) {
+    const found = /^\[\^([\w-]{1,20})\]:[ \t]+([^\n]+)(?:\n+|$)/.exec(text);
+    if (!found) return undefined;
+    const [raw, label, note] = found;
+    return { type: 'footnote', raw, label, tokens: this.lexer.inlineTokens(note, []) };
+  },
+  renderer({ label, tokens }) {
+    return `<p class="footnote"><sup>${label}</sup> ${this.parser.parseInline(tokens)}</p>\n`;
+  },
 };
 
 const marked = new Marked({
@@ -57,17 +87,26 @@ const marked = new Marked({
     checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
   },
   extensions: [
-    citation,
-    formula('block', /^(?:\$\$[^$]+\$\$|\\\[[\s\S]+?\\\])[ \t]*(?:\n|$)/, /\$\$|\\\[/),
-    formula(
+    inline('citation', /\[\d/, /^\[(\d{1,3})\](?!\()/, ({ text }) => `<a class="cite">${text}</a>`),
+    inline('footnoteMark', /\[\^/, /^\[\^([\w-]{1,20})\](?!:)/, ({ text }) => `<a class="mark">${text}</a>`),
+    inline('sub', /~/, /^~(?!~)([^~\s]{1,20})~(?!~)/, ({ text }) => `<sub>${escaped(text)}</sub>`),
+    inline('sup', /\^/, /^\^([^^\s]{1,20})\^/, ({ text }) => `<sup>${escaped(text)}</sup>`),
+    footnote,
+    tex('block', /^(?:\$\$[^$]+\$\$|\\\[[\s\S]+?\\\])[ \t]*(?:\n|$)/, /\$\$|\\\[/),
+    tex(
       'inline',
-      /^(?:\$\$[^$]+\$\$|\$(?![\s$])(?:\\.|[^$\\\n])*?[^\s$\\]\$(?![\d$])|\\\([\s\S]+?\\\)|\\\[[\s\S]+?\\\])/,
+      /^(?:\$\$[^$]+\$\$|\$(?![\s$])(?:\\.|[^$\\\n])*?[^\s$\\]\$(?![\w$])|\\\([\s\S]+?\\\)|\\\[[\s\S]+?\\\])/,
       /\$|\\[([]/,
     ),
   ],
 });
 
-/** An element that shows Markdown which grows: blocks that did not change are left alone. */
+/**
+ * An element that shows Markdown which grows.
+ *
+ * Only what changed is made anew. Blocks at the end may still change; those before them are settled and never looked at
+ * again, nor are the settled items of a list and the settled rows of a table that is still growing.
+ */
 export class Markdown {
   /**
    * @param say strings of the interface
@@ -76,35 +115,219 @@ export class Markdown {
    */
   constructor(say, { cite, opens }) {
     this.element = h('div', { class: 'answer' });
+    copyAsTex(this.element);
     this._say = say;
     this._cite = cite;
     this._opens = opens;
-    this._shown = [];
+    /** Blocks and rows that were made: what the work is, for tests. */
+    this.made = 0;
+    this._restsUntil = 0;
+    this._reset();
   }
 
-  show(text) {
-    const blocks = marked.lexer(text, marked.defaults).filter((token) => token.type !== 'space');
-    blocks.forEach((block, place) => {
-      if (this._shown[place] === block.raw) return;
-      this._shown[place] = block.raw;
-      const element = this._made(block);
-      const old = this.element.children[place];
-      if (old) old.replaceWith(element);
-      else this.element.append(element);
+  /**
+   * Show `text`; a long one piece by piece, so that the page stays quick.
+   *
+   * @param whole whether nothing will follow
+   * @returns a promise of its having been shown
+   */
+  show(text, whole = false) {
+    this._text = text.replace(/\r\n?/g, '\n');
+    this._whole = whole;
+    if (!this._text.startsWith(this._seen)) this._reset();
+    this._shown ??= new Promise((resolve) => (this._done = resolve));
+    const shown = this._shown;
+    if (!this._timer) {
+      const rest = this._restsUntil - performance.now();
+      if (rest > 0) this._timer = setTimeout(() => this._work(), rest);
+      else this._work();
+    }
+    return shown;
+  }
+
+  _reset() {
+    this.element.replaceChildren();
+    /** Text that has been looked at, and how much of it is settled. */
+    this._seen = '';
+    this._settled = 0;
+    /** Blocks at the end, `{raw, element, …}`. */
+    this._blocks = [];
+    /** The list or table whose beginning is settled: `{type, head, parts}`. */
+    this._open = null;
+  }
+
+  _work() {
+    this._timer = 0;
+    const end = performance.now() + BUDGET_MS;
+    while (this._seen.length < this._text.length || this._finishing()) {
+      const begin = performance.now();
+      this._step();
+      const now = performance.now();
+      // A paragraph of many thousand words is made anew as a whole: then less often.
+      this._restsUntil = now + (now - begin) * REST;
+      if (now > end) {
+        this._timer = setTimeout(() => this._work());
+        return;
+      }
+    }
+    this._shown = null;
+    this._done();
+  }
+
+  /** Whether the last blocks are still to be coloured. */
+  _finishing() {
+    return this._whole && this._blocks.some((block) => block.code && !block.coloured);
+  }
+
+  _step() {
+    const from = this._seen.length;
+    const lineEnd = this._text.indexOf('\n', from + PIECE);
+    this._seen = lineEnd < 0 ? this._text : this._text.slice(0, lineEnd + 1);
+    const text = (this._open?.head ?? '') + this._seen.slice(this._settled);
+    const tokens = marked.lexer(text, marked.defaults).filter(({ type }) => type !== 'space');
+    if (this._open) {
+      if (tokens[0]?.type !== this._open.type) {
+        // The end of the list or table was not what it looked like.
+        const seen = this._seen;
+        this._reset();
+        this._seen = seen;
+        this._step();
+        return;
+      }
+      this._grow(this._open, tokens.shift());
+    }
+    this._place(tokens);
+    this._settle(tokens);
+  }
+
+  /** Make the blocks at the end anew where they changed. */
+  _place(tokens) {
+    tokens.forEach((token, place) => {
+      const old = this._blocks[place];
+      const isLast = place === tokens.length - 1 && !this._whole;
+      if (old?.raw !== token.raw) {
+        if (old?.code && token.type === 'code' && old.lang === token.lang && token.text.startsWith(old.text)) {
+          old.code.append(token.text.slice(old.text.length));
+          Object.assign(old, { raw: token.raw, text: token.text });
+        } else {
+          this._blocks[place] = this._made(token);
+          if (old) old.element.replaceWith(this._blocks[place].element);
+          else this.element.append(this._blocks[place].element);
+        }
+      }
+      if (!isLast) this._colour(this._blocks[place]);
     });
-    this._shown.length = blocks.length;
-    while (this.element.children.length > blocks.length) this.element.lastElementChild.remove();
+    for (const { element } of this._blocks.splice(tokens.length)) element.remove();
   }
 
-  _made(block) {
-    const html = marked.parser([block], marked.defaults);
-    const fragment = DOMPurify.sanitize(html, CLEAN);
-    for (const link of fragment.querySelectorAll('a')) this._link(link);
-    for (const table of fragment.querySelectorAll('table')) this._scrolling(table, 'table');
-    for (const code of fragment.querySelectorAll('pre')) this._scrolling(code, 'code');
+  _colour(block) {
+    if (!block.code || block.coloured) return;
+    block.coloured = true;
+    colour(block.code, block.lang);
+  }
+
+  /** Forget the text of what can no longer change. */
+  _settle(tokens) {
+    const grows = partsOf(tokens.at(-1)).length > UNSETTLED;
+    let count = tokens.length - (grows ? 1 : UNSETTLED);
+    if (this._open && count >= 0 && !this._close()) return;
+    for (; count > 0; count -= 1) {
+      const { raw } = this._blocks[0];
+      const at = this._seen.indexOf(raw, this._settled);
+      // The lexer's text of an unfinished item may differ from what was written.
+      if (at < 0) return;
+      this._settled = at + raw.length;
+      this._blocks.shift();
+    }
+    if (!this._open && this._blocks.length === 1) this._opened(tokens.at(-1));
+  }
+
+  /** A list or table that is alone at the end goes on growing: its first parts settle. */
+  _opened(token) {
+    const parts = partsOf(token);
+    if (parts.length <= UNSETTLED) return;
+    const [block] = this._blocks;
+    const at = this._seen.indexOf(token.raw, this._settled);
+    if (at < 0) return;
+    this._settled = at;
+    this._blocks = [];
+    this._open = { type: token.type, into: block.into(), parts: [], head: '' };
+    const children = [...this._open.into.children];
+    this._open.parts = parts.map((raw, place) => ({ raw, element: children[place] }));
+    if (token.type === 'table') {
+      this._open.head = headOf(token);
+      this._settled += this._open.head.length;
+    }
+    this._settleParts();
+  }
+
+  _settleParts() {
+    const { parts } = this._open;
+    while (parts.length > UNSETTLED && this._seen.startsWith(parts[0].raw, this._settled)) {
+      this._settled += parts.shift().raw.length;
+    }
+  }
+
+  /** Make the last items or rows anew where they changed. */
+  _grow(open, token) {
+    const raws = partsOf(token);
+    let same = 0;
+    while (same < raws.length && open.parts[same]?.raw === raws[same]) same += 1;
+    for (const { element } of open.parts.splice(same)) element.remove();
+    if (same < raws.length) {
+      const field = token.type === 'table' ? 'rows' : 'items';
+      const fragment = this._fragment({ ...token, [field]: token[field].slice(same) });
+      const made = [...fragment.querySelector(token.type === 'table' ? 'tbody' : 'ul, ol').children];
+      made.forEach((element, place) => {
+        if (token.type === 'list') directed(element);
+        open.parts.push({ raw: raws[same + place], element });
+      });
+      open.into.append(...made);
+      this.made += made.length;
+    }
+    this._settleParts();
+  }
+
+  /** What follows the list or table has begun, so that it is settled as a whole. Returns whether it is. */
+  _close() {
+    const rest = this._open.parts.map(({ raw }) => raw).join('');
+    if (!this._seen.startsWith(rest, this._settled)) return false;
+    this._settled += rest.length;
+    this._open = null;
+    return true;
+  }
+
+  _made(token) {
+    this.made += 1;
+    if (token.type === 'code') {
+      const lang = token.lang?.split(/[\s{,:]/)[0] ?? '';
+      const { element, code } = codeBlock(token.text, lang, this._say);
+      // Appended to as a text of its own.
+      return { raw: token.raw, text: token.text, lang: token.lang, element, code };
+    }
+    const fragment = this._fragment(token);
+    for (const table of fragment.querySelectorAll('table')) this._scrolling(table);
     const element = fragment.firstElementChild ?? h('p', null);
-    if (element.className !== 'code') directed(element);
-    return element;
+    if (!element.matches('.code, .formula')) directed(element);
+    for (const item of element.matches('ul, ol') ? element.children : []) directed(item);
+    return { raw: token.raw, element, into: () => (token.type === 'table' ? element.querySelector('tbody') : element) };
+  }
+
+  /** What a token says, as clean elements. */
+  _fragment(token) {
+    const fragment = DOMPurify.sanitize(marked.parser([token], marked.defaults), CLEAN);
+    for (const pre of fragment.querySelectorAll('pre:not(.tex)')) this._block(pre);
+    for (const each of fragment.querySelectorAll('.tex')) formula(each, each.matches('pre, .display'), this._say);
+    for (const link of fragment.querySelectorAll('a')) this._link(link);
+    return fragment;
+  }
+
+  /** Code inside a list or a quotation. */
+  _block(pre) {
+    const lang = /language-(\S+)/.exec(pre.firstElementChild?.className)?.[1] ?? '';
+    const { element, code } = codeBlock(pre.textContent, lang, this._say);
+    pre.replaceWith(element);
+    colour(code, lang);
   }
 
   _link(link) {
@@ -114,6 +337,8 @@ export class Markdown {
       const before = link.previousSibling;
       if (before instanceof Text) before.data = before.data.replace(/ $/, '\u00a0');
       link.replaceWith(source ? this._citation(source) : `[${link.textContent}]`);
+    } else if (link.className === 'mark') {
+      link.replaceWith(this._footnoteMark(link.textContent));
     } else if (link.hasAttribute('href')) {
       link.target = '_blank';
       link.rel = 'noopener noreferrer nofollow';
@@ -128,32 +353,37 @@ export class Markdown {
     return h('a', { class: 'cite', 'aria-label': label, title: name, ...this._opens(source.url) }, String(source.n));
   }
 
-  /** What is wider than the page scrolls by itself, by keyboard too; code can be copied. */
-  _scrolling(element, kind) {
-    const frame = h('div', { class: kind });
-    element.replaceWith(frame);
-    frame.append(element);
-    const scroller = kind === 'code' ? element : frame;
-    scroller.tabIndex = 0;
-    if (kind === 'code') {
-      element.dir = 'ltr';
-      // The clipboard is there on https and localhost only.
-      if (navigator.clipboard && element.className !== 'tex') frame.append(copyButton(element, this._say));
-    }
+  /** Addresses with `#` lead nowhere inside a shadow root; the note is looked for when it is asked for. */
+  _footnoteMark(label) {
+    const mark = h('button', { type: 'button', 'aria-label': this._say('footnote', { number: label }) }, label);
+    mark.addEventListener('click', () => {
+      const notes = [...this.element.querySelectorAll('.footnote')];
+      const note = notes.find((each) => each.firstElementChild?.textContent === label);
+      if (!note) return;
+      note.tabIndex = -1;
+      note.focus();
+      note.scrollIntoView({ block: 'nearest' });
+    });
+    return h('sup', { class: 'mark' }, mark);
+  }
+
+  /** What is wider than the page scrolls by itself, by keyboard too. */
+  _scrolling(table) {
+    const frame = h('div', { class: 'table', tabindex: '0', role: 'region', 'aria-label': this._say('table') });
+    table.replaceWith(frame);
+    frame.append(table);
   }
 }
 
-function copyButton(code, say) {
-  const button = h('button', { type: 'button', class: 'copy' }, say('copy'));
-  const show = (text) => {
-    button.textContent = text;
-    setTimeout(() => (button.textContent = say('copy')), 2000);
-  };
-  button.addEventListener('click', () =>
-    navigator.clipboard.writeText(code.textContent.replace(/\n$/, '')).then(
-      () => show(say('copied')),
-      () => show(say('notCopied')),
-    ),
-  );
-  return button;
+/** The text of each item of a list or each row of a table; empty for another block. */
+function partsOf(token) {
+  if (token?.type === 'list') return token.items.map(({ raw }) => raw);
+  if (token?.type !== 'table') return [];
+  const lines = token.raw.slice(headOf(token).length).match(/[^\n]*(?:\n|$)/g) ?? [];
+  return lines.slice(0, token.rows.length);
+}
+
+/** A table's head and the line below it. */
+function headOf(token) {
+  return /^[^\n]*\n[^\n]*\n?/.exec(token.raw)[0];
 }

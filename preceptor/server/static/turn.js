@@ -39,6 +39,8 @@ export class Turn {
     this._say = say;
     this._opens = opens;
     this._acts = acts;
+    /** A promise of the whole text's having been shown. */
+    this.shown = null;
     this._reply = h('div', { class: 'reply' });
     this.element = h('article', { class: 'turn' }, this._question(), this._reply);
     this.restore(record);
@@ -172,7 +174,7 @@ export class Turn {
     cancelAnimationFrame(this._frame);
     this._frame = 0;
     this._sources = new Map(this.record.sources.map((source) => [source.n, source]));
-    this._answer.show(text);
+    this.shown = this._answer.show(text, true);
     this._status.hidden = true;
     this._below.replaceChildren();
     this._reply.setAttribute('aria-busy', 'false');

@@ -233,6 +233,7 @@ export class Tutor {
     try {
       if (navigator.onLine === false) throw new TutorError('OFFLINE');
       await this._listen(turn, running.signal);
+      await turn.shown;
       this._tell(`${turn.text} ${this._say('ready', { count: turn.record.sources.length })}`);
     } catch (error) {
       if (running.signal.aborted) turn.stop(running.signal.reason === 'left' ? 'left' : 'stopped');
