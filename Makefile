@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long mutants openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-support bench-citations clean
+.PHONY: help setup demo test test-long mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -38,6 +38,19 @@ test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provid
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
 	$(BIN)/python bench/mutants.py $(FILE) --count $(COUNT) --seed $(SEED) $(if $(TESTS),--tests $(TESTS))
+
+evaluate: $(VENV)/.dev ## search and the offline tutor on the sample book against the committed baseline; fails on a loss
+	@mkdir -p build
+	PRECEPTOR_EVALUATION__FOUND=0.95 PRECEPTOR_EVALUATION__CITED=0.9 $(BIN)/preceptor evaluate --save build/evaluation.json > build/evaluation.txt \
+		|| { cat build/evaluation.txt; exit 1; }
+	$(BIN)/preceptor evaluate --compare tests/evaluation/baseline.json build/evaluation.json
+
+baseline: evaluate ## take the last `make evaluate` as the new baseline
+	$(BIN)/python -m tests.evaluation.baseline build/evaluation.json
+
+report-schema: $(VENV)/.dev ## write docs/evaluation-report.schema.json, the form of a saved report
+	$(BIN)/python -c "import json; from preceptor.evaluation.report import Report; \
+		print(json.dumps(Report.model_json_schema(), indent=2, ensure_ascii=False))" > docs/evaluation-report.schema.json
 
 openapi: $(VENV)/.dev ## write docs/openapi.json, the HTTP contract
 	$(BIN)/python -c "import json; from preceptor.server import create_app; from preceptor.server.openapi import document; \

@@ -64,7 +64,8 @@
         ├── CasesInvalid
         ├── ReportInvalid
         ├── ReportsNotComparable
-        └── CostUnknown
+        ├── CostUnknown
+        └── RevisionUnknown
 
 Each class builds its own message: what happened, with which value, what to do. A setting's string
 value is never echoed, because it may be a key.
@@ -724,4 +725,15 @@ class CostUnknown(EvaluationError):
         super().__init__(
             f"No price is known for `{model}`, so that `--budget` could not stop the run. Leave it out, or give fewer "
             "cases."
+        )
+
+
+class RevisionUnknown(EvaluationError):
+    """An earlier edition of the book cannot be had from git."""
+
+    def __init__(self, folder: "Path", revision: str, reason: str) -> None:
+        self.revision = revision
+        super().__init__(
+            f"The book in `{folder}` cannot be compared with `{revision}`: {reason}. Name a commit, branch or tag of "
+            "its repository (in CI, fetch it first: `fetch-depth: 0`), or give the folder of an older edition."
         )

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +13,12 @@ import typer
 from preceptor.commands.opening import SAMPLE, AsJson, Env, given, index_book, kept_traces, sample_book
 from preceptor.errors import CostUnknown, ExtraMissing
 from preceptor.settings import Settings, load_settings
+from preceptor.text.number import counted
 
 if TYPE_CHECKING:
     from preceptor.agents.answer import Answer
     from preceptor.agents.preceptor import Preceptor
+    from preceptor.evaluation.book import Changes
     from preceptor.evaluation.dataset import Cases
     from preceptor.evaluation.record import Record
     from preceptor.evaluation.report import Report
@@ -25,21 +27,29 @@ if TYPE_CHECKING:
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 
 
-def _writable(file: Path | None) -> Path | None:
+_FORMATS = (".json", ".html", ".xml", ".md")
+
+
+def _writable(files: list[Path] | None) -> list[Path]:
     """Checked before a run of minutes, whose report would be lost."""
-    if file is None:
-        return None
-    if not file.parent.is_dir():
-        raise typer.BadParameter(f"the folder `{file.parent}` does not exist")
-    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise typer.BadParameter(f"`{file}` cannot be written")
-    return file
+    for file in files or []:
+        if file.suffix not in _FORMATS:
+            raise typer.BadParameter(f"`{file}` should end with one of {', '.join(_FORMATS)}")
+        if not file.parent.is_dir():
+            raise typer.BadParameter(f"the folder `{file.parent}` does not exist")
+        if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise typer.BadParameter(f"`{file}` cannot be written")
+    return files or []
 
 
 Save = Annotated[
-    Path | None,
-    typer.Option(callback=_writable, help="Write the report as JSON to this file; a stopped run goes on from it."),
-]  # fmt: skip
+    list[Path] | None,
+    typer.Option(
+        callback=_writable,
+        help="Write the report to this file: .json (for --compare; a stopped run goes on from it), .html, .xml (JUnit) "
+        "or .md (a summary). May be given more than once.",
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -102,8 +112,10 @@ def evaluate(
     if cases is None:
         index_book(sample_book(), settings, quiet=False)
     options = {"concurrency": concurrency, "repeat": repeat, "per_minute": per_minute, "budget": budget}
-    report = asyncio.run(_evaluate(cases or sample_book() / "evaluation.yaml", settings, save, options))
-    _finish(report.model_copy(update={"allow_degraded": allow_degraded}), save, as_json=as_json)
+    kept = next((file for file in save or [] if file.suffix == ".json"), None)
+    report = asyncio.run(_evaluate(cases or sample_book() / "evaluation.yaml", settings, kept, options))
+    report = report.model_copy(update={"allow_degraded": allow_degraded})
+    _finish(report, save, settings, as_json=as_json)
 
 
 @app.command()
@@ -112,9 +124,7 @@ def score(
     cases: Annotated[
         Path | None, typer.Option(help="YAML file of cases; default: those of the sample book.")
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option(callback=_writable, help="Write the new report to this file.")
-    ] = None,
+    save: Save = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
@@ -128,8 +138,73 @@ def score(
     from preceptor.evaluation.run import judge_again
 
     asked = load_cases(cases or sample_book() / "evaluation.yaml")
-    limits = load_settings(env or "demo").evaluation
-    _finish(asyncio.run(judge_again(asked, Report.load(report), thresholds=limits)), save, as_json=as_json)
+    settings = load_settings(env or "demo")
+    judged = asyncio.run(judge_again(asked, Report.load(report), thresholds=settings.evaluation))
+    _finish(judged, save, settings, as_json=as_json)
+
+
+@app.command()
+def book(
+    since: Annotated[
+        str | None, typer.Option(metavar="REV", help="Compare with the book at this commit, branch or tag.")
+    ] = None,
+    old: Annotated[
+        Path | None, typer.Option(help="Compare with the book in this folder instead.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", "-s", help="Folder of the book's pages; default: the sample book.")
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="YAML file of cases; default: those of the sample book.")
+    ] = None,
+    annotate: Annotated[
+        bool, typer.Option("--github", help="Print annotations for GitHub's review of a pull request as well.")
+    ] = False,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Say which cases lost their page, heading, passage or answer by an edit of the book, as file:line.
+
+    Needs no key, no index and no network. Exit code 1 when a case lost something, or expects a section that there is
+    not.
+
+    Example: `preceptor evaluate book --since main --source docs --cases cases.yaml`
+    """
+    _need_extra()
+    if (since is None) == (old is None):
+        raise typer.BadParameter("give either --since REV or --old FOLDER")
+    from preceptor.commands.editions import SentenceLikeness, at_revision, read_edition
+    from preceptor.evaluation.book import compare_editions
+    from preceptor.evaluation.dataset import load_cases
+
+    folder = source or sample_book()
+    settings = load_settings(env or "demo")
+    asked = load_cases(cases or sample_book() / "evaluation.yaml")
+    with nullcontext(old) if old else at_revision(folder, since or "") as before:
+        earlier = read_edition(before, settings)
+    likeness = SentenceLikeness(settings)
+    try:
+        changes = asyncio.run(compare_editions(asked, earlier, read_edition(folder, settings), likeness))
+    finally:
+        likeness.close()
+    _print_changes(changes, folder, annotate=annotate, as_json=as_json)
+    if changes.losses or changes.unknown:
+        raise typer.Exit(1)
+
+
+def _print_changes(changes: "Changes", folder: Path, *, annotate: bool, as_json: bool) -> None:
+    if as_json:
+        typer.echo(changes.to_json())
+        return
+    for loss in changes.losses:
+        typer.echo(f"{folder / loss.file}:{loss.line}: {loss.case}: {loss.message}")
+        typer.echo(f"    {loss.question}")
+        if annotate:
+            typer.echo(f"::error file={folder / loss.file},line={loss.line}::{loss.case}: {loss.message}")
+    for case, section in changes.unknown:
+        typer.echo(f"{case}: expects `{section}`, which is in neither edition")
+    lost = len({loss.case for loss in changes.losses})
+    typer.echo(f"The edit touches {counted(len(changes.touched), 'cases')}; {lost} lost something.", err=True)
 
 
 def _need_extra() -> None:
@@ -137,7 +212,7 @@ def _need_extra() -> None:
         raise ExtraMissing("evaluate", "to run the cases of an evaluation")
 
 
-def _finish(report: "Report", save: Path | None, *, as_json: bool) -> None:
+def _finish(report: "Report", save: list[Path] | None, settings: Settings, *, as_json: bool) -> None:
     """Print and save a report; exit with 1 if it did not pass."""
     from rich.console import Console
 
@@ -147,10 +222,26 @@ def _finish(report: "Report", save: Path | None, *, as_json: bool) -> None:
         typer.echo(report.to_json())
     else:
         Console().print(render(report))
-    if save is not None:
-        save.write_text(report.to_json(), encoding="utf-8")
+    for file in save or []:
+        file.write_text(_written(report, file.suffix, settings), encoding="utf-8")
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _written(report: "Report", suffix: str, settings: Settings) -> str:
+    from preceptor.evaluation.junit import to_junit
+    from preceptor.evaluation.markdown import to_markdown
+    from preceptor.evaluation.page import to_html
+
+    match suffix:
+        case ".html":
+            return to_html(report, traces=f"http://{settings.server.host}:{settings.server.port}/traces")
+        case ".xml":
+            return to_junit(report)
+        case ".md":
+            return to_markdown(report)
+        case _:
+            return report.to_json()
 
 
 def _compare(old: Path, new: Path, *, no_worse_than: float | None, as_json: bool) -> None:
