@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from preceptor import __version__
-from preceptor.commands import evaluate, tools
+from preceptor.commands import evaluate, tools, traces
 from preceptor.commands.opening import (
     SAMPLE,
     AsJson,
@@ -420,6 +420,7 @@ def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -
 
 
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(traces.app, name="traces")
 
 
 @app.command()
@@ -467,38 +468,3 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
 
 
 app.add_typer(tools.app, name="tools")
-
-
-@app.command()
-def traces(
-    trace_id: Annotated[str | None, typer.Argument(help="Show this run as a tree.")] = None,
-    limit: Annotated[int, typer.Option(help="Runs to list, newest first.")] = 20,
-    env: Env = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the runs that are kept, or show one as a tree: agents, model calls, tools, failures, times.
-
-    Example: `preceptor traces`, then `preceptor traces trace_…` with the `trace_id` of an answer.
-    """
-    from rich.console import Console
-
-    from preceptor.tracing.report import run_tree, runs_table
-    from preceptor.tracing.store import TraceStore
-
-    store = TraceStore.from_settings(load_settings(env).traces)
-    if trace_id is None:
-        runs = store.runs(limit)
-        if as_json:
-            typer.echo(json.dumps([asdict(run) for run in runs], ensure_ascii=False, default=str))
-        elif runs:
-            Console().print(runs_table(runs))
-        else:
-            typer.echo(
-                f'No run is kept in `{store.path}` yet. Ask something: `preceptor demo --ask "What is ROS 2?"`.'
-            )
-        return
-    run = store.run(trace_id)
-    if as_json:
-        typer.echo(json.dumps(asdict(run), ensure_ascii=False, default=str))
-    else:
-        Console().print(run_tree(run))

@@ -58,6 +58,8 @@
     │   ├── Overloaded
     │   └── Stopping
     ├── TraceNotFound
+    ├── TapeMissing              a run cannot be played again
+    ├── ReplayDiverged
     ├── TracesUnavailable        the file of runs is damaged or locked
     ├── AddressUnavailable       the service cannot listen where it should
     └── EvaluationError
@@ -656,6 +658,28 @@ class TraceNotFound(PreceptorError):
         super().__init__(
             f"{what} in `{where}`. `preceptor traces` lists the runs that are kept; older ones are removed "
             "(`traces.keep_runs`, `traces.keep_days`)."
+        )
+
+
+class TapeMissing(PreceptorError):
+    """A run was kept without its tape, so that it cannot be played again."""
+
+    def __init__(self, trace_id: str) -> None:
+        self.trace_id = trace_id
+        super().__init__(
+            f"The run `{trace_id}` has no tape of this version: it was recorded by an earlier one, is still going on, "
+            "is very long, or `traces.include_text` was off. Ask the question again, and replay that run."
+        )
+
+
+class ReplayDiverged(PreceptorError):
+    """A recorded run cannot be played to its end."""
+
+    def __init__(self, step: int, why: str) -> None:
+        self.step = step
+        super().__init__(
+            f"The replay differs from the tape at step {step}: {why}. Preceptor or its settings have changed since the "
+            f"run was recorded, or the run had no answer. `--from {step}` goes on live from there."
         )
 
 

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from agents import Agent, RunContextWrapper, RunHooks, Tool
+from agents.tool_context import ToolContext
 
 from preceptor.agents.answer import Answer, Event, Question, Started, Status, Timings, Token
 from preceptor.providers.failure import FailureNote, Usage
 from preceptor.tools.plugin import Run
+from preceptor.tracing.recorder import Recorder
 from preceptor.tracing.run import trace_id
 from preceptor.tracing.store import TraceStore
 
@@ -42,7 +44,7 @@ class Outcomes:
         self._traces = traces
         self._observer = observer
 
-    def answered(self, question: Question, answer: Answer) -> None:
+    def answered(self, question: Question, answer: Answer, recorder: Recorder | None = None) -> None:
         """A run has given this answer."""
         logger.info(
             "answered trace=%s provider=%s sources=%d failures=%s seconds=%.3f",
@@ -55,6 +57,8 @@ class Outcomes:
         if self._observer is not None:
             self._observer.answered(answer)
         if self._traces is not None:
+            if recorder is not None:
+                self._traces.record(answer.trace_id, lambda: recorder.tape(answer=answer))
             if answer.left_out:
                 self._traces.annotate(answer.trace_id, left_out=answer.left_out)
             self._traces.annotate(
@@ -82,6 +86,7 @@ class Outcomes:
         failures: Sequence[FailureNote],
         usage: Usage,
         error: BaseException,
+        recorder: Recorder | None = None,
     ) -> None:
         """A run has ended with an error, or was cancelled."""
         name = type(error).__name__
@@ -89,6 +94,8 @@ class Outcomes:
         if self._observer is not None:
             self._observer.failed(error, failures, usage)
         if self._traces is not None:
+            if recorder is not None:
+                self._traces.record(started.trace_id, lambda: recorder.tape(error=name))
             self._traces.annotate(
                 started.trace_id,
                 question=question.text,
@@ -135,7 +142,14 @@ class Stopwatch:
 
 
 class RunLog(RunHooks[Run]):
-    """Hooks of the SDK that log hand-offs and tool calls: names only, never text of reader, book or model."""
+    """Hooks of the SDK that log hand-offs and tool calls: names only, never text of reader, book or model.
+
+    What a tool returned goes to the run's tape.
+    """
+
+    def __init__(self, recorder: Recorder | None = None) -> None:
+        """Record the results of tools, too, if there is a recorder."""
+        self._recorder = recorder
 
     async def on_handoff(
         self, context: RunContextWrapper[Run], from_agent: Agent[Run], to_agent: Agent[Run]
@@ -147,6 +161,14 @@ class RunLog(RunHooks[Run]):
         self, context: RunContextWrapper[Run], agent: Agent[Any], tool: Tool, result: object
     ) -> None:
         """A tool has answered."""
+        if self._recorder is not None and isinstance(context, ToolContext):
+            self._recorder.returned(
+                agent.name,
+                tool.name,
+                call_id=context.tool_call_id,
+                arguments=context.tool_arguments,
+                output=result,
+            )
         logger.info(
             "%s called %s passages=%d trace=%s",
             agent.name,

@@ -5,9 +5,10 @@ import contextvars
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
+from dataclasses import asdict
 from functools import partial
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 from agents import Agent, AgentsException, RunConfig, Runner, RunResultStreaming, ToolErrorFormatterArgs
@@ -20,7 +21,9 @@ from preceptor.agents.attribution import Attribution
 from preceptor.agents.grounding import BookRule, Gate, Rules
 from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.agents.outcome import Observer, Outcomes, RunLog, Stopwatch
+from preceptor.agents.player import Player
 from preceptor.agents.prompts import instructions, instructions_of_selection, prompt, rules
+from preceptor.agents.recorded import Recording, current_recording
 from preceptor.agents.reply import Reply
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
@@ -28,15 +31,18 @@ from preceptor.agents.tutors import build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
-from preceptor.providers.failure import Failures, Usage
+from preceptor.library.passage import Hit
+from preceptor.providers.failure import FailureNote, Failures, Usage
 from preceptor.providers.models import ProviderModels, open_models
 from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
 from preceptor.text.languages import language_of
 from preceptor.tools.discovery import Toolbox, load_tools
-from preceptor.tools.plugin import Deps, Ledger, Run, tell_model
+from preceptor.tools.plugin import Artifact, Deps, Ledger, Run, tell_model
 from preceptor.tracing.processor import send_nothing
+from preceptor.tracing.recorder import Recorder
 from preceptor.tracing.store import TraceStore
+from preceptor.tracing.tape import Step
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +94,9 @@ class Preceptor:
                     return event.answer
         raise AssertionError("a run ends with an answer or an error")
 
-    async def stream(self, question: Question, *, whole: bool = False) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, question: Question, *, whole: bool = False, player: Player | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Answer a question while it is made; the last event is `Done`.
 
         Closing the iterator ends the run and the provider's call.
@@ -97,6 +105,7 @@ class Preceptor:
             question: The question.
             whole: Nobody reads the answer while it is made. Then providers are asked for it in one piece: that
                 is less work, and `timeout` is the only limit of a call.
+            player: Plays a recorded run, whose question this is, in place of the session and of its steps.
 
         Raises:
             SessionNotFound: There is no such session.
@@ -110,15 +119,20 @@ class Preceptor:
         """
         clock = Stopwatch()
         # Before the session is opened: a chapter that there is not must not begin one.
-        await self.library.check(chapter=question.chapter, book=question.book)
+        if player is None:
+            await self.library.check(chapter=question.chapter, book=question.book)
         seconds = self.settings.tutor.deadline
         deadline = clock.began + seconds
         async with AsyncExitStack() as stack:
-            opened = self.sessions.open(
-                question.session_id,
-                history=_items(question),
-                keeps_history=question.keeps_history,
-                seconds=deadline - time.perf_counter(),
+            opened = (
+                nullcontext(player.turns())
+                if player
+                else self.sessions.open(
+                    question.session_id,
+                    history=_items(question),
+                    keeps_history=question.keeps_history,
+                    seconds=deadline - time.perf_counter(),
+                )
             )
             try:
                 turns = await stack.enter_async_context(opened)
@@ -127,10 +141,13 @@ class Preceptor:
                 raise
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
-            run, reply = self._begun(question, turns)
-            scope = self._scope(question, run, turns, deadline=deadline, whole=whole)
+            language = player.language if player else self._language
+            run, reply = self._begun(question, turns, language)
+            scope = self._scope(question, run, turns, language, deadline=deadline, whole=whole)
             failures = scope.failures
-            result = self._start(question, run, turns, scope, started)
+            recording = self._recording(question, run, turns, scope, player)
+            recorder = recording.recorder
+            result = self._start(question, run, turns, scope, started, recording)
             shown_artifacts = 0
             try:
                 async with aclosing(_until(deadline, result, seconds)) as events:
@@ -156,7 +173,9 @@ class Preceptor:
             # A reader who leaves is a cancellation: the provider's call ends, and the run is told of all the same.
             except BaseException as error:
                 result.cancel()
-                self._outcomes.failed(started, question, failures.notes, _usage(result, failures), error)
+                self._outcomes.failed(
+                    started, question, failures.notes, _usage(result, failures), error, recorder
+                )
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
@@ -166,10 +185,10 @@ class Preceptor:
                 await turns.add(question.text, reply.raw, shown=answer)
             except SessionsUnavailable as error:
                 logger.warning("answer not kept, or not yet, trace=%s error=%s", started.trace_id, error)
-            self._outcomes.answered(question, answer)
+            self._outcomes.answered(question, answer, recorder)
             yield Done(answer)
 
-    def _begun(self, question: Question, turns: Turns) -> tuple[Run, Reply]:
+    def _begun(self, question: Question, turns: Turns, of_book: str) -> tuple[Run, Reply]:
         """Returns the question as its tools see it, and the reply that is to come."""
         # The marked text is the only context then; earlier turns would be another one.
         earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
@@ -178,7 +197,7 @@ class Preceptor:
         attribution = partial(
             Attribution,
             run,
-            tag=language_of(question.text) or self._language,
+            tag=language_of(question.text) or of_book,
             drops=self._holds(question),
             strict=tutor.least_confidence > 0,
         )
@@ -190,7 +209,9 @@ class Preceptor:
         )
         return run, reply
 
-    def _scope(self, question: Question, run: Run, turns: Turns, *, deadline: float, whole: bool) -> RunScope:
+    def _scope(
+        self, question: Question, run: Run, turns: Turns, of_book: str, *, deadline: float, whole: bool
+    ) -> RunScope:
         """Returns the run as the providers' models see it."""
         tutor, holds = self.settings.tutor, self._holds(question)
         return RunScope(
@@ -205,18 +226,35 @@ class Preceptor:
                 longest=tutor.max_answer,
                 least_confidence=tutor.least_confidence,
             ),
-            book=None
-            if question.selection_only
-            else BookRule(run, _said(turns.history), of_book=self._language),
+            book=None if question.selection_only else BookRule(run, _said(turns.history), of_book=of_book),
             whole=whole,
         )
+
+    def _recording(
+        self, question: Question, run: Run, turns: Turns, scope: RunScope, player: Player | None
+    ) -> Recording:
+        """Returns how the run is recorded, and whether it is played."""
+        recorder = None
+        if self.traces is not None and self.traces.include_text and not (player and player.sealed):
+            asked = partial(_asked, question, turns, self._language if player is None else player.language)
+            recorder = Recorder(asked, partial(_state, run, scope))
+            run.ledger.noted = recorder.shows
+        if player is not None:
+            player.apply = partial(_apply, run, scope, recorder)
+        return Recording(recorder, player)
 
     def _holds(self, question: Question) -> bool:
         """Whether the answer must rest on the book."""
         return self.settings.tutor.book_only and not question.selection_only
 
     def _start(
-        self, question: Question, run: Run, turns: Turns, scope: RunScope, started: Started
+        self,
+        question: Question,
+        run: Run,
+        turns: Turns,
+        scope: RunScope,
+        started: Started,
+        recording: Recording,
     ) -> RunResultStreaming:
         items: list[TResponseInputItem] = [
             *([] if question.selection_only else turns.history),
@@ -227,6 +265,7 @@ class Preceptor:
             trace_id=started.trace_id,
             group_id=started.session_id,
             trace_metadata=dict(question.metadata) or None,
+            tracing_disabled=recording.player is not None and recording.player.sealed,
             trace_include_sensitive_data=self.settings.traces.include_text,
             # By default the SDK ends the run; a model can correct the name.
             tool_not_found_behavior="return_error_to_model",
@@ -237,12 +276,13 @@ class Preceptor:
         context = contextvars.copy_context()
         context.run(current_run.set, run)
         context.run(current_scope.set, scope)
+        context.run(current_recording.set, recording)
         return context.run(
             lambda: Runner.run_streamed(
                 triage,
                 items,
                 context=run,
-                hooks=RunLog(),
+                hooks=RunLog(recording.recorder),
                 max_turns=None,  # a tutor is left when it makes too many calls, and the run has a deadline
                 run_config=config,
             )
@@ -285,7 +325,11 @@ class Preceptor:
 
 @asynccontextmanager
 async def open_preceptor(
-    settings: Settings, *, traces: TraceStore | None = None, observer: Observer | None = None
+    settings: Settings,
+    *,
+    traces: TraceStore | None = None,
+    observer: Observer | None = None,
+    prompt: str | None = None,
 ) -> AsyncGenerator[Preceptor, None]:
     """Open the index, the embedding model, the tools, the providers and the sessions; close them at the end.
 
@@ -293,6 +337,7 @@ async def open_preceptor(
         settings: All settings.
         traces: Store of the runs.
         observer: Receives the outcome of every run.
+        prompt: System prompt of the tutors in place of Preceptor's own.
 
     Raises:
         VectorIndexError: The index cannot be served.
@@ -318,14 +363,18 @@ async def open_preceptor(
         book_only = settings.tutor.book_only
         build = partial(build_tutors, models, offline=offline, retry_after=settings.breaker.cool_down)
         build_triage = partial(
-            build, instructions=instructions(settings.book, info, book_only=book_only), book_only=book_only
+            build,
+            instructions=prompt or instructions(settings.book, info, book_only=book_only),
+            book_only=book_only,
         )
         preceptor = Preceptor(
             settings,
             library=library,
             models=models,
             build_triage=lambda tools: build_triage(tools=tools),
-            triage_of_selection=build(instructions=instructions_of_selection(settings.book, info), tools=[]),
+            triage_of_selection=build(
+                instructions=prompt or instructions_of_selection(settings.book, info), tools=[]
+            ),
             sessions=sessions,
             tools=tools,
             traces=traces,
@@ -335,6 +384,58 @@ async def open_preceptor(
         # Those that it has at the end, not those of the beginning.
         stack.callback(lambda: preceptor.tools.close())
         yield preceptor
+
+
+def _asked(question: Question, turns: Turns, of_book: str) -> dict[str, Any]:
+    """Returns a question with what belongs to it, for the tape."""
+    asked = {name: value for name, value in asdict(question).items() if name not in ("session_id", "history")}
+    return {
+        **asked,
+        "turns": turns.history,
+        "cited": [asdict(one) for one in turns.cited],
+        "language": of_book,
+    }
+
+
+def _state(run: Run, scope: RunScope) -> dict[str, Any]:
+    """Returns what a run has noted so far, as far as it is not empty."""
+    noted = {
+        "searched": list(run.searched),
+        "refused": sorted(run.refused),
+        "failed": sorted(run.failed),
+        "declined": run.declined,
+        "artifacts": [asdict(one) for one in run.artifacts],
+        "told_again": sorted(scope.told_again),
+        "made_to_search": sorted(scope.made_to_search),
+        "own_calls": sorted(scope.own_calls),
+        "truncated": scope.truncated,
+        "failures": [asdict(note) for note in scope.failures.notes],
+        "spent": asdict(scope.failures.spent) if scope.failures.spent != Usage() else None,
+    }
+    return {name: value for name, value in noted.items() if value}
+
+
+def _apply(run: Run, scope: RunScope, recorder: Recorder | None, step: Step, hits: Sequence[Hit]) -> None:
+    """Bring a run that is played to the state after a recorded step."""
+    if recorder is not None:
+        recorder.played(step)
+    state = step.get("state", {})
+    run.ledger.note(hits)
+    run.searched[:] = state.get("searched", [])
+    for noted, name in (
+        (run.refused, "refused"),
+        (run.failed, "failed"),
+        (scope.told_again, "told_again"),
+        (scope.made_to_search, "made_to_search"),
+        (scope.own_calls, "own_calls"),
+    ):
+        noted.clear()
+        noted.update(state.get(name, ()))
+    run.artifacts[:] = [Artifact(**one) for one in state.get("artifacts", ())]
+    run.declined = state.get("declined", False)
+    scope.truncated = state.get("truncated", False)
+    scope.failures.notes[:] = [FailureNote(**note) for note in state.get("failures", ())]
+    scope.failures.spent = Usage(**state.get("spent", {}))
 
 
 def _items(question: Question) -> list[TResponseInputItem]:

@@ -11,7 +11,7 @@ from typing import Any
 from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool
 
 from preceptor.agents.decline import ends_turn, tools_of
-from preceptor.agents.offline import OfflineModel
+from preceptor.agents.recorded import RecordedModel, recorded_tool
 from preceptor.errors import NoTutorLeft
 from preceptor.providers.history import HAND_OVER
 from preceptor.providers.local_model import Call, Items, LocalModel
@@ -19,6 +19,9 @@ from preceptor.providers.models import ProviderModel, ProviderModels
 from preceptor.providers.order import FallbackOrder
 from preceptor.providers.scope import scope
 from preceptor.tools.plugin import Run
+
+TRIAGE = "Triage"
+"""Name of the triage agent."""
 
 
 class TriageModel(LocalModel):
@@ -56,7 +59,7 @@ def build_tutors(
     *,
     instructions: str,
     tools: Sequence[Tool],
-    offline: OfflineModel | None,
+    offline: Model | None,
     retry_after: float,
     book_only: bool = False,
 ) -> Agent[Run]:
@@ -72,16 +75,19 @@ def build_tutors(
     """
     # From the last tutor to the first: each one's hand-offs are those behind it.
     behind: list[Handoff[Run, Agent[Run]]] = []
+    own = [recorded_tool(tool) for tool in tools]
+    declining = [recorded_tool(tool) for tool in tools_of(())]
 
-    def tutor(provider: str, model: Model, settings: ModelSettings) -> Agent[Run]:
+    def tutor(provider: str, model: Model, settings: ModelSettings, *, model_name: str = "") -> Agent[Run]:
         may_decline = book_only and provider != "offline"
+        name = models.order.agent_name(provider)
         return Agent[Run](
-            name=models.order.agent_name(provider),
+            name=name,
             handoff_description=f"Answers the reader's question with {provider}.",
             instructions=instructions,
-            model=model,
+            model=RecordedModel(model, agent=name, name=model_name),
             model_settings=settings,
-            tools=tools_of(tools) if may_decline else list(tools),
+            tools=[*own, *declining] if may_decline else list(own),
             tool_use_behavior=ends_turn if may_decline else "run_llm_again",
             handoffs=list(behind),
         )
@@ -89,11 +95,10 @@ def build_tutors(
     if offline:
         behind.append(_hand_over(tutor("offline", offline, ModelSettings()), "offline"))
     for entry in reversed(models):
-        agent = tutor(entry.provider, entry.model, entry.settings)
+        agent = tutor(entry.provider, entry.model, entry.settings, model_name=entry.name)
         behind.insert(0, _hand_over(agent, entry.provider, is_enabled=_open(entry)))
-    return Agent[Run](
-        name="Triage", model=TriageModel(models.order, retry_after=retry_after), handoffs=list(behind)
-    )
+    choosing = TriageModel(models.order, retry_after=retry_after)
+    return Agent[Run](name=TRIAGE, model=RecordedModel(choosing, agent=TRIAGE), handoffs=list(behind))
 
 
 def _hand_over(

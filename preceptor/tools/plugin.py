@@ -56,6 +56,8 @@ class Ledger:
         Args:
             earlier: Passages that earlier answers of the conversation cited.
         """
+        self.noted: Callable[[Sequence[Hit]], None] | None = None
+        """Called with the passages that are shown, for the run's tape."""
         self._hits: dict[str, Hit] = {}
         self._earlier = {hit.passage.key: hit for hit in earlier}
 
@@ -72,6 +74,9 @@ class Ledger:
 
     def note(self, hits: Iterable[Hit]) -> None:
         """Record passages as shown; a repeated passage keeps its better score."""
+        hits = list(hits)
+        if self.noted is not None:
+            self.noted(hits)
         for hit in hits:
             known = self._hits.get(hit.passage.key)
             if known is None or hit.score > known.score:

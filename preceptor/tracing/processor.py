@@ -5,7 +5,7 @@ when the run has ended, on the store's thread.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from agents.tracing.processors import default_exporter, default_processor
 from agents.tracing.provider import DefaultTraceProvider
 
 from preceptor.settings import TracesSettings
+from preceptor.tracing.cost import ModelCall, cost_of
 from preceptor.tracing.run import RunRecord, SpanRecord
 from preceptor.tracing.store import TraceStore
 
@@ -165,7 +166,20 @@ def _record(run: _Open, *, seconds: float, text: bool) -> RunRecord:
         session_id=exported.get("group_id"),
         metadata=exported.get("metadata"),
         spans=records,
+        cost=cost_of(_calls(run.spans), started=run.started),
     )
+
+
+def _calls(spans: Sequence[Span[Any]]) -> Iterator[ModelCall]:
+    for span in spans:
+        data = span.span_data
+        if data.type in ("generation", "response") and (usage := getattr(data, "usage", None)):
+            configured = getattr(data, "model_config", None) or {}
+            yield ModelCall(_model(data) or "unnamed", configured.get("base_url"), usage)
+
+
+def _model(data: SpanData) -> str | None:
+    return getattr(data, "model", None) or getattr(getattr(data, "response", None), "model", None)
 
 
 def _name(data: SpanData) -> str:

@@ -8,7 +8,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from preceptor.tracing.diff import step_line
 from preceptor.tracing.run import RecordedRun, RunSummary, Span, Tokens, span_tokens
+from preceptor.tracing.tape import Tape
 
 _LINE = 100
 """Number of characters shown of an input or output."""
@@ -35,18 +37,25 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
     return shown
 
 
-def run_tree(run: RecordedRun) -> Tree:
-    """Renders one run: its facts, then its steps with durations, tokens, errors, inputs and outputs."""
+def run_tree(run: RecordedRun, tape: Tape | None = None) -> Tree:
+    """Renders one run: its facts, its steps with durations, tokens, errors, inputs and outputs, and its tape."""
     known = run.summary
     title = Text(known.trace_id, style="bold cyan")
     title.append(f"  {known.started.astimezone():%Y-%m-%d %H:%M:%S}", style="default")
     title.append(f"  {_took(_ms(known))}", style="green")
     title.append(_tokens(known.tokens), style="dim")
+    if known.prices:
+        title.append("  no price" if known.cost is None else f"  ${known.cost:.4f}", style="dim")
+        title.append(f" ({line(known.prices)})", style="dim")
     shown = Tree(title)
     for name, value in run.facts.items():
         shown.add(_named(name, value))
     for span in run.spans:
         _add(shown, span)
+    if tape is not None:
+        branch = shown.add(Text("tape", style="dim"))
+        for number, step in enumerate(tape.steps, start=1):
+            branch.add(Text(f"{number} ", style="cyan").append(line(step_line(step)), style="default"))
     return shown
 
 

@@ -35,6 +35,8 @@ class RunRecord:
     session_id: str | None
     metadata: Mapping[str, Any] | None
     spans: Sequence[SpanRecord]
+    cost: Mapping[str, Any] | None = None
+    """Cost of the model calls, as `cost_of` returns it."""
 
 
 class Facts(TypedDict, total=False):
@@ -99,6 +101,22 @@ class RunSummary:
     rating: int | None
     """Reader's rating, 1 or -1."""
     comment: str | None
+    model: str | None = None
+    in_book: bool | None = None
+    """Whether the answer rests on the book; None if there is none."""
+    confidence: float | None = None
+    degraded: bool | None = None
+    """Whether the offline tutor stood in for a provider."""
+    cost: float | None = None
+    """Cost in US dollars; None if it is unknown."""
+    prices: str | None = None
+    """Table and day of the prices; or the models that have none."""
+    first_token: float | None = None
+    """Time to the first visible text, in milliseconds."""
+    verdict: str | None = None
+    """An operator's mark, `good` or `bad`."""
+    why: str | None = None
+    """Reason for the mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +173,8 @@ def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str
         known: Its outline; empty while the run has not ended.
     """
     feedback: Mapping[str, Any] = facts.get("feedback", {})
+    note: Mapping[str, Any] = facts.get("note", {})
+    cost: Mapping[str, Any] = known.get("cost") or {}
     return RunSummary(
         trace_id=row["trace_id"],
         started=datetime.fromtimestamp(row["started"], UTC),
@@ -170,7 +190,22 @@ def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str
         tokens=Tokens(known.get("input_tokens", 0), known.get("output_tokens", 0)),
         rating=feedback.get("rating"),
         comment=feedback.get("comment"),
+        model=facts.get("model"),
+        in_book=facts.get("in_book"),
+        confidence=facts.get("confidence"),
+        degraded=facts.get("degraded"),
+        cost=cost.get("usd"),
+        prices=_prices(cost),
+        first_token=facts.get("timings", {}).get("first_token"),
+        verdict=note.get("verdict"),
+        why=note.get("why"),
     )
+
+
+def _prices(cost: Mapping[str, Any]) -> str | None:
+    if unknown := cost.get("unknown"):
+        return f"no price is known for {', '.join(unknown)}"
+    return f"{cost['prices']}, prices of {cost['on']}" if "prices" in cost else None
 
 
 def tree(records: Sequence[SpanRecord]) -> tuple[Span, ...]:

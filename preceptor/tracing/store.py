@@ -10,19 +10,20 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import stamina
 from pydantic_core import to_json
 
-from preceptor.errors import TraceNotFound, TracesUnavailable
+from preceptor.errors import TapeMissing, TraceNotFound, TracesUnavailable
 from preceptor.private import make_private
 from preceptor.settings import TracesSettings
+from preceptor.tracing.filters import Filters, spaced
 from preceptor.tracing.redaction import Redactor
 from preceptor.tracing.run import (
     READERS_TEXT,
@@ -35,29 +36,76 @@ from preceptor.tracing.run import (
     summary,
     tree,
 )
+from preceptor.tracing.tape import Tape, stored, tape_of
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS runs (
-    trace_id TEXT PRIMARY KEY,
+_VERSION = 2
+# Facts and outline are JSON; what the list of runs is filtered by is read from them by SQLite itself. All of these
+# are in one index, so that a filter reads a few megabytes where the runs are a gigabyte. A run has a number, because
+# SQLite may renumber rows that have none, and the tables of words go by it.
+_RUNS = """
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    trace_id TEXT NOT NULL UNIQUE,
     started REAL NOT NULL, -- seconds since 1970
-    seconds REAL,          -- duration; this and the last two are NULL until the run has ended
+    seconds REAL,          -- duration; this, the outline and the spans are NULL until the run has ended
     session_id TEXT,
     response_id TEXT,
     facts TEXT NOT NULL,   -- JSON: question, answer, provider, …
     outline TEXT,          -- JSON: agents, tools, tokens, first error
-    spans TEXT             -- JSON, in the order in which they started
+    tape TEXT,             -- JSON: what was asked, said and found, for a replay
+    spans TEXT,            -- JSON, in the order in which they started
+    provider TEXT AS (json_extract(facts, '$.provider')),
+    in_book INTEGER AS (json_extract(facts, '$.in_book')),
+    confidence REAL AS (json_extract(facts, '$.confidence')),
+    degraded INTEGER AS (json_extract(facts, '$.degraded')),
+    failover TEXT AS (CASE WHEN json_extract(facts, '$.failover[0]') IS NOT NULL
+        THEN json_extract(facts, '$.failover') END),
+    error TEXT AS (coalesce(json_extract(facts, '$.error'),
+        CASE WHEN json_extract(facts, '$.provider') IS NULL THEN json_extract(outline, '$.error') END)),
+    rating INTEGER AS (json_extract(facts, '$.feedback.rating')),
+    verdict TEXT AS (json_extract(facts, '$.note.verdict')),
+    cost REAL AS (json_extract(outline, '$.cost.usd')),
+    tools TEXT AS (json_extract(outline, '$.tools'))
 );
-CREATE INDEX IF NOT EXISTS runs_started ON runs (started);
-CREATE INDEX IF NOT EXISTS runs_response ON runs (response_id) WHERE response_id IS NOT NULL;
-PRAGMA user_version = {_VERSION};
+CREATE INDEX runs_list ON runs (started, seconds, session_id, provider, in_book, confidence, degraded, failover,
+    error, rating, verdict, cost, tools);
+CREATE INDEX runs_response ON runs (response_id) WHERE response_id IS NOT NULL;
 """
+_WORDS = """
+CREATE VIRTUAL TABLE words USING fts5(question, answer, tokenize = "unicode61 remove_diacritics 2");
+CREATE TABLE passages (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, data TEXT NOT NULL);
+CREATE VIRTUAL TABLE passage_words USING fts5(text, tokenize = "unicode61 remove_diacritics 2");
+CREATE TABLE shown (passage INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (passage, run)) WITHOUT ROWID;
+CREATE INDEX shown_run ON shown (run);
+CREATE TRIGGER runs_removed AFTER DELETE ON runs BEGIN
+    DELETE FROM words WHERE rowid = old.number;
+    DELETE FROM shown WHERE run = old.number;
+END;
+CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN
+    DELETE FROM passage_words WHERE rowid = old.id;
+END;
+"""
+_SCHEMA = f"{_RUNS}{_WORDS}PRAGMA user_version = {_VERSION};"
+# Version 1 had no tapes and no words to search: its runs are kept, and found by question and answer.
+_UPGRADE = f"""
+ALTER TABLE runs RENAME TO runs_1;
+DROP INDEX runs_started;
+DROP INDEX runs_response;
+{_RUNS}{_WORDS}
+INSERT INTO runs (trace_id, started, seconds, session_id, response_id, facts, outline, spans)
+SELECT trace_id, started, seconds, session_id, response_id, facts, outline, spans FROM runs_1 ORDER BY started;
+DROP TABLE runs_1;
+INSERT INTO words (rowid, question, answer)
+SELECT number, spaced(CAST(json_extract(facts, '$.question') AS BLOB)),
+    spaced(CAST(json_extract(facts, '$.answer') AS BLOB)) FROM runs;
+PRAGMA user_version = {_VERSION};
+"""  # noqa: S608 - constants
 # Facts may come before a run has ended, or after it: whichever is first makes the row.
 _WRITE = """
-INSERT INTO runs (trace_id, started, seconds, session_id, response_id, facts, outline, spans)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO runs (trace_id, started, seconds, session_id, response_id, facts, outline, tape, spans)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (trace_id) DO UPDATE SET
     started = CASE WHEN excluded.seconds IS NULL THEN started ELSE excluded.started END,
     seconds = coalesce(excluded.seconds, seconds),
@@ -65,14 +113,20 @@ ON CONFLICT (trace_id) DO UPDATE SET
     response_id = coalesce(excluded.response_id, response_id),
     facts = json_patch(facts, excluded.facts),
     outline = coalesce(excluded.outline, outline),
+    tape = coalesce(excluded.tape, tape),
     spans = coalesce(excluded.spans, spans)
+RETURNING number
+"""
+_WRITE_WORDS = """
+INSERT OR REPLACE INTO words (rowid, question, answer)
+SELECT number, spaced(CAST(json_extract(facts, '$.question') AS BLOB)),
+    spaced(CAST(json_extract(facts, '$.answer') AS BLOB))
+FROM runs WHERE number = ?
 """
 _SUMMARY = "trace_id, started, seconds, session_id, response_id, facts, outline"
-_TROUBLED = """(
-    json_extract(facts, '$.error') IS NOT NULL
-    OR json_extract(outline, '$.error') IS NOT NULL AND json_extract(facts, '$.provider') IS NULL
-    OR json_extract(facts, '$.failover[0]') IS NOT NULL OR json_extract(facts, '$.feedback.rating') < 0
-)"""
+
+_BEGINS = "trace_id >= ?1 AND trace_id < ?1 || char(0x10ffff)"
+_SHOWN = "SELECT digest, data FROM passages WHERE id IN (SELECT passage FROM shown WHERE run = ?)"
 
 _WAITING = 1000
 """Largest number of queued jobs; further ones are dropped."""
@@ -84,6 +138,8 @@ _PRUNE_EVERY = 50
 """Number of runs between removals of old ones."""
 _LONGEST_RUN = 200_000
 """Longest text of a run's spans, in characters; in a longer one, long texts are cut."""
+_LONGEST_TAPE = 1_000_000
+"""Longest tape, in characters; a longer one is not kept."""
 _LONGEST_TEXT = 2_000
 
 
@@ -104,6 +160,14 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
+class _Recorded:
+    """Job that stores the tape of a run."""
+
+    trace_id: str
+    make: Callable[[], Tape]
+
+
+@dataclass(frozen=True, slots=True)
 class _Task:
     """Job that does something else on the connection and reports the outcome."""
 
@@ -111,8 +175,18 @@ class _Task:
     done: "Future[bool]"
 
 
-_Job = _Ended | _Known | _Task
-_Row = tuple[str, float, float | None, str | None, str | None, str, str | None, str | None]
+_Job = _Ended | _Known | _Recorded | _Task
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A run as it is written."""
+
+    columns: tuple[str, float, float | None, str | None, str | None, str, str | None, str | None, str | None]
+    has_words: bool
+    """Whether its question or its answer is among the facts."""
+    passages: Mapping[str, tuple[str, str]]
+    """Passages that its tools have shown, by digest: JSON, and the text."""
 
 
 class TraceStore:
@@ -173,6 +247,16 @@ class TraceStore:
         """
         self._enqueue(_Ended(trace_id, make))
 
+    def record(self, trace_id: str, make: Callable[[], Tape]) -> None:
+        """Store the tape of a run, unless text is not kept.
+
+        Args:
+            trace_id: Its id.
+            make: Gives the tape; called on the writer's thread.
+        """
+        if self.include_text:
+            self._enqueue(_Recorded(trace_id, make))
+
     def annotate(self, trace_id: str, **facts: Unpack[Facts]) -> None:
         """Store facts of a run, before or after its end; a later value replaces an earlier one."""
         self._enqueue(_Known(trace_id, facts))
@@ -186,13 +270,50 @@ class TraceStore:
             Whether the answer's run is (still) kept; for `asyncio.wrap_future`. Fails with
             `TracesUnavailable` when that cannot be known.
         """
-        done: Future[bool] = Future()
         said = {"rating": rating, "comment": comment if self.include_text else None}
+        return self._patch("response_id", response_id, {"feedback": said})
+
+    def note(self, trace_id: str, verdict: Literal["good", "bad"] | None, why: str = "") -> "Future[bool]":
+        """Store an operator's mark on a run; a new one replaces it, and None removes it.
+
+        Returns:
+            Whether the run is (still) kept. Fails with `TracesUnavailable` when that cannot be known.
+        """
+        mark = {"verdict": verdict, "why": why or None, "at": time.time()} if verdict else None
+        return self._patch("trace_id", trace_id, {"note": mark})
+
+    def prune(self, keep_runs: int, keep_days: float, *, compact: bool = True) -> int:
+        """Remove old runs at once; returns their number.
+
+        Args:
+            keep_runs: Number of newest runs to keep.
+            keep_days: Runs older than this are removed, too.
+            compact: Give the space back to the file system.
+
+        Raises:
+            TracesUnavailable: The file is damaged, locked, or of another version.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with closing(_open(self.path)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                removed = _removed(connection, keep_runs, keep_days)
+                connection.execute("COMMIT")
+                if compact:
+                    connection.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise TracesUnavailable(self.path, str(error)) from error
+        return removed
+
+    def _patch(self, column: str, value: str, facts: Mapping[str, Any]) -> "Future[bool]":
+        """Change facts of a run and tell whether there is one."""
+        done: Future[bool] = Future()
 
         def write(connection: sqlite3.Connection) -> bool:
             found = connection.execute(
-                "UPDATE runs SET facts = json_patch(facts, ?) WHERE response_id = ?",
-                (self._json({"feedback": said}), response_id),
+                f"UPDATE runs SET facts = json_patch(facts, ?) WHERE {column} = ?",  # noqa: S608 - a constant
+                (self._json(facts), value),
             )
             return found.rowcount > 0
 
@@ -229,7 +350,12 @@ class TraceStore:
     # Reading.
 
     def runs(
-        self, limit: int = 20, *, session_id: str | None = None, troubled: bool = False
+        self,
+        limit: int = 20,
+        *,
+        session_id: str | None = None,
+        troubled: bool = False,
+        filters: Filters | None = None,
     ) -> list[RunSummary]:
         """Returns the newest runs, newest first.
 
@@ -237,18 +363,26 @@ class TraceStore:
             limit: Largest number of runs.
             session_id: Only those of one conversation.
             troubled: Only those with an error, a tutor that was left, or a reader who was not content.
+            filters: Further conditions.
 
         Raises:
             TracesUnavailable: The file is damaged, locked, or of another version.
         """
-        query = f"SELECT {_SUMMARY} FROM runs WHERE (?1 IS NULL OR session_id = ?1)"  # noqa: S608 - constants
-        if troubled:
-            query += f" AND {_TROUBLED}"
+        chosen = filters or Filters()
+        if session_id is not None or troubled:
+            chosen = replace(
+                chosen, session_id=session_id or chosen.session_id, troubled=troubled or chosen.troubled
+            )
+        where, parameters = chosen.where()
+        # The inner query is answered by one index; only the runs that are listed are read.
+        query = f"""
+            SELECT {_SUMMARY} FROM runs WHERE number IN
+                (SELECT number FROM runs WHERE {where} ORDER BY started DESC LIMIT :limit)
+            ORDER BY started DESC"""  # noqa: S608 - constants
         with self._reading() as connection:
             if connection is None:
                 return []
-            rows = connection.execute(f"{query} ORDER BY started DESC LIMIT ?2", (session_id, limit))
-            return [_summary(row) for row in rows]
+            return [_summary(row) for row in connection.execute(query, {**parameters, "limit": limit})]
 
     def run(self, trace_id: str) -> RecordedRun:
         """Returns one run with its spans.
@@ -264,13 +398,42 @@ class TraceStore:
             rows: list[sqlite3.Row] = []
             if connection is not None:
                 rows = connection.execute(
-                    f"SELECT {_SUMMARY}, spans FROM runs WHERE substr(trace_id, 1, ?2) = ?1",  # noqa: S608
-                    (trace_id, len(trace_id)),
+                    f"SELECT {_SUMMARY}, spans FROM runs WHERE {_BEGINS}",  # noqa: S608 - constants
+                    (trace_id,),
                 ).fetchall()
         if len(rows) != 1:
             raise TraceNotFound(trace_id, self.path, matches=len(rows))
         spans: list[SpanRecord] = json.loads(rows[0]["spans"] or "[]")
         return RecordedRun(summary=_summary(rows[0]), facts=json.loads(rows[0]["facts"]), spans=tree(spans))
+
+    def tape(self, trace_id: str) -> Tape:
+        """Returns the tape of a run, with the passages that its tools have shown.
+
+        Args:
+            trace_id: Its id, or the beginning of it.
+
+        Raises:
+            TraceNotFound: No run, or more than one, has an id that begins so.
+            TapeMissing: The run has none, or one of another version.
+            TracesUnavailable: The file is damaged, locked, or of another version.
+        """
+        with self._reading() as connection:
+            rows: list[sqlite3.Row] = []
+            found: dict[str, Any] = {}
+            if connection is not None:
+                rows = connection.execute(
+                    f"SELECT number, trace_id, tape FROM runs WHERE {_BEGINS}",  # noqa: S608 - constants
+                    (trace_id,),
+                ).fetchall()
+                for row in rows[:1]:
+                    shown = connection.execute(_SHOWN, (row["number"],))
+                    found = {one["digest"]: json.loads(one["data"]) for one in shown}
+        if len(rows) != 1:
+            raise TraceNotFound(trace_id, self.path, matches=len(rows))
+        tape = tape_of(json.loads(rows[0]["tape"] or "{}"), found)
+        if tape is None:
+            raise TapeMissing(rows[0]["trace_id"])
+        return tape
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection | None]:
@@ -279,6 +442,7 @@ class TraceStore:
             yield None
             return
         try:
+            _upgraded(self.path)
             address = f"{self.path.absolute().as_uri()}?mode=ro"
             with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
                 connection.row_factory = sqlite3.Row
@@ -342,7 +506,8 @@ class TraceStore:
             # Immediate: a transaction that begins as a reader fails without waiting if another process
             # writes.
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_WRITE, rows)
+            for row in rows:
+                _write(connection, row)
             results = [task.work(connection) for task in tasks]
             self._prune(connection, len(rows))
             connection.execute("COMMIT")
@@ -362,7 +527,8 @@ class TraceStore:
     def _rows(self, jobs: list[_Job]) -> list[_Row]:
         """Builds one row for each run that the jobs mention."""
         ended = {job.trace_id: job.make for job in jobs if isinstance(job, _Ended)}
-        facts: dict[str, dict[str, Any]] = {trace_id: {} for trace_id in ended}
+        tapes = {job.trace_id: job.make for job in jobs if isinstance(job, _Recorded)}
+        facts: dict[str, dict[str, Any]] = {trace_id: {} for trace_id in (*ended, *tapes)}
         for job in jobs:
             if isinstance(job, _Known):
                 facts.setdefault(job.trace_id, {}).update(job.facts)
@@ -370,28 +536,41 @@ class TraceStore:
         for trace_id, known in facts.items():
             try:
                 run = ended[trace_id]() if trace_id in ended else None
-                rows.append(self._row(trace_id, run, known))
+                tape = tapes[trace_id]() if trace_id in tapes else None
+                rows.append(self._row(trace_id, run, known, tape))
             except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
                 # A span that holds what it should not, or what no JSON can.
                 self._lost(f"{type(error).__name__} while reading the run", 1)
         return rows
 
-    def _row(self, trace_id: str, run: RunRecord | None, facts: Mapping[str, Any]) -> _Row:
+    def _row(self, trace_id: str, run: RunRecord | None, facts: Mapping[str, Any], tape: Tape | None) -> _Row:
         known = {"metadata": run.metadata if run else None} | dict(facts)
         kept = {name: known[name] for name in known if self.include_text or name not in READERS_TEXT}
         spans = self._json(run.spans) if run else None
         # Only texts are cut; the steps and their times stay complete.
         if spans is not None and len(spans) > _LONGEST_RUN:
             spans = self._json(_shortened(json.loads(spans)))
-        return (
+        written, passages = stored(tape) if tape else (None, {})
+        recorded = self._json(written) if written else None
+        if recorded is not None and len(recorded) > _LONGEST_TAPE:
+            recorded, passages = None, {}  # a tape with cut texts would play another run
+        columns = (
             trace_id,
             run.started if run else time.time(),
             run.seconds if run else None,
             facts.get("session_id") or (run.session_id if run else None),
             facts.get("response_id"),
             self._json({name: value for name, value in kept.items() if value is not None}),
-            self._json(outline(run.spans)) if run else None,
+            self._json(outline(run.spans) | {"cost": run.cost}) if run else None,
+            recorded,
             spans,
+        )
+        return _Row(
+            columns,
+            has_words="question" in kept or "answer" in kept,
+            passages={
+                digest: (self._json(one), str(one.get("text", ""))) for digest, one in passages.items()
+            },
         )
 
     def _lost(self, reason: str, count: int) -> None:
@@ -404,12 +583,7 @@ class TraceStore:
         self._unpruned += written
         if self._unpruned < _PRUNE_EVERY:
             return
-        connection.execute("DELETE FROM runs WHERE started < ?", (time.time() - self._keep_days * 86_400,))
-        connection.execute(
-            """DELETE FROM runs WHERE trace_id IN
-               (SELECT trace_id FROM runs ORDER BY started DESC LIMIT -1 OFFSET ?)""",
-            (self._keep_runs,),
-        )
+        _removed(connection, self._keep_runs, self._keep_days)
         self._unpruned = 0
 
     def _json(self, value: object) -> str:
@@ -420,6 +594,35 @@ class TraceStore:
             # A lone surrogate, which a reader's JSON may hold and UTF-8 may not.
             text = json.dumps(value, default=str)
         return self._redacted(text)
+
+
+def _write(connection: sqlite3.Connection, row: _Row) -> None:
+    """Write a run with its words and passages."""
+    (number,) = connection.execute(_WRITE, row.columns).fetchone()
+    if row.has_words:
+        connection.execute(_WRITE_WORDS, (number,))
+    for digest, (data, text) in row.passages.items():
+        # A passage is kept once, however many runs have shown it.
+        known = connection.execute("SELECT id FROM passages WHERE digest = ?", (digest,)).fetchone()
+        if known is None:
+            made = connection.execute("INSERT INTO passages (digest, data) VALUES (?, ?)", (digest, data))
+            known = (made.lastrowid,)
+            words = (made.lastrowid, spaced(text))
+            connection.execute("INSERT INTO passage_words (rowid, text) VALUES (?, ?)", words)
+        connection.execute("INSERT OR IGNORE INTO shown (passage, run) VALUES (?, ?)", (known[0], number))
+
+
+def _removed(connection: sqlite3.Connection, keep_runs: int, keep_days: float) -> int:
+    """Remove old runs, and passages that no run has shown any more; returns the number of runs."""
+    oldest = time.time() - keep_days * 86_400
+    removed = connection.execute("DELETE FROM runs WHERE started < ?", (oldest,)).rowcount
+    removed += connection.execute(
+        "DELETE FROM runs WHERE number IN (SELECT number FROM runs ORDER BY started DESC LIMIT -1 OFFSET ?)",
+        (keep_runs,),
+    ).rowcount
+    if removed:
+        connection.execute("DELETE FROM passages WHERE id NOT IN (SELECT passage FROM shown)")
+    return removed
 
 
 def _is_busy(error: Exception) -> bool:
@@ -436,16 +639,52 @@ def _open(path: Path) -> sqlite3.Connection:
     make_private(path)
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
     try:
-        if not _version(connection, path):
+        connection.create_function("spaced", 1, _spaced, deterministic=True)
+        if _version(connection, path) < _VERSION:
             # Two processes that do this at once do not wait for each other: one is refused, and tries again.
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+            _make_tables(connection)
         # A killed process loses nothing that was committed; only a power cut may lose the last runs.
         connection.execute("PRAGMA synchronous = NORMAL")
     except (sqlite3.Error, TracesUnavailable):
         connection.close()
         raise
     return connection
+
+
+def _spaced(text: bytes | None) -> str:
+    # Bytes, because SQLite gives half a pair of surrogates back as something that is not UTF-8.
+    return spaced((text or b"").decode(errors="replace"))
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables, or bring those of version 1 to this one, with their runs."""
+    connection.execute("BEGIN IMMEDIATE")
+    # Asked again, now under the lock: another process may have done it in the meantime.
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for statement in _statements({0: _SCHEMA, 1: _UPGRADE}.get(version, "")):
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Splits a script; `executescript` would commit what goes on."""
+    begun = ""
+    for line in script.splitlines(keepends=True):
+        begun += line
+        if sqlite3.complete_statement(begun):
+            yield begun
+            begun = ""
+
+
+def _upgraded(path: Path) -> None:
+    """Bring a file of an earlier version to this one before it is read."""
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
+    ) as found:
+        if _version(found, path) != 1:
+            return
+    _open(path).close()
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -455,7 +694,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
         TracesUnavailable: Another Preceptor has made them.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _VERSION):
+    if not 0 <= version <= _VERSION:
         raise TracesUnavailable(
             path, f"its version is {version}, and this Preceptor reads version {_VERSION}"
         )

@@ -1,0 +1,298 @@
+"""`preceptor traces`: list and search runs, show one, replay, compare, share, note, remove."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from preceptor.commands.opening import AsJson, Env, kept_traces
+from preceptor.errors import TapeMissing
+from preceptor.settings import Settings, load_settings
+from preceptor.text.number import counted
+
+if TYPE_CHECKING:
+    from preceptor.agents.answer import Answer
+    from preceptor.tracing.store import TraceStore
+    from preceptor.tracing.tape import Tape
+
+_DEFAULT = "list"
+
+TraceId = Annotated[str, typer.Argument(metavar="ID", help="Trace id of a run, or the beginning of it.")]
+
+
+class _Listing(TyperGroup):
+    """A group that lists runs when no command is named: `preceptor traces`, `preceptor traces ID`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `list` before what is no command."""
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Listing,
+    help="Look into runs: list and search them, show one, replay it, compare two, share one.\n\n"
+    "Without a command, runs are listed: `preceptor traces --search node` is `preceptor traces list --search node`.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command("list")
+def list_(
+    trace_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Show this run as a tree.")] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search", "-s", help="Words of question and answer, or of one passage; “…” is a phrase."
+        ),
+    ] = None,
+    unanswered: Annotated[
+        bool, typer.Option("--unanswered", help="The book did not answer, or nobody did.")
+    ] = False,
+    weak: Annotated[
+        bool, typer.Option("--weak", help="Answered from the book, with a confidence below 0.5.")
+    ] = False,
+    fell_over: Annotated[
+        bool, typer.Option("--fell-over", help="A tutor failed or was passed over.")
+    ] = False,
+    left: Annotated[
+        str | None, typer.Option("--from", metavar="PROVIDER", help="This tutor failed or was passed over.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="… for this reason, such as rate_limited (docs/tutors.md).")
+    ] = None,
+    degraded: Annotated[
+        bool, typer.Option("--degraded", help="The offline tutor answered in a provider's place.")
+    ] = False,
+    slower: Annotated[float | None, typer.Option(metavar="SECONDS", help="Took at least so long.")] = None,
+    dearer: Annotated[
+        float | None, typer.Option(metavar="USD", help="Cost at least so many US dollars.")
+    ] = None,
+    disliked: Annotated[bool, typer.Option("--disliked", help="The reader's thumb is down.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="It ended with an error.")] = False,
+    provider: Annotated[str | None, typer.Option(help="This provider answered.")] = None,
+    tool: Annotated[str | None, typer.Option(help="This tool was called.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="Of this conversation.")] = None,
+    noted: Annotated[
+        Literal["good", "bad", "any"] | None, typer.Option(help="Marked so with `preceptor traces note`.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Runs to list, newest first.")] = 20,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs that are kept, or show one as a tree: agents, model calls, tools, failures, times.
+
+    Example: `preceptor traces --search "topic" --weak`, then `preceptor traces ID`.
+    """
+    from rich.console import Console
+
+    from preceptor.tracing.filters import WEAK, Filters
+    from preceptor.tracing.report import run_tree, runs_table
+
+    store = _store(load_settings(env))
+    if trace_id is not None:
+        run = store.run(trace_id)
+        if as_json:
+            _print_json(asdict(run))
+        else:
+            try:
+                tape = store.tape(trace_id)
+            except TapeMissing:
+                tape = None
+            Console().print(run_tree(run, tape))
+        return
+    filters = Filters(
+        search=search, unanswered=unanswered, weak=WEAK if weak else None, fell_over=fell_over, left=left,
+        reason=reason, degraded=degraded, slower=slower, dearer=dearer, disliked=disliked, failed=failed,
+        provider=provider, tool=tool, session_id=session, noted=noted,
+    )  # fmt: skip
+    runs = store.runs(limit, filters=filters)
+    if as_json:
+        _print_json([asdict(run) for run in runs])
+    elif runs:
+        Console().print(runs_table(runs))
+    elif filters != Filters():
+        typer.echo(f"No run of `{store.path}` meets all of these conditions.")
+    else:
+        typer.echo(
+            f'No run is kept in `{store.path}` yet. Ask something: `preceptor demo --ask "What is ROS 2?"`.'
+        )
+
+
+@app.command()
+def replay(
+    trace_id: TraceId,
+    live_from: Annotated[
+        int | None,
+        typer.Option(
+            "--from",
+            min=1,
+            metavar="STEP",
+            help="Play the steps before this one, and make it and the rest anew (docs/traces.md).",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[PROVIDER:]MODEL",
+            help="Another model, of the provider that was asked first or of this one.",
+        ),
+    ] = None,
+    prompt: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="File with another system prompt.")
+    ] = None,
+    book: Annotated[
+        str | None, typer.Option(metavar="COLLECTION", help="Search in another collection.")
+    ] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play a run again, as it was or with something changed.
+
+    Without options every step comes from the tape: the answer is made anew from the same replies and passages, and no
+    request leaves this machine. Exit code 1 when it is not the recorded answer. With --from, --model, --prompt or
+    --book the steps are live from the first one that this concerns, and the new run is kept beside the old one.
+
+    Example: `preceptor traces replay ID --model gemini-2.5-pro`, then `preceptor traces diff ID NEW`.
+    """
+    from preceptor.agents.replay import first_step
+    from preceptor.agents.replay import replay as played
+
+    live = live_from is not None or model is not None or prompt is not None or book is not None
+    settings = load_settings(env, needs=("index", "tutor") if live else ())
+    store = _store(settings)
+    full_id = store.run(trace_id).summary.trace_id
+    tape = store.tape(full_id)
+    if not live:
+        _print_same(tape, asyncio.run(played(tape, settings)), as_json=as_json)
+        return
+    changes = _changes(tape, settings, model=model, book=book)
+    settings = load_settings(env, needs=("index", "tutor"), overrides=changes)
+    step = live_from or first_step(tape, tool=model is None and prompt is None)
+    if step > len(tape.steps) + 1:
+        raise typer.BadParameter(f"the run has {counted(len(tape.steps), 'steps')}", param_hint="--from")
+    answer = asyncio.run(_live(tape, settings, step, prompt and prompt.read_text(encoding="utf-8"), full_id))
+    if as_json:
+        _print_json(
+            {"trace_id": answer.trace_id, "replay_of": full_id, "live_from": step, "answer": asdict(answer)}
+        )
+        return
+    typer.echo(answer.text)
+    typer.secho(
+        f"\n{answer.provider}, {answer.seconds:.1f} s, live from step {step}. "
+        f"Compare: preceptor traces diff {full_id[:14]} {answer.trace_id[:14]}",
+        err=True,
+    )
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="Trace id of a run.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Trace id of another run.")],
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name the first step in which two runs differ: question, prompt, model, provider, argument, passage, text.
+
+    Exit code 1 when they differ.
+    """
+    from preceptor.tracing.diff import first_difference
+
+    store = _store(load_settings(env))
+    old, new = store.tape(before), store.tape(after)
+    found = first_difference(old, new)
+    if as_json:
+        _print_json(asdict(found) if found else None)
+    else:
+        typer.echo(
+            str(found) if found else f"The runs are the same in all {counted(len(old.steps), 'steps')}."
+        )
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    keep_runs: Annotated[
+        int | None, typer.Option(min=0, help="Newest runs to keep; default: traces.keep_runs.")
+    ] = None,
+    keep_days: Annotated[
+        float | None, typer.Option(min=0, help="Days to keep; default: traces.keep_days.")
+    ] = None,
+    env: Env = None,
+) -> None:
+    """Remove old runs now, and give their space back to the file system."""
+    settings = load_settings(env).traces
+    removed = _store_of(settings).prune(
+        settings.keep_runs if keep_runs is None else keep_runs,
+        settings.keep_days if keep_days is None else keep_days,
+    )
+    typer.echo(f"Removed {counted(removed, 'runs')} from `{settings.path}`.")
+
+
+async def _live(tape: "Tape", settings: Settings, step: int, prompt: str | None, replay_of: str) -> "Answer":
+    from preceptor.agents.replay import replay_live
+
+    with kept_traces(settings) as store:
+        return await replay_live(
+            tape, settings, live_from=step, traces=store, prompt=prompt, replay_of=replay_of
+        )
+
+
+def _changes(
+    tape: "Tape", settings: Settings, *, model: str | None, book: str | None
+) -> dict[str, dict[str, Any]]:
+    """Returns the settings that a replay changes."""
+    changes: dict[str, dict[str, Any]] = {"index": {"collection": book}} if book else {}
+    if model:
+        # A model's own name may hold a colon, as `llama3:8b` does.
+        provider, _, name = model.partition(":")
+        if provider not in settings.providers:
+            provider, name = _first_provider(tape), model
+        changes["providers"] = {provider: {"model": name}}
+    return changes
+
+
+def _first_provider(tape: "Tape") -> str:
+    from preceptor.agents.replay import handed_to
+
+    asked = [provider for step in tape.steps for provider in handed_to(step) if provider != "offline"]
+    if not asked:
+        raise typer.BadParameter("the run asked no provider", param_hint="--model")
+    return asked[0]
+
+
+def _print_same(tape: "Tape", answer: "Answer", *, as_json: bool) -> None:
+    recorded: Any = tape.answer
+    same = answer.text == recorded["text"]
+    if as_json:
+        _print_json({"same": same, "steps": len(tape.steps), "answer": asdict(answer)})
+    else:
+        typer.echo(answer.text)
+        if same:
+            told = f"\nThe recorded answer, byte for byte ({counted(len(tape.steps), 'steps')})."
+        else:
+            told = f"\nThis is not the recorded answer, which was:\n\n{recorded['text']}"
+        typer.secho(told, err=True)
+    if not same:
+        raise typer.Exit(1)
+
+
+def _store(settings: Settings) -> "TraceStore":
+    return _store_of(settings.traces, settings.secrets())
+
+
+def _store_of(settings: Any, redact: Sequence[str] = ()) -> "TraceStore":
+    from preceptor.tracing.store import TraceStore
+
+    return TraceStore.from_settings(settings, redact)
+
+
+def _print_json(data: object) -> None:
+    typer.echo(json.dumps(data, ensure_ascii=False, default=str))
