@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from preceptor.commands.opening import AsJson, Env, kept_traces
-from preceptor.errors import TapeMissing
+from preceptor.errors import TapeMissing, TraceNotFound
 from preceptor.settings import Settings, load_settings
 from preceptor.text.number import counted
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from preceptor.tracing.tape import Tape
 
 _DEFAULT = "list"
+_PATIENCE = 10.0
+"""Longest wait for the file, in seconds."""
 
 TraceId = Annotated[str, typer.Argument(metavar="ID", help="Trace id of a run, or the beginning of it.")]
 
@@ -101,11 +103,7 @@ def list_(
         if as_json:
             _print_json(asdict(run))
         else:
-            try:
-                tape = store.tape(trace_id)
-            except TapeMissing:
-                tape = None
-            Console().print(run_tree(run, tape))
+            Console().print(run_tree(run, _tape_of(store, trace_id)))
         return
     filters = Filters(
         search=search, unanswered=unanswered, weak=WEAK if weak else None, fell_over=fell_over, left=left,
@@ -236,6 +234,90 @@ def prune(
     typer.echo(f"Removed {counted(removed, 'runs')} from `{settings.path}`.")
 
 
+@app.command()
+def export(
+    trace_id: TraceId,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page that needs nothing beside it.")
+    ] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Share one run: as one file of HTML (at most 300 kB), or with --json as JSON lines: the run, then its spans.
+
+    Secrets of the settings, and what has the shape of one, are removed. Readers' words are in it.
+    """
+    from preceptor.tracing.page import shared_file, shared_lines
+    from preceptor.tracing.redaction import Redactor
+
+    if as_json == (html is not None):
+        raise typer.BadParameter("give either --html FILE or --json")
+    settings = load_settings(env)
+    store, redact = _store(settings), Redactor(settings.secrets())
+    run, tape = store.run(trace_id), _tape_of(store, trace_id)
+    if html is None:
+        typer.echo(shared_lines(run, tape, redact=redact), nl=False)
+        return
+    html.write_text(shared_file(run, tape, redact=redact), encoding="utf-8")
+    typer.echo(f"Wrote `{html}`.", err=True)
+
+
+@app.command()
+def note(
+    trace_id: TraceId,
+    verdict: Annotated[Literal["good", "bad", "none"], typer.Argument(help="none takes the mark back.")],
+    why: Annotated[str, typer.Option(help="Why.")] = "",
+    env: Env = None,
+) -> None:
+    """Mark a run as good or bad; `preceptor traces --noted bad` lists those."""
+    store = _store(load_settings(env))
+    full_id = store.run(trace_id).summary.trace_id
+    kept = store.note(full_id, None if verdict == "none" else verdict, why).result(_PATIENCE)
+    store.close()
+    if not kept:
+        raise TraceNotFound(full_id, store.path)
+
+
+@app.command()
+def case(
+    trace_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Runs.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", dir_okay=False, help="Add them to this file; default: print."),
+    ] = None,
+    disliked: Annotated[bool, typer.Option("--disliked", help="All runs with a thumb down.")] = False,
+    unanswered: Annotated[
+        bool, typer.Option("--unanswered", help="All runs that were not answered.")
+    ] = False,
+    noted: Annotated[
+        Literal["good", "bad", "any"] | None, typer.Option(help="All runs with this mark.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Runs at most.")] = 100,
+    env: Env = None,
+) -> None:
+    """Turn runs into cases of an evaluation: the question, and the sections that the answer cites.
+
+    A question that is in the file already is left out. Check the cases of runs that were bad: the sections are those
+    of the answer.
+
+    Example: `preceptor traces case ID --file my-cases.yaml`, then `preceptor evaluate --cases my-cases.yaml`.
+    """
+    from preceptor.tracing.case import add_cases, file_text
+    from preceptor.tracing.filters import Filters
+
+    filters = Filters(disliked=disliked, unanswered=unanswered, noted=noted)
+    if bool(trace_ids) == (filters != Filters()):
+        raise typer.BadParameter("give either runs or one of --disliked, --unanswered, --noted")
+    store = _store(load_settings(env))
+    chosen = trace_ids or [run.trace_id for run in store.runs(limit, filters=filters)]
+    runs = [(store.run(one), _tape_of(store, one)) for one in chosen]
+    if file is None:
+        typer.echo(file_text("from-traces", runs), nl=False)
+        return
+    added = add_cases(file, runs)
+    typer.echo(f"Added {counted(added, 'cases')} to `{file}`, of {counted(len(runs), 'runs')}.", err=True)
+
+
 async def _live(tape: "Tape", settings: Settings, step: int, prompt: str | None, replay_of: str) -> "Answer":
     from preceptor.agents.replay import replay_live
 
@@ -292,6 +374,13 @@ def _store_of(settings: Any, redact: Sequence[str] = ()) -> "TraceStore":
     from preceptor.tracing.store import TraceStore
 
     return TraceStore.from_settings(settings, redact)
+
+
+def _tape_of(store: "TraceStore", trace_id: str) -> "Tape | None":
+    try:
+        return store.tape(trace_id)
+    except TapeMissing:
+        return None
 
 
 def _print_json(data: object) -> None:

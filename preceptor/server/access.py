@@ -1,12 +1,15 @@
 """Access control: keys of readers and of the operator, client addresses, security headers."""
 
+import base64
 import hmac
 import re
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.errors import KeyMissing, OperatorsOnly
@@ -83,6 +86,28 @@ class OperatorOnly:
         await self._app(scope, receive, send)
 
 
+class OperatorInBrowser(OperatorOnly):
+    """`OperatorOnly` for pages: a browser asks for the key, and another site cannot make it change anything."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers = Headers(scope=scope)
+        if scope["method"] not in ("GET", "HEAD") and not _of_own_page(headers):
+            raise OperatorsOnly
+        if self._key is not None and not bears_key(scope, [self._key]):
+            if _bears_password(headers, self._key):
+                await self._app(scope, receive, send)
+                return
+            # The browser's own dialogue; the key is the password, and any name does.
+            asks = {
+                "WWW-Authenticate": 'Basic realm="Preceptor: the operator key is the password", charset="UTF-8"'
+            }
+            response = PlainTextResponse("The operator's key is needed.\n", 401, headers=asks)
+            await response(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
 class SecurityHeaders:
     """ASGI middleware that adds security headers to every response."""
 
@@ -114,6 +139,24 @@ def bears_key(scope: Scope, keys: Sequence[SecretStr]) -> bool:
     # Each key is compared, and in full, so that the time taken tells nothing.
     matches = [hmac.compare_digest(given, key.get_secret_value().encode()) for key in keys]
     return any(matches)
+
+
+def _bears_password(headers: Headers, key: SecretStr) -> bool:
+    scheme, _, encoded = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    try:
+        _, _, password = base64.b64decode(encoded, validate=True).partition(b":")
+    except ValueError:
+        return False
+    return hmac.compare_digest(password, key.get_secret_value().encode())
+
+
+def _of_own_page(headers: Headers) -> bool:
+    """Whether a form was sent by a page of ours, or by no browser at all: those say where a form comes from."""
+    if "sec-fetch-site" in headers:
+        return headers["sec-fetch-site"] == "same-origin"
+    return "origin" not in headers or urlsplit(headers["origin"]).netloc == headers.get("host")
 
 
 def _from_this_machine(scope: Scope) -> bool:

@@ -21,6 +21,7 @@ from preceptor.server import (
     openai_api,
     pages,
     responses_api,
+    traces,
 )
 from preceptor.server.access import OperatorOnly, ReaderKey, SecurityHeaders
 from preceptor.server.aliases import Aliases
@@ -77,11 +78,11 @@ def create_app(
         async with AsyncExitStack() as stack:
             limits = Limits(settings.limits, env=settings.env)
             stack.push_async_callback(limits.close)
-            traces = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
+            store = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
             # Closed after Preceptor, whose last runs it has to write.
-            stack.callback(traces.close)
+            stack.callback(store.close)
             preceptor = await stack.enter_async_context(
-                open_preceptor(settings, traces=traces, observer=counts)
+                open_preceptor(settings, traces=store, observer=counts)
             )
             counts.observe(preceptor, slots)
             stack.enter_context(watched())
@@ -131,6 +132,7 @@ def create_app(
             Route("/docs", ContractPage(contract).openapi_page),
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
             Route("/metrics", metrics.prometheus, middleware=operates),
+            *traces.routes(settings.server.operator_key),
             *pages.routes(),
             Route(
                 "/docs/", chapter_page

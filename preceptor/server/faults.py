@@ -34,6 +34,7 @@ TABLE: Mapping[type[errors.PreceptorError], tuple[int, str]] = {
     errors.TutorError: (503, "SERVICE_UNAVAILABLE"),
     errors.VectorIndexError: (503, "SERVICE_UNAVAILABLE"),
     errors.EmbeddingError: (503, "SERVICE_UNAVAILABLE"),
+    errors.TraceNotFound: (404, "NOT_FOUND"),
     errors.TracesUnavailable: (503, "SERVICE_UNAVAILABLE"),
 }
 """Status and code by the nearest class in the error's ancestry; any other error is a 500."""

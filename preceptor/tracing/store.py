@@ -216,7 +216,8 @@ class TraceStore:
         """Number of jobs lost since the start: the queue was full, or the file could not be written."""
         self._keep_runs = keep_runs
         self._keep_days = keep_days
-        self._redacted = Redactor(redact)
+        self.redacted = Redactor(redact)
+        """Removes secrets from text."""
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -593,7 +594,7 @@ class TraceStore:
         except ValueError:
             # A lone surrogate, which a reader's JSON may hold and UTF-8 may not.
             text = json.dumps(value, default=str)
-        return self._redacted(text)
+        return self.redacted(text)
 
 
 def _write(connection: sqlite3.Connection, row: _Row) -> None:
