@@ -165,6 +165,8 @@ CASES = [
     ("A [one two three four , z9zz].", "A.", [], 1),
     ("A 【one, z9zz】 and a file (`z9zz`).", "A and a file (`z9zz`).", [], 1),
     ("An _k7qd_, a __z9zz__, an _ [1].", "An _k7qd_, a __z9zz__, an _.", [], 1),
+    (f"A [{', '.join(['k7qd'] * 16)}].", "A [1].", ["k7qd"], 0),
+    (f"{'`' * 64}\na[z9zz]\n{'`' * 64}\nSaid [z9zz].", f"{'`' * 64}\na[z9zz]\n{'`' * 64}\nSaid.", [], 1),
     ("A [one,\n\nz9zz] and [k7qd,\n a2bc].", "A [one,\n\nz9zz] and [1][2].", ["k7qd", "a2bc"], 0),
     ("Run ./k7qd. Mail a@k7qd. See x-k7qd, k7qd!", "Run ./k7qd. Mail a@k7qd. See x-k7qd, [1]!", ["k7qd"], 0),
     ("A k7qd, a2bc; m3xy2? z9zz.", "A [1], [2]; [3]? z9zz.", ["k7qd", "a2bc", "m3xy2"], 0),

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.library.fusion import rank
+from preceptor.library.embedding import ENGLISH, MULTILINGUAL
+from preceptor.library.fusion import Scale, rank, scale
 from tests.retrieval.shelf import passages
 
 PASSAGES = {
@@ -159,3 +160,64 @@ def test_equal_evidence_is_ordered_by_the_cosine_and_then_by_the_id() -> None:
 
 def test_evidence_beyond_what_a_float_can_raise_is_no_error() -> None:
     assert scored({"1": -80.0}, {}, tokens=1, points=9) == {"1": 0.0}
+
+
+MULTILINGUAL_SCALE = scale(MULTILINGUAL)
+
+
+def test_models_of_a_family_have_one_scale() -> None:
+    assert scale("intfloat/multilingual-e5-large") is MULTILINGUAL_SCALE
+    assert scale(ENGLISH) == scale("sentence-transformers/all-MiniLM-L6-v2") == Scale()
+    assert scale(ENGLISH) != MULTILINGUAL_SCALE
+
+
+@pytest.mark.parametrize(
+    ("coverage", "is_foreign", "scores"),
+    [
+        (1.0, False, [0.864, 0.312, 0.312]),
+        (1.0, True, [0.975, 0.733, 0.733]),
+        (0.5, False, [0.826, 0.366, 0.366]),
+        (0.0, False, [0.78, 0.423, 0.423]),
+    ],
+)
+def test_the_weights_of_the_multilingual_model_are_its_own(
+    coverage: float, is_foreign: bool, scores: list[float]
+) -> None:
+    hits = rank(
+        half({"1": 0.87, "2": 0.85}),
+        half({"1": 14.0, "3": 5.0}),
+        tokens=4,
+        points=500,
+        coverage=coverage,
+        scale=MULTILINGUAL_SCALE,
+        is_foreign=is_foreign,
+    )
+    found = {NAMES[hit.id]: round(hit.score, 3) for hit in hits}
+    assert [found[name] for name in "123"] == scores
+
+
+def test_a_likeness_is_that_of_the_english_model() -> None:
+    assert [Scale().likeness(cosine) for cosine in (0.0, 0.8)] == [0.0, 0.8]
+    found = [MULTILINGUAL_SCALE.likeness(cosine) for cosine in (0.0, 0.8, 1.0)]
+    assert found == pytest.approx([-1.62, 0.548, 1.09])
+
+
+def test_a_question_or_an_index_of_nothing_counts_as_one() -> None:
+    dense, bm25 = {"1": 0.75, "2": 0.7}, {"1": 6.0}
+    assert scored(dense, bm25, tokens=0, points=500) == scored(dense, bm25, tokens=1, points=500)
+    assert scored(dense, bm25, tokens=4, points=0) == scored(dense, bm25, tokens=4, points=1)
+
+
+@pytest.mark.parametrize(
+    ("dense", "bm25", "scores"),
+    [
+        # the shorter list of matches has brought all there are, so that the others match in nothing
+        ({"1": 0.75, "2": 0.7}, {"3": 6.0}, {"1": 0.371, "2": 0.233, "3": 0.383}),
+        ({"1": 0.75, "2": 0.7}, {"3": 6.0, "4": 5.0}, {"1": 0.526, "2": 0.363, "3": 0.391, "4": 0.363}),
+        ({"1": 0.75}, {"3": 6.0, "4": 5.0}, {"1": 0.526, "3": 0.556, "4": 0.526}),
+    ],
+)
+def test_what_a_half_did_not_bring_counts_as_its_last_or_as_nothing(
+    dense: dict[str, float], bm25: dict[str, float], scores: dict[str, float]
+) -> None:
+    assert scored(dense, bm25, tokens=4, points=500) == scores
