@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -348,6 +348,10 @@ class TracesSettings(_Section):
     """Whether the SDK's own exporter also sends every run to OpenAI."""
 
 
+_GIVEN = ("mode", "stream", "chapter", "book")
+"""Fields of a question that an alias may give."""
+
+
 class ServerSettings(_Section):
     """The HTTP service."""
 
@@ -374,11 +378,18 @@ class ServerSettings(_Section):
     mcp: bool = False
     """Whether MCP clients may ask at `/mcp`."""
     aliases: dict[str, str] = Field(default_factory=dict)
-    """Extra paths that existing front ends call, each with Preceptor's path behind it."""
+    """Extra paths that existing front ends call, each with Preceptor's path behind it, which may give fields of a
+    question (`/api/v1/chat?mode=selected_text_only`)."""
+    dialect: tuple[Literal["names", "sessions", "chunk", "delta", "final"], ...] = Field(
+        default=(), examples=[["names", "sessions", "chunk"]]
+    )
+    """Names and manners of existing front ends: `names` of answers, sources and errors, `sessions` of their own, and
+    `chunk`, `delta` and `final` as types of events."""
     max_body: int = Field(default=65536, ge=1024)
     """Largest size of a request, in bytes."""
     max_conversation: int = Field(default=2_097_152, ge=1024)
-    """Largest size of a request below `/v1`, in bytes: it brings along all that was said before."""
+    """Largest size of a request below `/v1` (and to the chat, with a dialect), in bytes: it brings along all that was
+    said before."""
     max_question: int = Field(default=4000, ge=2, le=100_000)
     """Longest question, in characters."""
 
@@ -397,6 +408,13 @@ class ServerSettings(_Section):
     def _are_paths(cls, value: dict[str, str]) -> dict[str, str]:
         if not all(path.startswith("/") for pair in value.items() for path in pair):
             raise ValueError('each must be a path that means a path, such as `"/api/ask" = "/api/v1/chat"`')
+        given = [
+            name
+            for path in value.values()
+            for name, _ in parse_qsl(urlsplit(path).query, keep_blank_values=True)
+        ]
+        if wrong := [name for name in given if name not in _GIVEN]:
+            raise ValueError(f"a path may be followed by {', '.join(_GIVEN)}, and not by `{wrong[0]}`")
         return value
 
     @field_validator("cors_credentials")

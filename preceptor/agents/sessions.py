@@ -11,6 +11,7 @@ write that has begun is completed, and the session's next question waits for it.
 """
 
 import asyncio
+import hashlib
 import logging
 import re
 import secrets
@@ -49,6 +50,18 @@ _PURGE_SECONDS = 3600.0
 _SOURCE_LIST = TypeAdapter(list[Source])
 _SHOWN = "shown"
 """Field of an answer's item that holds the answer as the reader saw it."""
+
+
+class PrivateId(str):
+    """Id of a session that a client named itself: derived from that name and from the client, and never told to it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, name: str, client: str) -> "PrivateId":
+        """Returns the id for a name, which means the same session only to the same client."""
+        both = f"{client}\n{name}".encode("utf-8", "surrogatepass")
+        return cls(f"own-{hashlib.sha256(both).hexdigest()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +153,7 @@ class Sessions:
         """Hold a session for one turn; None begins a new one.
 
         Args:
-            session_id: Id of an existing session, or None.
+            session_id: Id of an existing session, or None; a `PrivateId` that is not there begins a new one, too.
             history: Questions and answers that a new session begins with.
             keeps_history: Whether `history` is written, too.
             seconds: Longest wait for earlier questions and for the store.
@@ -152,20 +165,22 @@ class Sessions:
         """
         until = _now() + seconds
         self._purge_at_times()
-        if session_id is not None:
-            async with self._in_queue(session_id, until) as until:
-                items = _last_turns(await self._items(session_id, until), self._settings.max_turns)
+        begins = session_id is None
+        if session_id is None:
+            # Whoever knows the id may read the conversation, so that it must not be guessable.
+            session_id = secrets.token_urlsafe(_ID_BYTES)
+            self._new.add(session_id)
+        async with self._in_queue(session_id, until) as until:
+            items = None if begins else await self._items_if_there(session_id, until)
+            if items is not None:
+                items = _last_turns(items, self._settings.max_turns)
                 cited = [source for item in items for source in _sources(cast("dict[str, Any]", item))]
                 yield Turns(session_id, [_unshown(item) for item in items], cited, self._clock, self._write)
-            return
-        # Whoever knows the id may read the conversation, so that it must not be guessable.
-        session_id = secrets.token_urlsafe(_ID_BYTES)
-        kept = _last_turns(list(history), self._settings.max_turns)
-        mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
-        unwritten = [*kept, mark] if keeps_history else [mark]
-        turns = Turns(session_id, kept, [], self._clock, self._write, unwritten=unwritten)
-        self._new.add(session_id)
-        async with self._in_queue(session_id, until):
+                return
+            kept = _last_turns(list(history), self._settings.max_turns)
+            mark = cast("TResponseInputItem", {"role": "system", "content": _MARK, "at": self._clock()})
+            unwritten = [*kept, mark] if keeps_history else [mark]
+            turns = Turns(session_id, kept, [], self._clock, self._write, unwritten=unwritten)
             try:
                 yield turns
             finally:
@@ -247,10 +262,19 @@ class Sessions:
             if not queue.asking:
                 del self._queues[session_id]
 
+    async def _items_if_there(self, session_id: str, until: float) -> list[TResponseInputItem] | None:
+        """Returns the last items of a session, or None for one that a client named and that is still to begin."""
+        try:
+            return await self._items(session_id, until)
+        except SessionNotFound:
+            if not isinstance(session_id, PrivateId):
+                raise
+            return None
+
     async def _items(self, session_id: str, until: float) -> list[TResponseInputItem]:
         """Returns the last items of a session, without the initial marker."""
         # Preceptor never gave such an id, so that the store need not be asked.
-        if not _OURS.fullmatch(session_id):
+        if not isinstance(session_id, PrivateId) and not _OURS.fullmatch(session_id):
             raise SessionNotFound(session_id)
         # Two for each turn, and the mark.
         limit = 2 * self._settings.max_turns + 1

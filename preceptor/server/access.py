@@ -25,6 +25,15 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """Headers of every response that does not set its own; pages have a policy of their own."""
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+}
+"""Headers of a page without scripts."""
+_PRIVATE = ("/api/", "/v1/", "/mcp")
+"""Beginnings of the paths whose responses are one reader's own."""
 
 
 def client_of(scope: Scope) -> str:
@@ -123,6 +132,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["path"].startswith(_PRIVATE):
+                    headers.setdefault("Cache-Control", "no-store")
                 if headers.get("access-control-allow-origin") == "*":
                     del headers["access-control-allow-credentials"]  # the pair is forbidden
             await send(message)

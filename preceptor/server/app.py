@@ -126,19 +126,20 @@ def create_app(
             Route("/v1/models", openai_api.models, middleware=reads),
             Route("/v1/models/{id:path}", openai_api.model, middleware=reads),
             *([Route("/mcp", mcp, methods=["POST"], middleware=reads)] if mcp else ()),
-            Route("/llms.txt", markdown.llms_txt, middleware=reads),
-            Route("/llms-full.txt", markdown.llms_full_txt, middleware=reads),
-            Route("/openapi.json", contract.openapi_json),
-            Route("/docs", ContractPage(contract).openapi_page),
+            Route("/llms.txt", markdown.llms_txt, middleware=[*pages.COMPRESSED, *reads]),
+            Route("/llms-full.txt", markdown.llms_full_txt, middleware=[*pages.COMPRESSED, *reads]),
+            Route("/openapi.json", contract.openapi_json, middleware=pages.COMPRESSED),
+            Route("/docs", ContractPage(contract).openapi_page, middleware=pages.COMPRESSED),
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
             Route("/metrics", metrics.prometheus, middleware=operates),
             *traces.routes(settings.server.operator_key),
             *pages.routes(),
-            Route(
-                "/docs/", chapter_page
-            ),  # without this line the slash would lead to the page of the contract
-            LastResort("/{path:path}.md", markdown.chapter_as_markdown, middleware=reads),
-            LastResort("/{path:path}", chapter_page),
+            # Without this line the slash would lead to the page of the contract.
+            Route("/docs/", chapter_page, middleware=pages.COMPRESSED),
+            LastResort(
+                "/{path:path}.md", markdown.chapter_as_markdown, middleware=[*pages.COMPRESSED, *reads]
+            ),
+            LastResort("/{path:path}", chapter_page, middleware=pages.COMPRESSED),
         ],
         middleware=_middleware(settings.server),
         exception_handlers={
@@ -164,8 +165,14 @@ def _middleware(server: ServerSettings) -> list[Middleware]:
             allow_credentials=server.cors_credentials,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],  # of the origins above: OpenAI's clients send many of their own
-            expose_headers=["Retry-After", "X-Session-Id"],
+            allow_private_network=True,  # a book on the web may ask a tutor in the reader's own network
+            expose_headers=["Retry-After", "X-Session-Id", "X-Request-Id"],
         ),
         Middleware(Faults),
-        Middleware(BodyLimit, largest=server.max_body, conversation=server.max_conversation),
+        Middleware(
+            BodyLimit,
+            largest=server.max_body,
+            conversation=server.max_conversation,
+            conversations=("/v1/", "/api/v1/chat") if server.dialect else ("/v1/",),
+        ),
     ]

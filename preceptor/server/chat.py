@@ -1,13 +1,19 @@
 """`POST /api/v1/chat`: a question, and its answer as JSON or as a stream of events."""
 
+import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from itertools import count
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from preceptor.agents.answer import Done, Event, NewArtifact, NewSource, Restart, Started, Status, Token
+from preceptor.agents.preceptor import Preceptor
+from preceptor.agents.sessions import PrivateId
+from preceptor.errors import SessionNotFound
+from preceptor.server.accept import prefers
 from preceptor.server.contract import (
     ArtifactBody,
     ChatEvent,
@@ -20,6 +26,7 @@ from preceptor.server.contract import (
     StreamErrorBody,
     TokenBody,
 )
+from preceptor.server.dialect import Dialect, readers_mark
 from preceptor.server.faults import fault
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body
@@ -55,33 +62,56 @@ from preceptor.server.run import EventStream, RunningAnswer, framed, while_conne
 async def chat(request: Request) -> Response:
     """Answer a question."""
     asked = await read_body(request, ChatRequest)
-    streamed = asked.stream or "text/event-stream" in request.headers.get("accept", "")
+    streamed = asked.stream or prefers(request.headers.get("accept", ""), "text/event-stream")
     # It begins here in any case, so that an unknown session is a 404 and not a stream.
-    run = await RunningAnswer.begin(request, asked.question(), whole=not streamed)
+    dialect = Dialect.of(request.scope)
+    session = await session_of(request, asked.session_name) if dialect.own_sessions else None
+    run = await RunningAnswer.begin(request, asked.question(session_id=session), whole=not streamed)
+    if isinstance(session, PrivateId):
+        run.started = replace(run.started, session_id=asked.session_name or "")
     if streamed:
-        return EventStream(run, _stream(run, asked))
-    answer = await while_connected(request, run.answer())
-    body = ChatResponse.of(answer, query_id=asked.query_id).model_dump_json(by_alias=True)
-    return Response(body, media_type="application/json")
+        return EventStream(run, _stream(run, asked, dialect))
+    answer = replace(await while_connected(request, run.answer()), session_id=run.started.session_id)
+    body = ChatResponse.of(answer, query_id=asked.query_id)
+    if dialect.active:
+        return JSONResponse(dialect.answer(body.model_dump(mode="json", by_alias=True)))
+    return Response(body.model_dump_json(by_alias=True), media_type="application/json")
 
 
-async def _stream(run: RunningAnswer, asked: ChatRequest) -> AsyncGenerator[bytes, None]:
+async def session_of(request: Request, name: str | None) -> str | None:
+    """Returns the session that a name stands for: one of ours with this id, or the client's own, which may be new."""
+    preceptor: Preceptor = request.state.preceptor
+    if name is None:
+        return None
+    try:
+        await preceptor.sessions.turns(name)
+    except SessionNotFound:
+        return PrivateId.of(name, readers_mark(request.scope))
+    return name
+
+
+async def _stream(run: RunningAnswer, asked: ChatRequest, dialect: Dialect) -> AsyncGenerator[bytes, None]:
     numbers = count(1)
 
     def sent(event: str, body: BaseModel) -> bytes:
-        data = body.model_dump_json(by_alias=True, exclude_none=event == "error")
+        lacking = event == "error"
+        if dialect.active:
+            told = dialect.event(event, body.model_dump(mode="json", by_alias=True, exclude_none=lacking))
+            data = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        else:
+            data = body.model_dump_json(by_alias=True, exclude_none=lacking)
         return framed(data, event=event, number=next(numbers))
 
     try:
-        yield sent(*_event(run.started, asked, run.started.response_id))
+        yield sent(*_event(run.started, asked, run.started))
         async for event in run:
-            yield sent(*_event(event, asked, run.started.response_id))
+            yield sent(*_event(event, asked, run.started))
     except Exception as error:  # noqa: BLE001 - the edge: the status line is gone, the stream must say it
         _, body, retry_after = fault(error)
         yield sent("error", StreamErrorBody(**body.model_dump(), retry_after=retry_after))
 
 
-def _event(event: Event, asked: ChatRequest, response_id: str) -> tuple[str, BaseModel]:
+def _event(event: Event, asked: ChatRequest, started: Started) -> tuple[str, BaseModel]:
     """Returns the contract's name and data of an event."""
     match event:
         case Started():
@@ -91,10 +121,11 @@ def _event(event: Event, asked: ChatRequest, response_id: str) -> tuple[str, Bas
         case Token():
             return "token", TokenBody(content=event.content)
         case NewSource():
-            return "source", SourceBody.of(event.source, response_id)
+            return "source", SourceBody.of(event.source, started.response_id)
         case NewArtifact():
             return "artifact", ArtifactBody.model_validate(event.artifact)
         case Restart():
             return "restart", RestartBody.model_validate(event)
         case Done():
-            return "done", ChatResponse.of(event.answer, query_id=asked.query_id)
+            answer = replace(event.answer, session_id=started.session_id)
+            return "done", ChatResponse.of(answer, query_id=asked.query_id)

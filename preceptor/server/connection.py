@@ -8,6 +8,7 @@ import asyncio
 import logging
 from typing import cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ class Connection(HttpToolsProtocol):
         self._stop(self._head, self._reader)
         self._head = self._reader = None
         super().on_headers_complete()
+
+        if self.scope.get("http_version") == "1.0":
+            _send_until_close(self.cycle)
 
     def _await_head(self) -> None:
         self._head = self.loop.call_later(_HEAD_SECONDS, self._no_head)
@@ -96,3 +100,27 @@ class Connection(HttpToolsProtocol):
         for timer in timers:
             if timer is not None:
                 timer.cancel()
+
+
+def _send_until_close(cycle: RequestResponseCycle) -> None:
+    """Lets the end of the connection be the end of a response without a length.
+
+    uvicorn sends it in chunks, which HTTP/1.0 does not know: they would stand in the text.
+    """
+    send = cycle.send
+    unbounded = False
+
+    async def until_close(message: ASGISendEvent) -> None:
+        nonlocal unbounded
+        if message["type"] == "http.response.start":
+            headers = [
+                (name, value) for name, value in message.get("headers", ()) if name.lower() != b"connection"
+            ]
+            message["headers"] = headers
+            unbounded = all(name.lower() != b"content-length" for name, _ in headers)
+            cycle.chunked_encoding = False if unbounded else None
+        elif message["type"] == "http.response.body" and unbounded:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = until_close

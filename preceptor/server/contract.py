@@ -26,8 +26,58 @@ from pydantic_core import to_json
 from preceptor.agents.answer import Answer, Question, Source
 from preceptor.agents.sessions import Turn
 from preceptor.library.passage import Chapter, Hit, Passage
+from preceptor.server.history import said_in, trimmed
 
-_SELECTION_ONLY = frozenset({"selected_text_only", "text_selection", "selected"})
+_SELECTION_ONLY = frozenset(
+    {
+        "selected_text_only",
+        "text_selection",
+        "selected",
+        "selected_text",
+        "selectedtext",
+        "selection",
+        "selection_only",
+    }
+)
+_WHOLE_BOOK = frozenset(
+    {
+        "normal",
+        "full_text",
+        "full_book",
+        "full",
+        "book",
+        "whole_book",
+        "default",
+        "general",
+        "global",
+        "auto",
+        "all",
+    }
+)
+_QUESTIONS = (
+    "content",
+    "query",
+    "question",
+    "message",
+    "question_text",
+    "prompt",
+    "user_message",
+    "userMessage",
+    "user_query",
+    "userQuery",
+    "user_input",
+    "input",
+    "text",
+    "q",
+)
+_HISTORIES = (
+    "history",
+    "chat_history",
+    "chatHistory",
+    "conversation_history",
+    "conversationHistory",
+    "messages",
+)
 _SMALL = 1000
 """Largest size of the metadata that a client may keep with a run, in bytes of JSON."""
 
@@ -54,6 +104,23 @@ def _nulls_are_absent(body: Any) -> Any:
     if isinstance(context, dict):
         present["context"] = {name: value for name, value in context.items() if value is not None}
     return present
+
+
+def _asks_last(body: Any) -> Any:
+    """Takes the last message of a history for the question, where there is no other."""
+    if isinstance(body, dict) and not any(name in body for name in _QUESTIONS):
+        said = next((said for name in _HISTORIES if (said := said_in(body.get(name)))), [])
+        if said and said[-1][0] == "user":
+            return {**body, "content": said[-1][1]}
+    return body
+
+
+def _text_alone(value: Any) -> Any:
+    """Takes the text out of a selection that is an object, `{"text": …}`."""
+    if not isinstance(value, dict):
+        return value
+    texts = (value.get(name) for name in ("text", "content", "selectedText", "selected_text", "value"))
+    return next((text for text in texts if isinstance(text, str)), value)
 
 
 VISIBLE = r"[^\s\x85]"
@@ -90,7 +157,7 @@ class ChatRequest(RequestBody):
     )
 
     content: _Question = Field(
-        validation_alias=AliasChoices("content", "query", "question", "message", "question_text"),
+        validation_alias=AliasChoices(*_QUESTIONS),
         description="The question, of 2 to 4,000 characters (`server.max_question`).",
     )
     session_id: _Short | None = Field(
@@ -102,23 +169,50 @@ class ChatRequest(RequestBody):
             "source_page",
             "current_page",
             "source_doc_path",
+            "currentPage",
+            "sourcePage",
             AliasPath("context", "file_path"),
             AliasPath("context", "current_page"),
+            AliasPath("context", "currentPage"),
         ),
         description="Path of the page the reader is on; a hint.",
     )
     mode: Literal["normal", "selected_text_only"] | None = Field(
         default="normal",
-        validation_alias=AliasChoices("mode", "query_type", "context_mode"),
+        validation_alias=AliasChoices(
+            "mode", "query_type", "context_mode", "retrieval_mode", "retrievalMode"
+        ),
         description="`selected_text_only`: answer from the selected text alone, which must be there then.",
     )
     selected_text: Annotated[str, StringConstraints(strip_whitespace=True, max_length=8000)] | None = Field(
         default=None,
         validate_default=True,
         validation_alias=AliasChoices(
-            "selected_text", "selection", "highlighted_context", "selected_context"
+            "selected_text",
+            "selection",
+            "highlighted_context",
+            "selected_context",
+            "selectedText",
+            "selectedContext",
+            "highlighted_text",
+            "highlightedText",
+            AliasPath("context", "selectedText"),
+            AliasPath("context", "selected_text"),
+            AliasPath("context", "selection"),
         ),
         description="Text the reader marked on the page.",
+    )
+    history: Any = Field(
+        default=None,
+        validation_alias=AliasChoices(*_HISTORIES),
+        description="What was said before, with roles, as far as it can be read; a session's own turns win.",
+    )
+    conversation_id: Any = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "conversation_id", "sessionId", "conversationId", "chat_id", "chatId", "thread_id", "threadId"
+        ),
+        description="Yours, of a conversation: counts where `server.dialect` has `sessions`.",
     )
     chapter: _Short | None = Field(default=None, description="Answer from the chapter with this id alone.")
     book: _Short | None = Field(default=None, description="Answer from the book with this id alone.")
@@ -131,6 +225,8 @@ class ChatRequest(RequestBody):
     timestamp: Any = Field(default=None, description="Kept with the run, if small.")
     user_context: Any = Field(default=None, description="Kept with the run, if small.")
 
+    # The last one is the first to be called.
+    _question_in_history = model_validator(mode="before")(_asks_last)
     _without_nulls = model_validator(mode="before")(_nulls_are_absent)
 
     @field_validator("mode", mode="before")
@@ -139,10 +235,15 @@ class ChatRequest(RequestBody):
         """Maps `full_text`, `FULL_BOOK`, `full` and `text_selection`, `SELECTED_TEXT`, `selected` to the two modes."""
         if not isinstance(value, str):
             return value
-        folded = value.casefold()
-        if folded in _SELECTION_ONLY or folded == "selected_text":
+        folded = value.casefold().replace("-", "_")
+        if folded in _SELECTION_ONLY:
             return "selected_text_only"
-        return "normal" if folded in ("normal", "full_text", "full_book", "full") else value
+        return "normal" if folded in _WHOLE_BOOK else value
+
+    @field_validator("selected_text", mode="before")
+    @classmethod
+    def _selection_of_an_object(cls, value: object) -> object:
+        return _text_alone(value)
 
     @field_validator("session_id", "chapter", "book", "source_page", "selected_text")
     @classmethod
@@ -164,11 +265,29 @@ class ChatRequest(RequestBody):
         except ValueError:  # nested too deep, or half a surrogate pair
             return None
 
-    def question(self) -> Question:
-        """Returns the question for the tutors."""
+    @property
+    def session_name(self) -> str | None:
+        """Name that the client gives its conversation."""
+        name = self.session_id or self.conversation_id
+        return (
+            str(name)[:500] if isinstance(name, str | int) and not isinstance(name, bool) and name else None
+        )
+
+    def question(self, *, session_id: str | None = None) -> Question:
+        """Returns the question for the tutors.
+
+        Args:
+            session_id: Session that the client's name for it stands for.
+        """
+        said = said_in(self.history)
+        # Front ends append the question to their history before they send it, or after.
+        if said and said[-1] == ("user", self.content):
+            del said[-1]
         return Question(
             text=self.content,
-            session_id=self.session_id,
+            history=trimmed(said),
+            keeps_history=not said,
+            session_id=session_id or self.session_id,
             chapter=self.chapter,
             book=self.book,
             page=self.source_page,
@@ -194,6 +313,8 @@ class SourceBody(BaseModel):
     page_reference: str
     source_path: str
     text_snippet: str
+    section: str
+    score: float
     citation_id: str
     response_id: str
     content_id: str
@@ -216,6 +337,8 @@ class SourceBody(BaseModel):
             page_reference=source.title,
             source_path=page,
             text_snippet=source.quote,
+            section=source.breadcrumb[-1] if source.breadcrumb else source.title,
+            score=source.relevance_score,
             citation_id=f"{response_id}-{source.number}",
             response_id=response_id,
             content_id=source.key,

@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import TracesUnavailable
+from preceptor.server.chat import session_of
 from preceptor.server.contract import FeedbackRequest, SessionResponse, TurnBody
+from preceptor.server.dialect import Dialect
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body
 from preceptor.tracing.store import TraceStore
@@ -44,7 +46,8 @@ class Session(HTTPEndpoint):
         """Read the session's turns."""
         preceptor: Preceptor = request.state.preceptor
         session_id = request.path_params["id"]
-        turns = [TurnBody.of(turn) for turn in await preceptor.sessions.turns(session_id)]
+        found = await preceptor.sessions.turns(await _meant(request))
+        turns = [TurnBody.of(turn) for turn in found]
         return JSONResponse(SessionResponse(session_id=session_id, turns=turns).model_dump())
 
     @operation(
@@ -59,8 +62,14 @@ class Session(HTTPEndpoint):
     async def delete(self, request: Request) -> Response:
         """Delete the session."""
         preceptor: Preceptor = request.state.preceptor
-        await preceptor.sessions.delete(request.path_params["id"])
+        await preceptor.sessions.delete(await _meant(request))
         return Response(status_code=204)
+
+
+async def _meant(request: Request) -> str:
+    """Returns the session that the path names, which may be a name of the client's own."""
+    name: str = request.path_params["id"]
+    return (await session_of(request, name) if Dialect.of(request.scope).own_sessions else None) or name
 
 
 async def _kept(keep: Callable[[], "Future[bool]"], traces: TraceStore) -> bool:

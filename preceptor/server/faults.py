@@ -4,14 +4,22 @@ import logging
 import math
 import secrets
 from collections.abc import Mapping
+from html import escape
+from http import HTTPStatus
+from pathlib import Path
+from string import Template
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor import errors
+from preceptor.server.accept import prefers
+from preceptor.server.access import PAGE_HEADERS
 from preceptor.server.contract import ErrorBody
+from preceptor.server.dialect import Dialect
 from preceptor.server.openai_contract import OpenAIErrorBody
 
 logger = logging.getLogger(__name__)
@@ -63,6 +71,7 @@ _STATUS_CODES: Mapping[int, str] = {
     503: "SERVICE_UNAVAILABLE",
 }
 _RETRY_AFTER = 5.0
+_PAGE = Path(__file__).parent / "templates" / "error.html"
 
 
 def fault(error: Exception) -> tuple[int, ErrorBody, float | None]:
@@ -91,20 +100,36 @@ def _told(error: errors.PreceptorError) -> str:
     return str(error)
 
 
-def respond(status: int, body: ErrorBody, retry_after: float | None = None, *, path: str) -> Response:
+def respond(status: int, body: ErrorBody, retry_after: float | None = None, *, scope: Scope) -> Response:
     """Returns the response for an error.
 
     Args:
         status: HTTP status.
         body: The error object.
         retry_after: Seconds.
-        path: Path of the request: below `/v1/`, where OpenAI's clients ask, errors have OpenAI's shape.
+        scope: The request: below `/v1/`, where OpenAI's clients ask, errors have OpenAI's shape, and a browser that
+            looks for a page gets a page.
     """
     headers = {"Retry-After": str(math.ceil(retry_after))} if retry_after else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    shaped = OpenAIErrorBody.of(status, body) if path.startswith("/v1/") else body
-    return JSONResponse(shaped.model_dump(exclude_none=True), status_code=status, headers=headers)
+    if _wants_page(scope):
+        page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
+            title=escape(HTTPStatus(status).phrase), text=escape(body.error)
+        )
+        return HTMLResponse(page, status_code=status, headers={**headers, **PAGE_HEADERS})
+    if scope["path"].startswith("/v1/"):
+        shaped = OpenAIErrorBody.of(status, body).model_dump(exclude_none=True)
+    else:
+        shaped = Dialect.of(scope).error(body.model_dump(exclude_none=True))
+    return JSONResponse(shaped, status_code=status, headers=headers)
+
+
+def _wants_page(scope: Scope) -> bool:
+    """Whether somebody in a browser looks for a page, which only a page can answer."""
+    if scope["method"] not in ("GET", "HEAD") or scope["path"].startswith(("/api/", "/v1/")):
+        return False
+    return prefers(",".join(Headers(scope=scope).getlist("accept")), "text/html")
 
 
 class Faults:
@@ -134,7 +159,7 @@ class Faults:
         except ClientDisconnect:
             return
         except Exception as error:
-            response = respond(*fault(error), path=scope["path"])
+            response = respond(*fault(error), scope=scope)
             # The status is out: only a broken connection still tells the client that this is not all.
             if started:
                 raise
@@ -163,7 +188,7 @@ class Faults:
 
 async def on_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for Preceptor's errors."""
-    return respond(*fault(error), path=request.url.path)
+    return respond(*fault(error), scope=request.scope)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -171,6 +196,6 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _STATUS_CODES.get(error.status_code, "INTERNAL_ERROR")
     text = f"{request.method} {request.url.path}: {error.detail}."
-    response = respond(error.status_code, ErrorBody(error=text, code=code), path=request.url.path)
+    response = respond(error.status_code, ErrorBody(error=text, code=code), scope=request.scope)
     response.headers.update(error.headers or {})
     return response

@@ -23,6 +23,45 @@ def text_of(content: Any) -> str:
     return "\n".join(text for text in texts if isinstance(text, str)).strip()
 
 
+_READER = frozenset({"user", "human", "student", "reader", "you", "me", "question"})
+_TUTOR = frozenset({"assistant", "bot", "ai", "model", "tutor", "chatbot", "agent", "answer"})
+_ROLE_FIELDS = ("role", "sender", "type", "from", "author", "speaker")
+_TEXT_FIELDS = ("content", "text", "message", "parts", "body", "value")
+_QUESTION_FIELDS = ("question", "user", "query", "human", "prompt", "input")
+_ANSWER_FIELDS = ("answer", "assistant", "bot", "response", "ai", "output")
+
+
+def said_in(history: Any) -> list[Said]:
+    """Returns what can be read in a history as front ends keep theirs.
+
+    Args:
+        history: Messages with a role (`user`, `bot`, …) and a text, or questions with their answers; anything else is
+            left aside.
+    """
+    said: list[Said] = []
+    for entry in history if isinstance(history, list) else ():
+        if isinstance(entry, dict):
+            said.extend(_said_by(entry))
+        elif isinstance(entry, list) and len(entry) == 2:
+            said.extend([("user", text_of(entry[0])), ("assistant", text_of(entry[1]))])
+    return [each for each in said if each[1]]
+
+
+def _said_by(entry: Mapping[str, Any]) -> list[Said]:
+    roles = [entry[name].lower() for name in _ROLE_FIELDS if isinstance(entry.get(name), str)]
+    role = next((role for role in roles if role in _READER | _TUTOR), None)
+    if role is None and isinstance(by_reader := entry.get("isUser", entry.get("is_user")), bool):
+        role = "user" if by_reader else "bot"
+    if role is not None:
+        text = next((text for name in _TEXT_FIELDS if (text := text_of(entry.get(name)))), "")
+        return [("user" if role in _READER else "assistant", text)]
+    if roles:  # instructions, results of tools
+        return []
+    question = next((text for name in _QUESTION_FIELDS if (text := text_of(entry.get(name)))), "")
+    answer = next((text for name in _ANSWER_FIELDS if (text := text_of(entry.get(name)))), "")
+    return [("user", question), ("assistant", answer)]
+
+
 def trimmed(said: Iterable[Said]) -> Sequence[Said]:
     """Returns the last messages, without empty ones, each and all together of a length that models take."""
     kept: list[Said] = []
@@ -33,7 +72,7 @@ def trimmed(said: Iterable[Said]) -> Sequence[Said]:
         if left < 0:
             break
         kept.append((role, cut))
-    return kept[::-1]
+    return tuple(kept[::-1])
 
 
 def as_readable(messages: Sequence[Any], *, otherwise: Mapping[str, Any]) -> Sequence[Any]:

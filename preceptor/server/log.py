@@ -7,11 +7,13 @@ into an address.
 import hashlib
 import json
 import logging
+import re
 import secrets
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.log_levels import LOG_LEVELS
@@ -24,6 +26,8 @@ logger = logging.getLogger("preceptor.request")
 
 _METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 """Methods that are logged by name; others are logged as `other`, to bound metric labels."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+"""An id of another form is not written into the log, nor sent back: it could be made to look like something else."""
 _GONE = 499
 """Status in log and metrics of a request whose client disconnected before the response."""
 
@@ -111,11 +115,14 @@ class Observed:
             return
         began = time.perf_counter()
         status = _GONE
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
         async def noting(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
         metrics: Metrics = scope["state"]["metrics"]
@@ -124,9 +131,9 @@ class Observed:
             await self._app(scope, receive, noting)
         finally:
             metrics.in_flight.dec()
-            self._note(scope, status, time.perf_counter() - began, metrics)
+            self._note(scope, status, time.perf_counter() - began, metrics, request_id)
 
-    def _note(self, scope: Scope, status: int, seconds: float, metrics: Metrics) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, metrics: Metrics, request_id: str) -> None:
         path = getattr(scope.get("route"), "path", "") or "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         metrics.requests.labels(method, path, str(status)).inc()
@@ -136,6 +143,7 @@ class Observed:
             "route": path,
             "status": status,
             "ms": round(seconds * 1000, 1),
+            "request": request_id,
             "trace": scope["state"].get("trace_id"),
             "client": self._mark(client_of(scope)),
         }

@@ -22,7 +22,7 @@ from preceptor.server.openai_contract import OpenAIErrorBody
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Awaitable[Response]])
 
-_ALWAYS = (500,)
+_ALWAYS = (405, 500)
 _UNLESS_OPEN = (429, 503)
 _WITH_BODY = (400, 408, 413, 415)
 _WITH_KEYS = (401,)

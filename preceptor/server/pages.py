@@ -43,6 +43,9 @@ _STATIC_HEADERS = {
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 
+COMPRESSED = [Middleware(GZipMiddleware, compresslevel=6)]
+"""Middleware of pages and documents; never of answers, whose events would wait for one another."""
+
 _EXAMPLES = 4
 _SCRIPTS = (".js", ".mjs")
 
@@ -55,10 +58,10 @@ def routes() -> list[BaseRoute]:
         return await files.get_response("embed.js", request.scope)
 
     return [
-        Route("/", chat_page),
-        Route("/about.json", about),
+        Route("/", chat_page, middleware=COMPRESSED),
+        Route("/about.json", about, middleware=COMPRESSED),
         Route("/widget.js", widget),
-        Mount("/static", files, middleware=[Middleware(GZipMiddleware)]),
+        Mount("/static", files, middleware=COMPRESSED),
     ]
 
 

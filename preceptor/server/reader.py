@@ -21,16 +21,10 @@ from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.library.passage import Chapter, Passage
-from preceptor.server.access import client_of
+from preceptor.server.access import PAGE_HEADERS, client_of
 from preceptor.server.limits import Limits
 
 _TEMPLATE = Path(__file__).parent / "templates" / "chapter.html"
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )
-}
 
 
 class LastResort(Route):
@@ -60,7 +54,7 @@ async def chapter_page(request: Request) -> Response:
         language=escape(passages[0].language),
         text="\n".join(_sections(chapter, passages)),
     )
-    return HTMLResponse(page, headers=_HEADERS)
+    return HTMLResponse(page, headers=PAGE_HEADERS)
 
 
 async def _at(preceptor: Preceptor, path: str) -> Chapter | None:

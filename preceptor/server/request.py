@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import RequestInvalid
+from preceptor.server.aliases import given_by_alias
 from preceptor.server.contract import RequestBody
 
 _Body = TypeVar("_Body", bound=RequestBody)
@@ -33,7 +34,10 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
         raise HTTPException(400, "The body must be a JSON object, `{…}`")
     preceptor: Preceptor = request.state.preceptor
     try:
-        return kind.model_validate(body, context={"longest": preceptor.settings.server.max_question})
+        return kind.model_validate(
+            {**given_by_alias(request.scope), **body},
+            context={"longest": preceptor.settings.server.max_question},
+        )
     except ValidationError as error:
         raise RequestInvalid(_details(error)) from None
 
