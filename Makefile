@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-support bench-citations clean
+.PHONY: help setup demo test test-long mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -108,6 +108,9 @@ bench-abstain: $(VENV)/.dev ## whether the book covers a question: AUC of the of
 
 bench-offline: $(VENV)/.dev ## the gold answer stands in what the offline tutor quotes
 	$(BIN)/python bench/offline.py $(BOOKS)/evalsets/xquad-en $(BOOKS)/evalsets/xquad-es
+
+bench-answers: $(VENV)/.dev ## the offline tutor's answers to labelled questions on nine books
+	$(BIN)/python -m bench.answers
 
 bench-support: $(VENV)/.dev ## learn how much each fault of a sentence counts against its support, and show what is noticed
 	$(BIN)/python bench/learn_support.py examples/physical-ai $(BOOKS)/books/deep-rl-course $(BOOKS)/books/redux-docs \

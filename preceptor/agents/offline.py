@@ -20,7 +20,7 @@ from preceptor.errors import ProviderFailed
 from preceptor.library.passage import Hit
 from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.text.languages import language, language_of, phrases
-from preceptor.text.questions import depends_on_previous, says_little
+from preceptor.text.questions import depends_on_previous, names_subject, says_little
 from preceptor.text.tokens import overlap, stems
 from preceptor.tools.plugin import Run
 
@@ -77,6 +77,8 @@ class OfflineModel(LocalModel):
         joined, asked = f"{before} {run.question}", language_of(run.question)
         spoken = asked or self._language
         question = joined if before and depends_on_previous(run.question, spoken) else run.question
+        # What was asked before finds the place; a question that names its own subject is answered by itself.
+        subject = run.question if names_subject(run.question, spoken) else question
         hits = _best_first(run)
 
         def search(query: str) -> Call | None:
@@ -92,14 +94,14 @@ class OfflineModel(LocalModel):
         if not hits and not run.searched and "search_textbook" in run.failed:
             # That the book does not cover the question is more than a failed search tells.
             raise ProviderFailed(self.name, "other")
-        covered, found = await judged(question, hits, self._likeness)
+        covered, found = await judged(subject, hits, self._likeness)
         # Not before it was searched alone: most short questions name their subject ("What is URDF?"), and the words
         # of the question before would lead astray.
         if covered < THRESHOLD and before and says_little(run.question, spoken):
             if call := search(joined):
                 return call
-            question = joined
-            covered, found = await judged(question, hits, self._likeness)
+            question = subject = joined
+            covered, found = await judged(subject, hits, self._likeness)
         if covered < THRESHOLD:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
         # At most one section is read: every call is a turn of the run, and readers wait.
@@ -108,7 +110,8 @@ class OfflineModel(LocalModel):
             return Call(
                 "get_chapter", json.dumps({"chapter": section.chapter, "section": section.anchor or None})
             )
-        answer = "\n\n".join(quotations(question, found))
+        said = _answer_before(input) if question == joined else ""
+        answer = "\n\n".join(quotations(subject, found, said=said))
         if not answer:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
         quoted = language(hits[0].passage.language).tag
@@ -160,6 +163,15 @@ def _question_before(input: Items) -> str:
     """Returns the reader's previous question, or an empty string at the start of a conversation."""
     asked = [item.get("content") for item in input if item.get("role") == "user"]
     return str(asked[-2]) if len(asked) > 1 else ""
+
+
+def _answer_before(input: Items) -> str:
+    """Returns the answer to the reader's previous question."""
+    said = [item.get("content") for item in input if item.get("role") == "assistant"]
+    parts: Any = said[-1] if said else ""
+    if isinstance(parts, str):
+        return parts
+    return "\n".join(str(part.get("text", "")) for part in cast("Sequence[dict[str, Any]]", parts or ()))
 
 
 async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tuple[float, list[Candidate]]:

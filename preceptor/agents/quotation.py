@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from preceptor.agents.offer import offers
 from preceptor.library.passage import Hit, Passage
 from preceptor.text.pieces import Piece, pieces, whole
 from preceptor.text.questions import QUESTION_MARKS, wants_code
@@ -136,7 +137,10 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         # for.
         if section.pieces[place].kind == "code":
             score += _CODE if for_code else -_CODE
-        scored.append(Candidate(section, place, share, score, whole(section.pieces, place)))
+        places = whole(section.pieces, place)
+        quoted = [section.pieces[at] for at in places or [place]]
+        score += offers(question, quoted, section.passages[0].breadcrumb, section.language)
+        scored.append(Candidate(section, place, share, score, places))
     return sorted(scored, key=lambda one: -one.score)
 
 
@@ -158,13 +162,18 @@ def incomplete(found: Sequence[Candidate]) -> Passage | None:
     return found[0].section.passages[0]
 
 
-def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
+def quotations(question: str, found: Sequence[Candidate], *, said: str = "") -> list[str]:
     """Returns the few quotations that answer, each with its key, best first, without repeats.
 
     Args:
         question: The reader's question.
         found: Best first.
+        said: The answer before, of which nothing is quoted again if something else fits nearly as well.
     """
+    before = _spaced_once(said)
+    fresh = [one for one in found if _spaced_once(one.section.pieces[one.place].text) not in before]
+    # Where nothing else fits nearly as well, the answer was there already.
+    found = fresh if fresh and _adds(fresh[0], found[0]) else found
     chosen: list[Candidate] = []
     room = _SENTENCES
     for one in found:
@@ -181,6 +190,10 @@ def quotations(question: str, found: Sequence[Candidate]) -> list[str]:
         chosen.append(one)
         room -= length
     return [_quoted(question, one) for one in chosen]
+
+
+def _spaced_once(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _adds(one: Candidate, best: Candidate) -> bool:

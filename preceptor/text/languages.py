@@ -44,6 +44,8 @@ class Language:
     """ISO 15924 codes of the scripts it is written in, the usual one first."""
     spaced: bool = True
     """Whether spaces stand between its words."""
+    unmarked_ends: bool = False
+    """Whether no mark stands at the end of its sentences."""
     stemmer: str = ""
     """Name of its stemmer and stop words in the engine's BM25."""
     letters: frozenset[str] = frozenset()
@@ -82,6 +84,20 @@ class Language:
     """Abbreviations that do not end a sentence, beside those that the sentence splitter knows."""
     abbreviations_before_numbers: tuple[str, ...] = ()
     """Abbreviations that do not end a sentence before a figure: "Abb. 3"."""
+    leads: str = ""
+    """Regular expression of the words of a short sentence that belongs to the block behind it, if there is one."""
+    roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """Regular expressions of the headings whose sections do not teach, by the role of the section."""
+    asides: str = ""
+    """Regular expression of the words with which a sentence speaks of the book and its chapters."""
+    tasks: str = ""
+    """Regular expression of a sentence that sets the reader a task: "Explain why …"."""
+    asks: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """Regular expressions of the words that ask for something, by the kind of the question."""
+    tells: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    """Regular expressions of the words of a sentence that answers, by the kind of the question."""
+    exceptions: str = ""
+    """Regular expression of the beginning of a sentence that limits the previous one."""
     greetings: frozenset[str] = frozenset()
     """Words of which a greeting, thanks or a farewell is made."""
     phrases: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
@@ -250,6 +266,7 @@ def _read() -> tuple[tuple[_Script, ...], Mapping[str, Language]]:
 
 
 _SETS = ("greetings", "function_words", "joining", "pointing", "absolutes")
+_MAPPINGS = ("numbers", "roles", "asks", "tells", "phrases")
 _TUPLES = ("scripts", "dependent_openers", "negating_prefixes")
 
 
@@ -263,7 +280,7 @@ def _record(tag: str, row: Mapping[str, Any]) -> Language:
     values["letters"] = frozenset(row.get("letters", ""))
     values |= {name: frozenset(row[name].split()) for name in _SETS if name in row}
     values |= {name: tuple(row[name].split()) for name in _TUPLES if name in row}
-    values |= {name: MappingProxyType(row[name]) for name in ("numbers", "phrases") if name in row}
+    values |= {name: MappingProxyType(row[name]) for name in _MAPPINGS if name in row}
     values |= {
         name: tuple(row[name])
         for name in ("abbreviations", "abbreviations_before_numbers", "opposites")

@@ -26,6 +26,7 @@ _ENDS = re.compile(r"[.!?…。！？।۔؟](?:[\"'”’»)\]*_`]|\[\^[^\]]*\]
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 
 _WORD = re.compile(r"[^\W_]+")
+_LED_TO = ("list", "table", "code")
 _ANNOUNCES_ONLY = 8
 """Word count below which a sentence with a number word only announces a list."""
 _SAYS_LITTLE = 3
@@ -45,6 +46,8 @@ class Piece:
     """Items of a list or rows of a table, each as a line of text with the column names."""
     opens: bool = False
     """Whether a sentence needs the following block."""
+    leads: bool = False
+    """Whether a sentence belongs to the block behind it, if there is one: "… with a few exceptions."."""
     depends_on_previous: bool = False
     """Whether a sentence needs the previous one."""
     defines: str = ""
@@ -79,7 +82,7 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
         place: Position of the piece, from 0.
     """
     start, end = place, place + 1
-    if run[place].kind != "sentence" and place and run[place - 1].opens:
+    if run[place].kind != "sentence" and place and (run[place - 1].opens or run[place - 1].leads):
         start -= 1  # the sentence that announces the block
     while run[start].depends_on_previous:
         # Two sentences before it at most: a longer run is no quotation any more.
@@ -92,6 +95,8 @@ def whole(run: Sequence[Piece], place: int) -> range | None:
         end += 1
         if run[end - 1].kind == "formula" and end < len(run) and run[end].text[:1].islower():
             end += 1  # "where x is …"
+    if run[end - 1].leads and end < len(run) and run[end].kind in _LED_TO:
+        end += 1
     return range(start, end)
 
 
@@ -144,6 +149,13 @@ def _pieces(block: list[str], tag: str) -> Iterator[Piece]:
         yield from _sentences(text, label, tag)
 
 
+def ends(sentence: str, record: Language | None = None) -> bool:
+    """Whether a sentence has an end; in a language that marks none, it has one unless it announces what follows."""
+    if record and record.unmarked_ends:
+        return not sentence.endswith((":", "："))
+    return bool(_ENDS.search(sentence))
+
+
 def _is_special(line: str) -> bool:
     return bool(FENCE.match(line) or _ITEM.match(line)) or line.lstrip().startswith(("|", "$$"))
 
@@ -151,13 +163,15 @@ def _is_special(line: str) -> bool:
 def _sentences(text: str, label: str, tag: str) -> Iterator[Piece]:
     record = language(tag)
     found = [" ".join(_FOOTNOTE.sub("", part).split()) for part in split_sentences(text, tag)]
-    for number, sentence in enumerate(filter(None, found)):
+    found = [sentence for sentence in found if sentence]
+    for number, sentence in enumerate(found):
         content = len(stems(sentence, tag))
         yield Piece(
             "sentence",
             sentence,
             label,
-            opens=not _ENDS.search(sentence) or _announces(sentence, content, record),
+            opens=not ends(sentence, record) or _announces(sentence, content, record),
+            leads=number == len(found) - 1 and _leads(sentence, content, record),
             depends_on_previous=_depends_on_previous(sentence, content, record, first=number == 0),
             defines=_defines(sentence, record),
         )
@@ -169,6 +183,15 @@ def _announces(sentence: str, content: int, record: Language) -> bool:
         bool(record.announcement)
         and content < _ANNOUNCES_ONLY
         and bool(re.search(record.announcement, sentence.lower()))
+    )
+
+
+def _leads(sentence: str, content: int, record: Language) -> bool:
+    """Whether a short sentence speaks of what stands behind its paragraph."""
+    return (
+        bool(record.leads)
+        and content < _ANNOUNCES_ONLY * (1 if record.spaced else 3)
+        and bool(re.search(record.leads, sentence.lower()))
     )
 
 

@@ -7,7 +7,7 @@ words tell such a question: one that begins it and joins it to what was said, or
 import re
 from functools import lru_cache
 
-from preceptor.text.languages import language, languages, words
+from preceptor.text.languages import language, language_of, languages, words
 from preceptor.text.tokens import stems
 
 QUESTION_MARKS = ("?", "؟", "？")
@@ -37,6 +37,20 @@ def depends_on_previous(question: str, tag: str) -> bool:
     return bool(record.follow_up and re.search(record.follow_up, question.lower()))
 
 
+def names_subject(question: str, tag: str) -> bool:
+    """Whether a question that depends on the previous one still says what it asks for: "And what is a topic?".
+
+    Such a question is searched with the previous one, but answered by itself.
+    """
+    record, own = language(tag), stems(question, tag)
+    points = (
+        not record.pointing.isdisjoint(words(question))
+        if record.spaced
+        else any(word in question for word in record.pointing)
+    ) or (record.follow_up and re.search(record.follow_up, question.lower()))
+    return bool(own) and not points and bool(kinds(question, tag))
+
+
 def says_little(question: str, tag: str) -> bool:
     """Whether a question is too short to show its subject: "Why useful?"."""
     return len(stems(question, tag)) < _SAYS_LITTLE
@@ -52,3 +66,25 @@ def _code_request() -> re.Pattern[str]:
     return re.compile(
         "|".join(filter(None, (one.code_request for one in languages().values()))), re.IGNORECASE
     )
+
+
+@lru_cache(maxsize=1024)
+def kinds(question: str, tag: str) -> frozenset[str]:
+    """Returns what a question asks for: `what`, `why`, `how`, `count`, `compare`, `who`, `when`, `where`, `code`.
+
+    Args:
+        question: The reader's question, or a heading.
+        tag: BCP 47 tag of the language that it is presumed to be in.
+    """
+    spoken = language_of(question, default=tag)
+    found = kinds_of_heading(question, spoken)
+    return found | {"code"} if wants_code(question) else found
+
+
+@lru_cache(maxsize=1024)
+def kinds_of_heading(heading: str, tag: str) -> frozenset[str]:
+    """Returns what a heading asks for, as `kinds` does, but for code; `tag` is the language that it is in."""
+    text = heading.lower()
+    found = {kind for kind, pattern in language(tag).asks.items() if re.search(pattern, text)}
+    # "How do they differ?" asks for no steps.
+    return frozenset(found - {"how"} if "compare" in found else found)

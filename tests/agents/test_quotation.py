@@ -341,3 +341,27 @@ def test_what_has_only_some_of_the_words_stands_beside_a_best_that_lacks_some_an
     full = "The red gripper closes with 40 newtons. A red gripper closes slowly."
     assert len(ask("With which newtons does the red gripper close?", passage(full))) == 1
     assert len(ask("With which newtons does the red gripper of Unitree close?", passage(full))) == 2
+
+
+def test_the_exercise_that_repeats_the_question_is_not_quoted_as_its_answer() -> None:
+    answer = passage("Soft fingers close around the cup, and it stays upright.", heading="Grasping")
+    task = passage(
+        "Explain how a gripper holds a cup upright.", key="m4tw", heading="Exercises", chapter="tasks"
+    )
+    found = candidates("How does a gripper hold a cup upright?", hits(task, answer))
+    assert quotations("How does a gripper hold a cup upright?", found)[0].endswith("[k7qd]")
+
+
+def test_what_the_answer_before_has_quoted_is_not_quoted_again() -> None:
+    place = passage("A gripper holds cups of tea. A gripper holds plates of bread.")
+    asked = "What holds a gripper?"
+    first, *_ = quotations(asked, candidates(asked, hits(place)))
+    again = quotations(asked, candidates(asked, hits(place)), said=first.replace("[k7qd]", "[1]"))
+    assert again == ["A gripper holds plates of bread. [k7qd]"]
+
+
+def test_the_answer_before_is_quoted_again_where_nothing_else_answers() -> None:
+    place = passage("A gripper holds cups of tea. Bread rises in warm kitchens overnight.")
+    asked = "What holds a gripper?"
+    first, *_ = quotations(asked, candidates(asked, hits(place)))
+    assert quotations(asked, candidates(asked, hits(place)), said=first) == [first]

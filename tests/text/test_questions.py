@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.text.questions import depends_on_previous, says_little, wants_code
+from preceptor.text.questions import depends_on_previous, kinds, names_subject, says_little, wants_code
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,44 @@ def test_a_question_that_wants_code_is_told_from_one_that_does_not() -> None:
     assert wants_code("How do I write a publisher in C++?")
     assert wants_code("Muéstrame el código")
     assert not wants_code("Is Gazebo open source?")
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "kind"),
+    [
+        ("en", "What is a node?", "what"),
+        ("en", "why does it fail", "why"),
+        ("en", "How do topics and services differ?", "compare"),
+        ("en", "How many newtons does it close with?", "count"),
+        ("en", "Who wrote ROS?", "who"),
+        ("en", "Show me the code of a timer", "code"),
+        ("de", "Wie viele Finger hat er?", "count"),
+        ("es", "¿Por qué falla?", "why"),
+        ("fr", "Comment l’installer ?", "how"),
+        ("ur", "نوڈ کیا ہے؟", "what"),
+        ("hi", "नोड क्यों रुकता है?", "why"),
+        ("zh", "如何安装？", "how"),
+        ("zh", "话题和服务有什么区别？", "compare"),
+        ("ja", "ノードとは何ですか？", "what"),
+    ],
+)
+def test_the_kind_of_a_question_is_told_in_its_language(language: str, question: str, kind: str) -> None:
+    assert kind in kinds(question, language)
+
+
+def test_a_heading_without_a_question_has_no_kind() -> None:
+    assert not kinds("Layers", "en")
+
+
+@pytest.mark.parametrize(
+    ("question", "does"),
+    [
+        ("And what is a topic?", True),
+        ("And how does that differ from services?", False),
+        ("And in C++?", False),
+        ("And why?", False),
+    ],
+)
+def test_a_question_that_goes_on_may_name_its_own_subject(question: str, does: bool) -> None:
+    assert depends_on_previous(question, "en")
+    assert names_subject(question, "en") is does

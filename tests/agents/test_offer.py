@@ -1,0 +1,68 @@
+"""What a piece of the book offers against what a question asks for."""
+
+import pytest
+
+from preceptor.agents.offer import offers
+from preceptor.text.pieces import pieces
+
+ABOVE = ("The book", "Grippers")
+WHAT = "What does a gripper hold?"
+
+
+def offered(question: str, text: str, *, heading: str = "Layers", tag: str = "en") -> float:
+    return offers(question, pieces(text, tag), (*ABOVE, heading), tag)
+
+
+@pytest.mark.parametrize(
+    ("question", "better", "worse"),
+    [
+        (WHAT, "A gripper holds cups of tea.", "What does a gripper hold, and why?"),
+        (WHAT, "A gripper holds cups of tea.", "Explain which cups a gripper holds."),
+        (WHAT, "A gripper holds cups of tea.", "In this chapter you will see what a gripper holds."),
+        (WHAT, "A gripper holds cups of tea.", "A gripper holds:"),
+        (WHAT, "A gripper holds cups of tea.", "Cups of tea."),
+        ("Why does a gripper slip?", "It slips because the cup is wet.", "It slips on cups of tea."),
+        ("How many cups does it hold?", "It holds 3 cups of tea.", "It holds many cups of tea."),
+        ("When was it built?", "It was built in 1998 near here.", "It was built by people near here."),
+        ("Who built the gripper?", "The first one was built by Mary.", "The first one was built by people."),
+        (
+            "What is the difference between hooks and grippers?",
+            "A hook holds bags, whereas a gripper holds cups.",
+            "A hook may hold large bags of bread.",
+        ),
+        ("How do I close it?", "1. Press the lever.\n2. Let it go.", "It closes in many kinds of ways."),
+    ],
+)
+def test_a_text_that_has_what_is_asked_for_offers_more(question: str, better: str, worse: str) -> None:
+    assert offered(question, better) > offered(question, worse)
+
+
+@pytest.mark.parametrize("heading", ["Exercises", "Learning objectives", "Summary", "Further reading"])
+def test_a_section_that_does_not_teach_offers_less(heading: str) -> None:
+    text = "A gripper holds cups of tea."
+    assert offered(WHAT, text, heading=heading) < offered(WHAT, text)
+
+
+@pytest.mark.parametrize(
+    ("tag", "question", "text", "teaches", "tests"),
+    [
+        ("zh", "夹具能夹住什么？", "夹具可以夹住装满水的杯子。", "夹具的结构", "练习"),
+        ("ur", "گرپر کیا پکڑتا ہے؟", "گرپر چائے کے کپ پکڑتا ہے۔", "ساخت", "مشقیں"),
+        ("de", "Was hält ein Greifer?", "Ein Greifer hält Tassen und Teller.", "Aufbau", "Übungen"),
+    ],
+)
+def test_so_it_is_in_other_languages(tag: str, question: str, text: str, teaches: str, tests: str) -> None:
+    offer = {heading: offered(question, text, heading=heading, tag=tag) for heading in (teaches, tests)}
+    assert offer[tests] < offer[teaches]
+
+
+def test_the_section_whose_heading_is_the_question_offers_more() -> None:
+    text = "It holds cups of tea."
+    assert offered(WHAT, text, heading="What does a gripper hold") > offered(WHAT, text, heading="Hooks")
+    assert offered(WHAT, text, heading="What does a gripper hold?") > offered(
+        WHAT, text, heading="Hold bread"
+    )
+
+
+def test_a_plain_sentence_offers_nothing_but_its_words() -> None:
+    assert offered(WHAT, "A gripper holds cups of tea.") == 0
