@@ -47,6 +47,10 @@ _UNREAD = 0.65
 _NEEDED = -1.25
 """Evidence at which coverage is .5. It is low, because a wrong refusal annoys more than a poor quotation."""
 _CERTAIN = 0.999
+_TELLING = 0.2
+"""Share of the question's words below which words cannot choose: over languages only the model can."""
+_LONG_LIST = 2 * SHORT_LIST
+"""Number of candidates that the embedding model judges then."""
 _UNSEARCHED = 0.5
 """Score of a text that the reader marked: no search had a say in it."""
 
@@ -183,7 +187,9 @@ async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tupl
         likeness: Computes cosines with the embedding model.
     """
     found = candidates(question, hits)
-    cosines = await likeness(question, [one.text for one in found[:SHORT_LIST]])
+    has_words = any(one.found >= _TELLING for one in found)
+    read = found[: SHORT_LIST if has_words else _LONG_LIST]
+    cosines = await likeness(question, [one.text for one in read])
     return coverage(question, hits, found, cosines), nearer(found, cosines)
 
 

@@ -1,12 +1,13 @@
 """The decision that the book does not cover a question."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from preceptor.agents.offline import THRESHOLD, coverage, judged
-from preceptor.agents.quotation import candidates
+from preceptor.agents.quotation import SHORT_LIST, candidates
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
 from preceptor.library.passage import Hit
@@ -92,3 +93,17 @@ async def test_most_questions_to_the_sample_book_are_told_from_those_it_does_not
         await engine.close()
     assert sum(right[True]) >= 0.9 * len(right[True])
     assert sum(right[False]) >= 0.8 * len(right[False])
+
+
+async def test_where_no_words_are_shared_the_model_reads_more_sentences() -> None:
+    """A question in another language than the book's has no words that could choose among them."""
+    text = " ".join(f"Sentence number{place} stands alone here." for place in range(20))
+    read: list[int] = []
+
+    async def likeness(question: str, texts: Sequence[str]) -> Sequence[float]:
+        read.append(len(texts))
+        return [0.75] * len(texts)
+
+    await judged("What stands alone here?", hits(passage(text)), likeness)
+    await judged("گرپر کیا پکڑتا ہے؟", hits(passage(text)), likeness)
+    assert read == [SHORT_LIST, 2 * SHORT_LIST]
