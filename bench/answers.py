@@ -4,8 +4,8 @@ Each book goes the product's own way, and every question is asked as a reader as
 the question before.
 
 `good`: an answer stands in what is quoted, or the question is declined where the book does not answer.
-`first`, `quoted`: an answer stands in the first paragraph of what is quoted, or in any, of the answerable questions that were not
-declined. `lost`: share of the answerable ones that are declined; `near`: the same of those that are not.
+`first`, `quoted`: an answer stands in the first paragraph of what is quoted, or in any, of the answerable questions
+that were not declined. `lost`: share of the answerable ones that are declined; `near`: the same of those that are not.
 
     python -m bench.answers physical-ai zh ur
 """
