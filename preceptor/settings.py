@@ -472,6 +472,31 @@ class LimitsSettings(_Section):
         return value
 
 
+class McpServerSettings(_Section):
+    """One MCP server whose tools the tutors may call: a row of the table `tools.mcp`."""
+
+    command: tuple[str, ...] = Field(default=(), examples=[["mcp-server-time"]])
+    """Program that speaks the protocol over its stdin and stdout, with its arguments."""
+    url: str = ""
+    """Address of a server that is asked over HTTP, in place of a command."""
+    tools: tuple[str, ...] = Field(default=(), examples=[["get_current_time"]])
+    """Names of the tools that are offered; no other is."""
+    env: dict[str, SecretStr] = Field(default_factory=dict)
+    """Environment of the program, beside what every program needs."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Headers of the requests, such as a key."""
+    timeout: _Seconds = 10.0
+    """For connecting, and for one call, in seconds."""
+
+    @model_validator(mode="after")
+    def _has_one_way(self) -> "McpServerSettings":
+        if bool(self.command) == bool(self.url):
+            raise ValueError("needs either a `command` or a `url`")
+        if self.url and not _is_web(self.url):
+            raise ValueError("`url` must be a URL such as `https://tools.example/mcp`")
+        return self
+
+
 class ToolsSettings(_Section):
     """Tool plug-ins."""
 
@@ -485,6 +510,10 @@ class ToolsSettings(_Section):
     """By the short name of a plug-in, a section of its own, which the plug-in's model checks."""
     max_output: int = Field(default=4000, ge=100, le=100_000)
     """Longest result of one call of a plug-in's tool, in tokens; the rest is cut off."""
+    mcp: dict[_ProviderName, McpServerSettings] = Field(default_factory=dict)
+    """MCP servers by name; their tools are named `NAME_tool`."""
+    pins: Path = Path(".preceptor/mcp-tools.json")
+    """File of the hashes of accepted definitions of MCP tools."""
     disabled: tuple[str, ...] = Field(default=(), examples=[["list_chapters"]])
     """Names of plug-ins to leave out, of those that `enabled` and `plugins` name."""
 
@@ -583,6 +612,8 @@ class Settings(_Section):
         urls = (self.session.url, self.limits.storage)
         passwords = (urlsplit(url.get_secret_value()).password or "" for url in urls)
         values = [key.get_secret_value() for key in keys if key is not None]
+        for row in self.tools.mcp.values():
+            values += [secret.get_secret_value() for secret in (*row.env.values(), *row.headers.values())]
         for password in passwords:
             # Encoded as in the address, and as a client's error may show it.
             values += [password, unquote(password)]

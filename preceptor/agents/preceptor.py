@@ -37,7 +37,7 @@ from preceptor.providers.models import ProviderModels, open_models
 from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
 from preceptor.text.languages import language_of
-from preceptor.tools.discovery import Toolbox, load_tools
+from preceptor.tools.discovery import Toolbox, load_tools, open_toolbox
 from preceptor.tools.plugin import Artifact, Deps, Ledger, Run, tell_model
 from preceptor.tracing.processor import send_nothing
 from preceptor.tracing.recorder import Recorder
@@ -83,7 +83,9 @@ class Preceptor:
 
     async def reload_tools(self) -> None:
         """Load all plug-ins anew; runs that have begun keep the tools that they have."""
-        self.tools = await asyncio.to_thread(load_tools, Deps(self.library, self.settings))
+        tools = await asyncio.to_thread(load_tools, Deps(self.library, self.settings))
+        tools.adopt(self.tools)
+        self.tools = tools
         self.triage = self._build_triage(self.tools)
 
     async def ask(self, question: Question) -> Answer:
@@ -356,7 +358,7 @@ async def open_preceptor(
         stack.push_async_callback(sessions.close)
         models = open_models(settings)
         stack.push_async_callback(models.close)
-        tools = await asyncio.to_thread(load_tools, Deps(library, settings))
+        tools = await stack.enter_async_context(open_toolbox(Deps(library, settings)))
         info = await library.info()
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
         offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
@@ -381,7 +383,7 @@ async def open_preceptor(
             language=info.language,
             observer=observer,
         )
-        # Those that it has at the end, not those of the beginning.
+        # Those that it has at the end may be others than those of the beginning.
         stack.callback(lambda: preceptor.tools.close())
         yield preceptor
 

@@ -14,7 +14,7 @@ from preceptor.library.library import Library, open_library
 from preceptor.providers.failure import classify
 from preceptor.providers.models import ProviderModel, open_models
 from preceptor.settings import Settings
-from preceptor.tools.discovery import load_tools
+from preceptor.tools.discovery import open_toolbox
 from preceptor.tools.faults import recorded_faults
 from preceptor.tools.plugin import Deps
 
@@ -105,12 +105,9 @@ async def _library(settings: Settings) -> AsyncIterator[Finding]:
 
 async def _tools(library: Library, settings: Settings) -> Finding:
     """The tools that are loaded; those of a faulty plug-in are missing, and readers are answered without them."""
-    tools = await asyncio.to_thread(load_tools, Deps(library, settings))
-    try:
+    async with open_toolbox(Deps(library, settings)) as tools:
         names = ", ".join(tool.name for tool in tools)
         problems, recorded = tools.faults(), recorded_faults(settings.traces, tools)
-    finally:
-        tools.close()
     state = "failed" if problems else "warning" if recorded else "ok"
     return Finding("tools", state, "; ".join([names, *problems, *recorded]))
 

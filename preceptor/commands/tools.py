@@ -86,3 +86,28 @@ async def _call_tool(
 
     async with open_tools(settings) as tools:
         return (await call(tools, name, arguments, question=question)).as_json()
+
+
+@app.command("accept")
+def accept_definitions(
+    server: Annotated[str, typer.Argument(help="Name of an MCP server, as `tools.mcp` has it.")],
+    env: Env = None,
+) -> None:
+    """Accept the definitions of an MCP server's tools as they are now, and print them.
+
+    A model reads them: look for orders in a description before the service offers it.
+    """
+    settings = load_settings(env)
+    if server not in settings.tools.mcp:
+        raise typer.BadParameter(
+            f"`tools.mcp` has no server `{server}`; it has: {', '.join(settings.tools.mcp)}"
+        )
+    typer.echo(json.dumps(asyncio.run(_accept(settings, server)), ensure_ascii=False, indent=2))
+
+
+async def _accept(settings: Settings, server: str) -> list[dict[str, Any]]:
+    from preceptor.tools.mcp_servers import definitions
+    from preceptor.tools.report import open_tools
+
+    async with open_tools(settings, needs_index=False, accept=server):
+        return [dict(one) for one in await definitions(settings, server)]

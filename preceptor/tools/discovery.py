@@ -4,6 +4,7 @@ Nothing is imported that the settings do not name. A plug-in that cannot be load
 loaded, and readers are answered.
 """
 
+import asyncio
 import importlib
 import importlib.util
 import inspect
@@ -12,7 +13,8 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -66,10 +68,31 @@ class PluginState:
 class Toolbox(Sequence[Tool]):
     """The tools of all plug-ins, and the state of each plug-in."""
 
-    def __init__(self, plugins: Sequence[PluginState], tools: Sequence[Tool]) -> None:
+    def __init__(
+        self,
+        plugins: Sequence[PluginState],
+        tools: Sequence[Tool],
+        count: Callable[[str], int] | None = None,
+    ) -> None:
         """Keep them."""
-        self.plugins = plugins
-        self._tools = tools
+        self.plugins = list(plugins)
+        self.tokens = count
+        """Tokens of a text."""
+        self.servers: list[PluginState] = []
+        """MCP servers, which are among the plug-ins."""
+        self._tools = list(tools)
+
+    def add(self, server: PluginState, tools: Sequence[Tool]) -> None:
+        """Add an MCP server and its tools."""
+        server.tools = tuple(tool.name for tool in tools)
+        self.servers.append(server)
+        self.plugins.append(server)
+        self._tools += tools
+
+    def adopt(self, other: "Toolbox") -> None:
+        """Take over the MCP servers of another toolbox, which stay connected."""
+        for server in other.servers:
+            self.add(server, [tool for tool in other if tool.name in server.tools])
 
     @overload
     def __getitem__(self, index: int) -> Tool: ...
@@ -165,7 +188,30 @@ def load_tools(deps: Deps) -> Toolbox:
     for plugin in plugins:
         for problem in plugin.problems:
             logger.error("%s", PluginError(plugin.name, problem.said))
-    return Toolbox([*plugins, *_others(deps.settings)], list(found.values()))
+    library: Library | None = deps.library  # a test may load tools that ask no library
+    count = library and library.tokens
+    return Toolbox([*plugins, *_others(deps.settings)], list(found.values()), count)
+
+
+@asynccontextmanager
+async def open_toolbox(deps: Deps, *, accept: str = "") -> AsyncGenerator[Toolbox]:
+    """Load all plug-ins and connect to the MCP servers of the settings; end both at the end.
+
+    Args:
+        deps: The open library and the settings.
+        accept: MCP server whose definitions are accepted as they are now.
+
+    Raises:
+        SettingsError: `tools.disabled` names what is no plug-in.
+    """
+    async with AsyncExitStack() as stack:
+        tools = await asyncio.to_thread(load_tools, deps)
+        stack.callback(tools.close)
+        if deps.settings.tools.mcp:
+            from preceptor.tools.mcp_servers import connected  # whoever names no server need not import it
+
+            await stack.enter_async_context(connected(tools, deps.settings, accept=accept))
+        yield tools
 
 
 def _kept(one: _Loading, *, taken: dict[str, Tool]) -> Iterator[tuple[str, Tool]]:

@@ -38,7 +38,7 @@ from pydantic_core import to_json
 
 from preceptor.errors import EmbeddingError, ToolInputError, VectorIndexError
 from preceptor.library.library import Library
-from preceptor.tools.plugin import Deps, carry_over, current_tool, tell_model, tell_timeout
+from preceptor.tools.plugin import Deps, Run, carry_over, current_tool, tell_model, tell_timeout
 from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)
@@ -98,6 +98,10 @@ class Origin:
     """By tool, the fault of its last call, until one goes well."""
     loop: "_OwnLoop | None" = None
     deps: Deps | None = None
+    is_remote: bool = False
+    """Whether it is an MCP server: then its calls wait on the service's loop, and its results are sources."""
+    url: str = ""
+    """Address of such a server, if it has one."""
 
     def close(self) -> None:
         """End its thread, and the client that it was given."""
@@ -111,6 +115,8 @@ class Origin:
 
     def run(self, made: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
         """Run a coroutine on the plug-in's own loop, which begins with the first one."""
+        if self.is_remote:
+            return asyncio.ensure_future(made)
         self.loop = self.loop or _OwnLoop(self.name)
         _home.set(asyncio.get_running_loop())
         return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(made, self.loop.loop))
@@ -125,6 +131,8 @@ class Origin:
             ]
         else:
             frames = list(_stack(self.loop.thread.ident if self.loop else None))
+        if self.is_remote:
+            return self.file
         own = [frame for frame in frames if self.file and Path(frame[0]).parent == Path(self.file).parent]
         others = [frame for frame in frames if not frame[0].startswith((_HERE, "<"))]
         place = own or (others if error is not None else [])
@@ -236,7 +244,7 @@ async def _caught(made: Awaitable[Any]) -> Any:
 def guarded(tool: FunctionTool, origin: Origin) -> FunctionTool:
     """Returns a tool that calls another one, which may be faulty."""
     invoke, name = tool.on_invoke_tool, tool.name
-    defined = _defined(tool) or origin.file
+    defined = origin.file if origin.is_remote else _defined(tool) or origin.file
     # Errors come to us as they are, with their traceback, and not as the SDK's sentence about them.
     _tell_us(tool)
 
@@ -267,6 +275,8 @@ def guarded(tool: FunctionTool, origin: Origin) -> FunctionTool:
         if not text:
             context.context.failed.add(name)
             return f"The tool `{name}` failed: {why}. Answer with what the other tools give you."
+        if origin.is_remote:
+            return _as_source(context.context, origin, name, text)
         return RETURNED.format(name=name) + text
 
     def timed_out(context: RunContextWrapper[Any], error: Exception) -> str:
@@ -294,6 +304,15 @@ def guarded(tool: FunctionTool, origin: Origin) -> FunctionTool:
     )
     carry_over(tool, copy)
     return copy
+
+
+def _as_source(run: Run, origin: Origin, name: str, text: str) -> str:
+    """Returns a result with the key under which an answer may cite it: nobody else would make it a source."""
+    token = current_tool.set(name)
+    try:
+        return run.ledger.cite(title=f"{origin.name}: {name}", url=origin.url, quote=text)
+    finally:
+        current_tool.reset(token)
 
 
 def _tell_us(tool: FunctionTool) -> None:
@@ -390,6 +409,11 @@ def _text(output: Any, *, longest: int) -> tuple[str, str]:
     """Returns a result as text for a model, cut, and the fault in it."""
     if isinstance(output, ToolOutputText):
         output = output.text
+    if isinstance(output, list):
+        output = [_text_of(one) for one in cast("list[object]", output)]
+        if all(isinstance(one, str) for one in output):
+            output = "\n\n".join(output)
+    output = _text_of(output)
     if output is None:
         return "", "it returned nothing"
     if not isinstance(output, str):
@@ -405,6 +429,12 @@ def _text(output: Any, *, longest: int) -> tuple[str, str]:
         ] + _CUT, f"it returned {len(output):,} characters, of which the first {longest:,} are used"
     # Half of a character cannot be sent.
     return output.encode("utf-8", "replace").decode(), ""
+
+
+def _text_of(output: object) -> object:
+    """Returns the text of the SDK's form of one, as MCP servers give it; anything else as it is."""
+    table = cast("dict[str, object]", output) if isinstance(output, dict) else {}
+    return table["text"] if table.get("type") == "text" and "text" in table else output
 
 
 def _bounded(text: str, origin: Origin) -> tuple[str, str]:

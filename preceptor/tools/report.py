@@ -1,6 +1,5 @@
 """The list of plug-ins for people: `preceptor tools`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
@@ -9,7 +8,7 @@ from preceptor.errors import PreceptorError
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
 from preceptor.settings import Settings
-from preceptor.tools.discovery import Toolbox, load_tools
+from preceptor.tools.discovery import Toolbox, open_toolbox
 from preceptor.tools.faults import recorded_faults
 from preceptor.tools.plugin import Deps
 
@@ -25,12 +24,15 @@ class _NoLibrary:
 
 
 @asynccontextmanager
-async def open_tools(settings: Settings, *, needs_index: bool = True) -> AsyncGenerator[Toolbox]:
+async def open_tools(
+    settings: Settings, *, needs_index: bool = True, accept: str = ""
+) -> AsyncGenerator[Toolbox]:
     """Load the plug-ins over the open book.
 
     Args:
         settings: All settings.
         needs_index: False: they are loaded even where the index cannot be opened.
+        accept: MCP server whose definitions are accepted as they are now.
 
     Raises:
         VectorIndexError: The index cannot be opened.
@@ -43,9 +45,7 @@ async def open_tools(settings: Settings, *, needs_index: bool = True) -> AsyncGe
             if needs_index:
                 raise
             library = cast("Library", _NoLibrary(error))
-        tools = await asyncio.to_thread(load_tools, Deps(library, settings))
-        stack.callback(tools.close)
-        yield tools
+        yield await stack.enter_async_context(open_toolbox(Deps(library, settings), accept=accept))
 
 
 async def listing(settings: Settings) -> list[dict[str, Any]]:
