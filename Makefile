@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
+.PHONY: help setup demo test test-long mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-traces bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -83,6 +83,9 @@ bench-scale: $(VENV)/.dev ## opening, searching and the outline of made-up books
 
 bench-load: $(VENV)/.dev ## chats per second and latencies at 1, 20, 100 and 200 readers
 	$(BIN)/python bench/load.py
+
+bench-traces: $(VENV)/.dev ## lists and searches over 50,000 runs while runs are written; CPU of tracing a chat
+	$(BIN)/python bench/traces.py
 
 bench-retrieval-latency: $(VENV)/.dev ## p50 and p95 of the whole search tool
 	$(BIN)/python bench/retrieval_latency.py

@@ -53,11 +53,21 @@ class Filters:
     before: str | None = None
     """Only runs that began before the run with this trace id: the next page of a list."""
 
-    def where(self) -> tuple[str, dict[str, object]]:
-        """Returns the SQL condition and its parameters."""
+    def match(self) -> str | None:
+        """Returns the FTS5 expression of the search; None if there is none."""
+        return _match(self.search) if self.search else None
+
+    def where(self, *, in_many_passages: bool = False) -> tuple[str, dict[str, object]]:
+        """Returns the SQL condition and its parameters.
+
+        Args:
+            in_many_passages: Whether the words of the search stand in so many passages that it is quicker to look at
+                what each run has shown, newest run first, than to gather all runs that have shown one of them.
+        """
+        found = _FOUND_AMONG_MANY if in_many_passages else _FOUND
         chosen = [
             (condition, value)
-            for condition, value in self._conditions()
+            for condition, value in ((found, self.match()), *self._conditions())
             if value is not None and value is not False
         ]
         parameters: dict[str, object] = {}
@@ -68,11 +78,9 @@ class Filters:
         return " AND ".join(conditions) or "TRUE", parameters
 
     def _conditions(self) -> Sequence[tuple[str, object]]:
-        words = _match(self.search) if self.search else None
         tutor = f'"from":"{self.left}"' if self.left else None
         reason = f'"reason":"{self.reason}"' if self.reason else None
         return (
-            (_FOUND, words),
             ("session_id = ?", self.session_id),
             ("seconds IS NOT NULL AND (in_book = 0 OR error IS NOT NULL)", self.unanswered),
             ("in_book AND confidence < ?", self.weak),
@@ -97,6 +105,11 @@ _FOUND = """number IN (
     SELECT rowid FROM words WHERE words MATCH ?
     UNION SELECT run FROM shown WHERE passage IN (SELECT rowid FROM passage_words WHERE passage_words MATCH ?)
 )"""
+_FOUND_AMONG_MANY = """number IN (SELECT rowid FROM words WHERE words MATCH ?) OR EXISTS (
+    SELECT 1 FROM shown WHERE run = number
+    AND +passage IN (SELECT rowid FROM passage_words WHERE passage_words MATCH ?))"""
+MANY_PASSAGES = 200
+"""Number of passages from which a search is one in many passages."""
 
 
 def spaced(text: str | None) -> str:

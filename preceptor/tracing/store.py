@@ -23,7 +23,7 @@ from pydantic_core import to_json
 from preceptor.errors import TapeMissing, TraceNotFound, TracesUnavailable
 from preceptor.private import make_private
 from preceptor.settings import TracesSettings
-from preceptor.tracing.filters import Filters, spaced
+from preceptor.tracing.filters import MANY_PASSAGES, Filters, spaced
 from preceptor.tracing.redaction import Redactor
 from preceptor.tracing.run import (
     READERS_TEXT,
@@ -78,7 +78,7 @@ CREATE VIRTUAL TABLE words USING fts5(question, answer, tokenize = "unicode61 re
 CREATE TABLE passages (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, data TEXT NOT NULL);
 CREATE VIRTUAL TABLE passage_words USING fts5(text, tokenize = "unicode61 remove_diacritics 2");
 CREATE TABLE shown (passage INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (passage, run)) WITHOUT ROWID;
-CREATE INDEX shown_run ON shown (run);
+CREATE INDEX shown_run ON shown (run, passage);
 CREATE TRIGGER runs_removed AFTER DELETE ON runs BEGIN
     DELETE FROM words WHERE rowid = old.number;
     DELETE FROM shown WHERE run = old.number;
@@ -374,15 +374,15 @@ class TraceStore:
             chosen = replace(
                 chosen, session_id=session_id or chosen.session_id, troubled=troubled or chosen.troubled
             )
-        where, parameters = chosen.where()
-        # The inner query is answered by one index; only the runs that are listed are read.
-        query = f"""
-            SELECT {_SUMMARY} FROM runs WHERE number IN
-                (SELECT number FROM runs WHERE {where} ORDER BY started DESC LIMIT :limit)
-            ORDER BY started DESC"""  # noqa: S608 - constants
         with self._reading() as connection:
             if connection is None:
                 return []
+            where, parameters = chosen.where(in_many_passages=_in_many_passages(connection, chosen))
+            # The inner query is answered by one index; only the runs that are listed are read.
+            query = f"""
+                SELECT {_SUMMARY} FROM runs WHERE number IN
+                    (SELECT number FROM runs WHERE {where} ORDER BY started DESC LIMIT :limit)
+                ORDER BY started DESC"""  # noqa: S608 - constants
             return [_summary(row) for row in connection.execute(query, {**parameters, "limit": limit})]
 
     def run(self, trace_id: str) -> RecordedRun:
@@ -700,6 +700,14 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
             path, f"its version is {version}, and this Preceptor reads version {_VERSION}"
         )
     return version
+
+
+def _in_many_passages(connection: sqlite3.Connection, filters: Filters) -> bool:
+    if not (match := filters.match()):
+        return False
+    counted = "SELECT count(*) FROM (SELECT 1 FROM passage_words WHERE passage_words MATCH ? LIMIT ?)"
+    (count,) = connection.execute(counted, (match, MANY_PASSAGES)).fetchone()
+    return count >= MANY_PASSAGES
 
 
 def _summary(row: sqlite3.Row) -> RunSummary:

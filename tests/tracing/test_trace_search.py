@@ -149,10 +149,11 @@ SEARCHES: list[tuple[str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("search", "expected"), SEARCHES, ids=[search for search, _ in SEARCHES])
+@pytest.mark.parametrize("many", [0, 200], ids=["in many passages", "in few passages"])
 def test_words_of_question_answer_and_passages_are_found(
-    store: TraceStore, search: str, expected: list[str]
+    store: TraceStore, monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
+    monkeypatch.setattr("preceptor.tracing.store.MANY_PASSAGES", many)
     add(store, "en", question="What is a node?", answer="A node is a process.")
     rock = passage("k7qd", "Bedrock, das Gestein darunter")
     add(store, "de", number=1, question="Was liegt über dem Fels?", answer="Erde.", tape=tape(rock))
@@ -160,7 +161,7 @@ def test_words_of_question_answer_and_passages_are_found(
     add(store, "zh", number=3, question="什么是节点?", answer="Node 是进程。")
     store.flush()
 
-    assert found(store, search) == expected
+    assert {search: found(store, search) for search, _ in SEARCHES} == dict(SEARCHES)
 
 
 def test_a_later_answer_can_be_found_and_the_earlier_words_still_count(store: TraceStore) -> None:

@@ -274,6 +274,43 @@ def test_a_huge_run_is_cut_and_a_large_one_is_not(open_store: Open) -> None:
     assert store.run("trace_huge").spans[0].data["output"].endswith("… (1000000 characters)")
 
 
+def test_a_full_disk_loses_runs_and_nothing_else(tmp_path: Path) -> None:
+    code = """
+import resource, signal, sys, time
+from pathlib import Path
+from preceptor.errors import TracesUnavailable
+from preceptor.tracing.run import RunRecord
+from preceptor.tracing.store import TraceStore
+
+store = TraceStore(Path(sys.argv[1]), keep_runs=1000, keep_days=30, include_text=True)
+store.annotate("trace_first", question="What is a node?", response_id="r1")
+assert store.flush()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write then fails, as on a full disk
+size = sum(file.stat().st_size for file in Path(sys.argv[1]).parent.iterdir())
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+data = {"output": "x" * 90_000}
+span = {"parent": None, "type": "function", "name": "n", "at": 0, "ms": 1, "data": data, "error": None}
+for number in range(20):
+    store.add(f"trace_{number}", lambda: RunRecord(time.time(), 0.5, None, None, [span]))
+assert store.flush()
+assert store.dropped == 20, store.dropped
+try:
+    store.feedback("r1", 1).result(5)
+except TracesUnavailable:
+    pass
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert store.feedback("r1", -1).result(5)
+store.add("trace_last", lambda: RunRecord(time.time(), 0.5, None, None, [span]))
+store.flush()
+assert {run.trace_id for run in store.runs()} == {"trace_first", "trace_last"}
+store.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "traces.db")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("left_open", [False, True])
 def test_only_the_owner_can_read_what_readers_asked(open_store: Open, left_open: bool) -> None:
     store = open_store()
