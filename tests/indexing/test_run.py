@@ -332,7 +332,9 @@ def _change(model: Path, name: str) -> None:
         file.write(b"\xc2\x3e\x01x" if name.endswith("onnx") else b" ")
 
 
-@pytest.mark.parametrize("name", ["model_optimized.onnx", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "name", ["model_optimized.onnx", pytest.param("tokenizer.json", marks=pytest.mark.long)]
+)
 async def test_other_files_of_the_model_make_everything_anew(
     put: Put, embedded: Settings, model: Path, name: str
 ) -> None:
