@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from preceptor import __version__
-from preceptor.commands import evaluate, tools, traces
+from preceptor.commands import evaluate, report, tools, traces
 from preceptor.commands.opening import (
     SAMPLE,
     AsJson,
@@ -421,6 +421,7 @@ def _dry_run(source: Path, settings: Settings, *, strict: bool, as_json: bool) -
 
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(traces.app, name="traces")
+app.command()(report.report)
 
 
 @app.command()

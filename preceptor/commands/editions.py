@@ -15,6 +15,7 @@ from preceptor.evaluation.book import BookSection, Edition
 from preceptor.indexing.discover import discover
 from preceptor.indexing.parse import read_page
 from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL, DenseEmbedder
+from preceptor.library.fusion import scale
 from preceptor.settings import Settings
 
 _NOT_TEXT = re.compile(r"(?i)\.(avif|bin|gif|gz|ico|jpe?g|mov|mp[34]|pdf|png|ttf|web[mp]|woff2?|zip)$")
@@ -94,14 +95,15 @@ class SentenceLikeness:
         self._loaded: set[str] = set()
 
     async def __call__(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Returns a cosine for each text."""
+        """Returns a cosine for each text, on the scale of the English model."""
         for model in self._models:
             if model.model not in self._loaded:
                 await asyncio.to_thread(model.load)
                 self._loaded.add(model.model)
             if model.reads(question) or model is self._models[-1]:
                 asked, *vectors = await asyncio.gather(model.question(question), *map(model.text, texts))
-                return [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
+                cosines = [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
+                return [scale(model.model).likeness(cosine) for cosine in cosines]
         return []
 
     def close(self) -> None:

@@ -1,11 +1,13 @@
 """Price of model calls, from the list that `genai-prices` brings along; nothing is fetched."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 
 from preceptor.settings import ProviderSettings, Settings
+from preceptor.tracing.cost import ModelCall, cost_of
 
 _FREE = "offline"
 """The tutor that asks no provider."""
@@ -34,16 +36,11 @@ class Prices:
             return 0.0
         if provider not in self.providers or not find_spec("genai_prices"):
             return None
-        # Here and not above: it takes 0.4 s to import.
-        from genai_prices import Usage, calc_price
-
-        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-        try:
-            # By address and not by the model's name alone: what answers on this machine under a known name is free.
-            found = calc_price(usage, model, provider_api_url=self.providers[provider].base_url)
-        except LookupError:
-            return None
-        return float(found.total_price)
+        # By address and not by the model's name alone: what answers on this machine under a known name has no price.
+        usage = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+        call = ModelCall(model, self.providers[provider].base_url, usage)
+        found: float | None = cost_of([call], started=time.time()).get("usd")
+        return found
 
 
 def price_list() -> str:

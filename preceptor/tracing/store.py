@@ -436,6 +436,26 @@ class TraceStore:
             raise TapeMissing(rows[0]["trace_id"])
         return tape
 
+    def facts(self, since: float) -> list[tuple[float, float | None, Mapping[str, Any]]]:
+        """Returns start, duration and facts of the runs since a time, oldest first; `cost` is among the facts.
+
+        Args:
+            since: Seconds since 1970.
+
+        Raises:
+            TracesUnavailable: The file is damaged, locked, or of another version.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(
+                "SELECT started, seconds, cost, facts FROM runs WHERE started >= ? ORDER BY started", (since,)
+            )
+            return [
+                (row["started"], row["seconds"], {"cost": row["cost"], **json.loads(row["facts"])})
+                for row in rows
+            ]
+
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection | None]:
         """Opens a connection for reading; None if nothing has been written yet."""

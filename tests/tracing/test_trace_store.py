@@ -358,3 +358,18 @@ def test_several_processes_write_the_same_new_file(open_store: Open) -> None:
 
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0, 0]
     assert len(store.runs(limit=1000)) == 200
+
+
+def test_the_facts_of_all_runs_since_a_time_are_read_without_their_spans(open_store: Open) -> None:
+    store = open_store()
+    assert store.facts(0) == []
+    now = time.time()
+    add(store, "trace_old", started=now - 1000)
+    add(store, "trace_new", started=now)
+    store.annotate("trace_new", question="What is a node?", in_book=False)
+    store.flush()
+
+    ((started, seconds, facts),) = store.facts(now - 10)
+    assert (started, seconds) == (now, 0.5)
+    assert facts == {"question": "What is a node?", "in_book": False, "cost": None}
+    assert len(store.facts(0)) == 2

@@ -1,0 +1,120 @@
+"""`preceptor report`: what readers asked and did not get, from the runs that are kept."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from preceptor.commands.opening import AsJson, Env
+from preceptor.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from preceptor.evaluation.gaps import GapReport
+    from preceptor.evaluation.likeness import Embedded
+    from preceptor.library.embedding import DenseEmbedder
+    from preceptor.library.library import Library
+
+_DAY = 86_400
+
+
+def report(
+    days: Annotated[float, typer.Option(min=0.01, help="How far back.")] = 30,
+    least: Annotated[int, typer.Option(min=1, help="Fewest times that something is asked to be a gap.")] = 3,
+    issues: Annotated[
+        Path | None, typer.Option(help="Write each gap to a file of this folder, as the text of an issue.")
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="Write the gaps as evaluation cases to this YAML file.")
+    ] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what readers asked and the book did not answer, which chapters nobody is sent to, and how each day went.
+
+    Questions that ask the same are one gap, most asked first, with the nearest sections. Nothing leaves this machine.
+    Prints Markdown.
+
+    Example: `preceptor report --days 7 --cases gaps.yaml`
+    """
+    from preceptor.evaluation.gaps import to_cases, to_issue, to_markdown
+
+    made = asyncio.run(
+        _report(load_settings(env, needs=("index",)), since=time.time() - days * _DAY, least=least)
+    )
+    typer.echo(made.to_json() if as_json else to_markdown(made))
+    if issues is not None:
+        issues.mkdir(parents=True, exist_ok=True)
+        for number, gap in enumerate(made.gaps, start=1):
+            (issues / f"{number:02}.md").write_text(to_issue(gap), encoding="utf-8")
+    if cases is not None:
+        cases.write_text(to_cases(made.gaps), encoding="utf-8")
+
+
+async def _report(settings: Settings, *, since: float, least: int) -> "GapReport":
+    from preceptor.evaluation.gaps import asked_run, gap_report
+    from preceptor.library import open_engine
+    from preceptor.library.library import open_library
+    from preceptor.tracing.store import TraceStore
+
+    runs = [asked_run(*run) for run in TraceStore.from_settings(settings.traces).facts(since)]
+    async with open_engine(settings) as engine, await open_library(engine, settings) as library:
+        chapters = await library.chapters()
+        vectors = QuestionVectors(settings)
+        try:
+            return await gap_report(
+                runs,
+                vectors,
+                lambda question: library.search(question, limit=5),
+                chapters=chapters,
+                places=await _places(library),
+                least=least,
+            )
+        finally:
+            vectors.close()
+
+
+async def _places(library: "Library") -> dict[str, str]:
+    """Returns `chapter#anchor` of every passage by its key."""
+    places: dict[str, str] = {}
+    for chapter in await library.chapters():
+        _, passages = await library.chapter(chapter.id, book=chapter.book)
+        places |= {passage.key: f"{passage.chapter}#{passage.anchor}" for passage in passages}
+    return places
+
+
+class QuestionVectors:
+    """Vectors of questions by the English model, or by that of all languages if the English one cannot read them."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Initialise without loading anything."""
+        self._settings = settings.embedding
+        self._models: dict[str, DenseEmbedder] = {}
+
+    async def __call__(self, questions: Sequence[str]) -> "list[Embedded]":
+        """Returns model and vector for each question."""
+        return [await self._embedded(question) for question in questions]
+
+    async def _embedded(self, question: str) -> "Embedded":
+        from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL
+
+        chosen = self._settings.model
+        model = await self._load(ENGLISH if chosen == AUTO else chosen)
+        if chosen == AUTO and not model.reads(question):
+            model = await self._load(MULTILINGUAL)
+        return model.model, await model.text(question)
+
+    def close(self) -> None:
+        """Close the models."""
+        for model in self._models.values():
+            model.close()
+
+    async def _load(self, name: str) -> "DenseEmbedder":
+        from preceptor.library.embedding import DenseEmbedder
+
+        if name not in self._models:
+            self._models[name] = DenseEmbedder(self._settings, model=name)
+            await asyncio.to_thread(self._models[name].load)
+        return self._models[name]
