@@ -263,7 +263,7 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
     from preceptor.agents.answer import Question
     from preceptor.agents.preceptor import open_preceptor
     from preceptor.evaluation.conditions import conditions
-    from preceptor.evaluation.dataset import load_cases
+    from preceptor.evaluation.dataset import load_cases, not_in_index
     from preceptor.evaluation.price import Prices
     from preceptor.evaluation.run import evaluate as run_cases
 
@@ -273,6 +273,7 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
         async with open_preceptor(settings, traces=traces) as preceptor:
             books = await preceptor.library.books()
             made = conditions(settings, books)
+            gone = not_in_index(asked, await preceptor.library.chapters())
             _tell_cost(asked, settings, price, options)
 
             def ask(question: str, /, *, chapter: str | None = None) -> "Awaitable[Answer]":
@@ -300,6 +301,7 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
             "book": ", ".join(book.title for book in books),
             "collection": ", ".join((settings.index.collection, *settings.index.also)),
             "conditions": made,
+            "not_in_index": tuple(gone),
         }
     )
 

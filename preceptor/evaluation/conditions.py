@@ -42,7 +42,7 @@ class Conditions(BaseModel):
     commit: str | None
     """Commit of the folder in which the evaluation ran, with `+` if files were changed since; None outside git."""
     prices: str
-    """Price list of the costs; empty: there was none."""
+    """Price list of the costs."""
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,6 @@
 """The cases: questions and the sections that answer them, in pydantic-evals' YAML form."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from preceptor.errors import CasesInvalid
+from preceptor.library.passage import Chapter
 
 if TYPE_CHECKING:
     from pydantic_evals import Dataset
@@ -81,6 +82,21 @@ def load_cases(path: Path) -> Cases:
     if problems:
         raise CasesInvalid(path, problems)
     return cases
+
+
+def not_in_index(cases: Cases, chapters: Iterable[Chapter]) -> list[str]:
+    """Returns the expected sections that an index does not have, as ``case: `chapter#anchor```."""
+    known = set[str]()
+    for chapter in chapters:
+        known |= {chapter.id, f"{chapter.id}#"}
+        known |= {f"{chapter.id}#{section.anchor}" for section in chapter.sections}
+    return [
+        f"{case.name}: `{section}`"
+        for case in cases.cases
+        if case.expected_output
+        for section in case.expected_output.sections
+        if section not in known
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 
 from preceptor.settings import ProviderSettings, Settings
 from preceptor.tracing.cost import ModelCall, cost_of
@@ -34,7 +33,7 @@ class Prices:
         """
         if provider == _FREE:
             return 0.0
-        if provider not in self.providers or not find_spec("genai_prices"):
+        if provider not in self.providers:
             return None
         # By address and not by the model's name alone: what answers on this machine under a known name has no price.
         usage = {"input_tokens": input_tokens, "output_tokens": output_tokens}
@@ -44,8 +43,8 @@ class Prices:
 
 
 def price_list() -> str:
-    """Returns name and version of the list, which dates the prices; empty if it is not installed."""
-    return f"genai-prices {version('genai-prices')}" if find_spec("genai_prices") else ""
+    """Returns name and version of the list, which dates the prices."""
+    return f"genai-prices {version('genai-prices')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Estimate:
         cost = "at a price that is not known" if self.dollars is None else f"about ${self.dollars:.2f}"
         return (
             f"{self.questions} questions to {self.model}: about {self.tokens / 1000:,.0f} thousand tokens, {cost} "
-            f"({price_list() or 'there is no price list'}); `--budget` stops it at a sum."
+            f"({price_list()}); `--budget` stops it at a sum."
         )
 
 

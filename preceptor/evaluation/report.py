@@ -98,6 +98,8 @@ class Report(_Model):
     """Conditions under which the answers came about; None if the caller did not give them."""
     stopped: str | None = None
     """Reason why not every question was asked."""
+    not_in_index: tuple[str, ...] = ()
+    """Expected sections that the index does not have, as ``case: `chapter#anchor```."""
     allow_degraded: bool = False
     """Whether the offline tutor may answer in a provider's place."""
 
@@ -136,6 +138,11 @@ class Report(_Model):
             for name, count in Counter(case.provider for case in others).items()
         ]
         unpriced = sorted({f"{case.provider} {case.model}" for case in self.cases if _is_unpriced(case)})
+        if self.not_in_index:
+            notes.append(
+                f"Expected, but not in the index, so that no answer can cite it: {', '.join(self.not_in_index)}. Name "
+                "the section that answers now, or index the book again."
+            )
         if unpriced:
             notes.append(f"No price is known for answers of {', '.join(unpriced)}.")
         return notes

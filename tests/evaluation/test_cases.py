@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from preceptor.errors import CasesInvalid
-from preceptor.evaluation.dataset import load_cases
+from preceptor.evaluation.dataset import load_cases, not_in_index
+from preceptor.library.passage import Chapter, Section
 from preceptor.settings import shipped
 from tests.evaluation.example import CASES, cases_file
 
@@ -97,3 +98,11 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CasesInvalid, match="cannot be read"):
         load_cases(path)
+
+
+def test_a_section_that_the_index_does_not_have_is_named_with_its_case(tmp_path: Path) -> None:
+    cases = load_cases(cases_file(tmp_path))
+    section = Section(anchor="what-is-a-node", heading="What is a node?", breadcrumb=(), url="")
+    nodes = Chapter(id="ros2/nodes", book="tiny", title="Nodes", url="", position=0, sections=(section,))
+
+    assert not_in_index(cases, [nodes]) == ["topic-ur: `ros2/nodes#other`", "topic-ur: `ros2/topics`"]

@@ -146,6 +146,14 @@ async def test_another_provider_in_the_place_of_the_first_is_told(tmp_path: Path
     )
 
 
+async def test_a_section_that_no_answer_can_cite_is_told(tmp_path: Path) -> None:
+    report = (await run(tmp_path, Told())).model_copy(update={"not_in_index": ("node: `a#b`",)})
+    assert report.notes == [
+        "Expected, but not in the index, so that no answer can cite it: node: `a#b`. Name the section that answers "
+        "now, or index the book again."
+    ]
+
+
 async def test_what_failed_is_worded_so_that_it_cannot_be_misread(tmp_path: Path) -> None:
     screen = StringIO()
     report = await run(tmp_path, Told(in_book=False, sources=[]))
