@@ -185,8 +185,8 @@ class _Row:
     columns: tuple[str, float, float | None, str | None, str | None, str, str | None, str | None, str | None]
     has_words: bool
     """Whether its question or its answer is among the facts."""
-    passages: Mapping[str, tuple[str, str]]
-    """Passages that its tools have shown, by digest: JSON, and the text."""
+    passages: Mapping[str, Mapping[str, Any]]
+    """Passages that its tools have shown, by digest."""
 
 
 class TraceStore:
@@ -528,7 +528,7 @@ class TraceStore:
             # writes.
             connection.execute("BEGIN IMMEDIATE")
             for row in rows:
-                _write(connection, row)
+                self._write(connection, row)
             results = [task.work(connection) for task in tasks]
             self._prune(connection, len(rows))
             connection.execute("COMMIT")
@@ -544,6 +544,23 @@ class TraceStore:
         for task, result in zip(tasks, results, strict=True):
             task.done.set_result(result)
         return connection
+
+    def _write(self, connection: sqlite3.Connection, row: _Row) -> None:
+        """Write a run with its words and passages."""
+        (number,) = connection.execute(_WRITE, row.columns).fetchone()
+        if row.has_words:
+            connection.execute(_WRITE_WORDS, (number,))
+        for digest, passage in row.passages.items():
+            # A passage is kept once, however many runs have shown it.
+            known = connection.execute("SELECT id FROM passages WHERE digest = ?", (digest,)).fetchone()
+            if known is None:
+                made = connection.execute(
+                    "INSERT INTO passages (digest, data) VALUES (?, ?)", (digest, self._json(passage))
+                )
+                known = (made.lastrowid,)
+                words = (made.lastrowid, spaced(str(passage.get("text", ""))))
+                connection.execute("INSERT INTO passage_words (rowid, text) VALUES (?, ?)", words)
+            connection.execute("INSERT OR IGNORE INTO shown (passage, run) VALUES (?, ?)", (known[0], number))
 
     def _rows(self, jobs: list[_Job]) -> list[_Row]:
         """Builds one row for each run that the jobs mention."""
@@ -589,9 +606,7 @@ class TraceStore:
         return _Row(
             columns,
             has_words="question" in kept or "answer" in kept,
-            passages={
-                digest: (self._json(one), str(one.get("text", ""))) for digest, one in passages.items()
-            },
+            passages=passages,
         )
 
     def _lost(self, reason: str, count: int) -> None:
@@ -615,22 +630,6 @@ class TraceStore:
             # A lone surrogate, which a reader's JSON may hold and UTF-8 may not.
             text = json.dumps(value, default=str)
         return self.redacted(text)
-
-
-def _write(connection: sqlite3.Connection, row: _Row) -> None:
-    """Write a run with its words and passages."""
-    (number,) = connection.execute(_WRITE, row.columns).fetchone()
-    if row.has_words:
-        connection.execute(_WRITE_WORDS, (number,))
-    for digest, (data, text) in row.passages.items():
-        # A passage is kept once, however many runs have shown it.
-        known = connection.execute("SELECT id FROM passages WHERE digest = ?", (digest,)).fetchone()
-        if known is None:
-            made = connection.execute("INSERT INTO passages (digest, data) VALUES (?, ?)", (digest, data))
-            known = (made.lastrowid,)
-            words = (made.lastrowid, spaced(text))
-            connection.execute("INSERT INTO passage_words (rowid, text) VALUES (?, ?)", words)
-        connection.execute("INSERT OR IGNORE INTO shown (passage, run) VALUES (?, ?)", (known[0], number))
 
 
 def _removed(connection: sqlite3.Connection, keep_runs: int, keep_days: float) -> int:

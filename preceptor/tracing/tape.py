@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, TypedDict
 
+from pydantic_core import to_json
+
 VERSION = 1
 """Version of the tape's JSON; a tape of another version is not played."""
 
@@ -103,5 +105,9 @@ def tape_of(data: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]]) 
 
 
 def _digest(passage: Mapping[str, Any]) -> str:
-    text = json.dumps(passage, sort_keys=True, ensure_ascii=True, default=str)
-    return blake2b(text.encode(), digest_size=12).hexdigest()
+    # Always the same fields in the same order. Half a pair of surrogates is no UTF-8, and rare.
+    try:
+        data = to_json(passage, serialize_unknown=True)
+    except ValueError:
+        data = json.dumps(passage, default=str).encode()
+    return blake2b(data, digest_size=12).hexdigest()
