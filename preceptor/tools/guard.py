@@ -105,13 +105,15 @@ class Origin:
 
     def close(self) -> None:
         """End its thread, and the client that it was given."""
-        if self.loop is None:
+        # Once: a toolbox may be closed by whoever opened it and by whoever used it.
+        loop, self.loop = self.loop, None
+        if loop is None:
             return
         if self.deps and "http" in vars(self.deps):
-            closing = asyncio.run_coroutine_threadsafe(self.deps.http.aclose(), self.loop.loop)
+            closing = asyncio.run_coroutine_threadsafe(self.deps.http.aclose(), loop.loop)
             with suppress(Exception):  # the service ends, and so does its connection
                 closing.result(1.0)
-        self.loop.stop()
+        loop.stop()
 
     def run(self, made: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
         """Run a coroutine on the plug-in's own loop, which begins with the first one."""
