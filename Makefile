@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-traces bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
+.PHONY: help setup demo test test-long test-clients mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-traces bench-retrieval-latency bench-scale bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -35,6 +35,13 @@ test: $(VENV)/.dev ## run the tests, in two processes
 
 test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provider, killed runs, made-up input, Urdu questions
 	$(BIN)/python -m pytest -n 2 -m long
+
+tests/clients/node_modules: tests/clients/package.json
+	npm install --prefix tests/clients --no-audit --no-fund --silent
+	@touch $@
+
+test-clients: $(VENV)/.dev tests/clients/node_modules ## run other people's programs (openai-node, Vercel ai) against the service; needs Node
+	$(BIN)/python -m pytest tests/clients -rs
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
 	$(BIN)/python bench/mutants.py $(FILE) --count $(COUNT) --seed $(SEED) $(if $(TESTS),--tests $(TESTS))
