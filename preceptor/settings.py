@@ -361,6 +361,10 @@ class ServerSettings(_Section):
     """Processes that serve; each has its own models, breakers, metrics and (in memory) limits."""
     cors_origins: tuple[str, ...] = Field(default=(), examples=[["https://book.example"]])
     """Origins (scheme, host and port) whose pages may call the service; `*` for all."""
+    frame_ancestors: tuple[str, ...] = Field(default=(), examples=[["https://lms.example"]])
+    """Origins whose pages may show the reader's page in a frame, a learning platform's say; `*` for all."""
+    disclaimer: str | None = None
+    """Words below the question on the reader's page; unset: a sentence in the reader's language; empty: none."""
     cors_credentials: bool = False
     """Whether such pages may send cookies along; Preceptor itself sets no cookies."""
     trusted_proxies: tuple[str, ...] = Field(default=(), examples=[["10.0.0.0/8"]])
@@ -393,7 +397,7 @@ class ServerSettings(_Section):
     max_question: int = Field(default=4000, ge=2, le=100_000)
     """Longest question, in characters."""
 
-    @field_validator("cors_origins")
+    @field_validator("cors_origins", "frame_ancestors")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:

@@ -117,6 +117,8 @@ class Status:
 
     phase: Literal["searching", "reading", "computing", "answering"]
     detail: str
+    about: str = ""
+    """The words searched for, or the chapter that is read; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)

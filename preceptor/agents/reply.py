@@ -1,8 +1,10 @@
 """Translates the SDK's stream of one run into the reader's events."""
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 from agents.items import ToolCallItem
 from agents.stream_events import (
@@ -23,6 +25,8 @@ from preceptor.tools.plugin import Ledger, phase_of
 
 _CLAIM = 500
 """Characters of the answer before a citation among which the sentence is looked for that it bears."""
+_ABOUT = 100
+"""Length to which the words that a tool is called with are shown to the reader."""
 _OFFLINE = "offline"
 _LOOKS_IT_UP = "tool_call"
 _DECLINES = "declined"
@@ -216,4 +220,19 @@ class Reply:
 
 def _status(item: ToolCallItem) -> Status:
     name = item.tool_name or ""
-    return Status(phase_of(item.agent.tools, name), name)
+    phase = phase_of(item.agent.tools, name)
+    about = _first_text(getattr(item.raw_item, "arguments", None))
+    if phase == "reading":
+        # The end of a chapter's id, `ros2/nodes-and-packages`, is what its reader knows it by.
+        about = about.rpartition("/")[2].replace("-", " ")
+    return Status(phase, name, about[:_ABOUT])
+
+
+def _first_text(arguments: object) -> str:
+    """Returns the first text among the arguments of a call, such as the words to search for."""
+    try:
+        given: object = json.loads(arguments) if isinstance(arguments, str) else None
+    except (ValueError, RecursionError):  # a model's call may be no JSON; the tool says so
+        return ""
+    values = cast("dict[str, object]", given).values() if isinstance(given, dict) else ()
+    return next((value for value in values if isinstance(value, str)), "").strip()

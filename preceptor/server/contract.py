@@ -27,6 +27,8 @@ from preceptor.agents.answer import Answer, Question, Source
 from preceptor.agents.sessions import Turn
 from preceptor.library.passage import Chapter, Hit, Passage
 from preceptor.server.history import said_in, trimmed
+from preceptor.text.languages import language_of
+
 
 _SELECTION_ONLY = frozenset(
     {
@@ -375,6 +377,9 @@ class ChatResponse(BaseModel):
     """Body of a 200 of `POST /api/v1/chat`, and of the stream's `done`."""
 
     answer: str
+    language: str | None = Field(
+        description="Language of the answer, as a BCP 47 tag, where its words tell it."
+    )
     response_id: str
     query_id: Any
     session_id: str
@@ -399,6 +404,7 @@ class ChatResponse(BaseModel):
         """Returns the body for `answer`, with the id that the client gave its question."""
         return cls(
             answer=answer.text,
+            language=language_of(answer.text),
             response_id=answer.response_id,
             query_id=answer.response_id if query_id is None else query_id,
             session_id=answer.session_id,
@@ -452,6 +458,7 @@ class StatusBody(BaseModel):
 
     phase: Literal["searching", "reading", "computing", "answering"]
     detail: str = Field(description="The tool that it calls, or its name.")
+    about: str = Field(default="", description="The words searched for, or the chapter that is read.")
 
 
 class TokenBody(BaseModel):

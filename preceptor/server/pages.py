@@ -5,6 +5,7 @@ Nothing is built and nothing comes from another host: see docs/decisions/0007-pa
 
 import html
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -20,6 +21,7 @@ from starlette.types import Scope
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import VectorIndexError
 from preceptor.server.access import bears_key
+from preceptor.settings import ServerSettings
 
 _HERE = Path(__file__).parent
 
@@ -27,7 +29,7 @@ _PAGE_HEADERS = {
     # Trusted types: markup is made by the sanitiser or not at all.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors {frame_ancestors}; "
         "require-trusted-types-for 'script'; trusted-types dompurify"
     ),
     "Cache-Control": "no-cache",
@@ -74,10 +76,25 @@ async def chat_page(request: Request) -> Response:
         title, language = title or info.title, info.language
     except VectorIndexError:
         pass  # the page still opens, and says what is wrong when it is asked something
-    page = Template((_HERE / "templates" / "chat.html").read_text(encoding="utf-8"))
-    return HTMLResponse(
-        page.substitute(title=html.escape(title), language=html.escape(language)), headers=_PAGE_HEADERS
+    said = preceptor.settings.server.disclaimer
+    page = _template("chat.html").substitute(
+        title=html.escape(title),
+        language=html.escape(language),
+        disclaimer="" if said is None else f' data-disclaimer="{html.escape(said)}"',
     )
+    return HTMLResponse(page, headers=page_headers(preceptor.settings.server))
+
+
+def page_headers(server: ServerSettings) -> Mapping[str, str]:
+    """Returns the headers of a page for readers, which runs our own scripts and no others."""
+    policy = _PAGE_HEADERS["Content-Security-Policy"].format(
+        frame_ancestors=" ".join(server.frame_ancestors) or "'none'"
+    )
+    return {**_PAGE_HEADERS, "Content-Security-Policy": policy}
+
+
+def _template(name: str) -> Template:
+    return Template((_HERE / "templates" / name).read_text(encoding="utf-8"))
 
 
 async def about(request: Request) -> Response:
@@ -88,6 +105,9 @@ async def about(request: Request) -> Response:
     preceptor: Preceptor = request.state.preceptor
     settings = preceptor.settings.server
     titles: list[str] = []
+    language = preceptor.settings.book.language
+    with suppress(VectorIndexError):
+        language = (await preceptor.library.info()).language
     if not settings.reader_keys or bears_key(request.scope, settings.reader_keys):
         with suppress(VectorIndexError):
             titles = [chapter.title for chapter in await preceptor.library.chapters()]
@@ -95,7 +115,8 @@ async def about(request: Request) -> Response:
     # From all over the book: the middle of each of its parts.
     chosen = [titles[int((place + 0.5) * len(titles) / count)] for place in range(count)]
     return JSONResponse(
-        {"longest": settings.max_question, "titles": chosen}, headers={"Cache-Control": "no-cache"}
+        {"longest": settings.max_question, "language": language, "titles": chosen},
+        headers={"Cache-Control": "no-cache"},
     )
 
 

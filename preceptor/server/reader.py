@@ -13,6 +13,8 @@ from string import Template
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -21,10 +23,12 @@ from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.library.passage import Chapter, Passage
-from preceptor.server.access import PAGE_HEADERS, client_of
+from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
+from preceptor.server.pages import page_headers
 
 _TEMPLATE = Path(__file__).parent / "templates" / "chapter.html"
+_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
 
 
 class LastResort(Route):
@@ -48,13 +52,17 @@ async def chapter_page(request: Request) -> Response:
     # Only where there is a chapter: mistyped addresses are not held against a reader.
     await limits.ask(client_of(request.scope))
     _, passages = await preceptor.library.chapter(chapter.id, book=chapter.book)
+    language = passages[0].language
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(chapter.title),
         book=escape(passages[0].breadcrumb[0]),
-        language=escape(passages[0].language),
+        language=escape(language),
+        direction="rtl" if language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr",
+        outline="\n".join(_outline(chapter)),
         text="\n".join(_sections(chapter, passages)),
+        beside="".join(_beside(chapter, await preceptor.library.chapters())),
     )
-    return HTMLResponse(page, headers=PAGE_HEADERS)
+    return HTMLResponse(page, headers=page_headers(settings.server))
 
 
 async def _at(preceptor: Preceptor, path: str) -> Chapter | None:
@@ -66,10 +74,43 @@ async def _at(preceptor: Preceptor, path: str) -> Chapter | None:
     )
 
 
-def _sections(chapter: Chapter, passages: Sequence[Passage]) -> Iterator[str]:
-    """Renders the sections as HTML: each heading with the id in its citations."""
+def _outline(chapter: Chapter) -> Iterator[str]:
+    """Renders a link to each heading of the chapter."""
+    for section in chapter.sections:
+        if section.anchor and section.heading and section.heading != chapter.title:
+            yield f'<li><a href="#{escape(section.anchor)}" dir="auto">{escape(section.heading)}</a></li>'
+
+
+def _beside(chapter: Chapter, chapters: Sequence[Chapter]) -> Iterator[str]:
+    """Renders links to the chapters before and after this one in its book."""
+    book = [each for each in chapters if each.book == chapter.book]
+    place = next(at for at, each in enumerate(book) if each.id == chapter.id)
+    for relation, at in (("prev", place - 1), ("next", place + 1)):
+        if 0 <= at < len(book):
+            url, title = book[at].url.partition("#")[0], book[at].title
+            yield f'<a rel="{relation}" href="{escape(url)}" dir="auto">{escape(title)}</a>'
+
+
+def _formula(renderer: object, tokens: Sequence[Token], at: int, *rest: object) -> str:
+    """Renders a formula as TeX, which the page's script draws."""
+    token = tokens[at]
+    block = token.type.startswith("math_block")
+    shown = ("pre", "tex display") if block else ("code", "tex")
+    return f'<{shown[0]} class="{shown[1]}">{escape(token.content.strip())}</{shown[0]}>'
+
+
+def _markdown() -> MarkdownIt:
     # The book's text is data: HTML in it is shown, not run.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    dollarmath_plugin(markdown, allow_space=False, allow_digits=False, double_inline=True)
+    for kind in ("math_inline", "math_inline_double", "math_block", "math_block_label"):
+        markdown.add_render_rule(kind, _formula)
+    return markdown
+
+
+def _sections(chapter: Chapter, passages: Sequence[Passage]) -> Iterator[str]:
+    """Renders the sections as HTML: each heading with the id in its citations."""
+    markdown = _markdown()
     yield f"<h1>{escape(chapter.title)}</h1>"
     for (anchor, heading), group in groupby(passages, key=lambda passage: (passage.anchor, passage.heading)):
         if heading and heading != chapter.title:

@@ -32,9 +32,9 @@ def says(*words: str) -> Iterator[StreamEvent]:
         )
 
 
-def calls(tool: str, tutor: Agent[Any] = TUTOR) -> StreamEvent:
+def calls(tool: str, tutor: Agent[Any] = TUTOR, arguments: str = '{"query": "node"}') -> StreamEvent:
     """The SDK's events of a model's call."""
-    item = call_item(Call(tool, json.dumps({"query": "node"})))
+    item = call_item(Call(tool, arguments))
     return RunItemStreamEvent(name="tool_called", item=ToolCallItem(agent=tutor, raw_item=item))
 
 
@@ -59,7 +59,26 @@ def test_a_tool_says_itself_whether_it_reads_or_searches(called: FunctionTool | 
     tutor = Agent[Any](name="Gemini tutor", tools=[define, read_page])
     name = called.name if called else "no_such_tool"
     [event] = Reply(Ledger(), str).take(calls(name, tutor), reason="")
-    assert event == Status(phase, name)  # pyright: ignore[reportArgumentType] - a phase or not: that is tested
+    assert event == Status(phase, name, "node")  # pyright: ignore[reportArgumentType] - a phase or not: that is tested
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "about"),
+    [
+        ("define", '{"limit": 3, "term": " a ROS 2 node "}', "a ROS 2 node"),
+        ("read_page", '{"chapter": "ros2/nodes-and-packages"}', "nodes and packages"),
+        ("define", json.dumps({"term": "x" * 500}), "x" * 100),
+        ("define", "{broken", ""),
+        ("define", "[" * 100_000, ""),
+        ("define", "[1]", ""),
+        ("define", '{"term": 3}', ""),
+    ],
+)
+def test_the_reader_is_told_what_is_looked_for(tool: str, arguments: str, about: str) -> None:
+    tutor = Agent[Any](name="Gemini tutor", tools=[define, read_page])
+    [event] = Reply(Ledger(), str).take(calls(tool, tutor, arguments), reason="")
+    assert isinstance(event, Status)
+    assert event.about == about
 
 
 def test_what_is_said_before_a_tool_call_is_no_part_of_the_answer() -> None:

@@ -80,6 +80,8 @@ class Script:
     """Turns of the sessions, as the service has them; others are unknown to it."""
     deleted: list[str] = field(default_factory=list)
     longest: int = 4000
+    ancestors: tuple[str, ...] = ()
+    """Origins that may frame the page."""
     key: str = ""
     """Key that a reader must send; empty: none is needed."""
 
@@ -163,7 +165,10 @@ def service(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[_State]:
-        settings = SimpleNamespace(book=BookSettings(), server=ServerSettings(max_question=script.longest))
+        settings = SimpleNamespace(
+            book=BookSettings(),
+            server=ServerSettings(max_question=script.longest, frame_ancestors=script.ancestors),
+        )
         library = SimpleNamespace(info=info, chapters=chapters)
         yield {"preceptor": SimpleNamespace(settings=settings, library=library)}
 
@@ -287,7 +292,7 @@ class Reader:
     @property
     def field(self) -> Locator:
         """Where a question is written."""
-        return self.page.get_by_role("textbox")
+        return self.page.locator("textarea")
 
     @property
     def answer(self) -> Locator:

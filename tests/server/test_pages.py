@@ -104,7 +104,7 @@ async def test_an_answer_streams_and_ends_with_its_sources(reader: Reader) -> No
     searched, written = asyncio.Event(), asyncio.Event()
     reader.script.answers(
         start(),
-        ("status", {"phase": "searching", "detail": "search_textbook"}),
+        ("status", {"phase": "searching", "detail": "search_textbook", "about": "ros 2 node"}),
         searched,
         ("source", ROS),
         ("token", {"content": "A **node** is a process "}),
@@ -113,18 +113,19 @@ async def test_an_answer_streams_and_ends_with_its_sources(reader: Reader) -> No
         done("A **node** is a process [1].", ROS),
     )
     await reader.ask("What is a node?")
-    await expect(reader.page.get_by_text("Searching the book…").first).to_be_visible()
+    await expect(reader.page.get_by_text("Searching: ros 2 node").first).to_be_visible()
     searched.set()
     await expect(reader.answer.locator("strong")).to_have_text("node")
     await expect(reader.page.get_by_role("button", name="Stop")).to_be_visible()
     written.set()
     source = reader.page.get_by_role("listitem")
-    await expect(source.get_by_role("link", name="What a node is")).to_have_attribute("href", ROS["url"])
+    there = f"{ROS['url']}:~:text=A%20node%20is%20a%20process%20that%20does%20one%20job."
+    await expect(source.get_by_role("link", name="What a node is")).to_have_attribute("href", there)
     await expect(source).to_contain_text("Physical AI › ROS 2 › Nodes")
     await expect(source).to_contain_text(ROS["quote"])
     marker = reader.answer.get_by_role("link", name="Source 1: What a node is")
-    await expect(marker).to_have_attribute("href", ROS["url"])
-    await expect(reader.page.locator("footer")).to_have_text("Answered by Gemini · gemini-2.5-flash")
+    await expect(marker).to_have_attribute("href", there)
+    await expect(reader.page.locator("footer > p")).to_have_text("Answered by Gemini · gemini-2.5-flash")
     assert reader.script.asked == [{"content": "What is a node?", "stream": True}]
 
 
@@ -136,7 +137,7 @@ async def test_the_reader_learns_who_answered_in_whose_place(reader: Reader) -> 
         failover=[{"from": "gemini", "reason": "rate_limited"}],
     )
     await reader.ask("Is it?")
-    await expect(reader.page.locator("footer")).to_have_text(
+    await expect(reader.page.locator("footer > p")).to_have_text(
         "Answered by OpenAI · gpt-4.1-mini · Gemini could not answer (rate limited)"
     )
 
@@ -147,7 +148,7 @@ async def test_the_reader_learns_that_nothing_is_cited_and_not_which_tutor_has_n
     )
     await reader.ask("Who painted the Mona Lisa?")
     await expect(reader.page.locator(".note")).to_have_text("Nothing in this answer is cited from the book.")
-    await expect(reader.page.locator("footer")).to_have_text("Answered by Gemini")
+    await expect(reader.page.locator("footer > p")).to_have_text("Answered by Gemini")
 
 
 async def test_a_follow_up_belongs_to_the_conversation_until_a_new_one_begins(reader: Reader) -> None:
@@ -361,8 +362,8 @@ async def test_code_can_be_copied(browser: Browser) -> None:
         reader.script.says("Run:\n\n```bash\nros2 run demo talker\nls\n```")
         await reader.ask("How?")
         await reader.answered()
-        await reader.page.get_by_role("button", name="Copy").click()
-        await expect(reader.page.get_by_role("button", name="Copied")).to_be_visible()
+        await reader.answer.get_by_role("button", name="Copy").click()
+        await expect(reader.answer.get_by_role("button", name="Copied")).to_be_visible()
         assert await reader.page.evaluate("navigator.clipboard.readText()") == "ros2 run demo talker\nls"
 
 
@@ -434,7 +435,8 @@ async def test_it_works_by_keyboard_alone(reader: Reader) -> None:
     await expect(reader.field).to_be_focused()
     await expect(reader.field).to_have_value("")
     assert reader.script.asked[0]["content"] == "One\ntwo?"
-    await keyboard.press("Shift+Tab")
+    for _ in range(3):  # past what could be asked next
+        await keyboard.press("Shift+Tab")
     unhelpful = reader.page.get_by_role("button", name="Not helpful")
     await expect(unhelpful).to_be_focused()
     assert await unhelpful.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
@@ -530,6 +532,10 @@ async def test_a_rating_is_sent_and_not_asked_for_where_none_is_kept(reader: Rea
     await helpful.click()
     await expect(helpful).to_have_attribute("aria-pressed", "true")
     assert reader.script.rated == [{"response_id": "r1", "rating": 1}]
+    await reader.page.get_by_label("What made it so?").fill("It is short.")
+    await reader.page.get_by_label("What made it so?").press("Enter")
+    await expect(reader.page.get_by_text("Thank you.")).to_be_visible()
+    assert reader.script.rated.pop()["comment"] == "It is short."
     reader.script.keeps_feedback = False
     await reader.page.get_by_role("button", name="Not helpful").click()
     await expect(helpful).to_be_hidden()
@@ -562,7 +568,8 @@ async def test_the_sample_book_answers_on_its_page(browser: Browser, demo_settin
         await reader.ask("What is a ROS 2 node?")
         await reader.answered()
         marker = reader.answer.get_by_role("link").first
-        assert await marker.get_attribute("href") == f"{address}/docs/ros2/nodes-and-packages#what-is-a-node"
+        found = await marker.get_attribute("href") or ""
+        assert found.startswith(f"{address}/docs/ros2/nodes-and-packages#what-is-a-node:~:text=")
         await expect(reader.page.locator(".cards li").first).to_contain_text("participant in a ROS 2 system")
         await expect(reader.page.locator("footer")).to_contain_text("the offline tutor, with quotations")
 

@@ -26,7 +26,23 @@ def test_every_source_of_an_answer_opens_its_heading(client: TestClient) -> None
 def test_text_of_the_book_is_text_and_nothing_of_it_runs(client: TestClient) -> None:
     opened = client.get("/docs/ros2/")
     assert opened.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert "<script" not in opened.text
+    policy = opened.headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert not re.search(r"<script(?![^>]*\bsrc=\"/)|<style|\sstyle=|\son\w+=", opened.text)
+
+
+def test_a_chapter_has_an_outline_and_leads_to_its_neighbours(client: TestClient) -> None:
+    chapters = client.get("/api/v1/chapters").json()["chapters"]
+    pages = [chapter["url"].partition("#")[0] for chapter in chapters]
+    for place, chapter in enumerate(chapters):
+        opened = client.get(pages[place]).text
+        for section in chapter["sections"]:
+            if section["anchor"] and section["heading"] != chapter["title"]:
+                assert f'<li><a href="#{section["anchor"]}"' in opened
+        before, after = (re.findall(rf'<a rel="{name}" href="([^"]*)"', opened) for name in ("prev", "next"))
+        assert before == pages[place - 1 : place] if place else before == []
+        assert after == pages[place + 1 : place + 2]
 
 
 def test_what_is_no_chapter_is_not_found_in_the_contract_s_form(client: TestClient) -> None:

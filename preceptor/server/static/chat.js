@@ -1,10 +1,22 @@
 /** The page for readers. */
 
+import { onShortcut } from './shortcuts.js';
 import { Tutor } from './tutor.js';
 import { wordsFor } from './words.js';
 
 const root = document.getElementById('tutor');
 const say = await wordsFor(document.documentElement.lang);
-const tutor = new Tutor(root, { server: new URL('../', import.meta.url), title: root.dataset.title, say });
+const { title, disclaimer } = root.dataset;
+const tutor = new Tutor(root, { server: new URL('../', import.meta.url), title, say, disclaimer });
+onShortcut('mod+k,/', () => tutor.focus());
+
+const here = new URL(location.href);
+const question = here.searchParams.get('q');
+if (question) {
+  // A reload must not ask it again.
+  here.searchParams.delete('q');
+  history.replaceState(history.state, '', here);
+  tutor.askAnew(question);
+}
 // On a phone the keyboard would cover half of the page before anything was read.
 if (matchMedia('(hover: hover)').matches) tutor.focus();

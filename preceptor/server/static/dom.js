@@ -11,6 +11,11 @@ const ICONS = {
   close: 'M6 6l12 12M18 6 6 18',
   up: 'M4 11h3v9H4zM7 11l4-8c2 0 3 1.5 2.5 3.5L13 9h5c1.5 0 2.3 1.2 2 2.5l-1.5 7c-.2.9-1 1.5-2 1.5H7',
   down: 'M4 4h3v9H4zM7 13l4 8c2 0 3-1.5 2.5-3.5L13 15h5c1.5 0 2.3-1.2 2-2.5l-1.5-7C18.3 4.6 17.5 4 16.5 4H7',
+  edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4',
+  share: 'M12 15V3M8 7l4-4 4 4M5 12v8h14v-8',
+  regenerate: 'M4 12a8 8 0 0 1 14-5l2 2M20 4v5h-5M20 12a8 8 0 0 1-14 5l-2-2M4 20v-5h5',
+  toEnd: 'M12 5v14m-6-6 6 6 6-6',
+  expand: 'M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7',
   wrap: 'M4 6h16M4 12h13a3 3 0 0 1 0 6h-4m2-2-2 2 2 2M4 18h5',
   alert: 'M12 8v5m0 3v.01M12 3 2.5 20h19z',
 };
@@ -62,8 +67,22 @@ export function direction(text) {
   return rightToLeft * 3 > letters ? 'rtl' : 'ltr';
 }
 
-/** The element, with the direction of its text. */
+/** By script; letters that only one language of a script has come first. */
+const LANGUAGES = [
+  [/[ٹڈڑںے]/u, 'ur'],
+  [/\p{Script=Arabic}/u, 'ar'],
+  [/\p{Script=Hebrew}/u, 'he'],
+  [/\p{Script=Devanagari}/u, 'hi'],
+  [/[\p{Script=Hiragana}\p{Script=Katakana}]/u, 'ja'],
+  [/\p{Script=Han}/u, 'zh'],
+  [/\p{Script=Cyrillic}/u, 'ru'],
+];
+
+/** The element, with the direction of its text, and its language where the script tells it: a screen reader asks for both. */
 export function directed(element, text = element.textContent) {
   element.dir = direction(text);
+  const beside = text.replace(/[\p{Script=Latin}\P{L}]/gu, '');
+  const lang = beside.length * 3 > (text.match(/\p{L}/gu)?.length ?? 0) && LANGUAGES.find(([script]) => script.test(beside))?.[1];
+  if (lang) element.lang = lang;
   return element;
 }

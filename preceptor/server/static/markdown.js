@@ -5,6 +5,7 @@ import { Marked } from './vendor/marked.esm.js';
 
 import { directed, h } from './dom.js';
 import { codeBlock, colour, copyAsTex, formula } from './rich.js';
+import { nameOf, quoted } from './sources.js';
 
 /** Characters that are looked at in one step, … */
 const PIECE = 1000;
@@ -348,9 +349,8 @@ export class Markdown {
   }
 
   _citation(source) {
-    const name = source.breadcrumb?.at(-1) || source.title;
-    const label = this._say('source', { number: source.n, name });
-    return h('a', { class: 'cite', 'aria-label': label, title: name, ...this._opens(source.url) }, String(source.n));
+    const label = this._say('source', { number: source.n, name: nameOf(source) });
+    return h('a', { class: 'cite', 'aria-label': label, ...this._opens(quoted(source.url, source.quote)) }, String(source.n));
   }
 
   /** Addresses with `#` lead nowhere inside a shadow root; the note is looked for when it is asked for. */

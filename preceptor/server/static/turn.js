@@ -1,8 +1,12 @@
 /** One question and its answer, as the reader sees them. */
 
-import { directed, h, icon } from './dom.js';
+import { directed, h, icon, webAddress } from './dom.js';
 import { Markdown } from './markdown.js';
+import { copyButton } from './rich.js';
+import { nameOf, quoted, sourceList } from './sources.js';
 
+/** Questions that are suggested after an answer, beside the two that fit every answer. */
+const SUGGESTED = 3;
 const TUTORS = { gemini: 'Gemini', openai: 'OpenAI' };
 
 /** Errors after which the same question may be answered. */
@@ -32,13 +36,16 @@ export class Turn {
    * @param record the turn as it is kept; this object keeps it up to date
    * @param say strings of the interface
    * @param opens attributes of a link to a source's address
-   * @param acts what the reader can do: `rate(turn, rating)`, `again(turn, key)`, `edit(turn)`, `later(turn)`
+   * @param acts what the reader can do: `rate(turn, rating, comment)`, `again(turn, key)`, `edit(turn)`, `later(turn)`,
+   *   `ask(question)`, `share(question)`; and `grew()`, called when there is more of the answer to see
+   * @param language of the book
    */
-  constructor(record, { say, opens, acts }) {
+  constructor(record, { say, opens, acts, language }) {
     this.record = record;
     this._say = say;
     this._opens = opens;
     this._acts = acts;
+    this._language = language;
     /** A promise of the whole text's having been shown. */
     this.shown = null;
     this._reply = h('div', { class: 'reply' });
@@ -60,11 +67,22 @@ export class Turn {
   /** Take one event of the stream. */
   take(event, data) {
     if (event === 'start') this.record.responseId = data.response_id;
-    else if (event === 'status') this._status.textContent = this._say(data.phase) ?? '';
+    else if (event === 'status') this._status.textContent = this.progress(data);
     else if (event === 'source') this._cite(data);
     else if (event === 'token') this._grow(data.content);
     else if (event === 'restart') this._restart();
     else if (event === 'done') this.complete(data);
+  }
+
+  /** What the tutor does now, with the words that it looks for. */
+  progress({ phase, about }) {
+    const named = { searching: 'searchingFor', reading: 'readingOf' }[phase];
+    return (about && named ? this._say(named, { about }) : this._say(phase)) ?? '';
+  }
+
+  /** The source with a number. */
+  source(number) {
+    return this._sources.get(number);
   }
 
   /** Say something beside the answer; `name` is one of the strings. */
@@ -140,6 +158,7 @@ export class Turn {
       h('h2', { class: 'hidden' }, this._say('youAsked')),
       marked ? directed(h('blockquote', null, marked)) : null,
       directed(h('p', null, content)),
+      this._iconButton('edit', () => this._acts.edit(this)),
     );
   }
 
@@ -154,6 +173,7 @@ export class Turn {
     this._frame ||= requestAnimationFrame(() => {
       this._frame = 0;
       this._answer.show(this.record.text);
+      this._acts.grew();
     });
   }
 
@@ -178,9 +198,10 @@ export class Turn {
     this._status.hidden = true;
     this._below.replaceChildren();
     this._reply.setAttribute('aria-busy', 'false');
-    if (this._sources.size) this._below.append(this._list('sources', this._say('sources'), this._sources.values()));
+    this._answer.element.lang = body?.language ?? this._language() ?? '';
+    if (this._sources.size) this._below.append(this._list('sources', [...this._sources.values()]));
     const related = body?.also_relevant ?? [];
-    if (!this._sources.size && related.length) this._below.append(this._list('related', this._say('related'), related));
+    if (!this._sources.size && related.length) this._below.append(this._list('related', related));
     if (state === 'done') this._finish(body);
     else if (state === 'stopped') this._add('stopped');
     else if (text || state === 'left') this._add('interrupted');
@@ -196,7 +217,7 @@ export class Turn {
     if (body.truncated) this._add('truncated');
     // The offline tutor says so itself.
     if (body.in_book === false && body.provider !== 'offline') this._add('uncited');
-    this._below.append(this._footer(body));
+    this._below.append(this._footer(body), this._next(body));
   }
 
   /** What went wrong, and what the reader can do about it. */
@@ -236,30 +257,10 @@ export class Turn {
     return [text ?? (more ? '' : this._say('failed')), more].filter(Boolean).join(' ');
   }
 
-  _list(name, title, sources) {
-    const numbered = name === 'sources';
-    const list = h('ol', { class: 'cards' }, ...Array.from(sources, (source) => this._source(source, numbered)));
-    return directed(h('div', { class: name }, h('h3', null, title), list), this.record.text);
-  }
-
-  _source(source, numbered) {
-    const place = source.breadcrumb ?? [];
-    const name = place.at(-1) || source.title;
-    const above = place.slice(0, -1).join(' › ');
-    const card = h(
-      'li',
-      null,
-      numbered ? h('span', { class: 'number', 'aria-hidden': 'true' }, String(source.n)) : null,
-      h(
-        'div',
-        null,
-        h('a', this._opens(source.url), name),
-        above ? h('p', { class: 'breadcrumb' }, above) : null,
-        source.tool ? h('p', { class: 'breadcrumb' }, this._say('fromTool', { tool: source.tool })) : null,
-        source.quote ? h('blockquote', null, source.quote) : null,
-      ),
-    );
-    return directed(card, name + source.quote);
+  _list(name, sources) {
+    const list = sourceList(name, this._say(name), sources, { say: this._say, opens: this._opens });
+    for (const cards of list.querySelectorAll('.cards')) cards.lang = this._language() ?? '';
+    return directed(list, this.record.text);
   }
 
   /** What a tool made: a picture as a link, since pages load none from elsewhere, and a table. */
@@ -281,8 +282,60 @@ export class Turn {
       'footer',
       null,
       h('p', null, h('span', { class: 'tutor-name' }, h('bdi', null, by + model)), ...left.map((text) => ` · ${text}`)),
-      h('div', { class: 'rating' }, this._thumb(1, 'up', 'helpful'), this._thumb(-1, 'down', 'unhelpful')),
+      h(
+        'div',
+        { class: 'tools' },
+        this._copy(body),
+        this._iconButton('share', () => this._acts.share(this.record.asked.content)),
+        this._iconButton('regenerate', () => this._acts.again(this)),
+        h('span', { class: 'rating' }, this._thumb(1, 'up', 'helpful'), this._thumb(-1, 'down', 'unhelpful')),
+      ),
     );
+  }
+
+  _iconButton(name, action) {
+    const label = this._say(name);
+    return h('button', { type: 'button', class: `icon ${name}`, 'aria-label': label, title: label, onclick: action }, icon(name));
+  }
+
+  /** The answer as Markdown; its markers are references to the sources' whole addresses. */
+  _copy(body) {
+    const references = (body.sources ?? []).map((source) => {
+      const url = webAddress(quoted(source.url, source.quote))?.href;
+      return url ? `[${source.n}]: <${url}> "${nameOf(source).replaceAll('"', "'")}"` : '';
+    });
+    const text = [body.answer, references.filter(Boolean).join('\n')].filter(Boolean).join('\n\n');
+    return copyButton(() => text, this._say, 'copyAnswer');
+  }
+
+  /** What could be asked next: of what was found and not cited, and what fits every answer. */
+  _next(body) {
+    const cited = new Set((body.sources ?? []).map(nameOf));
+    const names = new Set((body.also_relevant ?? []).map(nameOf).filter((name) => name && !cited.has(name)));
+    const found = [...names].slice(0, SUGGESTED).map((title) => this._say('example', { title }));
+    const button = (label, question) =>
+      directed(h('button', { type: 'button', onclick: () => this._acts.ask(question) }, label));
+    return h(
+      'div',
+      { class: 'next examples' },
+      ...found.map((question) => button(question, question)),
+      button(this._say('simpler'), this._say('simplerQuestion')),
+      button(this._say('anExample'), this._say('exampleQuestion')),
+    );
+  }
+
+  /** Room for a word on the rating. */
+  _comment(rating) {
+    this._below.querySelector('.comment')?.remove();
+    const label = this._say('comment');
+    const field = h('input', { type: 'text', maxlength: '4000', placeholder: label, 'aria-label': label });
+    const form = h('form', { class: 'comment ways' }, field, h('button', { class: 'retry' }, this._say('send')));
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      if (!field.value.trim() || !(await this._acts.rate(this, rating, field.value.trim()))) return;
+      form.replaceWith(h('p', { class: 'note', role: 'status' }, this._say('thanks')));
+    });
+    this._below.querySelector('footer').after(form);
   }
 
   _left(named, { from, reason }) {
@@ -302,7 +355,10 @@ export class Turn {
       const thumbs = [...button.parentElement.children];
       const before = thumbs.map((thumb) => thumb.getAttribute('aria-pressed'));
       for (const thumb of thumbs) thumb.setAttribute('aria-pressed', String(thumb === button));
-      if (await this._acts.rate(this, rating)) return;
+      if (await this._acts.rate(this, rating)) {
+        this._comment(rating);
+        return;
+      }
       thumbs.forEach((thumb, place) => thumb.setAttribute('aria-pressed', before[place]));
     });
     return button;

@@ -2,6 +2,7 @@
 
 import { Conversations } from './conversations.js';
 import { directed, direction, h, icon, webAddress } from './dom.js';
+import { SourceCard } from './sources.js';
 import { ask, bearing, JSON_BODY, TutorError } from './stream.js';
 import { newRecord, Turn } from './turn.js';
 import { wordsFor } from './words.js';
@@ -19,6 +20,8 @@ const BEAT_MS = 15_000;
 const GONE_MS = 90_000;
 /** A new tab goes on with a conversation that is not older. */
 const GOES_ON_MS = 24 * 3600 * 1000;
+/** Pixels below the window from which on there is a button to the end. */
+const FAR_PX = 160;
 /** The reader can take a deletion back for so long. */
 const UNDO_MS = 8000;
 
@@ -32,11 +35,21 @@ export class Tutor {
    * @param say strings of the interface
    * @param page gives the path of the page that the reader is on; null on the tutor's own page
    * @param close what the close button does; null: there is none
+   * @param larger makes the panel larger or smaller and returns whether it is large; null: there is no button for it
+   * @param disclaimer below the question; empty: none
+   * @param questions gives examples for the empty conversation; where it gives none, they are made of the book's outline
+   * @param happened is told `question`, `answer`, `error` and `rating`
    */
-  constructor(root, { server, title, say, page = null, close = null }) {
+  constructor(
+    root,
+    { server, title, say, page = null, close = null, larger = null, disclaimer, questions = () => [], happened = () => {} },
+  ) {
     this._server = server;
     this._say = say;
     this._page = page;
+    this._disclaimer = disclaimer ?? say('disclaimer');
+    this._examples = questions;
+    this._happened = happened;
     this._prefix = `preceptor:2:${server.href}`;
     this._kept = new Conversations(this._prefix);
     this._running = null;
@@ -51,17 +64,32 @@ export class Tutor {
     this._log = h('div', { class: 'log', role: 'region', 'aria-label': say('conversation'), tabindex: '0' });
     this._others = h('div', { class: 'others', hidden: true, role: 'region', 'aria-label': say('conversations') });
     this._status = h('p', { class: 'hidden', role: 'status' });
+    this._toEnd = this._iconButton('toEnd', () => this._end());
+    this._toEnd.classList.add('to-end');
+    this._toEnd.hidden = true;
     this._root = root;
     root.dir = say.dir;
     root.lang = say.lang;
     root.replaceChildren(
-      this._header(title || say('ask'), close),
-      h('div', { class: 'middle' }, this._log, this._others),
+      this._header(title || say('ask'), close, larger),
+      h('div', { class: 'middle' }, this._log, this._others, this._toEnd),
       this._composer(),
       this._status,
     );
     this._field.value = this._kept.draft;
     this._update();
+    this._card = new SourceCard(root, {
+      say,
+      opens: (address) => this._opens(address),
+      look: (marker) => {
+        const turn = this._turns.find(({ element }) => element.contains(marker));
+        return turn?.source(Number(marker.textContent));
+      },
+    });
+    root.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && (this._card.hide() || this._closeOthers())) event.stopPropagation();
+    });
+    this._log.addEventListener('scroll', () => this._scrolled(), { passive: true });
     followKeyboard(root);
     this._listenToOthers();
     this._key = this._ofTab('key');
@@ -95,13 +123,15 @@ export class Tutor {
     if (any) this._offerUndo('begun', () => this._go(before));
   }
 
-  _header(title, close) {
+  _header(title, close, larger) {
+    const expand = larger && this._iconButton('expand', () => expand.setAttribute('aria-pressed', String(larger())));
     return h(
       'header',
       null,
       h(close ? 'h2' : 'h1', null, h('bdi', null, title)),
       this._iconButton('conversations', () => this._listOthers(this._others.hidden)),
       this._iconButton('fresh', () => this.restart()),
+      expand,
       close ? this._iconButton('close', close) : null,
     );
   }
@@ -139,6 +169,7 @@ export class Tutor {
       this._markedBox,
       h('div', { class: 'field' }, this._field, this._button),
       this._count,
+      this._disclaimer ? directed(h('p', { class: 'disclaimer' }, this._disclaimer)) : null,
     );
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -211,6 +242,21 @@ export class Tutor {
     this._ask(asked);
   }
 
+  /** Ask a question that came with the page's address, in a conversation of its own. */
+  askAnew(question) {
+    if (this._turns.length) {
+      this._breakOff();
+      this._go(newConversation());
+    }
+    this.ask(question);
+  }
+
+  /** Ask a question as if it had been typed, unless an answer is running: then it waits in the field. */
+  ask(question) {
+    if (this._running || [...question].length > this._longest) this._write(question);
+    else this._ask({ content: question });
+  }
+
   _ask(asked) {
     this._undo.hidden = true;
     this._listOthers(false);
@@ -218,6 +264,7 @@ export class Tutor {
     this._own.add(record.id);
     const turn = this._show(record);
     this._toLast();
+    this._happened('question', { question: asked.content });
     this._run(turn);
   }
 
@@ -233,11 +280,16 @@ export class Tutor {
     try {
       if (navigator.onLine === false) throw new TutorError('OFFLINE');
       await this._listen(turn, running.signal);
+      const { answer, sources, response_id: id } = turn.record.body;
+      this._happened('answer', { question: turn.record.asked.content, answer, sources, id });
       await turn.shown;
       this._tell(`${turn.text} ${this._say('ready', { count: turn.record.sources.length })}`);
     } catch (error) {
       if (running.signal.aborted) turn.stop(running.signal.reason === 'left' ? 'left' : 'stopped');
-      else this._tell(turn.fail(error));
+      else {
+        this._tell(turn.fail(error));
+        this._happened('error', { question: turn.record.asked.content, code: error.code });
+      }
     } finally {
       clearInterval(beat);
       if (this._running === running) this._running = null;
@@ -261,7 +313,7 @@ export class Tutor {
       for await (const { event, data } of ask(url, question, { key: this._key, signal })) {
         if (event === 'start') this._session = data.session_id;
         turn.take(event, data);
-        if (event === 'status') this._tell(this._say(data.phase));
+        if (event === 'status') this._tell(turn.progress(data));
         if (event === 'restart') this._tell(this._say('restarted'));
         if (Date.now() - kept > KEEP_MS) {
           kept = Date.now();
@@ -282,6 +334,8 @@ export class Tutor {
       this._key = key;
       this._ofTab('key', key);
     }
+    // The service keeps the answer that this one takes the place of.
+    if (turn.record.responseId) this._removed.push(turn.record.responseId);
     this.focus();
     this._run(turn);
   }
@@ -297,7 +351,7 @@ export class Tutor {
 
   /** Take a turn out of the conversation. */
   _take(turn) {
-    this._removed.push(turn.record.id);
+    this._removed.push(turn.record.id, turn.record.responseId);
     turn.element.remove();
     this._turns = this._turns.filter((each) => each !== turn);
     this._keep();
@@ -322,19 +376,44 @@ export class Tutor {
   }
 
   /** Whether the service kept it. */
-  async _rate(turn, rating) {
+  async _rate(turn, rating, comment) {
     const response = await fetch(new URL('api/v1/feedback', this._server), {
       method: 'POST',
       headers: { ...JSON_BODY, ...bearing(this._key) },
-      body: JSON.stringify({ response_id: turn.record.responseId ?? turn.record.body.response_id, rating }),
+      body: JSON.stringify({ response_id: turn.record.responseId ?? turn.record.body.response_id, rating, comment }),
     }).catch(() => null);
     // The service keeps no feedback: do not ask for it.
     if (response?.status === 404) this._root.classList.add('unrated');
     if (!response?.ok) return false;
     turn.record.rated = rating;
+    this._happened('rating', { id: turn.record.responseId, rating, comment });
     this._own.add(turn.record.id);
     this._keep();
     return true;
+  }
+
+  /** A link with which the question is asked; the conversation itself stays the reader's own. */
+  async _share(question) {
+    const url = new URL(location.pathname, location.origin);
+    url.searchParams.set('q', question);
+    try {
+      if (navigator.share && matchMedia('(hover: none)').matches) {
+        await navigator.share({ title: question, url: url.href });
+        return;
+      }
+      await navigator.clipboard.writeText(url.href);
+      this._tellAll('linkCopied');
+    } catch (error) {
+      if (error.name !== 'AbortError') this._tellAll('notCopied');
+    }
+  }
+
+  /** Tell it to those who see, too, for a while. */
+  _tellAll(name) {
+    const told = h('span', null, this._say(name));
+    this._undo.replaceChildren(told);
+    this._undo.hidden = false;
+    setTimeout(() => (this._undo.hidden = this._undo.hidden || told.isConnected), 3000);
   }
 
   /** For those who listen: what happens, and the whole answer when it is complete, not piece by piece. */
@@ -352,7 +431,11 @@ export class Tutor {
         again: (...those) => this._again(...those),
         edit: (...those) => this._edit(...those),
         later: (...those) => this._later(...those),
+        ask: (question) => this.ask(question),
+        share: (question) => this._share(question),
+        grew: () => this._follow(),
       },
+      language: () => this._language,
     });
     this._log.append(turn.element);
     this._turns.push(turn);
@@ -367,10 +450,34 @@ export class Tutor {
     return here ? { href: url.href, 'data-here': true } : { href: url.href, target: '_blank', rel: 'noopener' };
   }
 
-  /** The last question goes to the top; its answer grows below it, and nothing moves while it is read. */
+  /** The last question goes to the top; its answer grows below it, and is followed once it is longer than the window. */
   _toLast() {
     const last = this._turns.at(-1);
     if (last) this._log.scrollTop = last.element.offsetTop - this._log.firstElementChild.offsetTop;
+    this._following = true;
+    this._reached = this._log.scrollTop;
+  }
+
+  /** Follow the answer while it grows, until the reader scrolls up; at the end again, it is followed again. */
+  _follow() {
+    if (this._following) this._end();
+    else this._scrolled();
+  }
+
+  _end() {
+    this._log.scrollTop = this._log.scrollHeight;
+    this._reached = this._log.scrollTop;
+    this._following = true;
+    this._toEnd.hidden = true;
+  }
+
+  _scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this._log;
+    const below = scrollHeight - clientHeight - scrollTop;
+    if (below < 4) this._following = true;
+    else if (scrollTop < this._reached - 2) this._following = false;
+    this._reached = scrollTop;
+    this._toEnd.hidden = below < FAR_PX;
   }
 
   _welcome() {
@@ -382,22 +489,30 @@ export class Tutor {
 
   /** A few questions from the book's outline, if the service tells it. */
   async _suggest(welcome) {
-    const { titles = [] } = await this._about;
-    const examples = await Promise.all(
-      titles.map(async (title) => {
-        const say = direction(title) === 'rtl' && this._say.dir === 'ltr' ? await wordsFor('ur') : this._say;
-        const question = say('example', { title });
-        return directed(h('button', { type: 'button', onclick: () => this._ask({ content: question }) }, question));
-      }),
+    const given = this._examples();
+    const questions = given.length ? given : await this._ofOutline();
+    const examples = questions.map((question) =>
+      directed(h('button', { type: 'button', onclick: () => this._ask({ content: question }) }, question)),
     );
     if (examples.length) welcome.append(h('div', { class: 'examples' }, ...examples));
   }
 
-  /** What the service says about itself: `{longest, titles}`. */
+  async _ofOutline() {
+    const { titles = [] } = await this._about;
+    return Promise.all(
+      titles.map(async (title) => {
+        const say = direction(title) === 'rtl' && this._say.dir === 'ltr' ? await wordsFor('ur') : this._say;
+        return say('example', { title });
+      }),
+    );
+  }
+
+  /** What the service says about itself: `{longest, language, titles}`. */
   async _told() {
     const response = await fetch(new URL('about.json', this._server)).catch(() => null);
     const about = response?.ok ? await response.json() : {};
     this._longest = about.longest ?? this._longest;
+    this._language = about.language;
     this._update();
     return about;
   }
@@ -532,6 +647,14 @@ export class Tutor {
   }
 
   // The other conversations
+
+  /** Whether the list was there to close. */
+  _closeOthers() {
+    if (this._others.hidden) return false;
+    this._listOthers(false);
+    this.focus();
+    return true;
+  }
 
   /** Show or hide the list of this browser's conversations. */
   _listOthers(shown) {

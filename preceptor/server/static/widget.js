@@ -1,29 +1,34 @@
 /** The tutor on any site: a button, a bubble at marked text, and a panel, all inside one shadow root. */
 
 import { h, icon } from './dom.js';
+import { onShortcut } from './shortcuts.js';
 import { wordsFor } from './words.js';
 
 const LONGEST_MARK = 8000;
 const PHONE = matchMedia('(max-width: 480px)');
 const OPEN = 'preceptor:open';
+const LAYOUTS = ['floating', 'docked', 'expanded', 'modal'];
+const SHORTCUTS = 'mod+k,/';
+const HEADINGS = 4;
 
 /**
  * Put the widget on this page.
  *
  * @param server URL of the service, with a slash at its end
- * @param title of the panel and the button
- * @param color accent colour, any CSS colour
- * @param position corner of the window, `right` or `left`
- * @param lang language of the interface; default: the page's
- * @returns `{open, close}`, what `window.Preceptor` resolves to
+ * @param options attributes of the tag: `title` of the panel and the button; `color`, the accent; `position`, `right` or
+ *   `left`; `layout`, `floating`, `docked`, `expanded` or `modal`; `lang`; `launcher`, `none` to have no button; `trigger`, a
+ *   selector of the page's own buttons; `shortcut`; `parameter` of the address that holds a question; `questions`, examples
+ *   as a JSON list or with `|` between them; `disclaimer`
+ * @returns `{open, close, ask, clear, on}`, the functions of `window.Preceptor`
  */
-export async function openWidget(server, { title, color, position, lang }) {
-  const language = lang || document.documentElement.lang || 'en';
+export async function openWidget(server, options) {
+  const language = options.lang || document.documentElement.lang || 'en';
   const [say, ...sheets] = await Promise.all([
     wordsFor(language),
     ...['tutor.css', 'widget.css'].map((name) => sheet(new URL(`static/${name}`, server))),
   ]);
-  const widget = new Widget(server, { title, say, left: position === 'left' });
+  const widget = new Widget(server, say, options);
+  const { color } = options;
   if (color && CSS.supports('color', color)) widget.root.style.setProperty('--accent', color);
   const place = h('div', { 'data-preceptor': true });
   const shadow = place.attachShadow({ mode: 'open' });
@@ -33,7 +38,13 @@ export async function openWidget(server, { title, color, position, lang }) {
   if (!document.body) await new Promise((done) => addEventListener('DOMContentLoaded', done, { once: true }));
   document.body.append(place);
   widget.begin();
-  return Object.freeze({ open: (marked) => widget.open(marked), close: () => widget.close() });
+  return Object.freeze({
+    open: (marked) => widget.open(marked),
+    close: () => widget.close(),
+    ask: (question) => widget.ask(question),
+    clear: () => widget.clear(),
+    on: (event, listener) => widget.on(event, listener),
+  });
 }
 
 async function sheet(url) {
@@ -43,20 +54,29 @@ async function sheet(url) {
 }
 
 class Widget {
-  constructor(server, { title, say, left }) {
+  constructor(server, say, options) {
+    const { title, position, layout = 'floating', launcher } = options;
     this._server = server;
     this._say = say;
+    this._options = options;
     this._title = title || say('ask');
     this._tutor = null;
     this._making = null;
     this._pressed = false;
+    this._listeners = [];
+    /** Where the focus was when the panel was opened. */
+    this._before = null;
+    this._layout = LAYOUTS.includes(layout) ? layout : 'floating';
     this._panel = h('section', { class: 'panel tutor', role: 'dialog', 'aria-label': this._title, hidden: true });
+    this._veil = h('div', { class: 'veil', hidden: true, onclick: () => this.close() });
     this._launcher = h(
       'button',
       { type: 'button', class: 'launcher', 'aria-haspopup': 'dialog', 'aria-label': this._title, onclick: () => this.open() },
       icon('book'),
       h('span', { 'aria-hidden': 'true' }, this._title),
     );
+    this._hasLauncher = launcher !== 'none';
+    this._launcher.hidden = !this._hasLauncher;
     this._bubble = h(
       'button',
       { type: 'button', class: 'bubble', hidden: true, onclick: () => this.open() },
@@ -67,9 +87,10 @@ class Widget {
     this._bubble.addEventListener('pointerdown', (event) => event.preventDefault());
     this.root = h(
       'div',
-      { class: `preceptor ${left ? 'left' : 'right'}`, lang: say.lang, dir: say.dir },
+      { class: `preceptor ${position === 'left' ? 'left' : 'right'} ${this._layout}`, lang: say.lang, dir: say.dir },
       this._launcher,
       this._bubble,
+      this._veil,
       this._panel,
     );
     this.root.addEventListener('keydown', (event) => this._key(event));
@@ -78,7 +99,9 @@ class Widget {
     });
     // Shortcuts of the page ("/" for search, say) are not for what is typed here.
     for (const kind of ['keydown', 'keypress', 'keyup']) {
-      this.root.addEventListener(kind, (event) => event.stopPropagation());
+      this.root.addEventListener(kind, (event) => {
+        if (!this._panel.hidden) event.stopPropagation();
+      });
     }
   }
 
@@ -107,7 +130,51 @@ class Widget {
     }
     addEventListener('scroll', () => this._showBubble(), { passive: true, capture: true });
 
-    if (remembered() && !PHONE.matches) this._show();
+    const { shortcut = SHORTCUTS, trigger, parameter = 'q' } = this._options;
+    onShortcut(shortcut, () => this.open());
+    if (trigger) {
+      document.addEventListener('click', (event) => {
+        if (event.target instanceof Element && event.target.closest(trigger)) this.open('');
+      });
+    }
+    const here = new URL(location.href);
+    const question = parameter && here.searchParams.get(parameter);
+    // On a page of search results, `q` is what was searched for.
+    if (question && !/\/search\/?$/.test(here.pathname)) {
+      here.searchParams.delete(parameter);
+      history.replaceState(history.state, '', here);
+      this.ask(question);
+    } else if (remembered() && !PHONE.matches && this._layout !== 'modal') this._show();
+  }
+
+  /** Open the panel and ask a question, in a conversation of its own. */
+  async ask(question) {
+    await this._show();
+    this._tutor?.askAnew(String(question));
+    this._tutor?.focus();
+  }
+
+  /** Begin another conversation. */
+  async clear() {
+    if (this._making) (await this._making)?.restart();
+  }
+
+  /** Call `listener` with what happens: `open`, `close`, `question`, `answer`, `error`, `rating`. Returns how to stop it. */
+  on(event, listener) {
+    const entry = { event, listener };
+    this._listeners.push(entry);
+    return () => (this._listeners = this._listeners.filter((each) => each !== entry));
+  }
+
+  _happened(event, detail) {
+    for (const { listener } of this._listeners.filter((each) => each.event === event)) {
+      try {
+        listener(detail);
+      } catch (error) {
+        // The page's own mistake must not end an answer.
+        console.error(error);
+      }
+    }
   }
 
   /** Open the panel, to ask about `marked`; default: what is marked on the page. */
@@ -120,16 +187,30 @@ class Widget {
   close() {
     if (this._panel.hidden) return;
     this._panel.hidden = true;
-    this._launcher.hidden = false;
-    this._launcher.focus();
+    this._veil.hidden = true;
+    this._launcher.hidden = !this._hasLauncher;
+    document.documentElement.style.removeProperty('--preceptor-docked');
+    const before = this._before?.isConnected ? this._before : this._launcher;
+    before.focus({ preventScroll: true });
+    this._before = null;
     remember(false);
+    this._happened('close');
   }
 
   async _show() {
+    if (this._panel.hidden) {
+      const { activeElement } = document;
+      const own = activeElement?.matches('[data-preceptor], body');
+      this._before = own ? null : activeElement;
+      this._happened('open');
+    }
     this._bubble.hidden = true;
     this._launcher.hidden = true;
     this._panel.hidden = false;
-    this._panel.setAttribute('aria-modal', String(PHONE.matches));
+    this._veil.hidden = this._layout !== 'modal';
+    // A page that makes room for the docked panel finds its width here.
+    if (this._layout === 'docked') document.documentElement.style.setProperty('--preceptor-docked', '400px');
+    this._panel.setAttribute('aria-modal', String(PHONE.matches || this._layout === 'modal'));
     remember(true);
     this._making ??= this._made().catch(() => this._lost());
     this._tutor = await this._making;
@@ -151,7 +232,26 @@ class Widget {
       say: this._say,
       page: () => location.pathname,
       close: () => this.close(),
+      larger: this._layout === 'floating' ? () => this._panel.classList.toggle('large') : null,
+      disclaimer: this._options.disclaimer,
+      questions: () => this._questions(),
+      happened: (event, detail) => this._happened(event, detail),
     });
+  }
+
+  /** Example questions: the author's, else of the page's own headings; empty: of the book's outline. */
+  _questions() {
+    const { questions } = this._options;
+    if (questions) {
+      try {
+        return [JSON.parse(questions)].flat().map(String);
+      } catch {
+        return questions.split('|').map((each) => each.trim()).filter(Boolean);
+      }
+    }
+    const around = document.querySelector('main, article, [role="main"]');
+    const titles = [...(around?.querySelectorAll('h2') ?? [])].map((each) => each.innerText.replace(/[\u200b#]/g, '').trim());
+    return titles.filter(Boolean).slice(0, HEADINGS).map((title) => this._say('example', { title }));
   }
 
   _key(event) {

@@ -1,6 +1,6 @@
 /** What the page and the widget say: one file of strings for each language, loaded when it is needed. */
 
-const LANGUAGES = ['en', 'ur'];
+const LANGUAGES = ['en', 'ar', 'de', 'es', 'fr', 'hi', 'ur', 'zh'];
 const RIGHT_TO_LEFT = ['ar', 'ur'];
 const loaded = new Map();
 
