@@ -28,6 +28,7 @@ from preceptor.server.aliases import Aliases
 from preceptor.server.body_limit import BodyLimit
 from preceptor.server.chat import chat
 from preceptor.server.collector import collected_rarely
+from preceptor.server.dialect import Dialect
 from preceptor.server.drain import drained_before_exit
 from preceptor.server.faults import Faults, on_error, on_http_error
 from preceptor.server.health import Health, health, livez
@@ -48,6 +49,7 @@ class State(TypedDict):
     """Objects that the lifespan opens for the routes."""
 
     preceptor: Preceptor
+    dialect: Dialect
     health: Health
     limits: Limits
     metrics: metrics.Metrics
@@ -95,6 +97,7 @@ def create_app(
                 stack.enter_context(collected_rarely())
             yield {
                 "preceptor": preceptor,
+                "dialect": Dialect(settings.server.dialect),
                 "health": Health(preceptor, slots),
                 "limits": limits,
                 "metrics": counts,

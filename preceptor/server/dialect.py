@@ -33,8 +33,7 @@ class Dialect:
     @classmethod
     def of(cls, scope: Scope) -> "Dialect":
         """Returns the dialect of the service that got a request."""
-        preceptor = scope.get("state", {}).get("preceptor")
-        return cls(preceptor.settings.server.dialect if preceptor else ())
+        return scope.get("state", {}).get("dialect") or cls(())
 
     def answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Returns an answer with the further names."""
