@@ -29,7 +29,6 @@ from preceptor.library.passage import Chapter, Hit, Passage
 from preceptor.server.history import said_in, trimmed
 from preceptor.text.languages import language_of
 
-
 _SELECTION_ONLY = frozenset(
     {
         "selected_text_only",
