@@ -36,11 +36,13 @@ test: $(VENV)/.dev ## run the tests, in two processes
 test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provider, killed runs, made-up input, Urdu questions
 	$(BIN)/python -m pytest -n 2 -m long
 
-tests/clients/node_modules: tests/clients/package.json
-	npm install --prefix tests/clients --no-audit --no-fund --silent
+build/clients/.installed: tests/clients/package.json tests/clients/requirements.txt
+	@test -x build/clients/bin/python || $(PYTHON) -m venv build/clients
+	build/clients/bin/python -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	! command -v npm >/dev/null || npm install --prefix tests/clients --no-audit --no-fund --silent
 	@touch $@
 
-test-clients: $(VENV)/.dev tests/clients/node_modules ## run other people's programs (openai-node, Vercel ai) against the service; needs Node
+test-clients: $(VENV)/.dev build/clients/.installed ## run other people's programs (LangChain, LiteLLM, llm, openai-node, Vercel ai) against the service
 	$(BIN)/python -m pytest tests/clients -rs
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)

@@ -1,6 +1,6 @@
 """Programs that speak to OpenAI, each run for real against the service; those that are not installed are skipped.
 
-`make test-clients` installs them beside this file.
+`make test-clients` installs them: the npm packages beside this file, the pip packages into a venv of their own.
 """
 
 import os
@@ -15,7 +15,8 @@ from tests.sample import sample_settings
 from tests.server.loopback import served
 
 HERE = Path(__file__).parent
-SCRIPTS = sorted(path.name for path in HERE.glob("with_*.mjs"))
+PYTHON = HERE.parent.parent / "build/clients/bin/python"
+SCRIPTS = sorted(path.name for path in HERE.glob("with_*"))
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +26,20 @@ def address(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Gen
         yield url
 
 
+def _runs(script: str) -> str | None:
+    """What runs a script, if it is installed."""
+    if script.endswith(".mjs"):
+        return shutil.which("node") if (HERE / "node_modules").is_dir() else None
+    return str(PYTHON) if PYTHON.exists() else None
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_program_that_speaks_to_openai_works_with_another_address(address: str, script: str) -> None:
-    node = shutil.which("node")
-    if node is None or not (HERE / "node_modules").is_dir():
+    program = _runs(script)
+    if program is None:
         pytest.skip("not installed: `make test-clients`")
     run = subprocess.run(
-        [node, script],
+        [program, script],
         cwd=HERE,
         env={**os.environ, "PRECEPTOR_URL": address},
         capture_output=True,
