@@ -57,5 +57,5 @@ def test_the_python_of_openai_clients_works(demo_settings: Settings, tmp_path: P
             [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
         )
     assert found.returncode == 0, found.stderr
-    assert "[[1]](/docs/ros2/#what-is-ros-2)" in found.stdout
-    assert "Why robots need ROS 2 /docs/ros2/#what-is-ros-2" in found.stdout
+    assert f"[[1]]({url}/docs/ros2/#what-is-ros-2)" in found.stdout
+    assert f"Why robots need ROS 2 {url}/docs/ros2/#what-is-ros-2" in found.stdout
