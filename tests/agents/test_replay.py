@@ -125,10 +125,10 @@ async def test_a_replay_gives_the_recorded_answer_and_no_request_leaves(
 
 
 @pytest.mark.long
-async def test_a_hundred_and_fifty_replays_give_the_recorded_answers(
+async def test_a_hundred_replays_give_the_recorded_answers(
     settings: Settings, store: TraceStore, gemini: Provider, openai: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = await recorded(settings, store, gemini, openai, 150)
+    answers = await recorded(settings, store, gemini, openai, 100)
     await check_replays(settings, store, answers, monkeypatch)
 
 
