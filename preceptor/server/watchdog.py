@@ -1,7 +1,7 @@
 """Notices a tool that blocks the event loop, and names it: until it is done, nobody else is answered.
 
-A tool that is an `async def` runs on the loop, like everything else. What waits there without `await`, such as
-`time.sleep` or a client that is not asynchronous, no deadline can end; all that can be done is to say which tool it is.
+Tools of plug-ins run on loops of their own; Preceptor's tools, and those of MCP servers, run on this one, like everything
+else. What waits there without `await`, no deadline can end; all that can be done is to say which tool it is.
 """
 
 import asyncio
