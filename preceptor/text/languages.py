@@ -189,7 +189,7 @@ def _language_of(text: str, default: str | None) -> str | None:
     # Two that lead together tell nothing; then the script has to.
     found = max(score, key=lambda tag: score[tag]) if best > second else usual
     if presumed is None or default is None:
-        return found
+        return found or default
     if code not in presumed.scripts:
         return found or default
     can_tell = bool(presumed.function_words or presumed.letters)

@@ -14,6 +14,7 @@ from qdrant_edge import Bm25Config
 
 import preceptor.text.languages
 from preceptor.text.languages import Language, Phrases, language, language_of, languages, words
+from preceptor.text.questions import kinds
 from tests.text.questions import QUESTIONS
 
 FILE = Path(preceptor.text.languages.__file__).with_name("languages.json")
@@ -128,3 +129,9 @@ def test_a_record_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         language("en").name = "Latin"  # pyright: ignore[reportAttributeAccessIssue]
     assert isinstance(language("en"), Language)
+
+
+def test_text_that_tells_nothing_has_the_presumed_language_even_where_there_is_none() -> None:
+    assert language_of("000") is None
+    assert language_of("000", default="") == ""
+    assert kinds("000", "") == frozenset()
