@@ -1,6 +1,6 @@
 """Notices a tool that blocks the event loop, and names it: until it is done, nobody else is answered.
 
-Tools of plug-ins run on loops of their own; Preceptor's tools, and those of MCP servers, run on this one, like everything
+Tools of plug-ins run on loops of their own; Preceptor's tools, and those of MCP servers, run on this one, like all
 else. What waits there without `await`, no deadline can end; all that can be done is to say which tool it is.
 """
 
