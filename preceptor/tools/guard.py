@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from agents import (
     FunctionTool,
@@ -52,6 +52,8 @@ _LONGEST_SCHEMA = 20_000
 _THREADS = 16
 """Calls of blocking tools of one plug-in that may run at once."""
 _HERE = str(Path(__file__).parent.parent)
+
+_Data = TypeVar("_Data", ToolInputGuardrailData, ToolOutputGuardrailData)
 
 _home: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("home", default=None)
 """Loop on which the service runs, as seen from a plug-in's own."""
@@ -294,11 +296,11 @@ def guarded(tool: FunctionTool, origin: Origin) -> FunctionTool:
         strict_json_schema=tool.strict_json_schema,
         is_enabled=tool.is_enabled if isinstance(tool.is_enabled, bool) else _enabled(tool, origin, defined),
         tool_input_guardrails=[
-            ToolInputGuardrail(_input_guard(one, origin, name, defined), name=f"{name}-input")
+            ToolInputGuardrail(_guard(one.run, origin, name, defined), name=f"{name}-input")
             for one in tool.tool_input_guardrails or ()
         ],
         tool_output_guardrails=[
-            ToolOutputGuardrail(_output_guard(one, origin, name, defined), name=f"{name}-output")
+            ToolOutputGuardrail(_guard(one.run, origin, name, defined), name=f"{name}-output")
             for one in tool.tool_output_guardrails or ()
         ],
         timeout_seconds=tool.timeout_seconds or origin.seconds,
@@ -363,20 +365,13 @@ def _enabled(
     return enabled
 
 
-def _input_guard(
-    guard: ToolInputGuardrail[Any], origin: Origin, name: str, defined: str
-) -> Callable[[ToolInputGuardrailData], Awaitable[ToolGuardrailFunctionOutput]]:
-    async def run(data: ToolInputGuardrailData) -> ToolGuardrailFunctionOutput:
-        return _verdict(await _asked(origin, lambda: guard.run(data)), origin, name, defined)
+def _guard(
+    ask: Callable[[_Data], Awaitable[ToolGuardrailFunctionOutput]], origin: Origin, name: str, defined: str
+) -> Callable[[_Data], Awaitable[ToolGuardrailFunctionOutput]]:
+    """Returns a guardrail, of what goes in or of what comes out, that asks the plug-in's own."""
 
-    return run
-
-
-def _output_guard(
-    guard: ToolOutputGuardrail[Any], origin: Origin, name: str, defined: str
-) -> Callable[[ToolOutputGuardrailData], Awaitable[ToolGuardrailFunctionOutput]]:
-    async def run(data: ToolOutputGuardrailData) -> ToolGuardrailFunctionOutput:
-        return _verdict(await _asked(origin, lambda: guard.run(data)), origin, name, defined)
+    async def run(data: _Data) -> ToolGuardrailFunctionOutput:
+        return _verdict(await _asked(origin, lambda: ask(data)), origin, name, defined)
 
     return run
 
