@@ -121,13 +121,27 @@ def _earlier_as_far_as_readable(messages: Any) -> Any:
     return as_readable(messages, otherwise={"role": "system"}) if isinstance(messages, list) else messages
 
 
-def _asks(messages: list[Message], info: ValidationInfo) -> list[Message]:
-    asked = [message for message in messages if isinstance(message, UserMessage)]
+def check_asked(asked: Sequence[str], instructions: Sequence[str], info: ValidationInfo) -> None:
+    """Check that there is a question, and that it is not too long.
+
+    Args:
+        asked: Texts of the reader's messages, the question last.
+        instructions: Texts of the system's messages.
+        info: Context of the validation.
+
+    Raises:
+        ValueError: There is none, or it is too long.
+    """
     if not asked:
         raise ValueError("there is no message with the role `user`")
     # A front end's own request quotes the conversation.
-    if not is_side_request(asked[-1].text, _instructions(messages)):
-        not_too_long(asked[-1].text, info)
+    if not is_side_request(asked[-1], instructions):
+        not_too_long(asked[-1], info)
+
+
+def _asks(messages: list[Message], info: ValidationInfo) -> list[Message]:
+    asked = [message.text for message in messages if isinstance(message, UserMessage)]
+    check_asked(asked, _instructions(messages), info)
     return messages
 
 

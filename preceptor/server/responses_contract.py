@@ -20,7 +20,7 @@ from pydantic import (
 
 from preceptor.agents.answer import Answer, Question, Started
 from preceptor.errors import SessionNotFound
-from preceptor.server.contract import RequestBody, not_too_long
+from preceptor.server.contract import RequestBody
 from preceptor.server.history import as_readable, text_of, trimmed
 from preceptor.server.linked_text import LinkedText
 from preceptor.server.openai_contract import (
@@ -33,6 +33,7 @@ from preceptor.server.openai_contract import (
     Short,
     Text,
     book_of,
+    check_asked,
     refused_unless,
     without_links,
 )
@@ -98,11 +99,7 @@ def _asks(items: str | list[_Item], info: ValidationInfo) -> str | list[_Item]:
     asked = (
         [items] if isinstance(items, str) else [each.text for each in items if isinstance(each, UserInput)]
     )
-    if not asked:
-        raise ValueError("there is no message with the role `user`")
-    # A front end's own request quotes the conversation.
-    if not is_side_request(asked[-1].strip(), _instructions(items)):
-        not_too_long(asked[-1].strip(), info)
+    check_asked([one.strip() for one in asked], _instructions(items), info)
     return items
 
 
