@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from preceptor.server.openai_contract import CompletionRequest
 from tests.sample import ID, sample_settings
 from tests.server.loopback import served
+from tests.server.openai_service import client_of, host_of, tutored_by
 from tests.server.test_chat import broken
 from tests.standins.provider import Provider, call, calls, chunk, says, stream
 
@@ -24,10 +25,6 @@ def address(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Gen
     """The service with the offline tutor."""
     with served(sample_settings(sample_index, tmp_path_factory.mktemp("openai"))) as url:
         yield url
-
-
-def client_of(url: str) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=f"{url}/v1", api_key="not-needed", max_retries=0)
 
 
 @pytest.fixture
@@ -45,25 +42,8 @@ def gemini() -> Generator[Provider]:
 @pytest.fixture
 async def tutored(sample_index: Path, tmp_path: Path, gemini: Provider) -> AsyncGenerator[AsyncOpenAI]:
     """A client of the service whose tutor is the scripted provider."""
-    settings = sample_settings(
-        sample_index,
-        tmp_path,
-        tutor={"providers": ("gemini",), "book_only": False, "offline_fallback": False},
-        gemini={
-            "base_url": gemini.base_url,
-            "api_key": "gemini-key",
-            "model": "gemini-3-flash",
-            "attempts": 1,
-        },
-    )
-    with served(settings) as url:
-        async with client_of(url) as opened:
-            yield opened
-
-
-def host_of(client: AsyncOpenAI) -> str:
-    """Address of the service, under which it shows the chapters itself."""
-    return str(client.base_url).removesuffix("/v1/")
+    async with tutored_by(gemini, sample_index, tmp_path) as opened:
+        yield opened
 
 
 def cited(annotations: Any, text: str) -> list[tuple[str, str]]:

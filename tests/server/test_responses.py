@@ -13,8 +13,8 @@ from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 from preceptor.server.responses_contract import ResponsesRequest
 from tests.sample import sample_settings
 from tests.server.loopback import served
+from tests.server.openai_service import client_of, host_of, tutored_by
 from tests.server.test_chat import broken
-from tests.server.test_openai import client_of, host_of
 from tests.standins.provider import Provider, says
 
 ROS = "What is ROS 2?"
@@ -42,20 +42,8 @@ def gemini() -> Generator[Provider]:
 @pytest.fixture
 async def tutored(sample_index: Path, tmp_path: Path, gemini: Provider) -> AsyncGenerator[AsyncOpenAI]:
     """A client of the service whose tutor is the scripted provider."""
-    settings = sample_settings(
-        sample_index,
-        tmp_path,
-        tutor={"providers": ("gemini",), "book_only": False, "offline_fallback": False},
-        gemini={
-            "base_url": gemini.base_url,
-            "api_key": "gemini-key",
-            "model": "gemini-3-flash",
-            "attempts": 1,
-        },
-    )
-    with served(settings) as url:
-        async with client_of(url) as opened:
-            yield opened
+    async with tutored_by(gemini, sample_index, tmp_path) as opened:
+        yield opened
 
 
 def content_of(response: Any) -> ResponseOutputText:
