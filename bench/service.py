@@ -21,6 +21,7 @@ def environment(**settings: str) -> dict[str, str]:
             if not name.startswith(("PRECEPTOR_", "QDRANT_"))
         },
         "PRECEPTOR_ENV": "demo",
+        "PRECEPTOR_BOOK__READERS": '@json ["en", "ur"]',
         "PRECEPTOR_INDEX__PATH": str(PLACE / "index"),
         "PRECEPTOR_TRACES__PATH": str(PLACE / "traces.db"),
         "PRECEPTOR_SESSION__URL": f"sqlite:///{PLACE}/sessions.db",
