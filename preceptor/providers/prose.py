@@ -33,10 +33,16 @@ _THOUGHTS = {
 }
 """By kind, how a thought begins and ends."""
 _THOUGHT = "|".join(rf"(?P<{kind}>{begin})" for kind, (begin, _) in _THOUGHTS.items())
+_END = rf"</\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷"
 _STRAY = (
-    rf"(?P<stray></\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷|<\|start\|>assistant\b"
+    rf"(?P<stray>{_END}|<\|start\|>assistant\b"
     r"|(?:<\|channel\|>final)?<\|message\|>)"
 )
+_UNOPENED = regex.compile(
+    rf"(?P<begun>{_THOUGHT})|^[ \t]*(?P<code>```|~~~)|^[ \t]*(?:{_END})[ \t]*$",
+    regex.IGNORECASE | regex.MULTILINE,
+)
+"""The end of a thought on a line of its own, and what before it says that it is none, or that it was begun."""
 _TAG = (
     r"(?:<[/|｜]?(?:\w{1,20}[:|｜])?(?:tool|function)[_▁]?(?:calls?|code|use|name)[\w▁]{0,30}[|｜]?>"
     r"|<(?:function|tool)(?:=|\s+name=)|<[|｜]?(?:\w{1,20}[:|｜])?invoke\s+name="
@@ -178,6 +184,19 @@ class Prose:
         self._end_of_thought = None
         self._at_line_start = True
         return found.end()
+
+
+def without_unopened_thought(text: str) -> str:
+    """Returns a whole reply without the thought that it begins with, where only the thought's end is in it.
+
+    Some models are begun within a thought by the template of their chat, so that the reply has its end alone. In a
+    stream that cannot be known in time.
+    """
+    for found in _UNOPENED.finditer(text):
+        if found["begun"] or found["code"]:
+            break
+        return text[found.end() :].lstrip()
+    return text
 
 
 def _whole_characters(text: str) -> str:
