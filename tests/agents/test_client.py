@@ -140,7 +140,7 @@ CONVERSATION: list[Json] = [
 ]  # fmt: skip
 REQUESTS: dict[str, Json] = {
     "without tools": {"messages": CONVERSATION[:2]},
-    "with tools": {"messages": CONVERSATION, "tools": True, "tool_choice": "required", "temperature": 0.2},
+    "with tools": {"messages": CONVERSATION, "tools": True, "tool_choice": "required", "top_p": 0.2},
     "streamed": {
         "messages": CONVERSATION,
         "tools": True,

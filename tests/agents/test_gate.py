@@ -353,6 +353,7 @@ def test_a_sentence_that_is_cited_is_shown_before_it_is_finished() -> None:
     assert looked.feed("[k7qd]")
     invented = gate()
     assert not invented.feed("Computing is done by Unitree [k7qd]")
+    assert not invented.feed(" in"), "a sentence that goes on a little is as it was judged"
     unknown = gate()
     assert not unknown.feed("Computing is done in processes [z9zz]")
 
@@ -395,6 +396,9 @@ def test_a_reply_without_a_word_is_empty_and_a_refusal_is_none() -> None:
     looked = gate()
     assert not looked.feed("[z9zz]")
     assert looked.finish() == "empty_answer"
+    dots = gate()
+    assert not dots.feed("… – “”")
+    assert dots.finish() == "empty_answer", "signs say nothing, whichever alphabet has them"
     refusal = gate(question="What is gold?")
     assert not refusal.feed("The book does not cover this.")
     assert refusal.finish() is None
@@ -429,6 +433,12 @@ def test_where_an_answer_must_be_sure_it_is_held_back_until_it_is_whole() -> Non
     assert not unsure.feed(f"{BORNE[:-1]} [k7qd]. ")
     assert not unsure.feed("Bread rises overnight in kitchens [m4tw].")
     assert unsure.finish() == "unsupported"
+
+
+def test_an_answer_to_a_question_of_no_language_is_judged_too() -> None:
+    sure = gate(question="000", sure=0.6)
+    assert not sure.feed(f"{BORNE[:-1]} [k7qd]. ")
+    assert sure.finish() is None
 
 
 def test_an_answer_whose_confidence_cannot_be_judged_is_believed() -> None:
@@ -573,12 +583,14 @@ def test_the_rule_names_the_last_twelve_keys() -> None:
         ("What is a node in ROS 2?", "de", ""),
         ("Was ist ein Knoten in der Robotik?", "en", ""),
         ("And how does that differ?", "en", "What is a topic? And how does that differ?"),
+        ("000", "en", "000"),
     ],
 )
 def test_the_server_searches_in_the_books_language_and_for_what_is_meant(
     question: str, of_book: str, query: str
 ) -> None:
-    history = [("user", "Hello"), ("user", "What is a topic?"), ("assistant", "A channel.")]
+    asked = [("user", "Hello"), ("user", "What is a service?"), ("user", "What is a topic?")]
+    history = [*asked, ("assistant", "A channel.")]
     assert BookRule(Run(question), history, of_book=of_book).query == query
 
 
