@@ -30,8 +30,8 @@ setup: $(VENV)/.dev ## make .venv with everything that tests need
 demo: $(BIN)/preceptor ## index the sample book and serve it; ASK="…" asks one question and ends
 	@$(BIN)/preceptor demo $(if $(ASK),--ask "$(ASK)")
 
-test: $(VENV)/.dev ## run the tests, in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+test: $(VENV)/.dev ## run the tests, in four processes: on two cores half of them wait
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provider, killed runs, made-up input, Urdu questions
 	$(BIN)/python -m pytest -n 2 -m long

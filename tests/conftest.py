@@ -7,6 +7,7 @@ import shutil
 import ssl
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,18 @@ from tests.sample import SOURCE, sample_settings
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "preceptor"
 _IN_MEMORY = Path("/dev/shm")
+
+
+@pytest.hookimpl(trylast=True)  # when those that are not run are gone
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In several processes, begin with the files that have few tests.
+
+    Those start servers and browsers, a few tests of them take half a minute, and at the end they would be waited for
+    by processes that have nothing left to do.
+    """
+    if hasattr(config, "workerinput"):
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (tests[item.path], item.path))
 
 
 @pytest.fixture
