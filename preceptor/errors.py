@@ -51,6 +51,7 @@
     │   └── SessionsUnavailable  the store of conversations fails
     ├── RequestRefused           the service does not take this request, or not now
     │   ├── RequestInvalid
+    │   ├── BookNotNamed
     │   ├── KeyMissing
     │   ├── OperatorsOnly
     │   ├── RateLimited
@@ -74,11 +75,16 @@ value is never echoed, because it may be a key.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 _NAMED = 5
 """Number of things that a message names before it counts the others."""
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 class PreceptorError(Exception):
@@ -413,7 +419,15 @@ class UnknownBook(ToolInputError):
 
     def __init__(self, book: str, books: Sequence[str]) -> None:
         self.book = book
-        super().__init__(f"No book `{book}`. There is: {', '.join(f'`{name}`' for name in books)}.")
+        there = list(books)
+        if len(there) > _NAMED:
+            # Of hundreds, those that may have been meant.
+            folded = {name.casefold(): name for name in there}
+            there = [folded[name] for name in get_close_matches(book.casefold(), folded, n=3, cutoff=0.4)]
+            hint = f" Closest: {_quoted(there)}." if there else ""
+            super().__init__(f"No book `{book}`.{hint} `GET /api/v1/books` names them all.")
+            return
+        super().__init__(f"No book `{book}`. There is: {_quoted(there)}.")
 
 
 class UnknownChapter(ToolInputError):
@@ -591,6 +605,16 @@ class RequestInvalid(RequestRefused):
         self.details = dict(details)
         name, wrong = next(iter(details.items()))
         super().__init__(f"The request does not fit: `{name}`: {wrong}.")
+
+
+class BookNotNamed(RequestRefused):
+    """The service has several books, and the request is for none of them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There are several books here, and this request names none. Name one by the field `book` or the query "
+            "`?book=ID`, or ask below `/b/ID/`. `GET /api/v1/books` names them all."
+        )
 
 
 class KeyMissing(RequestRefused):

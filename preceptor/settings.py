@@ -169,6 +169,19 @@ class IndexSettings(_Section):
     """Passages that are embedded and written at once."""
 
 
+class LibrarySettings(_Section):
+    """Many books in one service."""
+
+    file: Path | None = Field(default=None, examples=["books.toml"])
+    """The books, each with what differs from these settings; unset: there is the one that `index` names."""
+    open: int = Field(default=32, ge=1, le=10_000)
+    """Books that are open at a time; the one that was not asked for longest makes room."""
+    idle_seconds: _Seconds = 900.0
+    """Seconds without a request after which a book is closed."""
+    paths: bool = True
+    """Whether every book is served below `/b/ID/`, too; else by host name and by the field `book` alone."""
+
+
 class QdrantSettings(_Section):
     """Qdrant Cloud."""
 
@@ -539,6 +552,7 @@ class Settings(_Section):
     book: BookSettings = BookSettings()
     site: SiteSettings = SiteSettings()
     index: IndexSettings = IndexSettings()
+    library: LibrarySettings = LibrarySettings()
     qdrant: QdrantSettings = QdrantSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     search: SearchSettings = SearchSettings()

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "private": set[str](),
     "log_levels": set[str](),
     "settings": _GROUND,
+    "books": _GROUND | {"settings"},
     "library": _LEAVES,
     "tracing": _LEAVES,
     "providers": _LEAVES | {"library", "tracing"},
@@ -29,10 +30,10 @@ MAY_IMPORT = {
     "agents": _RUN - {"agents"},
     "indexing": _LEAVES | {"library"},
     "evaluation": _RUN,
-    "server": _RUN,
-    "commands": _RUN | {"indexing", "evaluation", "server"},
+    "server": _RUN | {"books"},
+    "commands": _RUN | {"books", "indexing", "evaluation", "server"},
     "testing": _RUN | {"indexing"},
-    "cli": _RUN | {"commands", "indexing", "evaluation", "server"},
+    "cli": _RUN | {"books", "commands", "indexing", "evaluation", "server"},
 }
 """For each part, the parts that it may import (see docs/architecture.md)."""
 

@@ -34,13 +34,15 @@ class Observer(Protocol):
 class Outcomes:
     """Tells the log, the observer and the trace how runs ended."""
 
-    def __init__(self, traces: TraceStore | None, observer: Observer | None) -> None:
+    def __init__(self, traces: TraceStore | None, observer: Observer | None, *, book: str = "") -> None:
         """Tell those that there are.
 
         Args:
             traces: Store of the runs.
             observer: Receives the outcome of every run.
+            book: Id of the book, where the runs of several are kept together.
         """
+        self._book = book
         self._traces = traces
         self._observer = observer
 
@@ -78,6 +80,7 @@ class Outcomes:
                 response_id=answer.response_id,
                 session_id=answer.session_id,
             )
+            self._note_book(answer.trace_id, question)
 
     def failed(
         self,
@@ -105,6 +108,12 @@ class Outcomes:
                 failover=_failover(failures),
                 usage=asdict(usage),
             )
+            self._note_book(started.trace_id, question)
+
+    def _note_book(self, trace_id: str, question: Question) -> None:
+        book = self._book or question.book
+        if book and self._traces is not None:
+            self._traces.annotate(trace_id, book=book)
 
     def not_begun(self, error: BaseException) -> None:
         """A run could not begin; it has no trace."""

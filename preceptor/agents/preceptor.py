@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, cast
 from uuid import uuid4
@@ -30,8 +30,9 @@ from preceptor.agents.sessions import Sessions, Turns
 from preceptor.agents.tutors import build_tutors
 from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
-from preceptor.library.library import Library, open_library
+from preceptor.library.library import Embedders, Library, open_library
 from preceptor.library.passage import Hit
+from preceptor.library.protocol import Engine
 from preceptor.providers.failure import FailureNote, Failures, Usage
 from preceptor.providers.models import ProviderModels, open_models
 from preceptor.providers.scope import RunScope, current_scope
@@ -65,6 +66,7 @@ class Preceptor:
         traces: TraceStore | None,
         language: str = "en",
         observer: Observer | None = None,
+        book: str = "",
     ) -> None:
         """Assemble the parts; use `open_preceptor` instead."""
         self.settings = settings
@@ -73,7 +75,7 @@ class Preceptor:
         self.sessions = sessions
         self.tools = tools
         self.traces = traces
-        self._outcomes = Outcomes(traces, observer)
+        self._outcomes = Outcomes(traces, observer, book=book)
         self._language = language
         self._rules = Rules(rules())
         self._build_triage = build_triage
@@ -325,10 +327,45 @@ class Preceptor:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The parts that several open books have in common."""
+
+    engine: Engine
+    embedders: Embedders
+    models: ProviderModels
+    """Clients of the providers, with their breakers: a provider that is down is down for every book."""
+    sessions: Sessions
+
+
+@asynccontextmanager
+async def open_shared(settings: Settings) -> AsyncGenerator[Shared, None]:
+    """Open what books have in common, without contacting anybody; close it at the end.
+
+    Raises:
+        SettingsError: A key, an address or a package is missing or wrong.
+    """
+    for doubt in settings.doubts():
+        logger.warning("%s", doubt)
+    # Before anything is traced: the SDK uploads by default.
+    if not settings.traces.upload_to_openai:
+        send_nothing()
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(settings))
+        embedders = Embedders(settings.embedding)
+        stack.callback(embedders.close)
+        sessions = Sessions(settings.session, open_store(settings))
+        stack.push_async_callback(sessions.close)
+        models = open_models(settings)
+        stack.push_async_callback(models.close)
+        yield Shared(engine, embedders, models, sessions)
+
+
 @asynccontextmanager
 async def open_preceptor(
     settings: Settings,
     *,
+    shared: Shared | None = None,
     traces: TraceStore | None = None,
     observer: Observer | None = None,
     prompt: str | None = None,
@@ -337,6 +374,7 @@ async def open_preceptor(
 
     Args:
         settings: All settings.
+        shared: Parts that this book has in common with others; None: it has its own.
         traces: Store of the runs.
         observer: Receives the outcome of every run.
         prompt: System prompt of the tutors in place of Preceptor's own.
@@ -346,18 +384,14 @@ async def open_preceptor(
         EmbeddingError: The embedding model cannot be loaded.
         SettingsError: `tools.disabled` names what is no plug-in.
     """
-    for doubt in settings.doubts():
-        logger.warning("%s", doubt)
-    # Before anything is traced: the SDK uploads by default.
-    if not settings.traces.upload_to_openai:
-        send_nothing()
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_engine(settings))
-        library = await stack.enter_async_context(await open_library(engine, settings))
-        sessions = Sessions(settings.session, open_store(settings))
-        stack.push_async_callback(sessions.close)
-        models = open_models(settings)
-        stack.push_async_callback(models.close)
+        parts = shared or await stack.enter_async_context(open_shared(settings))
+        opened = await open_library(parts.engine, settings, models=parts.embedders)
+        library = await stack.enter_async_context(opened)
+        models, sessions = parts.models, parts.sessions
+        if shared is not None:
+            sessions = sessions.of_book(settings.book.id)
+            stack.push_async_callback(sessions.close)
         tools = await stack.enter_async_context(open_toolbox(Deps(library, settings)))
         info = await library.info()
         needed = settings.tutor.offline_fallback or not settings.tutor.providers
@@ -382,6 +416,7 @@ async def open_preceptor(
             traces=traces,
             language=info.language,
             observer=observer,
+            book=settings.book.id if shared else "",
         )
         # Those that it has at the end may be others than those of the beginning.
         stack.callback(lambda: preceptor.tools.close())

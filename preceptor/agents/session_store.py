@@ -216,6 +216,28 @@ class PostgresStore:
         await self._engine.dispose()
 
 
+class StoreOfBook:
+    """Keeps one book's sessions in a store that several books share, each under a name of its own."""
+
+    def __init__(self, store: SessionStore, book: str) -> None:
+        """Take part in a store, which somebody else closes."""
+        self.name = store.name
+        self.failures = store.failures
+        self._store = store
+        self._book = book
+
+    async def open(self, session_id: str) -> Session:
+        """Returns the session with this id."""
+        return await self._store.open(f"{self._book}:{session_id}")
+
+    async def purge(self) -> None:
+        """Remove the sessions of all books that have run out."""
+        await self._store.purge()
+
+    async def close(self) -> None:
+        """Leave the store as it is."""
+
+
 def _copy(session: Any, session_id: str) -> Session:
     # A shallow one: of all that a session of the SDK holds, only the id is its own.
     copied = copy.copy(session)

@@ -27,7 +27,7 @@ from agents.items import TResponseInputItem
 from pydantic import TypeAdapter
 
 from preceptor.agents.answer import Answer, Source
-from preceptor.agents.session_store import SessionStore
+from preceptor.agents.session_store import SessionStore, StoreOfBook
 from preceptor.errors import SessionBusy, SessionNotFound, SessionsUnavailable
 from preceptor.settings import SessionSettings
 
@@ -113,6 +113,14 @@ class Turns:
         await self.write(self.session_id, cast("list[TResponseInputItem]", items))
 
 
+@dataclass(slots=True)
+class _Told:
+    """How writing goes, for all books together."""
+
+    lost: int = 0
+    failing: bool = False
+
+
 class Sessions:
     """Opens sessions, each for one turn at a time."""
 
@@ -127,10 +135,7 @@ class Sessions:
             clock: Seconds since 1970.
         """
         self.store = store
-        self.lost = 0
-        """Turns that could not be written."""
-        self.failing = False
-        """Whether the last write failed."""
+        self._told = _Told()
         self._settings = settings
         self._clock = clock
         self._queues: dict[str, _Queue] = {}
@@ -140,6 +145,22 @@ class Sessions:
         self._writes: dict[str, asyncio.Task[None]] = {}
         """Pending write by session id."""
         self._next_purge = 0.0
+
+    def of_book(self, book: str) -> "Sessions":
+        """Returns sessions in the same store that no other book can go on with: their turns cite this book."""
+        made = Sessions(self._settings, StoreOfBook(self.store, book), self._clock)
+        made._told = self._told
+        return made
+
+    @property
+    def lost(self) -> int:
+        """Number of turns that could not be written."""
+        return self._told.lost
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last write failed."""
+        return self._told.failing
 
     @asynccontextmanager
     async def open(
@@ -312,8 +333,8 @@ class Sessions:
         self._new.discard(session_id)
         if self._writes.get(session_id) is write:
             del self._writes[session_id]
-        self.failing = write.cancelled() or write.exception() is not None
-        self.lost += turns if self.failing else 0
+        self._told.failing = write.cancelled() or write.exception() is not None
+        self._told.lost += turns if self._told.failing else 0
 
     async def _get(self, session_id: str, limit: int) -> list[TResponseInputItem]:
         return await (await self.store.open(session_id)).get_items(limit)

@@ -84,6 +84,7 @@ def list_(
     noted: Annotated[
         Literal["good", "bad", "any"] | None, typer.Option(help="Marked so with `preceptor traces note`.")
     ] = None,
+    book: Annotated[str | None, typer.Option(help="Id of the book that was asked, of several.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Runs to list, newest first.")] = 20,
     env: Env = None,
     as_json: AsJson = False,
@@ -108,7 +109,7 @@ def list_(
     filters = Filters(
         search=search, unanswered=unanswered, weak=WEAK if weak else None, fell_over=fell_over, left=left,
         reason=reason, degraded=degraded, slower=slower, dearer=dearer, disliked=disliked, failed=failed,
-        provider=provider, tool=tool, session_id=session, noted=noted,
+        provider=provider, tool=tool, session_id=session, book=book, noted=noted,
     )  # fmt: skip
     runs = store.runs(limit, filters=filters)
     if as_json:

@@ -198,9 +198,23 @@ class Library:
 class Embedders:
     """The embedding models that the open indexes need, each loaded once."""
 
-    def __init__(self, settings: EmbeddingSettings, loaded: Iterable[DenseEmbedder] = ()) -> None:
-        """Initialise without loading anything, but for the models that are given."""
+    def __init__(
+        self,
+        settings: EmbeddingSettings,
+        loaded: Iterable[DenseEmbedder] = (),
+        *,
+        owner: "Embedders | None" = None,
+    ) -> None:
+        """Initialise without loading anything.
+
+        Args:
+            settings: The settings of the models.
+            loaded: Models that are loaded already.
+            owner: Loads and closes the models in place of this object, for several libraries: a model takes as much
+                memory as thousands of books' outlines.
+        """
         self._settings = settings
+        self._owner = owner
         self._loaded = {one.model: one for one in loaded}
         self._lock = asyncio.Lock()
 
@@ -246,14 +260,17 @@ class Embedders:
             raise IndexEmpty(index.collection, index.where)
 
     def close(self) -> None:
-        """Close all models."""
-        for one in self._loaded.values():
-            one.close()
+        """Close all models, unless they are another's."""
+        if self._owner is None:
+            for one in self._loaded.values():
+                one.close()
 
     async def _load(self, model: str, tag: str) -> DenseEmbedder:
         # Two books that are read for the first time at once would load it twice.
         async with self._lock:
-            if model not in self._loaded:
+            if model not in self._loaded and self._owner is not None:
+                self._loaded[model] = await self._owner._load(model, tag)
+            elif model not in self._loaded:
                 embedder = DenseEmbedder(self._settings, model=model, tag=tag)
                 try:
                     await asyncio.to_thread(embedder.load)
@@ -394,8 +411,13 @@ def _closest(chapter: str, outline: Sequence[Chapter]) -> list[str]:
     return list(dict.fromkeys(by_name[name] for name in names))
 
 
-async def open_library(engine: Engine, settings: Settings) -> Library:
+async def open_library(engine: Engine, settings: Settings, *, models: Embedders | None = None) -> Library:
     """Open the collections that the settings name, with the embedding model that made them.
+
+    Args:
+        engine: Opens them.
+        settings: Name them.
+        models: Loads the models, for several libraries; None: this library has its own.
 
     Raises:
         IndexNotFound: A collection does not exist.
@@ -405,7 +427,7 @@ async def open_library(engine: Engine, settings: Settings) -> Library:
     """
     names = dict.fromkeys([settings.index.collection, *settings.index.also])
     indexes: list[Index] = []
-    embedders = Embedders(settings.embedding)
+    embedders = Embedders(settings.embedding, owner=models)
     try:
         for name in names:
             index = await engine.open(name)

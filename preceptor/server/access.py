@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from preceptor.books import Book
 from preceptor.errors import KeyMissing, OperatorsOnly
 
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -60,14 +61,16 @@ class ReaderKey:
 
         Args:
             app: The application.
-            keys: Accepted keys; if empty, everybody may ask.
+            keys: Accepted keys, unless the book has its own; if empty, everybody may ask.
         """
         self._app = app
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if self._keys and not bears_key(scope, self._keys):
+        book: Book | None = scope["state"].get("book")
+        keys = self._keys if book is None else book.settings.server.reader_keys
+        if keys and not bears_key(scope, keys):
             raise KeyMissing
         await self._app(scope, receive, send)
 

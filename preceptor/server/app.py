@@ -1,7 +1,8 @@
 """The ASGI application: routes, middleware, and a lifespan that opens everything once."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TypedDict
 
 from starlette.applications import Starlette
@@ -11,8 +12,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from preceptor.agents.preceptor import Preceptor, open_preceptor
-from preceptor.errors import PreceptorError
+from preceptor.agents.outcome import Observer
+from preceptor.agents.preceptor import Preceptor, Shared, open_preceptor, open_shared
+from preceptor.books import Book, read_books
+from preceptor.errors import PreceptorError, SettingsError
 from preceptor.server import (
     books,
     conversations,
@@ -31,24 +34,30 @@ from preceptor.server.collector import collected_rarely
 from preceptor.server.dialect import Dialect
 from preceptor.server.drain import drained_before_exit
 from preceptor.server.faults import Faults, on_error, on_http_error
-from preceptor.server.health import Health, health, livez
+from preceptor.server.health import Health, Parts, health, livez
 from preceptor.server.limits import Admission, Limits, RateLimit
 from preceptor.server.log import Observed
 from preceptor.server.openapi import Contract
 from preceptor.server.openapi_page import ContractPage
 from preceptor.server.reader import LastResort, chapter_page
 from preceptor.server.reload import reloaded
+from preceptor.server.shelf import ByPath, NamedBook, OpenBook, Shelf
 from preceptor.server.slots import Slots
 from preceptor.server.watchdog import watched
 from preceptor.server.write_deadline import WriteDeadline
-from preceptor.settings import ServerSettings, Settings, load_settings
+from preceptor.settings import Settings, load_settings
 from preceptor.tracing.processor import install
+from preceptor.tracing.store import TraceStore
 
 
 class State(TypedDict):
     """Objects that the lifespan opens for the routes."""
 
-    preceptor: Preceptor
+    preceptor: Preceptor | None
+    """The one book of the service; None where a request says which."""
+    shelf: Shelf | None
+    settings: Settings
+    traces: TraceStore
     dialect: Dialect
     health: Health
     limits: Limits
@@ -72,6 +81,12 @@ def create_app(
         SettingsError: Something the service needs is missing or wrong.
     """
     settings = settings or load_settings(needs=("index", "tutor"))
+    several = settings.library.file is not None
+    listed = read_books(settings.library.file, settings) if settings.library.file else {}
+    if several and (settings.server.mcp or reload_tools):
+        what = "`--reload-tools`" if reload_tools else "`server.mcp`"
+        problem = f"{what} goes with one book, and `library.file` names several. Leave one of them out."
+        raise SettingsError([problem], env=settings.env)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[State, None]:
@@ -80,25 +95,38 @@ def create_app(
         async with AsyncExitStack() as stack:
             limits = Limits(settings.limits, env=settings.env)
             stack.push_async_callback(limits.close)
-            store = install(settings.traces, settings.secrets(), openai_key=settings.providers["openai"].key)
+            secrets = [*settings.secrets(), *(key for book in listed.values() for key in book.secrets())]
+            store = install(settings.traces, secrets, openai_key=settings.providers["openai"].key)
             # Closed after Preceptor, whose last runs it has to write.
             stack.callback(store.close)
-            preceptor = await stack.enter_async_context(
-                open_preceptor(settings, traces=store, observer=counts)
-            )
-            counts.observe(preceptor, slots)
+            preceptor = shelf = None
+            if several:
+                shared = await stack.enter_async_context(open_shared(settings))
+                opened = partial(_open, shared=shared, traces=store, observer=counts)
+                shelf = Shelf(listed, settings.library, opened=opened)
+                stack.push_async_callback(shelf.close)
+                parts = shelf.parts(settings, shared)
+            else:
+                preceptor = await stack.enter_async_context(
+                    open_preceptor(settings, traces=store, observer=counts)
+                )
+                parts = Parts.of(preceptor)
+            counts.observe(parts.models, parts.sessions, slots)
             stack.enter_context(watched())
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
-            if mcp is not None:
+            if mcp is not None and preceptor is not None:
                 await stack.enter_async_context(mcp.running(preceptor))
-            if reload_tools:
+            if reload_tools and preceptor is not None:
                 await stack.enter_async_context(reloaded(preceptor))
             if alone:
                 stack.enter_context(collected_rarely())
             yield {
                 "preceptor": preceptor,
+                "shelf": shelf,
+                "settings": settings,
+                "traces": store,
                 "dialect": Dialect(settings.server.dialect),
-                "health": Health(preceptor, slots),
+                "health": Health(parts, slots),
                 "limits": limits,
                 "metrics": counts,
                 "slots": slots,
@@ -109,8 +137,13 @@ def create_app(
         from preceptor.server.mcp import McpEndpoint  # whoever does not serve it need not import it
 
         mcp = McpEndpoint(settings)
-    reads = [Middleware(ReaderKey, keys=settings.server.reader_keys), Middleware(RateLimit)]
+    named = [Middleware(NamedBook)] if several else []
+    maybe_named = [Middleware(NamedBook, required=False)] if several else []
+    opens = [Middleware(OpenBook)] if several else []
+    counted = [Middleware(ReaderKey, keys=settings.server.reader_keys), Middleware(RateLimit)]
+    reads = [*named, *counted, *opens]
     asks = [*reads, Middleware(Admission)]
+    shown = [*pages.COMPRESSED, *named, *opens]
     contract = Contract(keys=bool(settings.server.reader_keys))
     operates = [Middleware(OperatorOnly, key=settings.server.operator_key)]
 
@@ -119,15 +152,21 @@ def create_app(
             Route("/livez", livez),
             Route("/api/v1/health", health),
             Route("/api/v1/chat", chat, methods=["POST"], middleware=asks),
+            Route("/api/v1/books", books.books, middleware=counted),
             Route("/api/v1/search", books.search, methods=["POST"], middleware=reads),
             Route("/api/v1/chapters", books.chapters, middleware=reads),
             Route("/api/v1/chapters/{id:path}", books.chapter, middleware=reads),
             Route("/api/v1/sessions/{id}", conversations.Session, middleware=reads),
-            Route("/api/v1/feedback", conversations.feedback, methods=["POST"], middleware=reads),
+            Route(
+                "/api/v1/feedback",
+                conversations.feedback,
+                methods=["POST"],
+                middleware=[*maybe_named, *counted],
+            ),
             Route("/v1/chat/completions", openai_api.completions, methods=["POST"], middleware=asks),
             Route("/v1/responses", responses_api.responses, methods=["POST"], middleware=asks),
-            Route("/v1/models", openai_api.models, middleware=reads),
-            Route("/v1/models/{id:path}", openai_api.model, middleware=reads),
+            Route("/v1/models", openai_api.models, middleware=[*maybe_named, *counted, *opens]),
+            Route("/v1/models/{id:path}", openai_api.model, middleware=[*maybe_named, *counted, *opens]),
             *([Route("/mcp", mcp, methods=["POST"], middleware=reads)] if mcp else ()),
             Route("/llms.txt", markdown.llms_txt, middleware=[*pages.COMPRESSED, *reads]),
             Route("/llms-full.txt", markdown.llms_full_txt, middleware=[*pages.COMPRESSED, *reads]),
@@ -136,15 +175,15 @@ def create_app(
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
             Route("/metrics", metrics.prometheus, middleware=operates),
             *traces.routes(settings.server.operator_key),
-            *pages.routes(),
+            *pages.routes(maybe_named + opens, named + opens),
             # Without this line the slash would lead to the page of the contract.
-            Route("/docs/", chapter_page, middleware=pages.COMPRESSED),
+            Route("/docs/", chapter_page, middleware=shown),
             LastResort(
                 "/{path:path}.md", markdown.chapter_as_markdown, middleware=[*pages.COMPRESSED, *reads]
             ),
-            LastResort("/{path:path}", chapter_page, middleware=pages.COMPRESSED),
+            LastResort("/{path:path}", chapter_page, middleware=shown),
         ],
-        middleware=_middleware(settings.server),
+        middleware=_middleware(settings),
         exception_handlers={
             HTTPException: on_http_error,
             PreceptorError: on_error,
@@ -153,9 +192,17 @@ def create_app(
     )
 
 
-def _middleware(server: ServerSettings) -> list[Middleware]:
+def _open(
+    book: Book, *, shared: Shared, traces: TraceStore, observer: Observer
+) -> AbstractAsyncContextManager[Preceptor]:
+    return open_preceptor(book.settings, shared=shared, traces=traces, observer=observer)
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
     """Returns the middleware of every request, outermost first."""
+    server = settings.server
     return [
+        *([Middleware(ByPath)] if settings.library.file and settings.library.paths else ()),
         Middleware(WriteDeadline, seconds=server.write_seconds),
         Middleware(Aliases, aliases=server.aliases),
         # Outside of the log and the limits, which go by the client's address.

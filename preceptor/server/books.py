@@ -6,14 +6,29 @@ from starlette.responses import JSONResponse, Response
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import EmptyQuery
 from preceptor.server.contract import (
+    BooksResponse,
     ChapterBody,
     ChapterResponse,
     ChaptersResponse,
     SearchRequest,
     SearchResponse,
 )
+from preceptor.server.listing import listed
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.request import read_body
+
+
+@operation(
+    Operation(
+        name="listBooks",
+        summary="List the books",
+        description="Those of the service, each with the address of its page.",
+        returns=BooksResponse,
+    )
+)
+async def books(request: Request) -> Response:
+    """List the books."""
+    return JSONResponse(BooksResponse(books=await listed(request)).model_dump())
 
 
 @operation(

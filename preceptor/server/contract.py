@@ -547,6 +547,22 @@ class SearchResponse(BaseModel):
         )
 
 
+class BookBody(BaseModel):
+    """A book of the service."""
+
+    id: str
+    title: str
+    subject: str
+    language: str
+    url: str = Field(description="Its page for readers, as seen from the service's address.")
+
+
+class BooksResponse(BaseModel):
+    """Body of a 200 of `GET /api/v1/books`."""
+
+    books: Sequence[BookBody]
+
+
 class SectionBody(BaseModel):
     """A heading of a chapter."""
 

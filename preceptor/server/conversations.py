@@ -106,14 +106,11 @@ async def _kept(keep: Callable[[], "Future[bool]"], traces: TraceStore) -> bool:
 )
 async def feedback(request: Request) -> Response:
     """Store a reader's feedback on an answer."""
-    preceptor: Preceptor = request.state.preceptor
     said = await read_body(request, FeedbackRequest)
     rating = 1 if said.rating in (1, "up") else -1
-    traces = preceptor.traces
-    if (
-        traces is None
-        or not _ANSWER_ID.fullmatch(said.response_id)
-        or not await _kept(lambda: traces.feedback(said.response_id, rating, said.comment), traces)
+    traces: TraceStore = request.state.traces
+    if not _ANSWER_ID.fullmatch(said.response_id) or not await _kept(
+        lambda: traces.feedback(said.response_id, rating, said.comment), traces
     ):
         raise HTTPException(404, "There is no answer with this `response_id`, or its run is no longer kept")
     return Response(status_code=204)

@@ -33,6 +33,7 @@ TABLE: Mapping[type[errors.PreceptorError], tuple[int, str]] = {
     errors.UnknownSection: (404, "NOT_FOUND"),
     errors.ToolInputError: (400, "VALIDATION_ERROR"),
     errors.RequestInvalid: (400, "VALIDATION_ERROR"),
+    errors.BookNotNamed: (400, "VALIDATION_ERROR"),
     errors.KeyMissing: (401, "AUTHENTICATION_ERROR"),
     errors.OperatorsOnly: (403, "FORBIDDEN"),
     errors.RateLimited: (429, "RATE_LIMIT_EXCEEDED"),

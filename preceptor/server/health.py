@@ -5,7 +5,8 @@ Checks that cost a request elsewhere are cached for some seconds and run one at 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,10 +16,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from preceptor import __version__
 from preceptor.agents.preceptor import Preceptor
 from preceptor.agents.readiness import probe
+from preceptor.agents.sessions import Sessions
 from preceptor.errors import PreceptorError, SessionsUnavailable
+from preceptor.library.protocol import IndexInfo
+from preceptor.providers.models import ProviderModels
 from preceptor.server.contract import HealthResponse
 from preceptor.server.openapi import Operation, operation
 from preceptor.server.slots import Slots
+from preceptor.settings import Settings
+from preceptor.tools.discovery import Toolbox
 
 _STORE_SECONDS = 2.0
 _PROBE_SECONDS = 30.0
@@ -66,16 +72,43 @@ async def health(request: Request) -> Response:
     return JSONResponse(body, status_code=503 if status == "unhealthy" else 200)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that every answer depends on, of one book or of many."""
+
+    settings: Settings
+    verify: Callable[[], Awaitable[Sequence[IndexInfo]]]
+    """Returns the descriptions of all open indexes, read again."""
+    embedders: Callable[[], Sequence[str]]
+    """Returns the names of the loaded embedding models."""
+    models: ProviderModels
+    sessions: Sessions
+    tools: Callable[[], Toolbox | None]
+
+    @classmethod
+    def of(cls, preceptor: Preceptor) -> "Parts":
+        """Returns the parts of the one book of a service."""
+        library = preceptor.library
+        return cls(
+            settings=preceptor.settings,
+            verify=library.verify,
+            embedders=lambda: library.models,
+            models=preceptor.models,
+            sessions=preceptor.sessions,
+            tools=lambda: preceptor.tools,
+        )
+
+
 class Health:
     """Checks the parts of the service."""
 
-    def __init__(self, preceptor: Preceptor, slots: Slots) -> None:
+    def __init__(self, parts: Parts, slots: Slots) -> None:
         """Initialise with the parts to check."""
-        self._preceptor = preceptor
+        self._parts = parts
         self._slots = slots
-        self._index = _Remembered(lambda: _index(preceptor), seconds=_STORE_SECONDS)
-        self._sessions = _Remembered(lambda: _sessions(preceptor), seconds=_STORE_SECONDS)
-        self._probes = _Remembered(lambda: _probes(preceptor), seconds=_PROBE_SECONDS)
+        self._index = _Remembered(lambda: _index(parts), seconds=_STORE_SECONDS)
+        self._sessions = _Remembered(lambda: _sessions(parts.sessions), seconds=_STORE_SECONDS)
+        self._probes = _Remembered(lambda: _probes(parts.models), seconds=_PROBE_SECONDS)
 
     async def checks(self, *, probe: bool) -> dict[str, Check]:
         """Returns the state of each part by name, with `status` and `detail`."""
@@ -83,12 +116,13 @@ class Health:
         failures = await self._probes.get() if probe else {}
         checks = {
             "qdrant": index,
-            "llm": _providers(self._preceptor, failures),
-            "embeddings": _embeddings(self._preceptor),
+            "llm": _providers(self._parts, failures),
+            "embeddings": _embeddings(self._parts),
             "sessions": sessions,
         }
-        if any(plugin.origin for plugin in self._preceptor.tools.plugins):
-            checks["tools"] = _tools(self._preceptor)
+        tools = self._parts.tools()
+        if tools is not None and any(plugin.origin for plugin in tools.plugins):
+            checks["tools"] = _tools(tools)
         if self._slots.stopping:
             checks["server"] = {"status": "unhealthy", "detail": "it is being stopped and takes no questions"}
         return checks
@@ -113,20 +147,19 @@ class _Remembered:
             return self._found[1]
 
 
-async def _index(preceptor: Preceptor) -> Check:
-    backend = preceptor.settings.index.backend
+async def _index(parts: Parts) -> Check:
+    backend = parts.settings.index.backend
     try:
-        books = await preceptor.library.verify()
+        books = await parts.verify()
     except PreceptorError as error:
         detail = f"{type(error).__name__}: the {backend} index cannot be used; `preceptor check` says why"
         return {"status": "unhealthy", "backend": backend, "detail": detail}
-    held = ", ".join(f"{info.title}: {info.points} passages" for info in books)
+    held = ", ".join(f"{info.title}: {info.points} passages" for info in books) or "no book is open"
     return {"status": "healthy", "backend": backend, "detail": f"{backend} index ({held})"}
 
 
-async def _sessions(preceptor: Preceptor) -> Check:
+async def _sessions(sessions: Sessions) -> Check:
     """Checks the sessions: degraded at worst, since a new question is answered without them."""
-    sessions = preceptor.sessions
     store, lost = sessions.store.name, sessions.lost
     seen: Check = {"store": store, "lost_turns": lost}
     try:
@@ -139,15 +172,14 @@ async def _sessions(preceptor: Preceptor) -> Check:
     return {"status": "healthy", "detail": f"conversations are kept in {store}", **seen}
 
 
-def _embeddings(preceptor: Preceptor) -> Check:
-    # The service does not start without its models, and nothing unloads them.
-    models = ", ".join(preceptor.library.models)
-    return {"status": "healthy", "model": models, "detail": f"loaded: {models}"}
+def _embeddings(parts: Parts) -> Check:
+    # A book is not open without its models, and nothing unloads them.
+    models = ", ".join(parts.embedders())
+    return {"status": "healthy", "model": models, "detail": f"loaded: {models or 'none yet'}"}
 
 
-def _tools(preceptor: Preceptor) -> Check:
+def _tools(tools: Toolbox) -> Check:
     """Checks the plug-ins: degraded at worst, since questions are answered without a faulty one."""
-    tools = preceptor.tools
     faulty = {one.name: [str(fault) for fault in one.faults] for one in tools.faulty}
     if faulty:
         detail = f"faulty plug-ins: {', '.join(faulty)}; `preceptor tools` and the log say where"
@@ -155,18 +187,18 @@ def _tools(preceptor: Preceptor) -> Check:
     return {"status": "healthy", "detail": ", ".join(tool.name for tool in tools), "faulty": {}}
 
 
-async def _probes(preceptor: Preceptor) -> Check:
+async def _probes(models: ProviderModels) -> Check:
     """Returns for each provider the reason why it does not answer; None if it does."""
-    outcomes = await asyncio.gather(*(probe(entry) for entry in preceptor.models))
-    return {entry.provider: outcome for entry, outcome in zip(preceptor.models, outcomes, strict=True)}
+    outcomes = await asyncio.gather(*(probe(entry) for entry in models))
+    return {entry.provider: outcome for entry, outcome in zip(models, outcomes, strict=True)}
 
 
-def _providers(preceptor: Preceptor, failures: Check) -> Check:
-    wanted = preceptor.settings.tutor.providers
+def _providers(parts: Parts, failures: Check) -> Check:
+    wanted = parts.settings.tutor.providers
     if not wanted:
         detail = "the offline tutor answers, as the settings say"
         return {"status": "healthy", "detail": detail, "providers": {}}
-    opened = {entry.provider: entry for entry in preceptor.models}
+    opened = {entry.provider: entry for entry in parts.models}
     providers: dict[str, Check] = {}
     ready: list[str] = []
     for name in wanted:
@@ -187,7 +219,7 @@ def _providers(preceptor: Preceptor, failures: Check) -> Check:
             ready.append(name)
     detail = f"ready: {', '.join(ready)}" if ready else "no provider is ready"
     status = "healthy"
-    if not ready and not preceptor.settings.tutor.offline_fallback:
+    if not ready and not parts.settings.tutor.offline_fallback:
         status = "unhealthy"
     elif not ready or len(ready) < len(opened):
         status = "degraded"

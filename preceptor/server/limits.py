@@ -13,6 +13,7 @@ from limits import RateLimitItem, RateLimitItemPerDay, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
+from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,6 +64,24 @@ class Limits:
         self._clock = clock
         self._failed_at: float | None = None
         """Time at which Redis last failed, if its last call failed."""
+        self._env = env
+        self._whose: tuple[str, ...] = ()
+        """Begins the names of the counts of a book that has its own."""
+        self._books: dict[str, Limits] = {}
+
+    def of_book(self, book: str, settings: LimitsSettings) -> "Limits":
+        """Returns limits in the same storage that are counted for one book alone.
+
+        Args:
+            book: Its id.
+            settings: Its limits; the storage in it is not looked at.
+        """
+        if book not in self._books:
+            made = Limits(settings.model_copy(update={"storage": SecretStr("memory://")}), env=self._env)
+            made._memory, made._redis, made._clock = self._memory, self._redis, self._clock
+            made._whose = ("book", book)
+            self._books[book] = made
+        return self._books[book]
 
     async def ask(self, client: str) -> None:
         """Count one request.
@@ -110,6 +129,7 @@ class Limits:
         """Counts one request, or gives one back (`cost=-1`); returns the seconds to wait if that was too many."""
         if limit is None:
             return None
+        who = (*self._whose, *who)
         # Without the pause every question would wait for Redis' timeout while it is down.
         resting = self._failed_at is not None and self._clock() - self._failed_at < _REDIS_REST
         if self._redis is None or resting:

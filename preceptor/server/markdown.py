@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.library.passage import Chapter, Passage
+from preceptor.server.shelf import base_path
 
 _MARKDOWN = "text/markdown"
 _PLAIN = "text/plain"
@@ -49,6 +50,11 @@ def base_of(preceptor: Preceptor, request: Request) -> str:
     return preceptor.settings.site.url or str(request.base_url)
 
 
+def _host(request: Request) -> str:
+    """Returns the address below which the book is served."""
+    return f"{str(request.base_url).rstrip('/')}{base_path(request.scope)}"
+
+
 async def llms_txt(request: Request) -> Response:
     """List the chapters with their addresses, as https://llmstxt.org has it."""
     preceptor: Preceptor = request.state.preceptor
@@ -62,14 +68,15 @@ async def llms_txt(request: Request) -> Response:
                 f"The textbook, which teaches {subject}." if subject else "The textbook, chapter by chapter."
             )
             lines += [
-                f"> {about} Everything in one file: {request.base_url}llms-full.txt",
+                f"> {about} Everything in one file: {_host(request)}/llms-full.txt",
                 "",
                 "## Chapters",
                 "",
             ]
         for chapter in chapters:
             about = ", ".join(section.heading for section in chapter.sections[:5] if section.heading)
-            place = f"{request.base_url}{quote(_path(chapter).lstrip('/'))}.md"
+            path = base_path(request.scope) + _path(chapter).removeprefix(base_path(request.scope))
+            place = f"{request.base_url}{quote(path.lstrip('/'))}.md"
             lines.append(f"- [{chapter.title}]({place}){f': {about}' if about else ''}")
     return PlainTextResponse("\n".join(lines) + "\n", media_type=_PLAIN)
 
@@ -90,9 +97,10 @@ async def llms_full_txt(request: Request) -> Response:
 async def chapter_as_markdown(request: Request) -> Response:
     """Send the chapter whose URL this is, but for `.md`."""
     preceptor: Preceptor = request.state.preceptor
-    wanted = "/" + str(request.path_params["path"]).strip("/")
+    path = "/" + str(request.path_params["path"]).strip("/")
+    wanted = (path, base_path(request.scope) + path)
     chapters = await preceptor.library.chapters()
-    chapter = next((one for one in chapters if _path(one) == wanted), None)
+    chapter = next((one for one in chapters if _path(one) in wanted), None)
     if chapter is None:
         raise HTTPException(404)
     found, passages = await preceptor.library.chapter(chapter.id, book=chapter.book)

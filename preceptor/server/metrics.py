@@ -20,11 +20,13 @@ from starlette.responses import JSONResponse, Response
 
 from preceptor import __version__
 from preceptor.agents.answer import Answer
-from preceptor.agents.preceptor import Preceptor
+from preceptor.agents.sessions import Sessions
 from preceptor.errors import PreceptorError
 from preceptor.providers.failure import FailureNote, Usage
+from preceptor.providers.models import ProviderModels
 from preceptor.server.contract import MetricsResponse
 from preceptor.server.openapi import Operation, operation
+from preceptor.server.shelf import Shelf
 from preceptor.server.slots import Slots
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
@@ -93,9 +95,9 @@ class Metrics:
         for note in failures:
             self._provider_failures.labels(note.tutor, note.reason).inc()
 
-    def observe(self, preceptor: Preceptor, slots: Slots) -> None:
-        """Add gauges that read the state of the breakers and slots at each request."""
-        self.registry.register(_States(preceptor, slots))
+    def observe(self, models: ProviderModels, sessions: Sessions, slots: Slots) -> None:
+        """Add gauges that read the state of the breakers, sessions and slots at each request."""
+        self.registry.register(_States(models, sessions, slots))
 
     def summary(self) -> dict[str, Any]:
         """Returns the contract's JSON.
@@ -145,8 +147,9 @@ class Metrics:
 class _States(Collector):
     """Gauges that are read on request instead of counted."""
 
-    def __init__(self, preceptor: Preceptor, slots: Slots) -> None:
-        self._preceptor = preceptor
+    def __init__(self, models: ProviderModels, sessions: Sessions, slots: Slots) -> None:
+        self._models = models
+        self._sessions = sessions
         self._slots = slots
 
     def collect(self) -> Iterable[Metric]:
@@ -154,7 +157,7 @@ class _States(Collector):
         breakers = GaugeMetricFamily(
             "preceptor_breaker_state", "1 for the state that a breaker is in.", labels=["provider", "state"]
         )
-        for entry in self._preceptor.models:
+        for entry in self._models:
             for state in _STATES:
                 breakers.add_metric([entry.provider, state], float(entry.breaker.state == state))
         yield breakers
@@ -162,7 +165,7 @@ class _States(Collector):
             "preceptor_answers_in_flight", "Answers that are being made.", value=self._slots.taken
         )
         yield CounterMetricFamily(
-            "preceptor_lost_turns", "Turns that no session keeps.", value=self._preceptor.sessions.lost
+            "preceptor_lost_turns", "Turns that no session keeps.", value=self._sessions.lost
         )
         info = GaugeMetricFamily("preceptor_info", "The version that runs.", labels=["version"])
         info.add_metric([__version__], 1)
@@ -172,7 +175,7 @@ class _States(Collector):
 async def prometheus(request: Request) -> Response:
     """`GET /metrics`."""
     metrics: Metrics = request.state.metrics
-    for book, passages in (await _index_size(request.state.preceptor)).items():
+    for book, passages in (await _index_size(request)).items():
         metrics.index_passages.labels(book).set(passages)
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(metrics.registry), headers={"Content-Type": content_type})
@@ -190,12 +193,14 @@ async def prometheus(request: Request) -> Response:
 async def as_json(request: Request) -> Response:
     """`GET /api/v1/metrics`."""
     metrics: Metrics = request.state.metrics
-    return JSONResponse({**metrics.summary(), "index_passages": await _index_size(request.state.preceptor)})
+    return JSONResponse({**metrics.summary(), "index_passages": await _index_size(request)})
 
 
-async def _index_size(preceptor: Preceptor) -> dict[str, int]:
+async def _index_size(request: Request) -> dict[str, int]:
+    shelf: Shelf | None = request.state.shelf
+    books = [request.state.preceptor] if shelf is None else list(shelf.open_books.values())
     try:
-        return {info.book: info.points for info in await preceptor.library.books()}
+        return {info.book: info.points for one in books for info in await one.library.books()}
     # The other numbers are wanted most when the index cannot be reached.
     except PreceptorError:
         return {}

@@ -123,7 +123,9 @@ async def model(request: Request) -> Response:
 
 
 async def _models(request: Request) -> list[ModelBody]:
-    preceptor: Preceptor = request.state.preceptor
+    preceptor: Preceptor | None = request.state.preceptor
+    if preceptor is None:
+        return [ModelBody(id=f"{MODEL}/{book}", created=0) for book in request.state.shelf.books]
     built = {
         f"{MODEL}/{info.book}": int(info.built_at.timestamp()) for info in await preceptor.library.books()
     }

@@ -5,7 +5,7 @@ Nothing is built and nothing comes from another host: see docs/decisions/0007-pa
 
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -20,7 +20,8 @@ from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import VectorIndexError
-from preceptor.server.access import bears_key
+from preceptor.server.access import PAGE_HEADERS, bears_key
+from preceptor.server.listing import listed
 from preceptor.settings import ServerSettings
 
 _HERE = Path(__file__).parent
@@ -52,16 +53,21 @@ _EXAMPLES = 4
 _SCRIPTS = (".js", ".mjs")
 
 
-def routes() -> list[BaseRoute]:
-    """Returns the routes `/`, `/about.json`, `/widget.js` and `/static`."""
+def routes(chosen: Sequence[Middleware] = (), of_book: Sequence[Middleware] = ()) -> list[BaseRoute]:
+    """Returns the routes `/`, `/about.json`, `/widget.js` and `/static`.
+
+    Args:
+        chosen: Middleware that opens the book of a request, if it is for one.
+        of_book: Middleware that opens the book of a request, which must be for one.
+    """
     files = _Files(directory=_HERE / "static")
 
     async def widget(request: Request) -> Response:
         return await files.get_response("embed.js", request.scope)
 
     return [
-        Route("/", chat_page, middleware=COMPRESSED),
-        Route("/about.json", about, middleware=COMPRESSED),
+        Route("/", chat_page, middleware=[*COMPRESSED, *chosen]),
+        Route("/about.json", about, middleware=[*COMPRESSED, *of_book]),
         Route("/widget.js", widget),
         Mount("/static", files, middleware=COMPRESSED),
     ]
@@ -69,6 +75,8 @@ def routes() -> list[BaseRoute]:
 
 async def chat_page(request: Request) -> Response:
     """Renders the page for readers, with the book's title and language."""
+    if request.state.preceptor is None:
+        return await books_page(request)
     preceptor: Preceptor = request.state.preceptor
     title, language = preceptor.settings.book.title, preceptor.settings.book.language
     try:
@@ -83,6 +91,17 @@ async def chat_page(request: Request) -> Response:
         disclaimer="" if said is None else f' data-disclaimer="{html.escape(said)}"',
     )
     return HTMLResponse(page, headers=page_headers(preceptor.settings.server))
+
+
+async def books_page(request: Request) -> Response:
+    """Renders the books of the service, of which the reader chooses one."""
+    rows = [
+        f'<li><a href="{html.escape(one.url)}" lang="{html.escape(one.language)}" dir="auto">'
+        f"{html.escape(one.title)}</a></li>"
+        for one in await listed(request)
+    ]
+    page = _template("books.html").substitute(books="\n".join(rows))
+    return HTMLResponse(page, headers={**PAGE_HEADERS, "Cache-Control": "no-cache"})
 
 
 def page_headers(server: ServerSettings) -> Mapping[str, str]:

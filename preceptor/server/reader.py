@@ -26,6 +26,7 @@ from preceptor.library.passage import Chapter, Passage
 from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
 from preceptor.server.pages import page_headers
+from preceptor.server.shelf import base_path
 
 _TEMPLATE = Path(__file__).parent / "templates" / "chapter.html"
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
@@ -45,7 +46,7 @@ async def chapter_page(request: Request) -> Response:
     preceptor: Preceptor = request.state.preceptor
     settings = preceptor.settings
     closed = settings.site.url or settings.server.reader_keys
-    chapter = None if closed else await _at(preceptor, request.url.path)
+    chapter = None if closed else await _at(preceptor, request.url.path, base_path(request.scope))
     if chapter is None:
         raise HTTPException(404)
     limits: Limits = request.state.limits
@@ -60,16 +61,18 @@ async def chapter_page(request: Request) -> Response:
         direction="rtl" if language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr",
         outline="\n".join(_outline(chapter)),
         text="\n".join(_sections(chapter, passages)),
+        tutor=f"{base_path(request.scope)}/",
         beside="".join(_beside(chapter, await preceptor.library.chapters())),
     )
     return HTMLResponse(page, headers=page_headers(settings.server))
 
 
-async def _at(preceptor: Preceptor, path: str) -> Chapter | None:
-    wanted = path.rstrip("/")
+async def _at(preceptor: Preceptor, path: str, base: str) -> Chapter | None:
+    # The links of a book may begin with what its paths begin with here, or not.
+    wanted = {each.rstrip("/") for each in (path, base + path)}
     chapters = await preceptor.library.chapters()
     return next(
-        (chapter for chapter in chapters if unquote(chapter.url.partition("#")[0]).rstrip("/") == wanted),
+        (chapter for chapter in chapters if unquote(chapter.url.partition("#")[0]).rstrip("/") in wanted),
         None,
     )
 

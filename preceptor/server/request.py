@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import RequestInvalid
 from preceptor.server.aliases import given_by_alias
 from preceptor.server.contract import RequestBody
+from preceptor.settings import Settings
 
 _Body = TypeVar("_Body", bound=RequestBody)
 _Result = TypeVar("_Result")
@@ -32,11 +32,11 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
         raise HTTPException(400, "The body is not JSON") from None
     if not isinstance(body, dict):
         raise HTTPException(400, "The body must be a JSON object, `{…}`")
-    preceptor: Preceptor = request.state.preceptor
+    settings: Settings = request.state.settings
     try:
         return kind.model_validate(
             {**given_by_alias(request.scope), **body},
-            context={"longest": preceptor.settings.server.max_question},
+            context={"longest": settings.server.max_question},
         )
     except ValidationError as error:
         raise RequestInvalid(_details(error)) from None

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import RequestInvalid, TapeMissing, TraceNotFound
 from preceptor.server.access import OperatorInBrowser
 from preceptor.tracing.filters import WEAK, Filters
@@ -175,6 +174,7 @@ def _filters(form: Mapping[str, str]) -> Filters:
     return Filters(
         search=form.get("search"),
         session_id=form.get("session"),
+        book=form.get("book"),
         unanswered="unanswered" in form,
         weak=WEAK if "weak" in form else None,
         fell_over="fell_over" in form,
@@ -193,9 +193,8 @@ def _filters(form: Mapping[str, str]) -> Filters:
 
 
 def _store(request: Request) -> TraceStore:
-    preceptor: Preceptor = request.state.preceptor
-    assert preceptor.traces is not None, "the service always keeps traces"
-    return preceptor.traces
+    store: TraceStore = request.state.traces
+    return store
 
 
 def _redactor(request: Request) -> Callable[[str], str]:

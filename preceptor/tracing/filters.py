@@ -23,6 +23,8 @@ class Filters:
     search: str | None = None
     """Words that all stand in the question and answer, or all in one passage; `"…"` is a phrase."""
     session_id: str | None = None
+    book: str | None = None
+    """Id of the book that was asked, of several."""
     unanswered: bool = False
     """The book did not answer, or nobody did."""
     weak: float | None = None
@@ -82,6 +84,7 @@ class Filters:
         reason = f'"reason":"{self.reason}"' if self.reason else None
         return (
             ("session_id = ?", self.session_id),
+            ("json_extract(facts, '$.book') = ?", self.book),
             ("seconds IS NOT NULL AND (in_book = 0 OR error IS NOT NULL)", self.unanswered),
             ("in_book AND confidence < ?", self.weak),
             ("failover IS NOT NULL", self.fell_over),

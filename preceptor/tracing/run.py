@@ -61,6 +61,8 @@ class Facts(TypedDict, total=False):
     """Milliseconds by name, such as `first_token`."""
     response_id: str
     session_id: str
+    book: str
+    """Id of the book that was asked; absent: there was no choice."""
     error: str
     """Code of the error that ended the run."""
 
