@@ -404,6 +404,33 @@ def test_a_reply_without_a_word_is_empty_and_a_refusal_is_none() -> None:
     assert refusal.finish() is None
 
 
+@pytest.mark.parametrize(
+    ("said", "shown_at_once", "reason"),
+    [("✓", True, None), ("→", True, None), ("+", False, "empty_answer"), ("**", False, "empty_answer")],
+)
+def test_a_sign_says_something_where_no_mark_of_markdown_is_meant(
+    said: str, shown_at_once: bool, reason: str | None
+) -> None:
+    looked = gate(holds=False)
+    assert bool(looked.feed(said)) is shown_at_once
+    assert looked.finish() == reason
+
+
+def test_what_is_held_back_as_half_a_marker_is_said_at_the_end() -> None:
+    looked = gate(holds=False)
+    assert not looked.feed("[a")
+    assert looked.finish() is None
+
+
+def test_where_an_answer_need_not_be_sure_its_confidence_does_not_matter() -> None:
+    looked = gate(question="What is a node of Unitree?")
+    looked.feed(f"{BORNE} And")
+    assert looked.finish() is None
+    sure = gate(question="What is a node of Unitree?", sure=0.1)
+    sure.feed(f"{BORNE} And")
+    assert sure.finish() == "unsupported"
+
+
 def test_a_long_reply_that_rests_on_nothing_is_not_read_to_its_end() -> None:
     looked = gate()
     assert not looked.feed("and so it is " * 15)
