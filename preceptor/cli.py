@@ -237,6 +237,15 @@ def _curl(host: str, port: int) -> str:
 @app.command()
 def index(
     source: Annotated[Path | None, typer.Option("--source", "-s", help="Folder of the book's pages.")] = None,
+    library: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="All books of this `books.toml` (docs/library.md).")
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE", help="Where their tasks run: local, ray, or the address of a Ray cluster."
+        ),
+    ] = "local",
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=256, help="Passages embedded and written at once.")
     ] = None,
@@ -284,10 +293,15 @@ def index(
     """
     tasks = {"init": init, "list": list_, "info": info, "rollback": rollback, "delete": delete is not None}
     chosen = [name for name, wanted in tasks.items() if wanted]
-    if len(chosen) + (source is not None) != 1:
+    if len(chosen) + (source is not None) + (library is not None) != 1:
         raise typer.BadParameter(
-            "give either --source BOOK or one of --init, --list, --info, --rollback, --delete"
+            "give either --source BOOK, --library FILE, or one of --init, --list, --info, --rollback, --delete"
         )
+    one_book = {"--title": title, "--collection": collection, "--dry-run": dry_run, "--strict": strict}
+    if library is not None and (misplaced := [name for name, value in one_book.items() if value]):
+        raise typer.BadParameter(f"{', '.join(misplaced)} goes with --source, not with --library")
+    if library is None and on != "local":
+        raise typer.BadParameter(f"--on {on} goes with --library")
     options = {
         "batch_size": batch_size, "chunk_size": chunk_size, "chunk_overlap": chunk_overlap, "collection": collection,
     }  # fmt: skip
@@ -300,7 +314,11 @@ def index(
             "site": given({"config": site_config}),
         },
     )
-    if source is None:
+    if library is not None:
+        from preceptor.commands.library import index_books
+
+        index_books(library, settings, on=on, rebuild=rebuild, quiet=quiet, as_json=as_json)
+    elif source is None:
         told = asyncio.run(_manage(chosen[0], delete or settings.index.collection, settings))
         typer.echo(json.dumps(told, ensure_ascii=False, default=str) if as_json else _lines(told))
     elif dry_run:

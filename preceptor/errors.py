@@ -129,6 +129,24 @@ class BookNotFound(BookError):
         )
 
 
+class BookWithoutSource(BookError):
+    """A book of a library whose table does not say where its pages are."""
+
+    def __init__(self, book: str) -> None:
+        self.book = book
+        super().__init__(
+            f"`books.{book}` has no `source`. Give the folder of its pages, seen from that file."
+        )
+
+
+class RayUnavailable(PreceptorError):
+    """Ray is not installed, or its cluster cannot be reached."""
+
+    def __init__(self, where: str, reason: str, *, remedy: str) -> None:
+        self.where = where
+        super().__init__(f"Ray at `{where}` cannot be used: {reason}. {remedy}")
+
+
 class SeveralSites(BookError):
     """The folder holds several sites, and nothing says which of them is the book."""
 

@@ -38,6 +38,8 @@ _SUFFIXES = {
     "quarto": (".qmd", ".md"),
     "mkdocs": (".md", ".markdown", ".mdown", ".mkdn", ".mkd"),
 }
+PAGES = frozenset(chain(*_SUFFIXES.values(), FORMATS))
+"""Suffixes of files that may be pages of a book."""
 _NOT_PAGES = re.compile(
     r"(?i)(licen[cs]e|code_of_conduct|contributing|security)([-_.].*)?\.(md|mdx|markdown)"
 )

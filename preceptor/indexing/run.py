@@ -25,6 +25,7 @@ from preceptor.indexing.digest import digest_of, incomplete, is_unchanged, same_
 from preceptor.indexing.discover import Book, PageFile, discover
 from preceptor.indexing.formats import FORMATS
 from preceptor.indexing.missing import Kind, Missing, by_kind
+from preceptor.indexing.models import Models
 from preceptor.indexing.page import Page
 from preceptor.indexing.parse import read_page
 from preceptor.indexing.plan import Plan, Repeated
@@ -132,6 +133,7 @@ class Indexing:
         *,
         progress: Progress | None = None,
         tell: Callable[[str], None] | None = None,
+        models: Models | None = None,
     ) -> None:
         """Initialise a run.
 
@@ -140,12 +142,15 @@ class Indexing:
             settings: Settings of passages and index.
             progress: Told as the run goes on.
             tell: Told at the beginning for which site the folder was taken.
+            models: Embedding models that stay open behind this run; None: it opens and closes its own.
         """
         self._source = source
         self._settings = settings
         self._progress = progress or _unwatched
         self._tell = tell or logger.info
-        self._embedder = DenseEmbedder(settings.embedding)
+        self._owns_models = models is None
+        self._models = models or Models()
+        self._embedder = self._models.get(settings.embedding)
         self._multilingual: DenseEmbedder | None = None
         self._stopped = threading.Event()
         self._missing: dict[Missing, None] = {}
@@ -155,6 +160,11 @@ class Indexing:
     def notes(self) -> tuple[str, ...]:
         """Hints for the author, on which the links may depend; empty until the first page is read."""
         return self._notes
+
+    @property
+    def embedders(self) -> list[DenseEmbedder]:
+        """The book's embedding models; known when the first page is read."""
+        return [one for one in (self._embedder, self._multilingual) if one]
 
     @property
     def missing(self) -> list[Kind]:
@@ -221,9 +231,8 @@ class Indexing:
                     await self._bring_up_to_date(engine, plan, info, summary, rebuild=rebuild)
         finally:
             self._stopped.set()
-            self._embedder.close()
-            if self._multilingual:
-                self._multilingual.close()
+            if self._owns_models:
+                self._models.close()
         summary.duration = time.perf_counter() - began
         logger.info("indexed: %s", summary.as_json())
         return summary
@@ -241,19 +250,19 @@ class Indexing:
         With `auto` that is the English one, unless it fails to read a good part of the sampled pages.
         """
         embedding = self._settings.embedding
-        embedder = DenseEmbedder(embedding, tag=book.language)
+        embedder = self._models.get(embedding, tag=book.language)
         why = ""
         if embedding.model == AUTO and embedding.path is None:
             unread, sampled = _unread_pages(book, embedder)
             if unread > _UNREAD_SHARE * sampled or (not sampled and language(book.language).tag != "en"):
-                embedder = DenseEmbedder(embedding, model=MULTILINGUAL)
+                embedder = self._models.get(embedding, model=MULTILINGUAL)
                 why = (
                     f", since `{ENGLISH}` does not read {unread} of {sampled} sampled pages"
                     if sampled
                     else ""
                 )
         self._embedder = embedder
-        self._multilingual = _for_other_readers(self._settings, embedder)
+        self._multilingual = _for_other_readers(self._settings, embedder, self._models)
         if self._multilingual:
             others = others_than_english(self._settings.book.readers)
             why = f", and with `{MULTILINGUAL}` for readers of {' and '.join(language(one).name for one in others)}"
@@ -393,20 +402,17 @@ async def prepare(engine: Engine, settings: Settings) -> bool:
         return False
     book = settings.book
     is_unread = settings.embedding.model == AUTO and language(book.language).tag != "en"
-    embedder = DenseEmbedder(settings.embedding, model=MULTILINGUAL if is_unread else None)
-    second = _for_other_readers(settings, embedder)
-    info = _info_of(
-        settings,
-        embedder,
-        second,
-        book=book.id,
-        title=book.title,
-        language=book.language,
-        bm25_avg_len=1.0,
-    )
-    embedder.close()
-    if second:
-        second.close()
+    with Models() as models:
+        embedder = models.get(settings.embedding, model=MULTILINGUAL if is_unread else None)
+        info = _info_of(
+            settings,
+            embedder,
+            _for_other_readers(settings, embedder, models),
+            book=book.id,
+            title=book.title,
+            language=book.language,
+            bm25_avg_len=1.0,
+        )
     writer = await engine.write(collection, info)
     try:
         await writer.publish(info, [])
@@ -462,10 +468,10 @@ def others_than_english(tags: Iterable[str]) -> list[str]:
     return [tag for tag in tags if language(tag).tag != "en"]
 
 
-def _for_other_readers(settings: Settings, first: DenseEmbedder) -> DenseEmbedder | None:
+def _for_other_readers(settings: Settings, first: DenseEmbedder, models: Models) -> DenseEmbedder | None:
     """Returns the second model of an English book that has readers of other languages; None if it needs none."""
     if first.is_english and others_than_english(settings.book.readers):
-        return DenseEmbedder(settings.embedding, model=MULTILINGUAL)
+        return models.get(settings.embedding, model=MULTILINGUAL)
     return None
 
 

@@ -553,7 +553,7 @@ class TraceStore:
     def _write(self, connection: sqlite3.Connection, row: _Row) -> None:
         """Write a run with its words and passages."""
         (number,) = connection.execute(_WRITE, row.columns).fetchone()
-        if len(row.words) == 2:  # noqa: PLR2004 - question and answer
+        if len(row.words) == 2:
             connection.execute(_WRITE_WORDS, (number, row.words["question"], row.words["answer"]))
         elif row.words:
             connection.execute(_WRITE_WORDS_OF_BOTH, (number,))
