@@ -255,7 +255,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=30, help="of each query")
     parser.add_argument("--chats", type=int, default=20, help="of each side in a round; 0: only the file")
-    parser.add_argument("--chat-rounds", type=int, default=60, help="pairs of sides; short ones, as machines drift")
+    parser.add_argument(
+        "--chat-rounds", type=int, default=60, help="pairs of sides; short ones, as machines drift"
+    )
     args = parser.parse_args()
     result: dict[str, Any] = {"bench": "traces"}
     if args.runs:

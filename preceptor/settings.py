@@ -6,13 +6,14 @@ environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXE
 
 import json
 import os
+import re
 import tomllib
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import (
@@ -52,6 +53,11 @@ _DEFAULT_ENV = "production"
 _PLACES = ("default", *get_args(Environment))
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _HUNDRED_YEARS = 36_525
+_SECRET_NAME = re.compile(
+    r"(?:^|[_.-]|(?<=[a-z])(?=[A-Z])|(?i:api|access|auth))"
+    r"(?i:key|token|password|passwd|passphrase|secret|credential|authorization)s?$"
+)
+"""Names such as `api_key`, `accessToken` and `password`, and not `max_tokens_per_answer` or `keywords`."""
 """Days."""
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")]
@@ -632,10 +638,24 @@ class Settings(_Section):
         values = [key.get_secret_value() for key in keys if key is not None]
         for row in self.tools.mcp.values():
             values += [secret.get_secret_value() for secret in (*row.env.values(), *row.headers.values())]
+        values += _named_as_secrets(self.tools.settings)
         for password in passwords:
             # Encoded as in the address, and as a client's error may show it.
             values += [password, unquote(password)]
         return [value for value in values if value]
+
+
+def _named_as_secrets(section: Mapping[str, Any], *, inside: bool = False) -> Iterator[str]:
+    """Yields the texts of a section whose names say that they are secrets: a plug-in's settings have no types here."""
+    for name, value in section.items():
+        secret = inside or _SECRET_NAME.search(name) is not None
+        if isinstance(value, Mapping):
+            yield from _named_as_secrets(cast("Mapping[str, Any]", value), inside=secret)
+        elif isinstance(value, str) and secret:
+            yield value
+        elif isinstance(value, list):
+            for one in cast("list[Any]", value):
+                yield from _named_as_secrets({name: one}, inside=inside)
 
 
 def load_settings(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from preceptor.errors import SettingsError
-from preceptor.settings import UNPREFIXED, Settings, documented_names, load_settings
+from preceptor.settings import UNPREFIXED, Settings, ToolsSettings, documented_names, load_settings
 
 ROOT = Path(__file__).parent.parent
 SECRET = "must-not-be-seen"
@@ -404,6 +404,18 @@ def test_whatever_stands_in_files_and_variables_only_a_settings_error_comes_out(
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def test_what_a_plugin_calls_a_secret_is_one() -> None:
+    service = {
+        "api_key": "of-the-api", "accessToken": "of-the-access", "headers": {"Authorization": "of-the-header"},
+        "passwords": ["first-one", "second-one"], "secrets": {"salt": "of-the-salt"}, "url": "https://a.example",
+        "keywords": ["robotics"], "max_tokens": 400, "monkey": "business",
+    }  # fmt: skip
+    settings = Settings(env="demo", tools=ToolsSettings(settings={"service": service}))
+
+    hidden = {"of-the-api", "of-the-access", "of-the-header", "first-one", "second-one", "of-the-salt"}
+    assert set(settings.secrets()) == hidden
 
 
 def test_secrets_appear_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,16 @@ class Outcomes:
         self._traces = traces
         self._observer = observer
 
+    def begun(self, started: Started, question: Question) -> None:
+        """A run begins: it can be looked at while it goes on, and is known of if this process is killed."""
+        if self._traces is not None:
+            self._traces.annotate(
+                started.trace_id,
+                question=question.text,
+                response_id=started.response_id,
+                session_id=started.session_id,
+            )
+
     def answered(self, question: Question, answer: Answer, recorder: Recorder | None = None) -> None:
         """A run has given this answer."""
         logger.info(

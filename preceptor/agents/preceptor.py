@@ -151,6 +151,7 @@ class Preceptor:
             failures = scope.failures
             recording = self._recording(question, run, turns, scope, player)
             recorder = recording.recorder
+            self._outcomes.begun(started, question)
             result = self._start(question, run, turns, scope, started, recording)
             shown_artifacts = 0
             try:

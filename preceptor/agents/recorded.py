@@ -121,9 +121,10 @@ async def _recorded(
     try:
         async with aclosing(stream):
             async for event in stream:
-                if isinstance(event, ResponseTextDeltaEvent):
+                # By name: `isinstance` is slow on pydantic's classes, and this is done for each token.
+                if event.type == "response.output_text.delta":
                     said.append(event.delta)
-                elif isinstance(event, ResponseCompletedEvent):
+                elif event.type == "response.completed":
                     ended = event.response
                     # Before it is passed on: the SDK may not come back for more.
                     record(said="".join(said), output=ended.output, usage=_usage(ended))

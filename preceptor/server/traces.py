@@ -6,7 +6,7 @@ them pays nothing.
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs, quote
 
@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from preceptor.errors import RequestInvalid, TapeMissing, TraceNotFound
 from preceptor.server.access import OperatorInBrowser
 from preceptor.tracing.filters import WEAK, Filters
+from preceptor.tracing.run import RunSummary
 from preceptor.tracing.store import TraceStore
 from preceptor.tracing.tape import Tape
 
@@ -36,6 +37,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _STYLE = '<link rel=icon href="/static/icon.svg"><link rel=stylesheet href="/traces/page.css">'
+_FOLLOWS = "<noscript><meta http-equiv=refresh content=3></noscript>"
 _SCRIPT = '<script defer src="/traces/page.js"></script>'
 
 
@@ -65,13 +67,14 @@ async def listed(request: Request) -> Response:
     filters = _filters(form)
     store = _store(request)
     runs = await _read(lambda: store.runs(_LISTED, filters=filters))
-    return _page(request, "Runs", lambda page: page.list(runs, filters, form, _LISTED))
+    return _page(request, "Runs", lambda page: page.list(runs, filters, form, _LISTED), runs)
 
 
 async def shown(request: Request) -> Response:
     """One run."""
     run, tape = await _run(request, request.path_params["id"])
-    return _page(request, run.summary.question or run.summary.trace_id, lambda page: page.run(run, tape))
+    title = run.summary.question or run.summary.trace_id
+    return _page(request, title, lambda page: page.run(run, tape), [run.summary])
 
 
 async def compared(request: Request) -> Response:
@@ -132,14 +135,18 @@ async def _asset(name: str, kind: str, request: Request) -> Response:
     )
 
 
-def _page(request: Request, title: str, render: Callable[[Any], str]) -> Response:
+def _page(
+    request: Request, title: str, render: Callable[[Any], str], runs: Sequence[RunSummary] = ()
+) -> Response:
     from preceptor.tracing.page import Page, document
 
     redact = _redactor(request)
     head = f'<nav><a href="{_BASE}">Runs</a></nav>'
-    body = render(Page(base=_BASE, redact=redact))
+    preceptor: Preceptor = request.state.preceptor
+    page = Page(base=_BASE, redact=redact, longest_run=preceptor.settings.tutor.deadline)
+    style = _STYLE + _SCRIPT + (_FOLLOWS if page.follows(runs) else "")
     return HTMLResponse(
-        document(title, body, style=_STYLE + _SCRIPT, head=head, redact=redact), headers=_HEADERS
+        document(title, render(page), style=style, head=head, redact=redact), headers=_HEADERS
     )
 
 

@@ -1,4 +1,5 @@
-// Keys of the pages of runs: / searches, j and k go through the list or the steps, o opens a step, u goes up.
+// The pages of runs. Keys: / searches, j and k go through the list or the steps, o opens a step, u goes up.
+// A page with a run that goes on is loaded again, and looks as it did: open steps, focus, place.
 "use strict";
 
 const places = () => [...document.querySelectorAll(".runs a, .steps summary, .tape li")];
@@ -29,3 +30,25 @@ document.addEventListener("keydown", (event) => {
     wanted();
   }
 });
+
+const opened = () => [...document.querySelectorAll(".steps details")];
+
+function again() {
+  const typing = [...document.querySelectorAll("form input")].some((field) => field.value !== field.defaultValue || field.checked !== field.defaultChecked);
+  if (typing || document.activeElement?.matches("input")) {
+    setTimeout(again, 1000);
+    return;
+  }
+  const open = opened().flatMap((step, place) => (step.open ? [place] : []));
+  sessionStorage.setItem(location.href, JSON.stringify({ open, focus: places().indexOf(document.activeElement), y: scrollY }));
+  location.reload();
+}
+
+const before = JSON.parse(sessionStorage.getItem(location.href) ?? "null");
+if (before) {
+  sessionStorage.removeItem(location.href);
+  for (const place of before.open) opened()[place]?.setAttribute("open", "");
+  places()[before.focus]?.focus({ preventScroll: true });
+  scrollTo(0, before.y);
+}
+if (document.querySelector("[data-again]")) setTimeout(again, 1000);

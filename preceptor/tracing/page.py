@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from preceptor.tracing.diff import Difference, first_difference, step_line
 from preceptor.tracing.filters import Filters
-from preceptor.tracing.run import RecordedRun, RunSummary, Span, span_tokens
+from preceptor.tracing.run import RecordedRun, RunSummary, Span, span_tokens, state
 from preceptor.tracing.tape import Shown, Step, Tape
 
 STYLE = Path(__file__).parent / "page.css"
@@ -35,6 +35,8 @@ class Page:
     redact: Callable[[str], str] = str
     """Removes secrets from text once more: those of today's settings."""
     longest: int = _LONGEST_TEXT
+    longest_run: float = 0.0
+    """Longest time that a run may take, in seconds; one that has taken longer without an end is lost."""
 
     def list(self, runs: Sequence[RunSummary], filters: Filters, form: Mapping[str, str], limit: int) -> str:
         """Renders the list of runs with its filters."""
@@ -47,8 +49,8 @@ class Page:
             query = urlencode({**form, "before": runs[-1].trace_id})
             older = f'<p><a rel="next" href="?{escape(query)}">Older runs</a></p>'
         return (
-            f"{self._filters(form)}<table class=runs><thead><tr><th>When<th>Took<th>Tutor<th>Tokens<th>Cost<th>Question"
-            f"<th>Marks</thead><tbody>{rows}</tbody></table>{older}"
+            f"{self._filters(form)}<table class=runs{self._again(runs)}><thead><tr><th>When<th>Took<th>Tutor<th>Tokens"
+            f"<th>Cost<th>Question<th>Marks</thead><tbody>{rows}</tbody></table>{older}"
         )
 
     def run(self, run: RecordedRun, tape: Tape | None) -> str:
@@ -61,6 +63,7 @@ class Page:
         return "".join(
             [
                 self._head(run),
+                self._unfinished(known),
                 f"<section class=answer><h2>Answer</h2><div dir=auto class=text>{text}</div>"
                 f"{self._sources(answer.get('sources', ()))}</section>",
                 self._actions(known) if self.base else "",
@@ -92,6 +95,21 @@ class Page:
         )
         return f"{told}<div class=columns>{columns}</div>"
 
+    def follows(self, runs: Sequence[RunSummary]) -> bool:
+        """Whether one of the runs goes on, so that the page has to be loaded again."""
+        return any(state(run, self.longest_run) == "running" for run in runs)
+
+    def _again(self, runs: Sequence[RunSummary]) -> str:
+        return " data-again" if self.follows(runs) else ""
+
+    def _unfinished(self, known: RunSummary) -> str:
+        now = state(known, self.longest_run)
+        return f"<p class={now}{self._again([known])}>{_UNFINISHED[now]}</p>" if now in _UNFINISHED else ""
+
+    def _took(self, run: RunSummary) -> str:
+        now = state(run, self.longest_run)
+        return f"<span class={now}>{now}</span>" if now in _UNFINISHED else took(_ms(run))
+
     def _difference(self, found: Difference | None) -> str:
         if found is None:
             return "<p class=difference>The runs are the same in all steps.</p>"
@@ -115,7 +133,7 @@ class Page:
         told += self._mark(run.verdict, run.verdict) if run.verdict else ""
         return (
             f"<tr><td><time datetime={run.started.isoformat()}>{run.started.astimezone():%m-%d %H:%M:%S}</time>"
-            f"<td class=n>{took(_ms(run))}<td>{self._text(run.provider or '–')}"
+            f"<td class=n>{self._took(run)}<td>{self._text(run.provider or '–')}"
             f"<td class=n>{run.tokens.input + run.tokens.output or '–'}<td class=n>{_usd(run.cost)}"
             f'<td dir=auto><a href="{self._address(run.trace_id)}">{self._text(run.question or run.trace_id, 160)}</a>'
             f"<td>{told}</tr>"
@@ -149,7 +167,7 @@ class Page:
         facts: list[tuple[str, str]] = [
             ("Run", self._link(known.trace_id)),
             ("Asked", f"{known.started.astimezone():%Y-%m-%d %H:%M:%S %Z}"),
-            ("Took", took(_ms(known))),
+            ("Took", self._took(known)),
             ("First token", took(known.first_token) if known.first_token else "–"),
             ("Tutor", self._text(f"{known.provider or 'nobody'} {known.model or ''}")),
             ("From the book", {True: "yes", False: "no", None: "–"}[known.in_book]),
@@ -359,6 +377,10 @@ def took(ms: float | None) -> str:
     return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.2f} s"
 
 
+_UNFINISHED = {
+    "running": "The run goes on; this page follows it. Steps of a run in another process are shown when it has ended.",
+    "lost": "The run has no end: its process was killed, or could not write any more.",
+}
 _BOXES = (
     ("unanswered", "were not answered"),
     ("weak", "are weakly supported"),

@@ -4,6 +4,7 @@ The SDK calls a processor on the event loop, so this one only remembers each spa
 when the run has ended, on the store's thread.
 """
 
+import random
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -52,8 +53,11 @@ class LocalProcessor(TracingProcessor):
     def on_trace_start(self, trace: Trace) -> None:
         """Begin to record a run."""
         if len(self._open) >= _MOST_OPEN:
-            self._open.pop(next(iter(self._open)), None)
-        self._open[trace.trace_id] = _Open(trace, time.time(), time.perf_counter())
+            oldest = next(iter(self._open))
+            self._open.pop(oldest, None)
+            self._store.forget(oldest)
+        self._open[trace.trace_id] = run = _Open(trace, time.time(), time.perf_counter())
+        self._store.begin(trace.trace_id, lambda: self._recorded(run))
 
     def on_span_start(self, span: Span[Any]) -> None:
         """Remember a span; it fills up until the run ends."""
@@ -69,8 +73,11 @@ class LocalProcessor(TracingProcessor):
         run = self._open.pop(trace.trace_id, None)
         if run is not None:
             seconds = time.perf_counter() - run.clock
-            text = self._store.include_text
-            self._store.add(trace.trace_id, lambda: _record(run, seconds=seconds, text=text))
+            self._store.add(trace.trace_id, lambda: self._recorded(run, seconds))
+
+    def _recorded(self, run: _Open, seconds: float | None = None) -> RunRecord:
+        """Returns a run as it is kept; without a duration as far as it has come."""
+        return _record(run, seconds=seconds, text=self._store.include_text)
 
     def force_flush(self) -> None:
         """Wait until all ended runs are written."""
@@ -112,7 +119,15 @@ def send_nothing() -> None:
     """
     # One that a host has made is the host's.
     if setup.GLOBAL_TRACE_PROVIDER is None:
-        set_trace_provider(DefaultTraceProvider())
+        set_trace_provider(_Provider())
+
+
+class _Provider(DefaultTraceProvider):
+    """The SDK's provider of spans, with cheaper ids: a run has a dozen spans, and uuid4 asks the kernel each time."""
+
+    def gen_span_id(self) -> str:
+        """Returns the id of a span, in the SDK's form."""
+        return f"span_{random.getrandbits(96):024x}"
 
 
 # What is kept of each kind of span, by the names of its attributes. A table and no `isinstance`: the SDK's
@@ -136,12 +151,13 @@ _NAME = {"generation": "model", "turn": "turn"}
 """Field that names the span, for kinds where it is not `name`."""
 
 
-def _record(run: _Open, *, seconds: float, text: bool) -> RunRecord:
+def _record(run: _Open, *, seconds: float | None, text: bool) -> RunRecord:
     exported: dict[str, Any] = run.trace.export() or {}
-    places = {span.span_id: place for place, span in enumerate(run.spans)}
+    spans = list(run.spans)  # a run that goes on begins further ones meanwhile
+    places = {span.span_id: place for place, span in enumerate(spans)}
     shown: list[Any] = []
     records: list[SpanRecord] = []
-    for span in run.spans:
+    for span in spans:
         data = _data(span.span_data, text=text)
         if isinstance(data.get("input"), list):
             # Every call repeats the conversation so far: keep what is new since the call before.
@@ -166,7 +182,7 @@ def _record(run: _Open, *, seconds: float, text: bool) -> RunRecord:
         session_id=exported.get("group_id"),
         metadata=exported.get("metadata"),
         spans=records,
-        cost=cost_of(_calls(run.spans), started=run.started),
+        cost=cost_of(_calls(spans), started=run.started),
     )
 
 

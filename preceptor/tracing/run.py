@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 
 class SpanRecord(TypedDict):
@@ -27,11 +27,12 @@ class SpanRecord(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A finished run on its way to the file."""
+    """A finished run on its way to the file, or one that goes on as far as it has come."""
 
     started: float
     """Seconds since 1970."""
-    seconds: float
+    seconds: float | None
+    """Duration; None while the run goes on."""
     session_id: str | None
     metadata: Mapping[str, Any] | None
     spans: Sequence[SpanRecord]
@@ -119,6 +120,23 @@ class RunSummary:
     """An operator's mark, `good` or `bad`."""
     why: str | None = None
     """Reason for the mark."""
+
+
+def state(run: RunSummary, longest: float) -> Literal["ended", "running", "lost"]:
+    """Returns whether a run has ended, goes on, or was lost with its process.
+
+    Args:
+        run: The run.
+        longest: Longest time that a run may take, in seconds.
+    """
+    if run.seconds is not None:
+        return "ended"
+    age = (datetime.now(UTC) - run.started).total_seconds()
+    return "running" if age <= longest + _GRACE else "lost"
+
+
+_GRACE = 10.0
+"""Time that a run's end may take to reach the file, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,6 +223,7 @@ class TraceStore:
         self._keep_days = keep_days
         self.redacted = Redactor(redact)
         """Removes secrets from text."""
+        self._running: dict[str, Callable[[], RunRecord]] = {}
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -251,7 +252,21 @@ class TraceStore:
             trace_id: Its id.
             make: Gives the run; called on the writer's thread, so that the event loop does not pay for it.
         """
+        self.forget(trace_id)
         self._enqueue(_Ended(trace_id, make))
+
+    def begin(self, trace_id: str, so_far: Callable[[], RunRecord]) -> None:
+        """Let a run of this process be looked at while it goes on.
+
+        Args:
+            trace_id: Its id.
+            so_far: Gives the run as far as it has come; called when somebody looks, on a thread of theirs.
+        """
+        self._running[trace_id] = so_far
+
+    def forget(self, trace_id: str) -> None:
+        """A run that was begun goes on no longer."""
+        self._running.pop(trace_id, None)
 
     def record(self, trace_id: str, make: Callable[[], Tape]) -> None:
         """Store the tape of a run, unless text is not kept.
@@ -391,7 +406,7 @@ class TraceStore:
             return [_summary(row) for row in connection.execute(query, {**parameters, "limit": limit})]
 
     def run(self, trace_id: str) -> RecordedRun:
-        """Returns one run with its spans.
+        """Returns one run with its spans, or those that it has so far if it goes on in this process.
 
         Args:
             trace_id: Its id, or the beginning of it.
@@ -409,8 +424,11 @@ class TraceStore:
                 ).fetchall()
         if len(rows) != 1:
             raise TraceNotFound(trace_id, self.path, matches=len(rows))
-        spans: list[SpanRecord] = json.loads(rows[0]["spans"] or "[]")
-        return RecordedRun(summary=_summary(rows[0]), facts=json.loads(rows[0]["facts"]), spans=tree(spans))
+        spans: list[SpanRecord] = json.loads(rows[0]["spans"] or self._so_far(rows[0]["trace_id"]))
+        known: dict[str, Any] = json.loads(rows[0]["facts"])
+        # In an order that does not tell when which of them was written.
+        facts = {name: known.pop(name) for name in Facts.__annotations__ if name in known} | known
+        return RecordedRun(summary=_summary(rows[0]), facts=facts, spans=tree(spans))
 
     def tape(self, trace_id: str) -> Tape:
         """Returns the tape of a run, with the passages that its tools have shown.
@@ -460,6 +478,10 @@ class TraceStore:
                 (row["started"], row["seconds"], {"cost": row["cost"], **json.loads(row["facts"])})
                 for row in rows
             ]
+
+    def _so_far(self, trace_id: str) -> str:
+        running = self._running.get(trace_id)
+        return self._json(running().spans) if running else "[]"
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection | None]:
@@ -553,7 +575,7 @@ class TraceStore:
     def _write(self, connection: sqlite3.Connection, row: _Row) -> None:
         """Write a run with its words and passages."""
         (number,) = connection.execute(_WRITE, row.columns).fetchone()
-        if len(row.words) == 2:
+        if len(row.words) == 2:  # question and answer
             connection.execute(_WRITE_WORDS, (number, row.words["question"], row.words["answer"]))
         elif row.words:
             connection.execute(_WRITE_WORDS_OF_BOTH, (number,))
@@ -612,13 +634,13 @@ class TraceStore:
         )
         return _Row(
             columns,
-            words={name: self._words(kept[name]) for name in ("question", "answer") if name in kept},
+            words={name: self._words(str(kept[name])) for name in ("question", "answer") if kept.get(name)},
             passages=passages,
         )
 
-    def _words(self, text: str | None) -> str:
+    def _words(self, text: str) -> str:
         """Returns a text as it is searched; half a pair of surrogates is no UTF-8."""
-        return spaced(self.redacted((text or "").encode(errors="replace").decode()))
+        return spaced(self.redacted(text.encode(errors="replace").decode()))
 
     def _lost(self, reason: str, count: int) -> None:
         self.dropped += count

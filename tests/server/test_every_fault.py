@@ -8,7 +8,8 @@ and as a stream, with and without the rule that answers rest on the book.
 import json
 import re
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,8 +18,13 @@ import stamina
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from preceptor.errors import TapeMissing
 from preceptor.providers.breaker import Breaker
 from preceptor.server import create_app
+from preceptor.settings import Settings
+from preceptor.tracing.page import shared_file, shared_lines
+from preceptor.tracing.redaction import REMOVED
+from preceptor.tracing.store import TraceStore
 from tests.sample import sample_settings
 from tests.server.reading import events, tells_nothing
 from tests.standins.provider import (
@@ -39,6 +45,8 @@ pytestmark = pytest.mark.long
 ASKED = {"content": "What is a node?"}
 SECRET = "PSEUDO"
 """Stands in everything that a provider says and that no reader may see."""
+KEYS = {"gemini": "of-gemini-without-a-shape", "openai": "of-openai-without-a-shape"}
+"""Keys of the providers, who repeat them in whatever they say."""
 SSE = {"Content-Type": "text/event-stream"}
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 PAGE = b"<!doctype html><html><body>Sign in to PSEUDO</body></html>"
@@ -331,9 +339,9 @@ def serving(index: Path, folder: Path, *, book_only: bool = False, **provider: f
             index,
             folder,
             tutor={"providers": ("gemini", "openai"), "book_only": book_only, "max_tool_calls": 3},
-            gemini={"api_key": "test", "base_url": gemini.base_url, **provider},
+            gemini={"api_key": KEYS["gemini"], "base_url": gemini.base_url, **provider},
             openai={
-                "api_key": "test",
+                "api_key": KEYS["openai"],
                 "base_url": openai.base_url,
                 "retrieval": "first" if book_only else "agent",
                 **provider,
@@ -345,6 +353,32 @@ def serving(index: Path, folder: Path, *, book_only: bool = False, **provider: f
                 found = client.post("/api/v1/search", json={"query": ASKED["content"]}).json()["passages"][0]
                 good = f"A node is a participant [{found['key']}]."
             yield Service(client, gemini, openai, [says(good)])
+        nothing_kept_is_secret(settings)
+
+
+def nothing_kept_is_secret(settings: Settings) -> None:
+    """No key of a provider and no header with one is in the file of runs, in a tape, or in a shared run."""
+    store = TraceStore.from_settings(settings.traces)
+    kept = b"".join(one.read_bytes() for one in store.path.parent.glob(f"{store.path.name}*"))
+    shared = [kept.decode(errors="replace")]
+    runs = store.runs(100_000)
+    for run in runs:
+        whole, tape = store.run(run.trace_id), None
+        with suppress(TapeMissing):  # of a very long one
+            tape = store.tape(run.trace_id)
+        shared += (str(tape), shared_file(whole, tape), shared_lines(whole, tape))
+    assert any(REMOVED in text for text in shared) or not runs
+    for secret in (*KEYS.values(), "Bearer of", "Authorization"):
+        assert not [text for text in shared if secret in text], f"{secret} was kept"
+
+
+def telling(answers: Sequence[Answer], key: str) -> list[Answer]:
+    """What a provider says, with the key that it was sent."""
+    named = f"{SECRET} {key}".encode()
+    return [
+        replace(one, pieces=[piece.replace(SECRET.encode(), named, 1) for piece in one.pieces])
+        for one in answers
+    ]
 
 
 def _always(_: Breaker) -> bool:
@@ -404,8 +438,8 @@ def _error_free(response: Response) -> Json:
 
 
 def put(service: Service, on: On, answers: Sequence[Answer]) -> None:
-    service.gemini.will_only(*(answers if on != "OpenAI" else [fails(503, {})]))
-    service.openai.will_only(*(answers if on != "Gemini" else service.good))
+    service.gemini.will_only(*telling(answers if on != "OpenAI" else [fails(503, {})], KEYS["gemini"]))
+    service.openai.will_only(*telling(answers if on != "Gemini" else service.good, KEYS["openai"]))
 
 
 def check(service: Service, on: On, fault: tuple[Sequence[Answer], str], *, streamed: bool) -> None:

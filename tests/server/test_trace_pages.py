@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import re
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from agents import function_span, set_trace_processors, trace
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,6 +22,8 @@ from preceptor.errors import PreceptorError
 from preceptor.server import pages, traces
 from preceptor.server.access import SecurityHeaders
 from preceptor.server.faults import on_error
+from preceptor.settings import Settings
+from preceptor.tracing.processor import LocalProcessor
 from preceptor.tracing.run import RunRecord
 from preceptor.tracing.store import TraceStore
 from preceptor.tracing.tape import Tape
@@ -112,7 +116,7 @@ def store(tmp_path: Path) -> Iterator[TraceStore]:
 def app_of(store: TraceStore, key: str | None = None) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[dict[str, Any], None]:
-        yield {"preceptor": SimpleNamespace(traces=store)}
+        yield {"preceptor": SimpleNamespace(traces=store, settings=Settings(env="demo"))}
 
     return Starlette(
         routes=[*traces.routes(SecretStr(key) if key else None), *pages.routes()],
@@ -270,3 +274,57 @@ async def test_a_shared_file_opens_alone_is_small_and_holds_no_secret(
         assert await page.locator("h1").inner_text() == "What?"
         assert asked == [path.as_uri()]
         await asyncio.sleep(0)
+
+
+def unfinished(store: TraceStore, trace_id: str, *, seconds_ago: float) -> None:
+    """A run of which only the beginning is in the file."""
+    store.annotate(trace_id, question=f"Asked {seconds_ago:.0f} s ago?")
+    store.flush()
+    with sqlite3.connect(store.path) as file:
+        changed = (time.time() - seconds_ago, trace_id)
+        file.execute("UPDATE runs SET started = ? WHERE trace_id = ?", changed)
+    file.close()
+
+
+def test_a_run_that_goes_on_is_followed_and_one_without_an_end_is_called_lost(
+    here: TestClient, store: TraceStore
+) -> None:
+    unfinished(store, "trace_now", seconds_ago=5)
+    unfinished(store, "trace_killed", seconds_ago=3600)
+
+    listed = here.get("/traces").text
+    assert "<span class=running>running</span>" in listed
+    assert "<span class=lost>lost</span>" in listed
+    assert "data-again" in listed
+    now, killed, ended = (here.get(f"/traces/trace_{name}").text for name in ("now", "killed", "0"))
+    assert ["data-again" in page for page in (now, killed, ended)] == [True, False, False]
+    assert ["http-equiv=refresh" in page for page in (now, killed, ended)] == [True, False, False]
+    assert "The run has no end" in killed
+
+
+async def test_the_page_of_a_run_shows_each_step_and_then_the_answer_by_itself(store: TraceStore) -> None:
+    set_trace_processors([LocalProcessor(store)])
+    try:
+        run = trace("preceptor", trace_id="trace_live")
+        run.start()
+        store.annotate("trace_live", question="What goes on?")
+        store.flush()
+        async with serving(app_of(store)) as address, chromium() as browser:
+            page = await (await browser.new_context()).new_page()
+            told: list[str] = []
+            page.on("console", lambda message: told.append(message.text))
+            await page.goto(f"{address}/traces/trace_live")
+            assert await page.locator("p.running").count() == 1
+            with function_span("search_textbook", f"node {SECRET}", parent=run) as span:
+                await page.locator("summary", has_text="search_textbook").click()
+                assert await page.locator(".steps .took", has_text="not ended").count() == 1
+                assert SECRET not in await page.content()
+                span.span_data.output = "A passage"
+            await page.locator("pre:visible", has_text="A passage").wait_for()
+            run.finish()
+            store.annotate("trace_live", answer="A process.", provider="gemini")
+            await page.locator(".answer", has_text="A process.").wait_for()
+            assert await page.locator("p.running").count() == 0
+            assert told == []
+    finally:
+        set_trace_processors([])
