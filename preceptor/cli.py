@@ -279,6 +279,12 @@ def index(
     info: Annotated[bool, typer.Option("--info", help="What the collection says of itself.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the version before.")] = False,
     delete: Annotated[str | None, typer.Option(metavar="NAME", help="Delete this collection.")] = None,
+    layout: Annotated[
+        Literal["separate", "shared"] | None,
+        typer.Option(
+            help="Layout of the cloud; alone: copy into it what is in the other; default: index.layout."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     env: Env = None,
     as_json: AsJson = False,
@@ -287,12 +293,14 @@ def index(
 
     It can be interrupted at any time and goes on where it was. Exit code 1 when a page failed, and with --strict when
     anything could not be taken in; the rest is indexed all the same. With --init, --list, --info, --rollback or
-    --delete it manages what is there instead.
+    --delete, or --layout alone, it manages what is there instead.
 
     Example: `preceptor index --source my-book`
     """
     tasks = {"init": init, "list": list_, "info": info, "rollback": rollback, "delete": delete is not None}
     chosen = [name for name, wanted in tasks.items() if wanted]
+    if layout and not chosen and source is None and library is None:
+        chosen = ["move"]
     if len(chosen) + (source is not None) + (library is not None) != 1:
         raise typer.BadParameter(
             "give either --source BOOK, --library FILE, or one of --init, --list, --info, --rollback, --delete"
@@ -304,6 +312,7 @@ def index(
         raise typer.BadParameter(f"--on {on} goes with --library")
     options = {
         "batch_size": batch_size, "chunk_size": chunk_size, "chunk_overlap": chunk_overlap, "collection": collection,
+        "layout": layout,
     }  # fmt: skip
     settings = load_settings(
         env,
@@ -368,6 +377,8 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
                     "where": engine.where,
                     **asdict(await engine.rollback(collection)),
                 }
+            case "move":
+                return {"moved": await _moved(engine, settings), "where": engine.where}
             case "init":
                 made = await prepare(engine, settings)
                 return {"made" if made else "already there": collection, "where": engine.where}
@@ -377,6 +388,22 @@ async def _manage(task: str, collection: str, settings: Settings) -> "dict[str, 
                     return {"collection": collection, "where": opened.where, **asdict(await opened.info())}
                 finally:
                     await opened.close()
+
+
+async def _moved(engine: "Engine", settings: Settings) -> list[str]:
+    """Copy the books of the other layout into this one."""
+    if settings.index.backend == "embedded":
+        raise typer.BadParameter("--layout is of Qdrant Cloud, and `index.backend` is `embedded`")
+    from preceptor.library import open_engine
+    from preceptor.library.cloud import QdrantCloud
+    from preceptor.library.cloud_move import move_all
+
+    other = "separate" if settings.index.layout == "shared" else "shared"
+    index = settings.index.model_copy(update={"layout": other})
+    async with open_engine(settings.model_copy(update={"index": index})) as source:
+        assert isinstance(source, QdrantCloud)
+        assert isinstance(engine, QdrantCloud)
+        return await move_all(source, engine)
 
 
 async def _described(engine: "Engine", collection: str) -> dict[str, Any]:

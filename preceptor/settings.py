@@ -165,6 +165,15 @@ class IndexSettings(_Section):
         description="1 to 100 of the letters A to Z and a to z, digits, `_` and `-`",
         examples=["my_book"],
     )
+    layout: Literal["separate", "shared"] = "separate"
+    """In the cloud: a collection for each version of each book, or one collection for all books."""
+    shared: str = Field(
+        default="preceptor_library",
+        pattern=r"^[A-Za-z0-9_-]{1,80}$",
+        description="1 to 80 of the letters A to Z and a to z, digits, `_` and `-`",
+        examples=["my_library"],
+    )
+    """Name of the shared collection, with which the names of all its parts begin."""
     also: tuple[str, ...] = Field(default=(), examples=[["my_other_book"]])
     """Further collections (books) that a server searches together with the first."""
     chunk_size: int = Field(default=200, ge=32, le=4096)

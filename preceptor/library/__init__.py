@@ -34,4 +34,5 @@ def open_engine(settings: Settings) -> Engine:
         api_key=key or None,
         timeout=settings.qdrant.timeout,
         attempts=settings.qdrant.attempts,
+        shared=settings.index.shared if settings.index.layout == "shared" else "",
     )

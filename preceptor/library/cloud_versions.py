@@ -17,13 +17,14 @@ from preceptor.errors import IndexAnswerInvalid, IndexIncompatible
 from preceptor.library import schema
 from preceptor.library.cloud_connection import Connection, is_version
 from preceptor.library.cloud_errors import CollectionExists
+from preceptor.library.cloud_place import Place
 from preceptor.library.protocol import IndexInfo
 from preceptor.library.schema import BM25, CHAPTER, DENSE, ORDINAL
 
 METADATA = "preceptor"
 """Preceptor's key in a collection's metadata."""
 
-_INDEXES = {CHAPTER: models.PayloadSchemaType.KEYWORD, ORDINAL: models.PayloadSchemaType.INTEGER}
+INDEXES = {CHAPTER: models.PayloadSchemaType.KEYWORD, ORDINAL: models.PayloadSchemaType.INTEGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,12 @@ class Version:
     def previous(self) -> str | None:
         """Real name of the version that was published before."""
         return self.note.get("previous")
+
+    @property
+    def place(self) -> Place:
+        """Where its points are."""
+        shared = self.note.get("place")
+        return Place(shared, self.note["of"], self.name) if shared else Place(self.name)
 
     def info(self) -> IndexInfo:
         """Returns the index's description.
@@ -133,7 +140,13 @@ class CloudVersions:
 
     async def index_payload(self, name: str) -> None:
         """Create the payload indexes before the first point: strict mode filters only on indexed fields."""
-        for field, kind in _INDEXES.items():
+        await self._index_fields(name, INDEXES)
+
+    async def finish(self, version: Version) -> None:
+        """Do what is left before readers see a version: nothing, where it has a collection of its own."""
+
+    async def _index_fields(self, name: str, fields: Mapping[str, models.PayloadSchemaType | Any]) -> None:
+        for field, kind in fields.items():
             index = partial(self._client.create_payload_index, name, field, kind, wait=True)
             await self._connection.write(f"index the field {field} of", index, collection=name)
 

@@ -14,6 +14,7 @@ from preceptor.errors import IndexAnswerInvalid
 from preceptor.library import schema
 from preceptor.library.cloud_connection import Connection
 from preceptor.library.cloud_lock import CloudLock
+from preceptor.library.cloud_place import Place
 from preceptor.library.cloud_versions import CloudVersions, Version, next_name
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import IndexInfo, Vectors, Written
@@ -79,7 +80,8 @@ class CloudWriter:
         for batch in schema.batches(ids):
             for version, part in zip((self._next, self._base), self._draft.split(batch), strict=True):
                 for point in await self._points(version, part):
-                    yield str(point.id), _vectors(point.vector)
+                    assert version is not None, "it has a point"
+                    yield version.place.passage(point), vectors_of(point.vector)
 
     async def put(self, passages: Sequence[Passage], vectors: Sequence[Vectors]) -> None:
         """Store new or changed passages; durable when it returns.
@@ -90,9 +92,9 @@ class CloudWriter:
         """
         schema.check_passages(passages, vectors, sizes=schema.dense_sizes(self._info))
         await self._lock.keep()
-        name = (await self._being_filled()).name
-        points = [_point(*both) for both in zip(passages, vectors, strict=True)]
-        await _each(schema.batches(points), partial(self._upsert, name))
+        place = (await self._being_filled()).place
+        points = [_point(*both, place=place) for both in zip(passages, vectors, strict=True)]
+        await _each(schema.batches(points), partial(self._upsert, place))
         self._draft.put(passages)
 
     async def publish(self, info: IndexInfo, ids: Collection[str]) -> None:
@@ -169,12 +171,13 @@ class CloudWriter:
 
     async def _fill(self, ids: Sequence[str]) -> None:
         """Make the next version hold exactly these passages."""
-        name = (await self._being_filled()).name
+        filled = await self._being_filled()
+        name, place = filled.name, filled.place
         _, unchanged = self._draft.split(ids)
-        await _each(schema.batches(unchanged), partial(self._copy, name))
-        await _each(schema.batches(self._draft.staged.keys() - set(ids)), partial(self._remove, name))
+        await _each(schema.batches(unchanged), partial(self._copy, place))
+        await _each(schema.batches(self._draft.staged.keys() - set(ids)), partial(self._remove, place))
         # Counted by the server: a version that lost a batch must not be published.
-        count = partial(self._client.count, name, exact=True)
+        count = partial(self._client.count, place.collection, count_filter=place.where(), exact=True)
         found = (await self._connection.read("count", count, collection=name)).count
         if found != len(ids):
             raise IndexAnswerInvalid(self._connection.where, f"`{name}` holds {found} passages of {len(ids)}")
@@ -182,6 +185,7 @@ class CloudWriter:
     async def _show(self, info: IndexInfo) -> None:
         following = await self._being_filled()
         previous = {"previous": self._shown.name} if self._shown else {}
+        await self._versions.finish(following)
         await self._lock.keep(surely=True)
         # Before it is shown: readers take the description from the version that they are led to.
         await self._versions.note(following, info=schema.as_metadata(info), **previous)
@@ -196,13 +200,14 @@ class CloudWriter:
         while version is not None:
             scroll = partial(
                 self._client.scroll,
-                version.name,
+                version.place.collection,
+                scroll_filter=version.place.where(),
                 limit=_PAGE,
                 offset=offset,
-                with_payload=WRITTEN_FIELDS,
+                with_payload=[*WRITTEN_FIELDS, *version.place.fields],
             )
             page, offset = await self._connection.read("list", scroll, collection=version.name)
-            found |= {str(point.id): schema.written(point.payload or {}) for point in page}
+            found |= {version.place.passage(point): schema.written(point.payload or {}) for point in page}
             if offset is None:
                 break
         return found
@@ -210,21 +215,27 @@ class CloudWriter:
     async def _points(self, version: Version | None, ids: Sequence[str]) -> list[models.Record]:
         if version is None or not ids:
             return []
-        get = partial(self._client.retrieve, version.name, [*ids], with_payload=True, with_vectors=True)
+        place = version.place
+        points = [place.point(one) for one in ids]
+        get = partial(self._client.retrieve, place.collection, points, with_payload=True, with_vectors=True)
         return await self._connection.read(f"read {len(ids)} passages of", get, collection=version.name)
 
-    async def _copy(self, name: str, ids: Sequence[str]) -> None:
+    async def _copy(self, place: Place, ids: Sequence[str]) -> None:
         await self._lock.keep()
+        assert self._base is not None, "what is not staged is published"
+        base = self._base.place
         found = await self._points(self._base, ids)
-        await self._upsert(name, [_again(point) for point in found])
+        await self._upsert(place, [_again(point, base.passage(point), place) for point in found])
 
-    async def _upsert(self, name: str, points: Sequence[models.PointStruct]) -> None:
+    async def _upsert(self, place: Place, points: Sequence[models.PointStruct]) -> None:
         # Waited for: `put` promises that the passages are durable, and without it the server answers before they are.
+        name = place.collection
         upsert = partial(self._client.upsert, name, [*points], wait=True)
         await self._connection.write(f"write {len(points)} passages into", upsert, collection=name)
 
-    async def _remove(self, name: str, ids: Sequence[str]) -> None:
-        delete = partial(self._client.delete, name, [*ids], wait=True)
+    async def _remove(self, place: Place, ids: Sequence[str]) -> None:
+        name, points = place.collection, [place.point(one) for one in ids]
+        delete = partial(self._client.delete, name, points, wait=True)
         await self._connection.write(f"remove {len(ids)} passages from", delete, collection=name)
 
 
@@ -249,18 +260,21 @@ async def _each(items: Iterable[list[_T]], do: Callable[[list[_T]], Awaitable[No
         raise failed.exceptions[0] from None
 
 
-def _point(passage: Passage, vectors: Vectors) -> models.PointStruct:
+def _point(passage: Passage, vectors: Vectors, *, place: Place) -> models.PointStruct:
     bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
     dense = {name: [*vector] for name, vector in schema.dense_vectors(vectors).items()}
     named: dict[str, Any] = {**dense, BM25: bm25}
-    return models.PointStruct(id=passage.id, vector=named, payload=schema.stored(passage))
+    payload = place.payload(passage.id, schema.stored(passage))
+    return models.PointStruct(id=place.point(passage.id), vector=named, payload=payload)
 
 
-def _again(point: models.Record) -> models.PointStruct:
+def _again(point: models.Record, passage: str, place: Place) -> models.PointStruct:
     stored: Any = point.vector
-    return models.PointStruct(id=point.id, vector=stored, payload=point.payload)
+    payload = place.payload(passage, point.payload or {})
+    return models.PointStruct(id=place.point(passage), vector=stored, payload=payload)
 
 
-def _vectors(stored: Any) -> Vectors:
+def vectors_of(stored: Any) -> Vectors:
+    """Reads the vectors of a point, by name."""
     bm25 = SparseVector(tuple(stored[BM25].indices), tuple(stored[BM25].values))
     return Vectors(tuple(stored[DENSE]), bm25, tuple(stored.get(MULTILINGUAL, ())))

@@ -10,14 +10,14 @@ from tests.library.engines import engine_at
 from tests.standins.qdrant import QdrantStandIn
 
 
-@pytest.fixture(params=["embedded", "cloud"])
+@pytest.fixture(params=["embedded", "cloud", "shared"])
 def where(request: pytest.FixtureRequest, folder: Path) -> Iterator[Path | str]:
     """A folder or an address, with nothing in it."""
     if request.param == "embedded":
         yield folder / "index"
         return
     with QdrantStandIn() as qdrant:
-        yield qdrant.url
+        yield qdrant.url if request.param == "cloud" else f"{qdrant.url}#library"
 
 
 @pytest.fixture

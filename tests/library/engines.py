@@ -10,7 +10,7 @@ from tests.library.books import INFO, vectors
 
 
 def engine_at(where: Path | str) -> Engine:
-    """The embedded engine in a folder, or the cloud engine at an address."""
+    """The embedded engine in a folder, or the cloud engine at an address, with `#NAME` in a shared collection."""
     if isinstance(where, Path):
         from preceptor.library.embedded import Embedded
 
@@ -20,7 +20,8 @@ def engine_at(where: Path | str) -> Engine:
         QdrantCloud,
     )  # takes a second: a process that writes files does without
 
-    return QdrantCloud(where)
+    address, _, shared = where.partition("#")
+    return QdrantCloud(address, shared=shared)
 
 
 async def publish(

@@ -306,8 +306,12 @@ async def test_only_the_version_before_the_last_is_kept(engine: Engine, where: P
         assert sorted(kept) == ["current.json", "v0003", "v0004"]
     else:
         assert isinstance(engine, QdrantCloud)
+        versions = await (await engine._versions("robots")).all()  # pyright: ignore[reportPrivateUsage]
+        assert sorted(versions) == ["robots__v0003", "robots__v0004"]
         found = await engine._connection.client.get_collections()  # pyright: ignore[reportPrivateUsage]
-        assert sorted(one.name for one in found.collections) == ["robots__v0003", "robots__v0004"]
+        for collection in (one.name for one in found.collections if one.name == "library__384"):
+            held = await engine._connection.client.count(collection)  # pyright: ignore[reportPrivateUsage]
+            assert held.count == 2 * len(book())
 
 
 async def test_a_second_writer_is_refused_and_told_who_holds_the_lock(

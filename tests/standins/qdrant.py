@@ -166,10 +166,11 @@ class QdrantStandIn:
                     )
                 )
             case "POST points/delete":
-                selector = models.PointIdsList.model_validate(body)
+                selector = TypeAdapter(models.PointsSelector).validate_python(body)
                 return self._local(lambda: client.delete(name, selector))
             case "POST points/count":
-                return self._local(lambda: client.count(name, exact=True))
+                counted = models.CountRequest.model_validate(body)
+                return self._local(lambda: client.count(name, count_filter=counted.filter, exact=True))
             case "POST points/scroll":
                 return self._scrolled(name, models.ScrollRequest.model_validate(body))
             case "POST points/query/batch":
