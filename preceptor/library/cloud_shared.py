@@ -175,6 +175,7 @@ class SharedVersions(CloudVersions):
         await self._remove(self._shared, models.PointIdsList(points=[*gone]))
 
     async def _create(self, name: str, dense: Any, sparse: Any, tenant_and_more: Sequence[str]) -> None:
+        found = await self._connection.read("list collections", self._client.get_collections)
         create = partial(
             self._client.create_collection,
             name,
@@ -183,8 +184,10 @@ class SharedVersions(CloudVersions):
             # A graph for each book, and none over all of them, which no search would use.
             hnsw_config=models.HnswConfigDiff(m=0, payload_m=16) if dense else None,
         )
-        with suppress(CollectionExists):  # another book's writer made it
-            await self._connection.write("create the collection", create, collection=name)
+        if name not in {one.name for one in found.collections}:
+            with suppress(CollectionExists):  # another book's writer made it just now
+                await self._connection.write("create the collection", create, collection=name)
+        # Each time: the writer that made it may have been killed before it came to this.
         await self._index_fields(
             name,
             {
@@ -268,13 +271,13 @@ class SharedIndex(CloudIndex):
     async def _followed(self, ask: Callable[[Version], Awaitable[_T]]) -> _T:
         """Returns an answer of the version that is published now."""
         version = self._version or await self._books.current()
-        for _ in range(_AGAIN):
+        for again in range(_AGAIN, -1, -1):
             answer, now = await asyncio.gather(ask(version), self._books.current())
-            if now.name == version.name:
-                break
+            if now.name == version.name or not again:
+                self._version = now
+                return answer
             version = now
-        self._version = version
-        return answer
+        raise AssertionError("the last answer is returned")
 
     async def _weighed(self, bm25: SparseVector, version: Version) -> SparseVector:
         """Weighs the words of a question by how rare they are in this book, by the formula of Qdrant's IDF."""

@@ -234,7 +234,8 @@ class CloudWriter:
         await self._connection.write(f"write {len(points)} passages into", upsert, collection=name)
 
     async def _remove(self, place: Place, ids: Sequence[str]) -> None:
-        name, points = place.collection, [place.point(one) for one in ids]
+        name = place.collection
+        points = models.PointIdsList(points=[place.point(one) for one in ids])
         delete = partial(self._client.delete, name, points, wait=True)
         await self._connection.write(f"remove {len(ids)} passages from", delete, collection=name)
 
