@@ -4,14 +4,23 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from preceptor.commands.opening import SAMPLE, AsJson, Env, given, index_book, kept_traces, sample_book
-from preceptor.errors import CostUnknown, ExtraMissing
+from preceptor.commands.new_cases import new
+from preceptor.commands.opening import (
+    SAMPLE,
+    AsJson,
+    Env,
+    given,
+    index_book,
+    kept_traces,
+    need_evaluation,
+    sample_book,
+)
+from preceptor.errors import CostUnknown
 from preceptor.settings import Settings, load_settings
 from preceptor.text.number import counted
 
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from preceptor.library.passage import Passage
 
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app.command()(new)
 
 
 _FORMATS = (".json", ".html", ".xml", ".md")
@@ -102,7 +112,7 @@ def evaluate(
     if compare is not None:
         _compare(*compare, no_worse_than=no_worse_than, as_json=as_json)
         return
-    _need_extra()
+    need_evaluation()
     sample = {} if cases else {"book": SAMPLE, "index": {"collection": "demo"}}
     settings = load_settings(
         env or (None if cases else "demo"),
@@ -132,7 +142,7 @@ def score(
 
     Example: `preceptor evaluate score before.json --cases my-cases.yaml`
     """
-    _need_extra()
+    need_evaluation()
     from preceptor.evaluation.dataset import load_cases
     from preceptor.evaluation.report import Report
     from preceptor.evaluation.run import judge_again
@@ -170,7 +180,7 @@ def book(
 
     Example: `preceptor evaluate book --since main --source docs --cases cases.yaml`
     """
-    _need_extra()
+    need_evaluation()
     if (since is None) == (old is None):
         raise typer.BadParameter("give either --since REV or --old FOLDER")
     from preceptor.commands.editions import SentenceLikeness, at_revision, read_edition
@@ -205,11 +215,6 @@ def _print_changes(changes: "Changes", folder: Path, *, annotate: bool, as_json:
         typer.echo(f"{case}: expects `{section}`, which is in neither edition")
     lost = len({loss.case for loss in changes.losses})
     typer.echo(f"The edit touches {counted(len(changes.touched), 'cases')}; {lost} lost something.", err=True)
-
-
-def _need_extra() -> None:
-    if not find_spec("pydantic_evals"):
-        raise ExtraMissing("evaluate", "to run the cases of an evaluation")
 
 
 def _finish(report: "Report", save: list[Path] | None, settings: Settings, *, as_json: bool) -> None:
@@ -274,6 +279,8 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
             books = await preceptor.library.books()
             made = conditions(settings, books)
             gone = not_in_index(asked, await preceptor.library.chapters())
+            for told in gone:  # before a run that may cost money
+                typer.echo(f"Not in the index: {told}", err=True)
             _tell_cost(asked, settings, price, options)
 
             def ask(question: str, /, *, chapter: str | None = None) -> "Awaitable[Answer]":

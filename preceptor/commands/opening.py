@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from preceptor.errors import ExtraMissing
 from preceptor.settings import Settings, shipped
 
 if TYPE_CHECKING:
@@ -38,6 +40,16 @@ def sample_book() -> Path:
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options that were given on the command line."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def need_evaluation() -> None:
+    """Return if the library is there that reads and judges cases.
+
+    Raises:
+        ExtraMissing: It is not.
+    """
+    if not find_spec("pydantic_evals"):
+        raise ExtraMissing("evaluate", "to run the cases of an evaluation")
 
 
 def to_stderr(line: str) -> None:

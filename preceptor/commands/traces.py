@@ -303,7 +303,7 @@ def case(
 
     Example: `preceptor traces case ID --file my-cases.yaml`, then `preceptor evaluate --cases my-cases.yaml`.
     """
-    from preceptor.tracing.case import add_cases, file_text
+    from preceptor.tracing.case import add_cases, drafts, file_text
     from preceptor.tracing.filters import Filters
 
     filters = Filters(disliked=disliked, unanswered=unanswered, noted=noted)
@@ -313,9 +313,9 @@ def case(
     chosen = trace_ids or [run.trace_id for run in store.runs(limit, filters=filters)]
     runs = [(store.run(one), _tape_of(store, one)) for one in chosen]
     if file is None:
-        typer.echo(file_text("from-traces", runs), nl=False)
+        typer.echo(file_text("from-traces", drafts(runs)), nl=False)
         return
-    added = add_cases(file, runs)
+    added = add_cases(file, drafts(runs))
     typer.echo(f"Added {counted(added, 'cases')} to `{file}`, of {counted(len(runs), 'runs')}.", err=True)
 
 

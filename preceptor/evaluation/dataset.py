@@ -1,6 +1,7 @@
 """The cases: questions and the sections that answer them, in pydantic-evals' YAML form."""
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -84,19 +85,59 @@ def load_cases(path: Path) -> Cases:
     return cases
 
 
-def not_in_index(cases: Cases, chapters: Iterable[Chapter]) -> list[str]:
-    """Returns the expected sections that an index does not have, as ``case: `chapter#anchor```."""
-    known = set[str]()
-    for chapter in chapters:
-        known |= {chapter.id, f"{chapter.id}#"}
-        known |= {f"{chapter.id}#{section.anchor}" for section in chapter.sections}
+def section_ids(chapters: Iterable[Chapter]) -> list[str]:
+    """Returns the sections that an index has, as `chapter#anchor`, in reading order."""
     return [
-        f"{case.name}: `{section}`"
+        f"{chapter.id}#{anchor}"
+        for chapter in chapters
+        for anchor in dict.fromkeys(["", *(section.anchor for section in chapter.sections)])
+    ]
+
+
+def nearest_sections(section: str, known: Sequence[str]) -> list[str]:
+    """Returns at most three sections that one which does not exist may have been meant for.
+
+    Args:
+        section: `chapter#anchor` or `chapter`.
+        known: Sections that there are.
+
+    Returns:
+        Those of another chapter with the same anchor first, then those that are written most alike, else the first
+        ones of the same chapter.
+    """
+    chapter, _, anchor = section.partition("#")
+    if not anchor:
+        chapters = list(dict.fromkeys(one.partition("#")[0] for one in known))
+        return get_close_matches(chapter, chapters, n=_NEAREST, cutoff=_ALIKE)
+    headed = [one for one in known if not one.endswith("#")]
+    moved = [one for one in headed if one.partition("#")[2] == anchor]
+    alike = get_close_matches(section, headed, n=_NEAREST, cutoff=_ALIKE)
+    beside = [one for one in headed if one.startswith(f"{chapter}#")]
+    return list(dict.fromkeys([*moved, *(alike or beside)]))[:_NEAREST]
+
+
+_NEAREST = 3
+_ALIKE = 0.7
+"""Share of the letters from which two names are alike."""
+
+
+def not_in_index(cases: Cases, chapters: Iterable[Chapter]) -> list[str]:
+    """Returns the expected sections that an index lacks, as ``case: `chapter#anchor` (nearest: `…`)``."""
+    there = section_ids(chapters)
+    known = {*there, *(section.partition("#")[0] for section in there)}
+    return [
+        f"{case.name}: {unknown_section(section, there)}"
         for case in cases.cases
         if case.expected_output
         for section in case.expected_output.sections
         if section not in known
     ]
+
+
+def unknown_section(section: str, known: Sequence[str]) -> str:
+    """Returns a section that does not exist with those that may be meant, for a message."""
+    near = ", ".join(f"`{one}`" for one in nearest_sections(section, known))
+    return f"`{section}` (nearest: {near})" if near else f"`{section}`"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class Report(_Model):
     stopped: str | None = None
     """Reason why not every question was asked."""
     not_in_index: tuple[str, ...] = ()
-    """Expected sections that the index does not have, as ``case: `chapter#anchor```."""
+    """Expected sections that the index does not have, as ``case: `chapter#anchor` (nearest: `…`)``."""
     allow_degraded: bool = False
     """Whether the offline tutor may answer in a provider's place."""
 
@@ -140,7 +140,7 @@ class Report(_Model):
         unpriced = sorted({f"{case.provider} {case.model}" for case in self.cases if _is_unpriced(case)})
         if self.not_in_index:
             notes.append(
-                f"Expected, but not in the index, so that no answer can cite it: {', '.join(self.not_in_index)}. Name "
+                f"Expected, but not in the index, so that no answer can cite it: {'; '.join(self.not_in_index)}. Name "
                 "the section that answers now, or index the book again."
             )
         if unpriced:

@@ -120,10 +120,10 @@ async def exported_lines(request: Request) -> Response:
 
 async def case(request: Request) -> Response:
     """One run as a case of an evaluation."""
-    from preceptor.tracing.case import file_text
+    from preceptor.tracing.case import drafts, file_text
 
     run, tape = await _run(request, request.path_params["id"])
-    text = _redactor(request)(file_text("from-traces", [(run, tape)]))
+    text = _redactor(request)(file_text("from-traces", drafts([(run, tape)])))
     return Response(text, media_type="application/yaml", headers=_HEADERS)
 
 

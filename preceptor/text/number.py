@@ -4,7 +4,7 @@ import re
 
 _COUNTED = re.compile(
     r"\b(block|case|chapter|code reference|component|directive|embed|expression|file|frame|include|marker|page|passage"
-    r"|role|run|shortcode|snippet|step|tag)s\b"
+    r"|question|role|run|shortcode|snippet|step|tag)s\b"
 )
 _AGREEING = {"their own": "its own", "that are": "that is", "are not": "is not"}
 

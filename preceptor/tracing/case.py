@@ -1,8 +1,10 @@
-"""Turns runs into cases of an evaluation, in YAML as a person would write it."""
+"""Writes cases of an evaluation, those of runs among them, in YAML as a person would write it."""
 
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import yaml
@@ -16,42 +18,51 @@ _WORDS = 6
 _TOP_LEVEL = re.compile(r"^[^\s#-]", re.MULTILINE)
 
 
-def case_text(run: RecordedRun, tape: Tape | None) -> str:
-    """Returns the case of a run: its question, and the sections that its answer cites.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftCase:
+    """A case that is not in a file yet."""
+
+    question: str
+    sections: tuple[str, ...] = ()
+    """Sections that answer it, as `chapter#anchor`; empty: the book does not cover it."""
+    chapter: str | None = None
+    """Chapter that the question is limited to."""
+    remark: str = ""
+    """Comment above the case: where it comes from, and whether it has to be checked."""
+
+
+def drafts(runs: Iterable[tuple[RecordedRun, Tape | None]]) -> list[DraftCase]:
+    """Returns the cases of runs whose question is kept: the question, and the sections that the answer cites.
 
     A case of a run that a reader or an operator found bad says so, because its sections have to be checked.
     """
-    known = run.summary
-    question = known.question or ""
-    answer = (tape.answer if tape else None) or {}
-    sections = list(dict.fromkeys(f"{one['chapter']}#{one['anchor']}" for one in answer.get("sources", ())))
-    asked = f"question: {_quoted(question)}"
-    if chapter := tape and tape.asked.get("chapter"):
-        asked += f", chapter: {_quoted(chapter)}"
-    expected = (
-        "in_book: true, sections: [" + ", ".join(map(_quoted, sections)) + "]"
-        if sections
-        else "in_book: false"
-    )
-    return "\n".join(
-        [
-            f"  # {known.trace_id}, {known.started:%Y-%m-%d}{_doubt(run)}",
-            f"  - name: {_name(question)}",
-            f"    inputs: {{{asked}}}",
-            f"    expected_output: {{{expected}}}",
-            f"    metadata: {{language: {language_of(question) or 'en'}, kind: asked}}",
-            "",
-        ]
-    )
+    found: list[DraftCase] = []
+    for run, tape in runs:
+        known = run.summary
+        answer = (tape.answer if tape else None) or {}
+        if known.question:
+            found.append(
+                DraftCase(
+                    question=known.question,
+                    sections=tuple(
+                        dict.fromkeys(
+                            f"{one['chapter']}#{one['anchor']}" for one in answer.get("sources", ())
+                        )
+                    ),
+                    chapter=(tape and tape.asked.get("chapter")) or None,
+                    remark=f"{known.trace_id}, {known.started:%Y-%m-%d}{_doubt(run)}",
+                )
+            )
+    return found
 
 
-def file_text(name: str, runs: Iterable[tuple[RecordedRun, Tape | None]]) -> str:
+def file_text(name: str, cases: Iterable[DraftCase]) -> str:
     """Returns a file of cases, each question once."""
-    return f"name: {name}\ncases:\n" + "".join(_cases(runs, set(), set()))
+    return f"name: {name}\ncases:\n" + "".join(_texts(cases, set(), set()))
 
 
-def add_cases(path: Path, runs: Iterable[tuple[RecordedRun, Tape | None]]) -> int:
-    """Add runs to a file of cases, which is made if it is not there; a question that is in it is left out.
+def add_cases(path: Path, cases: Iterable[DraftCase]) -> int:
+    """Add cases to a file, which is made if it is not there; a question that is in it is left out.
 
     What is in the file stays as it is, with its comments.
 
@@ -62,29 +73,56 @@ def add_cases(path: Path, runs: Iterable[tuple[RecordedRun, Tape | None]]) -> in
         CasesInvalid: The file is there and is no file of cases.
     """
     text = path.read_text(encoding="utf-8") if path.exists() else file_text(path.stem, [])
-    added = _cases(runs, *_known(path, text))
+    added = _texts(cases, *_known(path, text))
     if added:
         path.write_text(_with(path, text, "".join(added)), encoding="utf-8")
     return len(added)
 
 
-def _cases(
-    runs: Iterable[tuple[RecordedRun, Tape | None]], questions: set[str], names: set[str]
-) -> list[str]:
-    """Returns the cases of runs whose question is new; `questions` and `names` are those that there are."""
+def known_questions(path: Path) -> set[str]:
+    """Returns the questions in a file of cases; empty if it is not there.
+
+    Raises:
+        CasesInvalid: The file is there and is no file of cases.
+    """
+    return _known(path, path.read_text(encoding="utf-8"))[0] if path.exists() else set()
+
+
+def _texts(cases: Iterable[DraftCase], questions: set[str], names: set[str]) -> list[str]:
+    """Returns the text of cases whose question is new; `questions` and `names` are those that there are."""
     added: list[str] = []
-    for run, tape in runs:
-        question = run.summary.question
-        if not question or question in questions:
+    for case in cases:
+        if case.question in questions:
             continue
-        case, name = case_text(run, tape), _name(question)
-        if name in names:
-            other = f"{name}-{run.summary.trace_id[6:14]}"
-            case, name = case.replace(f"- name: {name}\n", f"- name: {other}\n", 1), other
-        questions.add(question)
+        plain = _name(case.question)
+        name = next(
+            name for name in chain([plain], map(f"{plain}-{{}}".format, count(2))) if name not in names
+        )
+        questions.add(case.question)
         names.add(name)
-        added.append(case)
+        added.append(_text(case, name))
     return added
+
+
+def _text(case: DraftCase, name: str) -> str:
+    asked = f"question: {_quoted(case.question)}"
+    if case.chapter:
+        asked += f", chapter: {_quoted(case.chapter)}"
+    expected = (
+        "in_book: true, sections: [" + ", ".join(map(_quoted, case.sections)) + "]"
+        if case.sections
+        else "in_book: false"
+    )
+    return "\n".join(
+        [
+            *([f"  # {case.remark}"] if case.remark else []),
+            f"  - name: {name}",
+            f"    inputs: {{{asked}}}",
+            f"    expected_output: {{{expected}}}",
+            f"    metadata: {{language: {language_of(case.question) or 'en'}, kind: asked}}",
+            "",
+        ]
+    )
 
 
 def _known(path: Path, text: str) -> tuple[set[str], set[str]]:

@@ -105,4 +105,7 @@ def test_a_section_that_the_index_does_not_have_is_named_with_its_case(tmp_path:
     section = Section(anchor="what-is-a-node", heading="What is a node?", breadcrumb=(), url="")
     nodes = Chapter(id="ros2/nodes", book="tiny", title="Nodes", url="", position=0, sections=(section,))
 
-    assert not_in_index(cases, [nodes]) == ["topic-ur: `ros2/nodes#other`", "topic-ur: `ros2/topics`"]
+    assert not_in_index(cases, [nodes]) == [
+        "topic-ur: `ros2/nodes#other` (nearest: `ros2/nodes#what-is-a-node`)",
+        "topic-ur: `ros2/topics`",
+    ]
