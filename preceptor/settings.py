@@ -550,6 +550,15 @@ class ToolsSettings(_Section):
     """Names of plug-ins to leave out, of those that `enabled` and `plugins` name."""
 
 
+class TagThresholds(_Section):
+    """Thresholds of `preceptor evaluate` for the cases of one language or kind."""
+
+    found: _Fraction | None = None
+    cited: _Fraction | None = None
+    answered: _Fraction | None = None
+    refused: _Fraction | None = None
+
+
 class EvaluationSettings(_Section):
     """Thresholds of `preceptor evaluate`."""
 
@@ -557,7 +566,12 @@ class EvaluationSettings(_Section):
     """A section counts as found when it is among the first `k`."""
     found: _Fraction = 0.9
     cited: _Fraction = 0.75
+    answered: _Fraction = 0.0
     refused: _Fraction = 0.8
+    language: dict[str, TagThresholds] = Field(default_factory=dict)
+    """Further thresholds for the cases of a language, by its tag: `[default.evaluation.language.ur]`."""
+    kind: dict[str, TagThresholds] = Field(default_factory=dict)
+    """Further thresholds for the cases of a kind: `[default.evaluation.kind.near-miss]`."""
 
 
 class Settings(_Section):

@@ -62,6 +62,20 @@ Save = Annotated[
 ]
 
 
+def _falls(values: list[str] | None) -> dict[str, float]:
+    """Returns the largest falls that are accepted by tag: `0.02` for all cases and tags, `language ur=0.1` for one."""
+    falls: dict[str, float] = {}
+    for value in values or []:
+        tag, _, number = value.rpartition("=")
+        try:
+            falls[tag.strip()] = most = float(number)
+        except ValueError:
+            raise typer.BadParameter(f"`{value}` should be like 0.02, or like `language en=0.02`") from None
+        if not 0 <= most <= 1:
+            raise typer.BadParameter(f"`{value}` should have a number from 0 to 1")
+    return falls
+
+
 @app.callback(invoke_without_command=True)
 def evaluate(
     context: typer.Context,
@@ -88,8 +102,12 @@ def evaluate(
         tuple[Path, Path] | None, typer.Option(metavar="OLD NEW", help="Compare two saved reports instead.")
     ] = None,
     no_worse_than: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="With --compare: largest fall of a share that is accepted, such as 0.02."),
+        list[str] | None,
+        typer.Option(
+            metavar="[TAG=]FALL",
+            help="With --compare: largest fall of a share that is accepted, such as 0.02, for all cases and for each "
+            "language and kind; `language ur=0.1`: for that one. May be given more than once.",
+        ),
     ] = None,
     env: Annotated[
         str | None,
@@ -110,7 +128,7 @@ def evaluate(
     if context.invoked_subcommand is not None:
         return
     if compare is not None:
-        _compare(*compare, no_worse_than=no_worse_than, as_json=as_json)
+        _compare(*compare, falls=_falls(no_worse_than), as_json=as_json)
         return
     need_evaluation()
     sample = {} if cases else {"book": SAMPLE, "index": {"collection": "demo"}}
@@ -249,13 +267,19 @@ def _written(report: "Report", suffix: str, settings: Settings) -> str:
             return report.to_json()
 
 
-def _compare(old: Path, new: Path, *, no_worse_than: float | None, as_json: bool) -> None:
+def _compare(old: Path, new: Path, *, falls: dict[str, float], as_json: bool) -> None:
     from rich.console import Console
 
     from preceptor.evaluation.compare import compare, render
     from preceptor.evaluation.report import Report
 
-    comparison = compare(Report.load(old), Report.load(new), no_worse_than=no_worse_than)
+    before, after = Report.load(old), Report.load(new)
+    overall = falls.pop("", None)
+    known = dict.fromkeys(tag for case in after.cases for tag in case.tags)
+    for tag in falls:
+        if tag not in known:
+            raise typer.BadParameter(f"--no-worse-than: no case is of `{tag}`; there are: {', '.join(known)}")
+    comparison = compare(before, after, no_worse_than=overall, tags_no_worse_than=falls)
     if as_json:
         typer.echo(comparison.to_json())
     else:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -129,13 +129,20 @@ class Comparison:
         return json.dumps(told | asdict(self), ensure_ascii=False, indent=2)
 
 
-def compare(old: Report, new: Report, *, no_worse_than: float | None = None) -> Comparison:
+def compare(
+    old: Report,
+    new: Report,
+    *,
+    no_worse_than: float | None = None,
+    tags_no_worse_than: Mapping[str, float] | None = None,
+) -> Comparison:
     """Pair the cases of two reports.
 
     Args:
         old: The earlier report.
         new: The later one.
         no_worse_than: Largest acceptable fall of a share, for all cases and for each tag; None: only the test counts.
+        tags_no_worse_than: Another one for the cases of a tag, by tag, as `language en`.
 
     Raises:
         ReportsNotComparable: They count with another k, or have no case in common.
@@ -153,13 +160,13 @@ def compare(old: Report, new: Report, *, no_worse_than: float | None = None) -> 
     }
     changes = tuple(_change(name, before, after, both) for name, both in judged.items() if both)
     tags = _by_tag(judged, before, after)
+    accepted = _accepted(no_worse_than, tags_no_worse_than or {}, [after[case][0] for case in paired])
     missed = list(new.problems)
-    if no_worse_than is not None:
-        missed += [
-            f"{change.sentence}: more than the {no_worse_than:.1%} that are accepted."
-            for change in (*changes, *tags)
-            if change.fall > no_worse_than + 1e-9
-        ]
+    missed += [
+        f"{change.sentence}: more than the {most:.1%} that are accepted."
+        for change in (*changes, *tags)
+        if (most := accepted(change.tag)) is not None and change.fall > most + 1e-9
+    ]
     return Comparison(
         changes=changes,
         unpaired=tuple(name for name in {**before, **after} if name not in paired),
@@ -169,6 +176,20 @@ def compare(old: Report, new: Report, *, no_worse_than: float | None = None) -> 
         missed=tuple(missed),
         paired=len(paired),
     )
+
+
+def _accepted(
+    overall: float | None, by_tag: Mapping[str, float], cases: Sequence[CaseResult]
+) -> Callable[[str], float | None]:
+    """Returns a function that gives the largest acceptable fall by tag; the empty tag stands for all cases."""
+    # The changes within a tag that all cases have are those of all cases, and are not told twice.
+    everywhere = [most for tag, most in by_tag.items() if all(tag in case.tags for case in cases)]
+    limits = [*everywhere, *([] if overall is None else [overall])]
+
+    def accepted(tag: str) -> float | None:
+        return by_tag.get(tag, overall) if tag else min(limits, default=None)
+
+    return accepted
 
 
 def chance(better: int, worse: int) -> float:
@@ -208,9 +229,10 @@ def render(comparison: Comparison) -> RenderableType:
     for change in marked:
         _row(shown, f"{change.name}, {change.tag}", change)
     lines = [
-        Text(f"{change.name} {verdict}: {', '.join(cases)}", style)
+        # Not "answered worse: …", which reads as if the answers were worse.
+        Text(f"`{change.name}` {verdict}: {', '.join(cases)}", style)
         for change in comparison.changes
-        for verdict, cases, style in (("worse", change.worse, "red"), ("better", change.better, "green"))
+        for verdict, cases, style in (("lost by", change.worse, "red"), ("gained by", change.better, "green"))
         if cases
     ]
     if comparison.unpaired:

@@ -87,9 +87,10 @@ def _rates(report: Report) -> str:
     rows += [(f"kind {value}", found) for value, found in report.by(lambda case: case.kind).items()]
     lines = "".join(
         f"<tr><td>{escape(name)}</td>"
-        + "".join(_cell(found.get(column), report.thresholds.get(column)) for column in overall)
+        + "".join(_cell(found.get(column), limits.get(column)) for column in overall)
         + "</tr>"
         for name, found in rows
+        for limits in [report.thresholds | report.limits(name)]
     )
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{lines}</tbody></table>"
 

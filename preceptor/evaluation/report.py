@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,13 +21,8 @@ from preceptor.evaluation.outcome import Outcome
 SCHEMA_VERSION = 1
 """Version of a saved report; docs/evaluation.md describes it."""
 
-_MISSED = {
-    "found": "no expected section among those found",
-    "cited": "no expected section cited",
-    "answered": "declined, though the book answers it",
-    "refused": "answered, though the book does not cover it",
-}
-"""Sentences for the assertions that do not hold."""
+_UNSAID = frozenset({"found", "cited", "answered", "refused"})
+"""Assertions that `_whys` has sentences for."""
 
 
 class _Model(BaseModel):
@@ -93,6 +88,8 @@ class Report(_Model):
     k: int
     thresholds: dict[str, float]
     """Smallest acceptable share by assertion."""
+    tag_thresholds: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """The same by tag, as `language en`, for the cases that have it."""
     cases: tuple[CaseResult, ...]
     conditions: Conditions | None = None
     """Conditions under which the answers came about; None if the caller did not give them."""
@@ -106,12 +103,9 @@ class Report(_Model):
     @property
     def problems(self) -> list[str]:
         """Reasons why the evaluation did not pass, one sentence each; empty if it did."""
-        found = rates(self.cases)
-        problems = [
-            f"`{name}` is {rate.share:.0%} ({rate.held} of {rate.judged}), below {least:.0%}."
-            for name, least in self.thresholds.items()
-            if (rate := found.get(name)) is not None and rate.share < least
-        ]
+        problems = list(_below(self.thresholds, self.cases))
+        for tag, limits in self.tag_thresholds.items():
+            problems += _below(limits, self.tagged(tag), f" for {tag}")
         if not any(case.found or case.error for case in self.cases):
             problems.append("No search gave any passage: the index is empty. Fill it with `preceptor index`.")
         stood_in = [case for case in self.cases if case.degraded]
@@ -143,6 +137,12 @@ class Report(_Model):
                 f"Expected, but not in the index, so that no answer can cite it: {'; '.join(self.not_in_index)}. Name "
                 "the section that answers now, or index the book again."
             )
+        unheld = [tag for tag in self.tag_thresholds if not self.tagged(tag)]
+        if unheld:
+            notes.append(
+                f"There is a threshold for {', '.join(unheld)}, and no case of that: nothing is held to it. Correct "
+                "the name under `evaluation` in settings.toml, or add cases."
+            )
         if unpriced:
             notes.append(f"No price is known for answers of {', '.join(unpriced)}.")
         return notes
@@ -157,6 +157,15 @@ class Report(_Model):
         """US dollars of all answers whose price is known."""
         return sum(case.cost or 0.0 for case in self.cases)
 
+    def tagged(self, tag: str) -> list[CaseResult]:
+        """Returns the results of the cases that have a tag; settings do not keep its capitals."""
+        return [case for case in self.cases if tag.casefold() in map(str.casefold, case.tags)]
+
+    def limits(self, tag: str) -> dict[str, float]:
+        """Returns the smallest acceptable shares for the cases of a tag alone, by assertion."""
+        held = {name.casefold(): limits for name, limits in self.tag_thresholds.items()}
+        return held.get(tag.casefold(), {})
+
     def by(self, label: Callable[[CaseResult], str]) -> dict[str, dict[str, Rate]]:
         """Rates of the cases that share a label, by label and assertion."""
         labels = sorted({label(case) for case in self.cases})
@@ -170,6 +179,9 @@ class Report(_Model):
             "notes": self.notes,
             "cost": round(self.cost, 6),
             "metrics": _plain(rates(self.cases)),
+            "failing": {
+                name: why for name, results in grouped(self.cases).items() if (why := explained(results))
+            },
             "every_time": _plain(every_time(self.cases)),
             "by_language": {name: _plain(found) for name, found in self.by(_language).items()},
             "by_kind": {name: _plain(found) for name, found in self.by(_kind).items()},
@@ -226,17 +238,33 @@ def grouped(cases: Iterable[CaseResult]) -> Mapping[str, Sequence[CaseResult]]:
 
 
 def explained(results: Sequence[CaseResult]) -> str:
-    """Returns why a case failed, as `no expected section cited (2 of 3 times)`; empty if it held each time.
+    """Returns why a case failed, as `declined, though the book answers it (2 of 3 times)`; empty if it held each time.
 
     Args:
         results: Results of one case.
     """
-    missed = Counter(name for result in results for name in result.missed)
-    times = {
-        name: f" ({count} of {len(results)} times)" if len(results) > 1 else ""
-        for name, count in missed.items()
-    }
-    return "; ".join(_MISSED.get(name, f"`{name}` does not hold") + times[name] for name in missed)
+    whys = Counter(why for result in results for why in _whys(result))
+    times = f" of {len(results)} times)" if len(results) > 1 else ""
+    return "; ".join(f"{why} ({count}{times}" if times else why for why, count in whys.items())
+
+
+def _whys(case: CaseResult) -> Iterator[str]:
+    """Yields the reasons why a case missed something, each to be understood without the names of assertions."""
+    missed = case.missed
+    if missed and case.in_book is None and case.error:
+        yield "no answer came, but an error"
+        return
+    if "refused" in missed:
+        yield "answered, though the book does not cover it"
+    if {"cited", "answered"} & set(missed):
+        # That a declined question has no citation either is no second fault.
+        if case.in_book is False:
+            yield "declined, though the book answers it"
+        else:
+            yield f"answered, but {'cited no expected section' if case.cited else 'cited nothing'}"
+    if "found" in missed:
+        yield "the search found no expected section"
+    yield from (f"`{name}` does not hold" for name in missed if name not in _UNSAID)
 
 
 def render(report: Report) -> RenderableType:
@@ -292,7 +320,8 @@ def _rates(report: Report) -> Table:
     for title, label in (("language", _language), ("kind", _kind)):
         shown.add_section()
         for value, found in report.by(label).items():
-            shown.add_row(f"{title} {value}", *(_cell(found.get(name), None) for name in overall))
+            limits = report.limits(f"{title} {value}")
+            shown.add_row(f"{title} {value}", *(_cell(found.get(name), limits.get(name)) for name in overall))
     return shown
 
 
@@ -300,6 +329,15 @@ def _title(report: Report) -> str:
     asked = f", asked of {report.book} in `{report.collection}`" if report.collection else ""
     times = f" {report.repeats} times" if report.repeats > 1 else ""
     return f"{report.dataset}: {len(grouped(report.cases))} cases{asked}{times}"
+
+
+def _below(limits: Mapping[str, float], cases: Sequence[CaseResult], where: str = "") -> Iterator[str]:
+    """Yields a sentence for each share that is below its limit."""
+    found = rates(cases)
+    for name, least in limits.items():
+        rate = found.get(name)
+        if rate is not None and rate.share < least:
+            yield f"`{name}`{where} is {rate.share:.0%} ({rate.held} of {rate.judged}), below {least:.0%}."
 
 
 def _cell(rate: Rate | None, least: float | None) -> Text:
@@ -323,7 +361,8 @@ def came(case: CaseResult) -> str:
     expected = f"expected {_listed(case.expected_sections, 'to be declined')}"
     if case.error:
         return f"{expected}; raised {case.error}"
-    cited = f"{expected}; cited {_listed(case.cited)}"
+    said = "declined" if case.in_book is False else "answered"
+    cited = f"{expected}; {said}, cited {_listed(case.cited)}"
     found = f"{cited}; found {_listed(case.found)}" if "found" in case.missed else cited
     return f"{found}; {case.trace_id}" if case.trace_id else found
 

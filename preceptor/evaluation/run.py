@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from pydantic import BaseModel
+
 from preceptor.errors import ReportsNotComparable
 from preceptor.evaluation.dataset import CaseInput, Cases, Expected
 from preceptor.evaluation.outcome import Cited, Failed, Outcome
@@ -19,7 +21,7 @@ from preceptor.settings import EvaluationSettings
 if TYPE_CHECKING:
     from pydantic_evals.reporting import ReportCase, ReportCaseFailure
 
-_THRESHOLDS = ("found", "cited", "refused")
+_THRESHOLDS = ("found", "cited", "answered", "refused")
 _REPEATED = re.compile(r" \[(\d+)/\d+\]$")
 """How pydantic-evals marks a case that is asked more than once."""
 
@@ -220,9 +222,9 @@ async def evaluate(
         dataset=cases.name,
         began=began,
         k=k,
-        thresholds={name: getattr(thresholds, name) for name in _THRESHOLDS},
         cases=tuple(results),
         stopped=stopped,
+        **_limits(thresholds),
     )
 
 
@@ -255,8 +257,24 @@ async def judge_again(cases: Cases, old: Report, *, thresholds: EvaluationSettin
 
     repeat = max(one.repeat for one in old.cases)
     results = await _judged(cases, recorded, only=asked, concurrency=1, repeat=repeat)
-    limits = {name: getattr(thresholds, name) for name in _THRESHOLDS}
-    return old.model_copy(update={"cases": tuple(results), "thresholds": limits})
+    return old.model_copy(update={"cases": tuple(results), **_limits(thresholds)})
+
+
+def _limits(thresholds: EvaluationSettings) -> dict[str, Any]:
+    """Returns the fields of a report that say which shares are accepted."""
+
+    def limits(held: BaseModel) -> dict[str, float]:
+        return {name: least for name in _THRESHOLDS if (least := getattr(held, name)) is not None}
+
+    by_label = {"language": thresholds.language, "kind": thresholds.kind}
+    return {
+        "thresholds": limits(thresholds),
+        "tag_thresholds": {
+            f"{label} {value}": limits(held)
+            for label, found in by_label.items()
+            for value, held in found.items()
+        },
+    }
 
 
 class _Recorded(Exception):

@@ -3,11 +3,13 @@
 import json
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from preceptor.cli import main
 from preceptor.errors import ReportsNotComparable
 from preceptor.evaluation.compare import chance, compare, render
 from preceptor.evaluation.report import CaseResult, Rate, Report
@@ -125,8 +127,8 @@ def test_the_comparison_is_printed_and_written_as_json() -> None:
     Console(width=120, file=screen).print(render(comparison))
 
     assert "67% (2/3)" in screen.getvalue()
-    assert "found worse: c1" in screen.getvalue()
-    assert "found better: c2" in screen.getvalue()
+    assert "`found` lost by: c1" in screen.getvalue()
+    assert "`found` gained by: c2" in screen.getvalue()
     assert json.loads(comparison.to_json())["changes"][0]["worse"] == ["c1"]
 
 
@@ -203,6 +205,49 @@ def test_a_fall_beyond_the_accepted_one_does_not_pass_even_where_chance_could_ex
         "`found` for language de fell from 100% to 75% (1 case worse, 0 better; p=1): more than the 10.0% that are "
         "accepted.",
     )
+
+
+def test_a_tag_may_fall_by_its_own_limit() -> None:
+    old, new = tagged(*[True] * 20, german=4), tagged(False, *[True] * 19, german=4)
+
+    assert not compare(old, new, tags_no_worse_than={"language de": 0.2}).passed
+    assert compare(old, new, tags_no_worse_than={"language en": 0.0}).passed
+    assert compare(old, new, no_worse_than=0.05, tags_no_worse_than={"language de": 0.25}).passed
+    assert not compare(old, new, tags_no_worse_than={"kind fact": 0.0}).passed, "all cases are of this kind"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ([], 0, "No difference can be shown"),
+        (["--no-worse-than", "0.1"], 1, "for language de fell from 100% to 75%"),
+        (["--no-worse-than", "language de=0.1"], 1, "for language de fell from 100% to 75%"),
+        (["--no-worse-than", "0.1", "--no-worse-than", "language de=0.3"], 0, "No difference can be shown"),
+        (["--no-worse-than", "language fr=0.1"], 2, "there are: language de, kind fact, language en"),
+        (["--no-worse-than", "a little"], 2, "`a little` should be like 0.02"),
+        (["--no-worse-than", "2"], 2, "from 0 to 1"),
+    ],
+)
+def test_the_exit_code_tells_of_a_fall_that_is_not_accepted(
+    options: list[str],
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old, new = tagged(*[True] * 20, german=4), tagged(False, *[True] * 19, german=4)
+    files = [tmp_path / "old.json", tmp_path / "new.json"]
+    for file, made in zip(files, (old, new), strict=True):
+        file.write_text(made.to_json(), encoding="utf-8")
+    words = ["preceptor", "evaluate", "--compare", *map(str, files), *options]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert ended.value.code == code
+    assert told in out + err
 
 
 def test_a_newer_report_that_misses_a_threshold_does_not_pass() -> None:

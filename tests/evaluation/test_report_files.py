@@ -68,7 +68,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing() -> None:
         "http://127.0.0.1:8000/traces/trace_<script>alert(1)</script>|`x`",
         "http://127.0.0.1:8000/traces/trace_broken",
     ]
-    assert "<script>alert(1)</script>|`x`: no expected section cited" in page.text
+    assert "<script>alert(1)</script>|`x`: answered, but cited nothing" in page.text
     assert "`cited` is 33% (1 of 3), below 90%." in page.text
     assert "gemini flash" in page.text
     assert "0.200" in page.text, "the price of 100 answers"
@@ -82,7 +82,7 @@ def test_a_ci_system_sees_each_case_as_a_test() -> None:
     }  # fmt: skip
     good, missed, broken, problem = suite.iter("testcase")
     assert list(good) == []
-    assert missed[0].get("message") == "no expected section cited"
+    assert missed[0].get("message") == "answered, but cited nothing"
     assert "What is <script>" in (missed[0].text or "")
     assert (broken[0].tag, broken[0].text) == ("error", "Traceback …")
     assert problem[0].get("message") == "`cited` is 33% (1 of 3), below 90%."

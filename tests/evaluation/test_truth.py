@@ -22,7 +22,7 @@ from preceptor.evaluation.run import evaluate, judge_again
 from preceptor.library.passage import Hit, Passage
 from preceptor.library.protocol import IndexInfo
 from preceptor.providers.failure import FailureNote, Usage
-from preceptor.settings import EvaluationSettings, ProviderSettings, Settings
+from preceptor.settings import EvaluationSettings, ProviderSettings, Settings, TagThresholds, load_settings
 from tests.evaluation.example import CASES, cases_file, hits, passage
 
 LENIENT = EvaluationSettings(found=0, cited=0, refused=0)
@@ -154,15 +154,55 @@ async def test_a_section_that_no_answer_can_cite_is_told(tmp_path: Path) -> None
     ]
 
 
+async def test_a_case_that_raised_is_not_said_to_be_declined(tmp_path: Path) -> None:
+    class Broken(Answering):
+        async def ask(self, question: str, *, chapter: str | None = None) -> Told:
+            raise ZeroDivisionError("by zero")
+
+    book = Broken(Told())
+    report = await evaluate(load_cases(cases_file(tmp_path)), book.ask, book.search, k=5, thresholds=LENIENT)
+    assert set(json.loads(report.to_json())["failing"].values()) == {"no answer came, but an error"}
+
+
+async def test_a_threshold_of_a_language_or_kind_is_held_to(tmp_path: Path) -> None:
+    report = await run(tmp_path, Told())
+    assert report.passed
+    thresholds = LENIENT.model_copy(
+        update={
+            "language": {"ur": TagThresholds(cited=0.5), "en": TagThresholds(cited=0.5)},
+            "kind": {"outside": TagThresholds(refused=0.5), "riddle": TagThresholds(cited=0.5)},
+        }
+    )
+    book, cases = Answering(Told()), load_cases(cases_file(tmp_path))
+    held = await evaluate(cases, book.ask, book.search, k=5, thresholds=thresholds)
+    problems = [
+        "`cited` for language ur is 0% (0 of 1), below 50%.",
+        "`refused` for kind outside is 0% (0 of 1), below 50%.",
+    ]
+    assert held.problems == problems
+    assert "There is a threshold for kind riddle, and no case of that" in held.notes[0]
+    assert (await judge_again(cases, report, thresholds=thresholds)).problems == problems
+
+
+def test_settings_name_the_thresholds_of_a_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRECEPTOR_EVALUATION__LANGUAGE__UR__CITED", "0.6")
+    assert load_settings("demo").evaluation.language == {"ur": TagThresholds(cited=0.6)}
+
+
 async def test_what_failed_is_worded_so_that_it_cannot_be_misread(tmp_path: Path) -> None:
     screen = StringIO()
     report = await run(tmp_path, Told(in_book=False, sources=[]))
     Console(width=200, file=screen).print(render(report))
 
-    assert "node: no expected section cited; declined, though the book answers it" in screen.getvalue()
+    assert "node: declined, though the book answers it\n" in screen.getvalue()
     assert "answered by gemini gemini-2.5-flash ×3" in screen.getvalue()
     screen = StringIO()
-    Console(width=200, file=screen).print(render(await run(tmp_path, Told())))
+    answered = await run(tmp_path, Told())
+    Console(width=200, file=screen).print(render(answered))
+    assert json.loads(answered.to_json())["failing"] == {
+        "topic-ur": "answered, but cited no expected section; the search found no expected section",
+        "cookery": "answered, though the book does not cover it",
+    }
     assert "cookery: answered, though the book does not cover it" in screen.getvalue()
 
 
