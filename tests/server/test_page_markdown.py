@@ -174,6 +174,41 @@ async def test_a_long_list_table_or_program_is_no_burden_while_it_grows(reader: 
     assert made <= 4 * len(text) / 100, made
 
 
+LAID_OUT = """async ([text, size]) => {
+    const { Markdown } = await import('/static/markdown.js');
+    const { wordsFor } = await import('/static/words.js');
+    let slices = 0;
+    const markdown = new Markdown(await wordsFor('en'), { cite: () => null, opens: () => ({}), grew: () => (slices += 1) });
+    document.querySelector('.log').replaceChildren(markdown.element);
+    for (let at = size; at < text.length; at += size) await markdown.show(text.slice(0, at));
+    await markdown.show(text, true);
+    const table = markdown.element.querySelector('table');
+    const widths = (row) => [...row.cells].map((cell) => Math.round(cell.getBoundingClientRect().width));
+    return {
+        slices,
+        parts: [...table.tBodies].map((part) => part.rows.length),
+        fixed: getComputedStyle(table).tableLayout,
+        head: widths(table.rows[0]),
+        last: widths(table.rows[table.rows.length - 1]),
+        words: [...table.tBodies].flatMap((part) => [...part.rows]).map((row) => row.cells[0].textContent),
+    };
+}"""
+
+
+async def test_a_long_table_is_laid_out_part_by_part(reader: Reader) -> None:
+    """A row that is added must not have the browser lay out all rows before it anew."""
+    rows = "".join(ROW.format(number) for number in range(130))
+    found = await reader.page.evaluate(LAID_OUT, ["| a | b | c | d |\n|---|---|---|---|\n" + rows, 2000])
+    assert found["words"] == [f"row {number}" for number in range(130)]
+    assert len(found["parts"]) >= 3
+    # A part is begun when the one before it is full; what comes at once may overfill it.
+    assert max(found["parts"]) <= 80
+    assert found["fixed"] == "fixed"
+    assert found["head"] == found["last"]
+    # The page has its turn in between.
+    assert found["slices"] > 4
+
+
 @pytest.mark.long
 async def test_the_page_stays_quick_under_a_long_answer(
     reader: Reader, record_property: Callable[[str, object], None]

@@ -7,12 +7,15 @@ import { directed, h } from './dom.js';
 import { codeBlock, colour, copyAsTex, formula } from './rich.js';
 import { nameOf, quoted } from './sources.js';
 
-/** Characters that are looked at in one step, … */
-const PIECE = 1000;
+/** Characters that are looked at in one step: few while the code is cold or the machine slow, … */
+const FEWEST = 125;
+const MOST = 1000;
 /** … and how long steps may follow each other before the page gets its turn. */
 const BUDGET_MS = 8;
-/** After a step, the next one waits for this many times as long as it took. */
+/** After the steps, and the layout of what they made, the next ones wait for this many times as long as these took. */
 const REST = 3;
+/** Rows of one part of a table. The browser lays out parts that did not change once, if the columns' widths are fixed. */
+const PART = 40;
 /** Blocks, items and rows at the end that the next characters may still change. */
 const UNSETTLED = 2;
 
@@ -113,13 +116,16 @@ export class Markdown {
    * @param say strings of the interface
    * @param cite gives the source with a number, if there is one
    * @param opens attributes of a link to a source's address
+   * @param grew is called when there is more to see
    */
-  constructor(say, { cite, opens }) {
+  constructor(say, { cite, opens, grew = () => {} }) {
     this.element = h('div', { class: 'answer' });
     copyAsTex(this.element);
     this._say = say;
     this._cite = cite;
     this._opens = opens;
+    this._grew = grew;
+    this._piece = FEWEST;
     /** Blocks and rows that were made: what the work is, for tests. */
     this.made = 0;
     this._restsUntil = 0;
@@ -159,20 +165,28 @@ export class Markdown {
 
   _work() {
     this._timer = 0;
-    const end = performance.now() + BUDGET_MS;
-    while (this._seen.length < this._text.length || this._finishing()) {
-      const begin = performance.now();
+    const begin = performance.now();
+    let now = begin;
+    while (this._hasMore() && now - begin < BUDGET_MS) {
       this._step();
-      const now = performance.now();
-      // A paragraph of many thousand words is made anew as a whole: then less often.
-      this._restsUntil = now + (now - begin) * REST;
-      if (now > end) {
-        this._timer = setTimeout(() => this._work());
-        return;
-      }
+      const took = performance.now() - now;
+      now += took;
+      this._piece = Math.max(FEWEST, Math.min(MOST, took > BUDGET_MS / 2 ? this._piece / 2 : this._piece * 2));
+    }
+    this._grew();
+    // Layout is the larger part of a long table's work: have it done now, so that it counts.
+    void this.element.offsetHeight;
+    this._restsUntil = performance.now() + (performance.now() - begin) * REST;
+    if (this._hasMore()) {
+      this._timer = setTimeout(() => this._work());
+      return;
     }
     this._shown = null;
     this._done();
+  }
+
+  _hasMore() {
+    return this._seen.length < this._text.length || this._finishing();
   }
 
   /** Whether the last blocks are still to be coloured. */
@@ -182,7 +196,7 @@ export class Markdown {
 
   _step() {
     const from = this._seen.length;
-    const lineEnd = this._text.indexOf('\n', from + PIECE);
+    const lineEnd = this._text.indexOf('\n', from + this._piece);
     this._seen = lineEnd < 0 ? this._text : this._text.slice(0, lineEnd + 1);
     const text = (this._open?.head ?? '') + this._seen.slice(this._settled);
     const tokens = marked.lexer(text, marked.defaults).filter(({ type }) => type !== 'space');
@@ -283,10 +297,25 @@ export class Markdown {
         if (token.type === 'list') directed(element);
         open.parts.push({ raw: raws[same + place], element });
       });
+      if (token.type === 'table' && open.into.rows.length >= PART) open.into = this._part(open.into.parentElement);
       open.into.append(...made);
       this.made += made.length;
     }
     this._settleParts();
+  }
+
+  /** Another part of a long table; with the first one, the columns keep the widths that they have by now. */
+  _part(table) {
+    const widths = [...table.rows[0].cells].map((cell) => cell.getBoundingClientRect().width);
+    // A table that is not shown has none.
+    if (!table.classList.contains('long') && widths[0]) {
+      widths.forEach((width, place) => (table.rows[0].cells[place].style.inlineSize = `${width}px`));
+      table.style.inlineSize = `${widths.reduce((sum, width) => sum + width)}px`;
+      table.classList.add('long');
+    }
+    const part = h('tbody', null);
+    table.append(part);
+    return part;
   }
 
   /** What follows the list or table has begun, so that it is settled as a whole. Returns whether it is. */

@@ -62,6 +62,7 @@ export class Turn {
   begin() {
     Object.assign(this.record, { state: 'running', text: '', sources: [], notes: [], body: undefined, error: undefined });
     this._clear();
+    this._live = true;
   }
 
   /** Take one event of the stream. */
@@ -136,7 +137,12 @@ export class Turn {
   _clear() {
     this._sources = new Map();
     this._frame = 0;
-    this._answer = new Markdown(this._say, { cite: (number) => this._sources.get(number), opens: this._opens });
+    this._answer = new Markdown(this._say, {
+      cite: (number) => this._sources.get(number),
+      opens: this._opens,
+      // What was kept is shown from its question on; only what comes now is followed.
+      grew: () => this._live && this._acts.grew(),
+    });
     this._notes = h('div', { class: 'notes' });
     this._status = h('p', { class: 'status' }, this._say('searching'));
     this._below = h('div', { class: 'below' });
@@ -173,7 +179,6 @@ export class Turn {
     this._frame ||= requestAnimationFrame(() => {
       this._frame = 0;
       this._answer.show(this.record.text);
-      this._acts.grew();
     });
   }
 
@@ -194,6 +199,7 @@ export class Turn {
     cancelAnimationFrame(this._frame);
     this._frame = 0;
     this._sources = new Map(this.record.sources.map((source) => [source.n, source]));
+    this._live = false;
     this.shown = this._answer.show(text, true);
     this._status.hidden = true;
     this._below.replaceChildren();
