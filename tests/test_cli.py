@@ -256,9 +256,9 @@ def test_what_is_in_the_cloud_is_managed_alike(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "give either --source BOOK or one of --init"),
-        (["--list", "--info"], 2, "give either --source BOOK or one of --init"),
-        (["--source", "nope", "--list"], 2, "give either --source BOOK or one of --init"),
+        ([], 2, "give either --source BOOK, --library FILE"),
+        (["--list", "--info"], 2, "give either --source BOOK, --library FILE"),
+        (["--source", "nope", "--list"], 2, "give either --source BOOK, --library FILE"),
         (["--source", "nope", "--batch-size", "0"], 2, "--batch-size"),
         (["--source", "nope", "--chunk-size", "many"], 2, "--chunk-size"),
         (["--source", "nope"], 1, "The book `nope` does not exist."),

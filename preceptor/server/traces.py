@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from preceptor.errors import RequestInvalid, TapeMissing, TraceNotFound
 from preceptor.server.access import OperatorInBrowser
+from preceptor.settings import Settings
 from preceptor.tracing.filters import WEAK, Filters
 from preceptor.tracing.run import RunSummary
 from preceptor.tracing.store import TraceStore
@@ -142,8 +143,8 @@ def _page(
 
     redact = _redactor(request)
     head = f'<nav><a href="{_BASE}">Runs</a></nav>'
-    preceptor: Preceptor = request.state.preceptor
-    page = Page(base=_BASE, redact=redact, longest_run=preceptor.settings.tutor.deadline)
+    settings: Settings = request.state.settings
+    page = Page(base=_BASE, redact=redact, longest_run=settings.tutor.deadline)
     style = _STYLE + _SCRIPT + (_FOLLOWS if page.follows(runs) else "")
     return HTMLResponse(
         document(title, render(page), style=style, head=head, redact=redact), headers=_HEADERS

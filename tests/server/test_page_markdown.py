@@ -178,7 +178,8 @@ LAID_OUT = """async ([text, size]) => {
     const { Markdown } = await import('/static/markdown.js');
     const { wordsFor } = await import('/static/words.js');
     let slices = 0;
-    const markdown = new Markdown(await wordsFor('en'), { cite: () => null, opens: () => ({}), grew: () => (slices += 1) });
+    const grew = () => (slices += 1);
+    const markdown = new Markdown(await wordsFor('en'), { cite: () => null, opens: () => ({}), grew });
     document.querySelector('.log').replaceChildren(markdown.element);
     for (let at = size; at < text.length; at += size) await markdown.show(text.slice(0, at));
     await markdown.show(text, true);

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,7 +115,7 @@ def store(tmp_path: Path) -> Iterator[TraceStore]:
 def app_of(store: TraceStore, key: str | None = None) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[dict[str, Any], None]:
-        yield {"preceptor": SimpleNamespace(traces=store, settings=Settings(env="demo"))}
+        yield {"traces": store, "settings": Settings(env="demo")}
 
     return Starlette(
         routes=[*traces.routes(SecretStr(key) if key else None), *pages.routes()],
