@@ -142,7 +142,7 @@ clean: ## remove what was built; the index and the traces in .preceptor stay
 constraints: ## resolve every version anew and write constraints.txt
 	rm -rf build/constraints && $(PYTHON) -m venv build/constraints
 	build/constraints/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	build/constraints/bin/python -m pip install --quiet ".[redis,postgres,formats,evaluate]" --group dev
+	build/constraints/bin/python -m pip install --quiet ".[redis,postgres,formats,evaluate,otlp]" --group dev
 	(echo '# Versions that tests and `make demo` install. `make constraints` writes it anew.'; \
 		build/constraints/bin/python -m pip freeze --exclude preceptor) > constraints.txt
 	rm -rf build/constraints

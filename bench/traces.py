@@ -148,7 +148,7 @@ def large_file(runs: int, rounds: int) -> dict[str, Any]:
         maker, began, now = Maker(1), time.perf_counter(), time.time()
         for number in range(runs):
             maker.write(store, number, now=now - runs + number)
-            if number % 400 == 399:
+            if number % 250 == 249:
                 store.flush(60)
         store.flush(60)
         filled = time.perf_counter() - began

@@ -374,6 +374,10 @@ class TracesSettings(_Section):
     """Whether questions, passages and answers are kept, or only times and outcomes."""
     upload_to_openai: bool = False
     """Whether the SDK's own exporter also sends every run to OpenAI."""
+    otlp: str | None = Field(
+        default=None, pattern=r"^https?://[^\s@]+$", examples=["http://127.0.0.1:4318/v1/traces"]
+    )
+    """Address at which an OpenTelemetry collector takes every run, too; needs `preceptor[otlp]`."""
 
 
 _GIVEN = ("mode", "stream", "chapter", "book")

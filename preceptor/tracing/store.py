@@ -508,8 +508,8 @@ class TraceStore:
         except queue.Full:
             self._lost("more runs came than could be written", 1)
             return False
-        if isinstance(job, _Task):
-            # Somebody waits for it.
+        if isinstance(job, _Task) or self._jobs.qsize() > _WAITING // 2:
+            # Somebody waits for it, or there is no room for a pause.
             self._hurry.set()
         if self._thread is None or not self._thread.is_alive():
             self._start()
