@@ -6,8 +6,9 @@ style and no script, so that a strict Content-Security-Policy holds; bars are SV
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -35,6 +36,8 @@ class Page:
     redact: Callable[[str], str] = str
     """Removes secrets from text once more: those of today's settings."""
     longest: int = _LONGEST_TEXT
+    most: int = 1_000_000
+    """Largest number of steps, and of messages or passages in one of them."""
     longest_run: float = 0.0
     """Longest time that a run may take, in seconds; one that has taken longer without an end is lost."""
 
@@ -68,7 +71,7 @@ class Page:
                 f"{self._sources(answer.get('sources', ()))}</section>",
                 self._actions(known) if self.base else "",
                 "<section><h2>Steps</h2><ol class=steps>",
-                *(self._span(span, total, known.first_token, shown) for span in run.spans),
+                *(self._span(span, total, known.first_token, shown) for span in _first(run.spans, self.most)),
                 "</ol></section>",
                 f"<section><details><summary>Tape</summary>{self._tape(tape, None)}</details></section>"
                 if tape
@@ -251,12 +254,12 @@ class Page:
             messages = [{"content": messages}]
         items = "".join(
             f"<li><small>{self._text(_role(message))}</small><pre dir=auto>{self._text(_said(message))}</pre></li>"
-            for message in messages
+            for message in messages[-self.most :]
         )
         return f"<h3>{title}</h3><ol class=messages>{items}</ol>"
 
     def _passages(self, passages: Iterable[Shown]) -> str:
-        rows = "".join(self._passage(one) for one in passages)
+        rows = "".join(self._passage(one) for one in islice(passages, self.most))
         heads = "<tr><th>Key<th>Score<th>Cosine<th>BM25<th>Section</tr>"
         return f"<h3>Passages</h3><table class=passages>{heads}{rows}</table>"
 
@@ -290,7 +293,7 @@ class Page:
     def _tape(self, tape: Tape | None, marked: int | None) -> str:
         items = "".join(
             f"<li{' class=marked' if number == marked else ''}>{self._step(step)}</li>"
-            for number, step in enumerate(tape.steps if tape else (), start=1)
+            for number, step in enumerate(tape.steps[: self.most] if tape else (), start=1)
         )
         return f"<h2>Steps of the replay</h2><ol class=tape>{items}</ol>"
 
@@ -337,17 +340,42 @@ class _Steps:
 
 
 def shared_file(run: RecordedRun, tape: Tape | None, *, redact: Callable[[str], str] = str) -> str:
-    """Returns one run as a file of HTML that needs nothing beside it, of at most 300 kB."""
-    style = STYLE.read_text(encoding="utf-8")
-    longest = _LONGEST_TEXT
+    """Returns one run as a file of HTML that needs nothing beside it, of at most 300 kB; it says what was cut."""
+    style = f"<style>{STYLE.read_text(encoding='utf-8')}</style>"
+    title = run.summary.question or run.summary.trace_id
+    count = max(_count(run.spans), len(tape.steps) if tape else 0)
+    longest, most = _LONGEST_TEXT, _MOST
     while True:
-        body = Page(redact=redact, longest=longest).run(run, tape)
-        file = document(
-            run.summary.question or run.summary.trace_id, body, style=f"<style>{style}</style>", redact=redact
-        )
-        if len(file.encode()) <= _LARGEST_FILE or longest <= _SHORTEST_CUT:
+        page = Page(redact=redact, longest=longest, most=most)
+        told = f"Cut to fit a small file: texts after {longest} characters" if longest < _LONGEST_TEXT else ""
+        if most < count:
+            told += f", and all but the first {most} of {count} steps"
+        if told:
+            command = f"preceptor traces export {escape(run.summary.trace_id)} --json"
+            told = f"<p class=cut>{told}. All of it: <code>{command}</code></p>"
+        file = document(title, told + page.run(run, tape), style=style, redact=redact)
+        if len(file.encode()) <= _LARGEST_FILE or (longest <= _SHORTEST_CUT and most <= 1):
             return file
-        longest //= 2
+        # Shorter texts first: what happened matters more than all words of it.
+        if longest > _SHORT_CUT or most <= 1:
+            longest //= 2
+        else:
+            most = min(most, count) // 2
+
+
+def _count(spans: Sequence[Span]) -> int:
+    return sum(1 + _count(span.children) for span in spans)
+
+
+def _first(spans: Sequence[Span], most: int) -> tuple[Span, ...]:
+    """Returns the tree of the first `most` spans, in the order in which they are shown."""
+    kept: list[Span] = []
+    for span in spans:
+        if most <= 0:
+            break
+        kept.append(replace(span, children=_first(span.children, most - 1)))
+        most -= _count(kept[-1:])
+    return tuple(kept)
 
 
 def shared_lines(run: RecordedRun, tape: Tape | None, *, redact: Callable[[str], str] = str) -> str:
@@ -358,7 +386,9 @@ def shared_lines(run: RecordedRun, tape: Tape | None, *, redact: Callable[[str],
     return "".join(f"{redact(json.dumps(line, ensure_ascii=False, default=str))}\n" for line in lines)
 
 
+_SHORT_CUT = 600
 _SHORTEST_CUT = 40
+_MOST = 1_000_000
 
 
 def document(title: str, body: str, *, style: str, head: str = "", redact: Callable[[str], str] = str) -> str:

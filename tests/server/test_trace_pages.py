@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import json
 import re
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ from preceptor.server import pages, traces
 from preceptor.server.access import SecurityHeaders
 from preceptor.server.faults import on_error
 from preceptor.settings import Settings
+from preceptor.tracing.page import shared_file, shared_lines
 from preceptor.tracing.processor import LocalProcessor
+from preceptor.tracing.redaction import Redactor
 from preceptor.tracing.run import RunRecord
 from preceptor.tracing.store import TraceStore
 from preceptor.tracing.tape import Tape
@@ -245,9 +249,6 @@ async def test_the_pages_work_with_the_keyboard_and_break_no_policy(store: Trace
 async def test_a_shared_file_opens_alone_is_small_and_holds_no_secret(
     tmp_path: Path, store: TraceStore
 ) -> None:
-    from preceptor.tracing.page import shared_file, shared_lines
-    from preceptor.tracing.redaction import Redactor
-
     # Written by a process that did not know the key yet.
     record, tape = run_of("What is a node?", evil=f"{SECRET} opensesame1234 " + "<&> text " * 15_000)
     old = TraceStore(tmp_path / "old.db", keep_runs=10, keep_days=30, include_text=True)
@@ -327,3 +328,24 @@ async def test_the_page_of_a_run_shows_each_step_and_then_the_answer_by_itself(s
             assert told == []
     finally:
         set_trace_processors([])
+
+
+def test_a_shared_file_of_hundreds_of_steps_is_small_too_and_says_what_was_cut(tmp_path: Path) -> None:
+    record, tape = run_of("What is a node?", evil="word " * 300)
+    many = RunRecord(record.started, 1.0, None, None, [*record.spans] * 200)
+    opened = TraceStore(tmp_path / "large.db", keep_runs=10, keep_days=30, include_text=True)
+    opened.add("trace_large", lambda: many)
+    opened.record("trace_large", lambda: replace(tape, steps=[*tape.steps] * 200))
+    opened.close()
+
+    file = shared_file(opened.run("trace_large"), opened.tape("trace_large"))
+    assert len(file.encode()) <= 300_000
+    assert re.search(r"Cut to fit .* all but the first \d+ of 600 steps", file)
+    assert "preceptor traces export trace_large --json" in file
+    lines = shared_lines(opened.run("trace_large"), opened.tape("trace_large")).splitlines()
+    assert sum("step" in json.loads(line) for line in lines) == 200
+    record, tape = run_of("What is a node?")
+    opened = TraceStore(tmp_path / "small.db", keep_runs=10, keep_days=30, include_text=True)
+    opened.add("trace_small", lambda: record)
+    opened.close()
+    assert "Cut to fit" not in shared_file(opened.run("trace_small"), None)
