@@ -229,7 +229,7 @@ def _pattern(
         rf"|(?:name|tool|function|action)\s{{0,4}}:\s{{0,4}}[\"']?{_PREFIX}(?:{own})\b)"
     )
     api = rf"default_api\s{{0,2}}[.:]\s{{0,2}}(?:{names})\b"
-    tag = rf"{_TAG}[\s\S]{{0,200}}\b(?:{own})\b" if in_fence and said else _TAG
+    tag = rf"{_TAG}[\s\S]{{0,200}}\b(?:{own})\b" if in_fence else _TAG
     called = _spelled(tools)
     parts = [
         json,

@@ -132,6 +132,8 @@ ANSWERS = [
     "A default_api is one.\nx default_api.other",
     "A <tool> and <functions> and [TOOL] and <invoke> and <b>x</b>",
     "A\n\n\n\nB\n",
+    "~~~python\nglossary(1)\n~~~\nA",
+    "A\n  too",
 ]
 
 THOUGHTS = {
