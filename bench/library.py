@@ -166,7 +166,7 @@ def percentile(times: Sequence[float], share: float) -> float:
 
 
 def results(found: Sequence[Sequence[Hit]]) -> list[list[tuple[str, float]]]:
-    """Of each search what a reader would see."""
+    """Returns what a reader would see of each search."""
     return [[(hit.passage.id, round(hit.score, 5)) for hit in hits] for hits in found]
 
 
