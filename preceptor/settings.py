@@ -390,7 +390,7 @@ class ServerSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that serve; each has its own models, breakers, metrics and (in memory) limits."""
+    """Processes that serve; each has its own models, metrics and (in memory) limits and breakers."""
     cors_origins: tuple[str, ...] = Field(default=(), examples=[["https://book.example"]])
     """Origins (scheme, host and port) whose pages may call the service; `*` for all."""
     frame_ancestors: tuple[str, ...] = Field(default=(), examples=[["https://lms.example"]])
@@ -491,7 +491,7 @@ class LimitsSettings(_Section):
     budget: int = Field(default=5000, ge=0)
     """Questions of all clients together in a day; 0: any number."""
     storage: SecretStr = SecretStr("memory://")
-    """Storage of the counts: `memory://` (each process for itself) or `redis://…` (all together)."""
+    """Storage of the counts: `memory://` (each process for itself) or `redis://…` (all together, and breakers, too)."""
     concurrent: int = Field(default=200, ge=1)
     """Largest number of answers that one process makes at a time."""
     queue: int = Field(default=50, ge=0)

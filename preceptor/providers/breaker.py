@@ -59,6 +59,8 @@ class Breaker:
         self.name = name
         self.last_failure: FailureClass | None = None
         """Class of the last failure of any kind."""
+        self.told: Callable[[str, float], None] | None = None
+        """Called with its name when it opens here, and for how many seconds; 0: it closed."""
         self._failures = failures
         self._cool_down = cool_down
         self._clock = clock
@@ -109,11 +111,20 @@ class Breaker:
             if probe:
                 self._probing = False
 
+    def adopt(self, seconds: float) -> None:
+        """Be open for so many seconds, as that of another process is; 0: closed."""
+        if not seconds:
+            self._open_until, self._in_a_row = None, 0
+        elif self.retry_after < seconds:
+            self._open_until = self._clock() + seconds
+            logger.info("%s is left alone for %.0f s, as another process says", self.name, seconds)
+
     def _answered(self, *, probe: bool) -> None:
         # A call that began before the breaker opened and answers now does not close it: the probe does.
         if probe:
             logger.warning("%s answers again", self.name)
             self._open_until = None
+            self._tell(0.0)
         if self._open_until is None:
             self._in_a_row = 0
 
@@ -129,6 +140,11 @@ class Breaker:
             seconds = self._seconds(failure)
             self._open_until = self._clock() + seconds
             logger.warning("%s is left alone for %.0f s (%s)", self.name, seconds, failure.reason)
+            self._tell(seconds)
+
+    def _tell(self, seconds: float) -> None:
+        if self.told is not None:
+            self.told(self.name, seconds)
 
     def _seconds(self, failure: Failure) -> float:
         if failure.reason in _LASTING:

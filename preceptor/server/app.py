@@ -111,6 +111,7 @@ def create_app(
                     open_preceptor(settings, traces=store, observer=counts)
                 )
                 parts = Parts.of(preceptor)
+            await stack.enter_async_context(limits.share(parts.models))
             counts.observe(parts.models, parts.sessions, slots)
             stack.enter_context(watched())
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))

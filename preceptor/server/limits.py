@@ -7,6 +7,7 @@ storage. With `memory://`, and while Redis does not answer, each process counts 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from limits import RateLimitItem, RateLimitItemPerDay, parse
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.errors import BudgetSpent, RateLimited, SettingsError
+from preceptor.providers.models import ProviderModels
 from preceptor.server.access import client_of
 from preceptor.server.slots import Slots
 from preceptor.server.write_deadline import sent_behind
@@ -117,6 +119,18 @@ class Limits:
         wait = await self._spend(FixedWindowRateLimiter, self._budget, "all")
         if wait is not None:
             raise BudgetSpent(whose="The questions that this service answers", retry_after=wait)
+
+    def share(self, models: ProviderModels) -> AbstractAsyncContextManager[None]:
+        """Returns a context in which the breakers of providers are those of all processes with this Redis, if any."""
+        if self._pool is None:
+            return nullcontext()
+        from redis.asyncio import Redis  # an extra
+
+        from preceptor.server.shared_breakers import SharedBreakers
+
+        return SharedBreakers(
+            (entry.breaker for entry in models), Redis(connection_pool=self._pool)
+        ).running()
 
     async def close(self) -> None:
         """Closes the connections to Redis."""
