@@ -561,6 +561,8 @@ class TagThresholds(_Section):
     cited: _Fraction | None = None
     answered: _Fraction | None = None
     refused: _Fraction | None = None
+    citation_recall: _Fraction | None = None
+    citation_precision: _Fraction | None = None
 
 
 class EvaluationSettings(_Section):
@@ -572,6 +574,10 @@ class EvaluationSettings(_Section):
     cited: _Fraction = 0.75
     answered: _Fraction = 0.0
     refused: _Fraction = 0.8
+    citation_recall: _Fraction = 0.0
+    """Least share of an answer's statements that their citations support, as the mean of all answers."""
+    citation_precision: _Fraction = 0.0
+    """Least share of an answer's citations that are needed, as the mean of all answers."""
     language: dict[str, TagThresholds] = Field(default_factory=dict)
     """Further thresholds for the cases of a language, by its tag: `[default.evaluation.language.ur]`."""
     kind: dict[str, TagThresholds] = Field(default_factory=dict)

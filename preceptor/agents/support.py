@@ -50,6 +50,8 @@ _ENDS = frozenset(".:;!?…\n")
 _CAPITAL_NOUNS = frozenset({"de", "lb"})
 """Languages that write every noun with a capital."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_FORMULA = "$$"
+"""The line that opens a formula of several lines, or the end of its last one."""
 _SKIPPED = re.compile(r"\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 """Lines that are not sentences."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
@@ -228,7 +230,7 @@ def claims(text: str, marks: Sequence[Mark]) -> list[Claim]:
     the previous one, otherwise all sources.
     """
     found: list[Claim] = []
-    for paragraph in _paragraphs(text, marks):
+    for paragraph in paragraphs(text, marks):
         # Backwards first: a citation at the end of a paragraph covers the sentences before it.
         found += _rested(_rested(paragraph[::-1])[::-1])
     cited = tuple(dict.fromkeys(number for claim in found for number in claim.sources))
@@ -254,24 +256,32 @@ def _rested(claims: Sequence[Claim]) -> list[Claim]:
     return rested
 
 
-def _paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
-    """Splits the answer into paragraphs of sentences; a list stays with its introductory line."""
+def paragraphs(text: str, marks: Sequence[Mark]) -> list[list[Claim]]:
+    """Splits an answer into paragraphs of sentences, each with its own sources; a list stays with what introduces it.
+
+    Args:
+        text: The answer as the reader sees it.
+        marks: The markers in it.
+
+    Returns:
+        The sentences of each paragraph; the text of one that claims nothing is empty.
+    """
     bare, places = _without_markers(text, marks)
     tag = language_of(bare) or "en"
-    paragraphs: list[list[Claim]] = [[]]
+    found: list[list[Claim]] = [[]]
     last, announces = 0, False
     for start, end in _sentences(bare, tag):
         # A sentence ends behind its own line break, so that another one before the next is a blank line.
         if "\n" in bare[last:start] and not announces:
-            paragraphs.append([])
+            found.append([])
         first, behind = (bisect_left(places, (at, 0)) for at in (start, end))
         own = tuple(dict.fromkeys(number for _, number in places[first:behind]))
         said = claim_of(bare[start:end])
         last, announces = end, said.endswith(COLONS)
         if announces or said.endswith(QUESTION_MARKS) or not (own or len(stems(said, tag)) >= SAYS_LITTLE):
             said = ""  # it claims nothing, but what it cites may be what the next one rests on
-        paragraphs[-1].append(Claim(said, own))
-    return paragraphs
+        found[-1].append(Claim(said, own))
+    return found
 
 
 def _without_markers(text: str, marks: Sequence[Mark]) -> tuple[str, list[tuple[int, int]]]:
@@ -295,11 +305,14 @@ def _sentences(text: str, tag: str) -> Iterator[tuple[int, int]]:
     start, fence = 0, ""
     for line in text.splitlines(keepends=True):
         opening = FENCE.match(line)
+        bare = line.strip()
         if fence:
-            fence = "" if line.strip().startswith(fence) else fence
+            fence = "" if bare.startswith(fence) or (fence == _FORMULA and _FORMULA in bare) else fence
         elif opening:
             fence = opening[1]
-        elif line.strip() and not _SKIPPED.match(line):
+        elif bare.startswith(_FORMULA) and bare.count(_FORMULA) == 1:
+            fence = _FORMULA
+        elif bare and not _SKIPPED.match(line):
             place = start
             for sentence in split_sentences(line, tag):
                 yield place, place + len(sentence)

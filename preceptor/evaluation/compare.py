@@ -248,7 +248,7 @@ def render(comparison: Comparison) -> RenderableType:
 def _row(shown: Table, name: str, change: Change) -> None:
     shown.add_row(
         name,
-        *(f"{rate.share:.0%} ({rate.held}/{rate.judged})" for rate in (change.old, change.new)),
+        *(f"{rate.share:.0%} ({rate.count})" for rate in (change.old, change.new)),
         Text(str(len(change.better)), "green"),
         Text(str(len(change.worse)), "red"),
         Text(f"p={change.p:.2g}", "bold red" if change.regressed else "default"),
@@ -271,20 +271,18 @@ def _asked(results: Sequence[CaseResult]) -> tuple[object, ...]:
 
 
 def _names(results: Sequence[CaseResult]) -> dict[str, None]:
-    """Returns the assertions that every result of a case has, in order."""
-    return {
-        name: None for name in results[0].assertions if all(name in result.assertions for result in results)
-    }
+    """Returns the names of all that every result of a case is judged by, in order."""
+    return {name: None for name in results[0].shares if all(name in result.shares for result in results)}
 
 
 def _share(results: Sequence[CaseResult], name: str) -> float:
-    return sum(result.assertions[name] for result in results) / len(results)
+    return sum(result.shares[name] for result in results) / len(results)
 
 
 def _change(name: str, before: _Results, after: _Results, both: Sequence[str], *, tag: str = "") -> Change:
     moved = {case: _share(after[case], name) - _share(before[case], name) for case in both}
-    better = tuple(case for case, by in moved.items() if by > 0)
-    worse = tuple(case for case, by in moved.items() if by < 0)
+    better = tuple(case for case, by in moved.items() if by > 1e-9)
+    worse = tuple(case for case, by in moved.items() if by < -1e-9)
     return Change(
         name=name,
         old=rates(_all(before, both))[name],

@@ -2,7 +2,17 @@
 
 import re
 
-from preceptor.evaluation.report import Rate, Report, answered_by, came, every_time, explained, grouped, rates
+from preceptor.evaluation.report import (
+    Rate,
+    Report,
+    answered_by,
+    came,
+    every_time,
+    explained,
+    grouped,
+    heading,
+    rates,
+)
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#@])")
 """Characters that Markdown or GitHub (`@name`) would read as something else than text."""
@@ -20,7 +30,7 @@ def to_markdown(report: Report) -> str:
         *(f"- {problem}" for problem in report.problems),
         *(f"- {note}" for note in report.notes),
         "",
-        f"| | {' | '.join(names)} |",
+        f"| | {' | '.join(heading(name, report.k) for name in names)} |",
         f"|---|{'---:|' * len(names)}",
         _row("all", rates(report.cases), names),
     ]
@@ -47,10 +57,7 @@ def to_markdown(report: Report) -> str:
 
 
 def _row(name: str, found: dict[str, Rate], names: list[str]) -> str:
-    cells = (
-        f"{rate.share:.0%} ({rate.held}/{rate.judged})" if (rate := found.get(name)) else "–"
-        for name in names
-    )
+    cells = (f"{rate.share:.0%} ({rate.count})" if (rate := found.get(name)) else "–" for name in names)
     return f"| {name} | {' | '.join(cells)} |"
 
 

@@ -15,6 +15,8 @@ class Cited(_Model):
     section: str
     text: str
     language: str
+    header: str = ""
+    """Book, chapter and headings above the text, which count as said; empty in a report of an older version."""
 
 
 class Failed(_Model):

@@ -1,6 +1,6 @@
 """A report as one HTML file that needs nothing else: rates, cost, and each case that failed with the reason."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from preceptor.evaluation.report import (
@@ -12,8 +12,10 @@ from preceptor.evaluation.report import (
     every_time,
     explained,
     grouped,
+    heading,
     rates,
 )
+from preceptor.text.number import counted
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -54,6 +56,7 @@ def to_html(report: Report, *, traces: str = "") -> str:
         _tutors(report.cases),
         f"<h2>{len(failing)} cases missed something</h2>",
         *(_failing(results, traces) for results in failing),
+        *_citing(report.cases, traces),
     ]
     if made is not None:
         told = made.model_dump(mode="json")
@@ -79,7 +82,7 @@ def _list(sentences: Sequence[str], style: str) -> str:
 
 def _rates(report: Report) -> str:
     overall = rates(report.cases)
-    head = "".join(f"<th>{escape(name)}</th>" for name in overall)
+    head = "".join(f"<th>{escape(heading(name, report.k))}</th>" for name in overall)
     rows = [("all", overall)]
     if report.repeats > 1:
         rows.append((f"pass^{report.repeats}", every_time(report.cases)))
@@ -99,7 +102,7 @@ def _cell(rate: Rate | None, least: float | None) -> str:
     if rate is None:
         return "<td>–</td>"
     style = "" if least is None else ' class="low"' if rate.share < least else ' class="ok"'
-    return f"<td{style}>{rate.share:.0%} ({rate.held}/{rate.judged})</td>"
+    return f"<td{style}>{rate.share:.0%} ({rate.count})</td>"
 
 
 def _tutors(cases: Iterable[CaseResult]) -> str:
@@ -140,6 +143,21 @@ def _failing(results: Sequence[CaseResult], traces: str) -> str:
         f"<details><summary><strong>{escape(first.name)}</strong>: {escape(explained(results))}</summary>"
         f'<p dir="auto">{escape(first.question)}</p>{"".join(parts)}</details>'
     )
+
+
+def _citing(cases: Sequence[CaseResult], traces: str) -> Iterator[str]:
+    """Yields the answers whose citations are not all that they should be."""
+    wanting = [case for case in cases if case.unsupported or case.needless]
+    if wanting:
+        yield f"<h2>{counted(len(wanting), 'answers')} with statements unsupported, or citations not needed</h2>"
+    for case in wanting:
+        statements = "".join(f'<li dir="auto">not supported: {escape(one)}</li>' for one in case.unsupported)
+        citations = "".join(f'<li dir="auto">not needed: {escape(one)}</li>' for one in case.needless)
+        yield (
+            f"<details><summary><strong>{escape(case.name)}</strong>: {len(case.unsupported)} unsupported, "
+            f'{len(case.needless)} not needed</summary><p dir="auto">{escape(case.question)}</p>'
+            f"<ul>{statements}{citations}</ul>{_trace(case.trace_id, traces)}</details>"
+        )
 
 
 def _trace(trace_id: str | None, traces: str) -> str:

@@ -25,6 +25,14 @@ _UNSAID = frozenset({"found", "cited", "answered", "refused"})
 """Assertions that `_whys` has sentences for."""
 
 
+SHARES = ("citation_recall", "citation_precision")
+"""Names of what is judged of a case by a share in [0, 1], beside the assertions."""
+
+
+_NAMED = 10
+"""Cases that are named in one line."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,6 +51,14 @@ class CaseResult(Outcome):
     expected_sections: tuple[str, ...]
     assertions: dict[str, bool] = Field(default_factory=dict)
     """`found`, `cited`, `answered` or `refused`, and those of the author's own evaluators."""
+    citation_recall: float | None = None
+    """Share of the answer's statements that their citations support; None: there was nothing to judge."""
+    citation_precision: float | None = None
+    """Share of the answer's citations that are needed."""
+    unsupported: tuple[str, ...] = ()
+    """Statements of the answer that their citations do not support."""
+    needless: tuple[str, ...] = ()
+    """Citations that are not needed, each as `[2]` with the statement that it stands behind."""
     error: str | None = None
     traceback: str | None = None
 
@@ -57,6 +73,12 @@ class CaseResult(Outcome):
         return f"language {self.language}", f"kind {self.kind}"
 
     @property
+    def shares(self) -> dict[str, float]:
+        """The degree to which each thing holds that the case was judged by, in [0, 1]: 0 or 1 for assertions."""
+        found: dict[str, float] = dict(self.assertions)
+        return found | {name: share for name in SHARES if (share := getattr(self, name)) is not None}
+
+    @property
     def missed(self) -> tuple[str, ...]:
         """Names of the assertions that do not hold."""
         return tuple(name for name, holds in self.assertions.items() if not holds)
@@ -64,15 +86,20 @@ class CaseResult(Outcome):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Number of judged cases, and of those among them that hold an assertion."""
+    """Number of judged cases, and of those among them that hold an assertion; or the sum of their shares."""
 
-    held: int
+    held: float
     judged: int
 
     @property
     def share(self) -> float:
         """The rate, in [0, 1]."""
         return self.held / self.judged
+
+    @property
+    def count(self) -> str:
+        """Both numbers, as `18/20`; of shares, the first one is rounded."""
+        return f"{round(self.held, 1):g}/{self.judged}"
 
 
 class Report(_Model):
@@ -211,22 +238,30 @@ class Report(_Model):
 
 
 def rates(cases: Iterable[CaseResult]) -> dict[str, Rate]:
-    """Counts for each assertion, in order of first use, the judged cases and those that hold it."""
-    verdicts: dict[str, list[bool]] = {}
+    """Counts for each assertion, in order of first use, the judged cases and those that hold it; shares are added."""
+    verdicts: dict[str, list[float]] = {}
     for case in cases:
-        for name, holds in case.assertions.items():
+        for name, holds in case.shares.items():
             verdicts.setdefault(name, []).append(holds)
-    return {name: Rate(sum(given), len(given)) for name, given in verdicts.items()}
+    return {name: Rate(sum(verdicts[name]), len(verdicts[name])) for name in _ordered(verdicts)}
 
 
 def every_time(cases: Iterable[CaseResult]) -> dict[str, Rate]:
-    """Counts for each assertion the judged cases, and those that hold it each time they are asked (pass^k)."""
-    verdicts: dict[str, dict[str, bool]] = {}
+    """Counts for each assertion the judged cases, and those that hold it each time they are asked (pass^k).
+
+    Of shares, the smallest one counts.
+    """
+    verdicts: dict[str, dict[str, float]] = {}
     for case in cases:
-        for name, holds in case.assertions.items():
+        for name, holds in case.shares.items():
             held = verdicts.setdefault(name, {})
-            held[case.name] = holds and held.get(case.name, True)
-    return {name: Rate(sum(held.values()), len(held)) for name, held in verdicts.items()}
+            held[case.name] = min(holds, held.get(case.name, holds))
+    return {name: Rate(sum(verdicts[name].values()), len(verdicts[name])) for name in _ordered(verdicts)}
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """Returns names in their order, those of shares last."""
+    return sorted(names, key=lambda name: name in SHARES)
 
 
 def grouped(cases: Iterable[CaseResult]) -> Mapping[str, Sequence[CaseResult]]:
@@ -271,8 +306,17 @@ def render(report: Report) -> RenderableType:
     """Renders the rates, the cases that failed, how they were answered, and why the evaluation did not pass."""
     problems = (Text(problem, "red") for problem in report.problems)
     notes = (Text(note, "yellow") for note in report.notes)
-    answered = Text(answered_by(report), "dim")
-    return Group(_rates(report), Text(), *_failures(report.cases), Text(), answered, *notes, *problems)
+    bare = [
+        name for name, results in grouped(report.cases).items() if any(one.unsupported for one in results)
+    ]
+    told = [Text(answered_by(report), "dim")]
+    if bare:
+        have = "answer has" if len(bare) == 1 else "answers have"
+        named = ", ".join(bare[:_NAMED]) + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
+        told.append(
+            Text(f"{len(bare)} {have} statements that their citations do not support: {named}.", "dim")
+        )
+    return Group(_rates(report), Text(), *_failures(report.cases), Text(), *told, *notes, *problems)
 
 
 def answered_by(report: Report) -> str:
@@ -309,20 +353,33 @@ def _is_unpriced(case: CaseResult) -> bool:
 
 def _rates(report: Report) -> Table:
     overall = rates(report.cases)
-    shown = Table(title=Text(_title(report)), title_style="italic", box=None, header_style="bold")
+    shown = Table(
+        title=Text(_title(report)),
+        title_style="italic",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        header_style="bold",
+    )
     shown.add_column("")
     for name in overall:
-        shown.add_column(f"found@{report.k}" if name == "found" else name, justify="right")
-    shown.add_row("all", *(_cell(overall.get(name), report.thresholds.get(name)) for name in overall))
+        # In two lines, and its cells without the count, so that the table fits into 80 columns.
+        shown.add_column(heading(name, report.k).replace(" ", "\n"), justify="right")
+    shown.add_row("all", *(_cell(name, overall, report.thresholds) for name in overall))
     if report.repeats > 1:
         always = every_time(report.cases)
-        shown.add_row(f"pass^{report.repeats}", *(_cell(always.get(name), None) for name in overall))
+        shown.add_row(f"pass^{report.repeats}", *(_cell(name, always, {}) for name in overall))
     for title, label in (("language", _language), ("kind", _kind)):
         shown.add_section()
         for value, found in report.by(label).items():
             limits = report.limits(f"{title} {value}")
-            shown.add_row(f"{title} {value}", *(_cell(found.get(name), limits.get(name)) for name in overall))
+            shown.add_row(f"{title} {value}", *(_cell(name, found, limits) for name in overall))
     return shown
+
+
+def heading(name: str, k: int) -> str:
+    """Returns the heading of a column of rates."""
+    return f"found@{k}" if name == "found" else name.replace("citation_", "citation ")
 
 
 def _title(report: Report) -> str:
@@ -337,14 +394,15 @@ def _below(limits: Mapping[str, float], cases: Sequence[CaseResult], where: str 
     for name, least in limits.items():
         rate = found.get(name)
         if rate is not None and rate.share < least:
-            yield f"`{name}`{where} is {rate.share:.0%} ({rate.held} of {rate.judged}), below {least:.0%}."
+            yield f"`{name}`{where} is {rate.share:.0%} ({rate.count.replace('/', ' of ')}), below {least:.0%}."
 
 
-def _cell(rate: Rate | None, least: float | None) -> Text:
+def _cell(name: str, found: Mapping[str, Rate], limits: Mapping[str, float]) -> Text:
+    rate, least = found.get(name), limits.get(name)
     if rate is None:
         return Text("–", "dim")
     style = "default" if least is None else "red" if rate.share < least else "green"
-    return Text(f"{rate.held}/{rate.judged} {rate.share:4.0%}", style)
+    return Text(f"{rate.share:.0%}" if name in SHARES else f"{rate.count} {rate.share:4.0%}", style)
 
 
 def _failures(cases: Sequence[CaseResult]) -> Iterable[RenderableType]:
@@ -373,7 +431,7 @@ def _listed(sections: Sequence[str], none: str = "nothing") -> str:
 
 def _plain(found: dict[str, Rate]) -> dict[str, dict[str, float]]:
     return {
-        name: {"held": rate.held, "judged": rate.judged, "share": round(rate.share, 4)}
+        name: {"held": round(rate.held, 4), "judged": rate.judged, "share": round(rate.share, 4)}
         for name, rate in found.items()
     }
 

@@ -14,14 +14,14 @@ from preceptor.errors import ReportsNotComparable
 from preceptor.evaluation.dataset import CaseInput, Cases, Expected
 from preceptor.evaluation.outcome import Cited, Failed, Outcome
 from preceptor.evaluation.record import Asked
-from preceptor.evaluation.report import CaseResult, Report
+from preceptor.evaluation.report import SHARES, CaseResult, Report
 from preceptor.library.passage import Hit, Passage
 from preceptor.settings import EvaluationSettings
 
 if TYPE_CHECKING:
     from pydantic_evals.reporting import ReportCase, ReportCaseFailure
 
-_THRESHOLDS = ("found", "cited", "answered", "refused")
+_THRESHOLDS = ("found", "cited", "answered", "refused", *SHARES)
 _REPEATED = re.compile(r" \[(\d+)/\d+\]$")
 """How pydantic-evals marks a case that is asked more than once."""
 
@@ -153,7 +153,11 @@ class _Asking:
             if passage is not None:
                 number: int = getattr(source, "number", place)
                 yield Cited(
-                    number=number, section=_section(source), text=passage.text, language=passage.language
+                    number=number,
+                    section=_section(source),
+                    text=passage.text,
+                    language=passage.language,
+                    header=passage.header,
                 )
 
 
@@ -264,7 +268,7 @@ def _limits(thresholds: EvaluationSettings) -> dict[str, Any]:
     """Returns the fields of a report that say which shares are accepted."""
 
     def limits(held: BaseModel) -> dict[str, float]:
-        return {name: least for name in _THRESHOLDS if (least := getattr(held, name)) is not None}
+        return {name: least for name in _THRESHOLDS if (least := getattr(held, name))}
 
     by_label = {"language": thresholds.language, "kind": thresholds.kind}
     return {
@@ -346,11 +350,19 @@ def _told_by(answer: Any, price: Price | None) -> dict[str, Any]:
 
 
 def _result(case: "ReportCase[Any, Any, Any]") -> CaseResult:
+    # Here and not above: the agents come with it, and a saved report is compared without.
+    from preceptor.evaluation.citing import judge_citations
+
     broken = case.evaluator_failures
     outcome: Outcome = case.output
+    citing = judge_citations(outcome)
     return _described(
         case,
         **dict(outcome),
+        citation_recall=citing and citing.recall,
+        citation_precision=citing and citing.precision,
+        unsupported=citing.unsupported if citing else (),
+        needless=citing.needless if citing else (),
         assertions={name: result.value for name, result in case.assertions.items()}
         | {failure.name: False for failure in broken},
         error=broken[0].error_message if broken else None,

@@ -457,6 +457,13 @@ def test_two_markers_in_a_row_belong_to_the_sentence_before_them() -> None:
     ]
 
 
+def test_a_formula_of_several_lines_claims_nothing() -> None:
+    formula = "$$\nI_{xx} = m y^2 + m z^2, \\qquad\nI_{yy} = m x^2 + m z^2.\n$$\n"
+    for block in (formula, formula.replace(".\n$$", ". $$")):
+        text = f"A node computes its inertia [1].\n\n{block}\nA node moves a box [1].\n"
+        assert [claim for claim, _ in said(text)] == ["A node computes its inertia.", "A node moves a box."]
+
+
 def test_a_fence_within_a_line_of_code_ends_no_block() -> None:
     text = "It is a process [1].\n\n```text\nThe sign is ```\nEvery line of this reads well.\n```\n"
     assert said(text) == [("It is a process.", (1,))]
