@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "providers": _LEAVES | {"library", "tracing"},
     "tools": _LEAVES | {"library", "tracing"},
     "agents": _RUN - {"agents"},
-    "indexing": _LEAVES | {"library"},
+    "indexing": _LEAVES | {"library", "books"},
     "evaluation": _RUN,
     "server": _RUN | {"books"},
     "commands": _RUN | {"books", "indexing", "evaluation", "server"},
