@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-clients mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-traces bench-retrieval-latency bench-scale bench-library bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
+.PHONY: help setup demo test test-long test-clients mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-page bench-traces bench-retrieval-latency bench-scale bench-library bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -96,6 +96,9 @@ bench-scale: $(VENV)/.dev ## opening, searching and the outline of made-up books
 
 bench-load: $(VENV)/.dev ## chats per second and latencies at 1, 20, 100 and 200 readers
 	$(BIN)/python bench/load.py
+
+bench-page: $(VENV)/.dev ## first load of the page for readers, and Chromium's long tasks under long answers
+	$(BIN)/python -m bench.page
 
 bench-traces: $(VENV)/.dev ## lists and searches over 50,000 runs while runs are written; CPU of tracing a chat
 	$(BIN)/python bench/traces.py

@@ -398,7 +398,7 @@ export class Markdown {
 
   /** What is wider than the page scrolls by itself, by keyboard too. */
   _scrolling(table) {
-    const frame = h('div', { class: 'table', tabindex: '0', role: 'region', 'aria-label': this._say('table') });
+    const frame = h('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': this._say('table') });
     table.replaceWith(frame);
     frame.append(table);
   }

@@ -5,7 +5,7 @@ import { h, icon } from './dom.js';
 /** A block of code with its language's name, *Copy* and a switch for long lines. Its text may grow. */
 export function codeBlock(text, language, say) {
   const code = h('code', null, text);
-  const pre = h('pre', { tabindex: '0', dir: 'ltr', role: 'region', 'aria-label': [say('code'), language].filter(Boolean).join(': ') }, code);
+  const pre = h('pre', { tabindex: '0', dir: 'ltr', role: 'group', 'aria-label': [say('code'), language].filter(Boolean).join(': ') }, code);
   const wrap = h(
     'button',
     { type: 'button', class: 'icon wrap', 'aria-label': say('wrap'), title: say('wrap'), 'aria-pressed': 'false' },
