@@ -232,14 +232,12 @@ def _known(own: _Said, has: frozenset[int], there: Sequence[_Said], tag: str) ->
     words = {word for one in there for word in one.surface}
     same = {pole for one in there for pole, _ in one.poles}
     return [
-        found
-        or not same.isdisjoint(poles_of(word, tag))
-        or any(_is_form(word, other, tag) for other in words)
+        found or not same.isdisjoint(poles_of(word, tag)) or any(is_form(word, other, tag) for other in words)
         for found, word in zip(known, own.surface, strict=True)
     ]
 
 
-def _is_form(word: str, other: str, tag: str) -> bool:
+def is_form(word: str, other: str, tag: str) -> bool:
     """Whether two words are forms of one: "simulator" and "simulated"."""
     if word[:_BEGINNING] == other[:_BEGINNING]:
         longest = max(len(word), len(other))

@@ -1,9 +1,10 @@
 """The cases: questions and the sections that answer them, in pydantic-evals' YAML form."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -33,6 +34,46 @@ class CaseInput(_Model):
     """Chapter to which the search and the answer are limited."""
 
 
+_KEY_WORDS = re.compile(r"\*\*(.+?)\*\*")
+
+
+class Fact(_Model):
+    """A fact that a good answer says, with the words on which it turns: `Jazzy is supported until **May 2029**`."""
+
+    text: str
+    """The fact; without its `**key words**` it is not said."""
+    importance: Literal["vital", "okay"] = "vital"
+    """Whether an answer that lacks it is a bad one."""
+    aliases: Mapping[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """Other names for key words."""
+
+    @property
+    def key_words(self) -> list[str]:
+        """The words that are marked."""
+        return _KEY_WORDS.findall(self.text)
+
+    @property
+    def plain(self) -> str:
+        """The fact without marks."""
+        return self.text.replace("**", "")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"text": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _marked(self) -> "Fact":
+        if not self.key_words:
+            raise ValueError(
+                "mark the words without which it is not said, such as `supported until **May 2029**`"
+            )
+        for name in self.aliases:
+            if name not in self.key_words:
+                raise ValueError(f"`aliases` names `{name}`, which is no key word of `{self.text}`")
+        return self
+
+
 class Expected(_Model):
     """Expected outcome of a case."""
 
@@ -40,6 +81,8 @@ class Expected(_Model):
     """Whether the book answers the question; if not, a good answer declines."""
     sections: tuple[SectionId, ...] = ()
     """Sections that answer it, each of them sufficient; `chapter#anchor`."""
+    facts: tuple[Fact, ...] = ()
+    """Facts that a good answer says."""
 
     @model_validator(mode="after")
     def _agree(self) -> "Expected":
@@ -47,6 +90,8 @@ class Expected(_Model):
             raise ValueError("`sections` must name at least one section when `in_book` is true")
         if self.sections and not self.in_book:
             raise ValueError("`sections` must be empty when `in_book` is false")
+        if self.facts and not self.in_book:
+            raise ValueError("`facts` must be empty when `in_book` is false")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The assertions of a case: found, cited and answered in the book; refused outside it."""
+"""The assertions of a case: found, cited, answered and its facts said in the book; refused outside it."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -7,7 +7,8 @@ from pydantic_evals.evaluators import Evaluator, EvaluatorContext
 from pydantic_evals.lifecycle import CaseLifecycle
 
 from preceptor.evaluation.dataset import CaseInput, Expected, Labels
-from preceptor.evaluation.outcome import Outcome
+from preceptor.evaluation.facts import is_said
+from preceptor.evaluation.outcome import Outcome, SaidFact
 
 
 @dataclass
@@ -35,16 +36,31 @@ def judge(expected: Expected, outcome: Outcome) -> dict[str, bool]:
     """Returns the assertions that apply to a case, by name."""
     if not expected.in_book:
         return {"refused": not outcome.in_book}
-    return {
+    holds = {
         "found": any(_fits(section, expected) for section in outcome.found),
         "cited": any(_fits(section, expected) for section in outcome.cited),
         "answered": bool(outcome.in_book),
     }
+    if any(fact.importance == "vital" for fact in expected.facts):
+        holds["facts"] = all(
+            fact.said for fact in facts_said(expected, outcome) if fact.importance == "vital"
+        )
+    return holds
+
+
+def facts_said(expected: Expected, outcome: Outcome) -> tuple[SaidFact, ...]:
+    """Returns the facts of a case, each with whether the answer says it."""
+    return tuple(
+        SaidFact(text=fact.plain, importance=fact.importance, said=is_said(fact, outcome.answer or ""))
+        for fact in expected.facts
+    )
 
 
 def failed(expected: Expected) -> dict[str, bool]:
     """Returns the same assertions for a case that raised: all of them fail."""
-    return dict.fromkeys(("found", "cited", "answered") if expected.in_book else ("refused",), False)
+    vital = any(fact.importance == "vital" for fact in expected.facts)
+    names = ["found", "cited", "answered", *(["facts"] if vital else [])] if expected.in_book else ["refused"]
+    return dict.fromkeys(names, False)
 
 
 def _fits(section: str, expected: Expected) -> bool:

@@ -1,5 +1,7 @@
 """Outcome of asking one question once: everything that judging it needs, so that it can be judged again later."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -24,6 +26,14 @@ class Failed(_Model):
 
     tutor: str
     reason: str
+
+
+class SaidFact(_Model):
+    """A fact of a case, and whether the answer says it."""
+
+    text: str
+    importance: Literal["vital", "okay"]
+    said: bool
 
 
 class Outcome(_Model):

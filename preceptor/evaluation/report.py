@@ -16,12 +16,12 @@ from rich.text import Text
 
 from preceptor.errors import ReportInvalid
 from preceptor.evaluation.conditions import Conditions
-from preceptor.evaluation.outcome import Outcome
+from preceptor.evaluation.outcome import Outcome, SaidFact
 
 SCHEMA_VERSION = 1
 """Version of a saved report; docs/evaluation.md describes it."""
 
-_UNSAID = frozenset({"found", "cited", "answered", "refused"})
+_UNSAID = frozenset({"found", "cited", "answered", "refused", "facts"})
 """Assertions that `_whys` has sentences for."""
 
 
@@ -50,7 +50,7 @@ class CaseResult(Outcome):
     expected_in_book: bool
     expected_sections: tuple[str, ...]
     assertions: dict[str, bool] = Field(default_factory=dict)
-    """`found`, `cited`, `answered` or `refused`, and those of the author's own evaluators."""
+    """`found`, `cited`, `answered` or `refused`, `facts`, and those of the author's own evaluators."""
     citation_recall: float | None = None
     """Share of the answer's statements that their citations support; None: there was nothing to judge."""
     citation_precision: float | None = None
@@ -59,6 +59,8 @@ class CaseResult(Outcome):
     """Statements of the answer that their citations do not support."""
     needless: tuple[str, ...] = ()
     """Citations that are not needed, each as `[2]` with the statement that it stands behind."""
+    facts: tuple[SaidFact, ...] = ()
+    """The facts of the case, each with whether the answer says it."""
     error: str | None = None
     traceback: str | None = None
 
@@ -299,6 +301,8 @@ def _whys(case: CaseResult) -> Iterator[str]:
             yield f"answered, but {'cited no expected section' if case.cited else 'cited nothing'}"
     if "found" in missed:
         yield "the search found no expected section"
+    if "facts" in missed and case.in_book:
+        yield "does not say every vital fact"
     yield from (f"`{name}` does not hold" for name in missed if name not in _UNSAID)
 
 
@@ -329,6 +333,11 @@ def answered_by(report: Report) -> str:
     tokens = sum((case.input_tokens or 0) + (case.output_tokens or 0) for case in report.cases)
     if tokens:
         told.append(f"{tokens:,} tokens, ${report.cost:.4f}")
+    facts = Counter((fact.importance, fact.said) for case in report.cases for fact in case.facts)
+    for importance in ("vital", "okay"):
+        said = facts[importance, True]
+        if number := said + facts[importance, False]:
+            told.append(f"{said} of {number} {importance} facts said")
     return "answered by " + "; ".join(told)
 
 
@@ -422,6 +431,9 @@ def came(case: CaseResult) -> str:
     said = "declined" if case.in_book is False else "answered"
     cited = f"{expected}; {said}, cited {_listed(case.cited)}"
     found = f"{cited}; found {_listed(case.found)}" if "found" in case.missed else cited
+    unsaid = [fact.text for fact in case.facts if not fact.said and fact.importance == "vital"]
+    if unsaid and case.in_book:
+        found += "; not said: " + " ".join(f"“{text}”" for text in unsaid)
     return f"{found}; {case.trace_id}" if case.trace_id else found
 
 

@@ -352,6 +352,7 @@ def _told_by(answer: Any, price: Price | None) -> dict[str, Any]:
 def _result(case: "ReportCase[Any, Any, Any]") -> CaseResult:
     # Here and not above: the agents come with it, and a saved report is compared without.
     from preceptor.evaluation.citing import judge_citations
+    from preceptor.evaluation.metrics import facts_said
 
     broken = case.evaluator_failures
     outcome: Outcome = case.output
@@ -363,6 +364,7 @@ def _result(case: "ReportCase[Any, Any, Any]") -> CaseResult:
         citation_precision=citing and citing.precision,
         unsupported=citing.unsupported if citing else (),
         needless=citing.needless if citing else (),
+        facts=facts_said(cast(Expected, case.expected_output), outcome),
         assertions={name: result.value for name, result in case.assertions.items()}
         | {failure.name: False for failure in broken},
         error=broken[0].error_message if broken else None,
