@@ -29,15 +29,18 @@ def report(
     cases: Annotated[
         Path | None, typer.Option(help="Write the gaps as evaluation cases to this YAML file.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report with plots to this file, as one HTML page.")
+    ] = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what readers asked and the book did not answer, which chapters nobody is sent to, and how each day went.
 
     Questions that ask the same are one gap, most asked first, with the nearest sections. Nothing leaves this machine.
-    Prints Markdown.
+    Prints Markdown; --html has plots.
 
-    Example: `preceptor report --days 7 --cases gaps.yaml`
+    Example: `preceptor report --days 7 --html report.html --cases gaps.yaml`
     """
     from preceptor.evaluation.gaps import to_cases, to_issue, to_markdown
 
@@ -45,6 +48,11 @@ def report(
         _report(load_settings(env, needs=("index",)), since=time.time() - days * _DAY, least=least)
     )
     typer.echo(made.to_json() if as_json else to_markdown(made))
+    if html is not None:
+        from preceptor.evaluation.gap_page import gaps_to_html
+
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(gaps_to_html(made), encoding="utf-8")
     if issues is not None:
         issues.mkdir(parents=True, exist_ok=True)
         for number, gap in enumerate(made.gaps, start=1):

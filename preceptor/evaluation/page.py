@@ -1,8 +1,10 @@
 """A report as one HTML file that needs nothing else: rates, cost, and each case that failed with the reason."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
+from preceptor.evaluation.plot import STYLE as PLOTS
+from preceptor.evaluation.plot import Point, scatter
 from preceptor.evaluation.report import (
     CaseResult,
     Rate,
@@ -21,7 +23,7 @@ _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 body { max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
-th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8884 }
+th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #8884 }
 th:first-child, td:first-child { text-align: left }
 .low { color: #c62828; font-weight: 600 } .ok { color: #2e7d32 }
 @media (prefers-color-scheme: dark) { .low { color: #ff8a80 } .ok { color: #81c784 } }
@@ -53,7 +55,8 @@ def to_html(report: Report, *, traces: str = "") -> str:
         _list(report.notes, ""),
         _rates(report),
         "<h2>Score and cost</h2>",
-        _tutors(report.cases),
+        _plot(report),
+        _tutors(report),
         f"<h2>{len(failing)} cases missed something</h2>",
         *(_failing(results, traces) for results in failing),
         *_citing(report.cases, traces),
@@ -65,13 +68,21 @@ def to_html(report: Report, *, traces: str = "") -> str:
             f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in told.items()
         )
         body.append(f"<h2>Conditions</h2><dl>{rows}</dl>")
+    return document(report.dataset, "\n".join(filter(None, body)))
+
+
+def document(title: str, body: str) -> str:
+    """Returns a page that loads nothing and runs nothing.
+
+    Args:
+        title: Its title, as text.
+        body: Its content, as HTML.
+    """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(report.dataset)}</title><style>{_STYLE}</style></head><body><main>\n"
-        + "\n".join(filter(None, body))
-        + "\n</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}{PLOTS}</style></head><body><main>\n{body}\n</main></body></html>\n"
     )  # fmt: skip
 
 
@@ -105,27 +116,70 @@ def _cell(rate: Rate | None, least: float | None) -> str:
     return f"<td{style}>{rate.share:.0%} ({rate.count})</td>"
 
 
-def _tutors(cases: Iterable[CaseResult]) -> str:
-    """Returns a row for each tutor that answered: its score beside its price and its time."""
-    tutors: dict[str, list[CaseResult]] = {}
-    for case in cases:
-        if case.in_book is not None:
-            tutors.setdefault(" ".join(filter(None, dict.fromkeys([case.provider, case.model]))), []).append(
-                case
-            )
-    rows = "".join(_tutor(name or "not told", answered) for name, answered in tutors.items())
-    head = "".join(f"<th>{name}</th>" for name in ("", "answers", "all held", "$ per 100 answers", "seconds"))
+def _plot(report: Report) -> str:
+    """Returns the plot of score against cost, as far as prices are known."""
+    found = [(*one, False) for one in _by_tutor(report)] + [(*one, True) for one in _by_tag(report)]
+    points = [
+        Point(name, price, _score(cases), minor)
+        for name, cases, minor in found
+        if (price := _price(cases)) is not None
+    ]
+    if not points:
+        return "<p>No price is known, so that score and cost cannot be plotted.</p>"
+    told = "Each tutor, and in grey the cases of each language and kind: point at one to read its name."
+    plot = scatter(points, title="Score against cost", x=_DOLLARS, y="of the answers hold in all")
+    return f"{plot}<p><small>{told}</small></p>"
+
+
+_DOLLARS = "$ per 100 answers"
+
+
+def _tutors(report: Report) -> str:
+    """Returns a row for each tutor that answered, and for each tag: its score beside its price and its time."""
+    found = [*_by_tutor(report), *_by_tag(report)]
+    rows = "".join(_row(name, cases) for name, cases in found)
+    head = "".join(f"<th>{name}</th>" for name in ("", "answers", "all held", _DOLLARS, "seconds"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _tutor(name: str, cases: Sequence[CaseResult]) -> str:
+def _by_tutor(report: Report) -> list[tuple[str, list[CaseResult]]]:
+    found: dict[str, list[CaseResult]] = {}
+    for case in _answered(report):
+        name = " ".join(filter(None, dict.fromkeys([case.provider, case.model]))) or "not told"
+        found.setdefault(name, []).append(case)
+    return list(found.items())
+
+
+def _by_tag(report: Report) -> list[tuple[str, list[CaseResult]]]:
+    found: dict[str, list[CaseResult]] = {}
+    for case in _answered(report):
+        for tag in case.tags:
+            found.setdefault(tag, []).append(case)
+    return sorted(found.items())
+
+
+def _answered(report: Report) -> list[CaseResult]:
+    return [case for case in report.cases if case.in_book is not None]
+
+
+def _price(cases: Sequence[CaseResult]) -> float | None:
+    """Returns the US dollars of a hundred answers; None where one of these has no known price."""
     costs = [case.cost for case in cases if case.cost is not None]
+    return 100 * sum(costs) / len(costs) if len(costs) == len(cases) else None
+
+
+def _score(cases: Sequence[CaseResult]) -> float:
+    """Returns the share of the answers for which every assertion holds."""
+    return sum(not case.missed for case in cases) / len(cases)
+
+
+def _row(name: str, cases: Sequence[CaseResult]) -> str:
+    price = _price(cases)
     seconds = sorted(case.seconds for case in cases if case.seconds is not None)
-    held = sum(not case.missed for case in cases)
-    price = f"{100 * sum(costs) / len(costs):.3f}" if len(costs) == len(cases) else "not known"
+    cost = "not known" if price is None else f"{price:.3f}"
     median = f"{seconds[len(seconds) // 2]:.1f}" if seconds else "–"
     return (
-        f"<tr><td>{escape(name)}</td><td>{len(cases)}</td><td>{held / len(cases):.0%}</td><td>{price}</td>"
+        f"<tr><td>{escape(name)}</td><td>{len(cases)}</td><td>{_score(cases):.0%}</td><td>{cost}</td>"
         f"<td>{median}</td></tr>"
     )
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import random
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import cos, sin
 from pathlib import Path
@@ -12,7 +14,9 @@ import pytest
 import yaml
 
 from preceptor.commands.report import QuestionVectors
+from preceptor.commands.report import report as write_report
 from preceptor.evaluation.dataset import load_cases
+from preceptor.evaluation.gap_page import gaps_to_html
 from preceptor.evaluation.gaps import (
     AskedRun,
     Disliked,
@@ -114,6 +118,50 @@ def test_a_gap_becomes_an_issue_and_a_case_that_can_be_read(tmp_path: Path) -> N
     assert case.expected_output.sections == ("ros2/nodes",)
     assert "## Asked and not answered" in to_markdown(report)
     assert json.loads(report.to_json())["gaps"][0]["asked"] == 2
+
+
+def test_the_page_plots_each_day_and_holds_readers_text_as_text() -> None:
+    nasty = "<script>alert(1)</script>?"
+    later = asked_run(DAY + 3 * 86_400, 8.0, {"question": "Later", "in_book": True, "cost": 0.5})
+    report = made(run(nasty), run(nasty, failover=[{"from": "gemini", "reason": "timeout"}]), later)
+    page = gaps_to_html(report)
+
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;?</strong>: asked 2 times, 2 not answered" in page
+    assert "default-src 'none'" in page
+    assert not re.search(r'(src|href)="(?!https?://)', page)
+    assert re.findall(r"<h3>(\w+)</h3><svg", page) == ["Latency", "Cost", "Failovers", "Runs"]
+    assert "<title>2026-03-01: fell over 1 runs</title>" in page
+    assert "<title>2026-03-04: p95 8 seconds</title>" in page
+    # Days without a run keep their place, and no line is drawn over them.
+    places = [float(x) for x in re.findall(r'cx="([\d.]+)"[^>]*><title>[\d-]+: runs ', page)]
+    assert places == [64.0, 616.0]
+    assert page.count("<polyline") == 4 + 1 + 2 + 4
+    assert "<code>intro</code>" in page, "a chapter that no answer cited"
+    assert "There were no runs." in gaps_to_html(made())
+
+
+def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = made(run("Drones?"), run("Drones?"))
+
+    async def ready(*_: object, **__: object) -> GapReport:
+        return found
+
+    monkeypatch.setattr("preceptor.commands.report._report", ready)
+    monkeypatch.setenv("PRECEPTOR_ENV", "demo")
+    file = tmp_path / "new" / "report.html"
+    write_report(html=file)
+    assert '<strong dir="auto">Drones?</strong>' in file.read_text(encoding="utf-8")
+
+
+def test_a_nearest_section_is_a_link_only_where_it_leads_somewhere() -> None:
+    report = made(run("A"), run("A"))
+    (gap,) = report.gaps
+    for url, linked in (("https://book.example/a", True), ("/docs/a", False), ("javascript:alert(1)", False)):
+        near = replace(gap.nearest[0], url=url)
+        page = gaps_to_html(replace(report, gaps=(replace(gap, nearest=(near,)),)))
+        assert (f'href="{url}"' in page) is linked
+        assert "ros2/nodes" in page
 
 
 def test_groups_are_joined_by_their_mean_and_not_by_a_chain() -> None:

@@ -74,6 +74,33 @@ def test_the_page_needs_nothing_else_and_runs_nothing() -> None:
     assert "0.200" in page.text, "the price of 100 answers"
 
 
+def test_score_is_plotted_against_cost_for_each_tutor_and_tag() -> None:
+    cheap = case(
+        "cheap", assertions={"cited": False}, provider="local", model="<small>", cost=0.0, language="ur"
+    )
+    page = to_html(REPORT.model_copy(update={"cases": (*REPORT.cases[:1], cheap)}))
+
+    titles = re.findall(r"<title>([^<]*)</title></circle>", page)
+    assert sorted(titles) == [
+        "gemini flash: 0.2 $ per 100 answers, 100% of the answers hold in all",
+        "kind fact: 0.1 $ per 100 answers, 50% of the answers hold in all",
+        "language en: 0.2 $ per 100 answers, 100% of the answers hold in all",
+        "language ur: 0 $ per 100 answers, 0% of the answers hold in all",
+        "local &lt;small&gt;: 0 $ per 100 answers, 0% of the answers hold in all",
+    ]
+    # Every mark lies in the picture, and what costs more stands further to the right.
+    places = {name: float(x) for x, name in re.findall(r'cx="([\d.]+)"[^>]*><title>([^:]*):', page)}
+    assert 0 < places["language ur"] < places["kind fact"] < places["language en"] < 640
+    assert "<td>language ur</td><td>1</td><td>0%</td><td>0.000</td>" in page
+
+
+def test_answers_without_a_price_are_not_plotted_as_if_they_were_free() -> None:
+    page = to_html(REPORT.model_copy(update={"cases": (case("one", assertions={"cited": True}, cost=None),)}))
+    assert "<svg" not in page
+    assert "No price is known" in page
+    assert "not known" in page
+
+
 def test_a_ci_system_sees_each_case_as_a_test() -> None:
     suite = Xml.fromstring(to_junit(REPORT))
 
