@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from preceptor.errors import ReportsNotComparable
 from preceptor.evaluation.conditions import differences
-from preceptor.evaluation.report import CaseResult, Rate, Report, answered_by, grouped, rates
+from preceptor.evaluation.report import SHARES, CaseResult, Rate, Report, answered_by, grouped, ordered, rates
 from preceptor.text.number import counted
 
 _CHANCE = 0.05
@@ -158,6 +158,7 @@ def compare(
         for case in paired
         for name in {**_names(before[case]), **_names(after[case])}
     }
+    judged = {name: judged[name] for name in ordered(judged)}
     changes = tuple(_change(name, before, after, both) for name, both in judged.items() if both)
     tags = _by_tag(judged, before, after)
     accepted = _accepted(no_worse_than, tags_no_worse_than or {}, [after[case][0] for case in paired])
@@ -306,12 +307,18 @@ def _by_tag(judged: Mapping[str, Sequence[str]], before: _Results, after: _Resul
         for tag in sorted({tag for case in both for tag in after[case][0].tags})
         if 0 < len(tagged := [case for case in both if tag in after[case][0].tags]) < len(both)
     ]
+    # Shares apart from assertions: that they are judged, too, must not hide a loss of `cited` in a language.
+    apart = [[one for one in found if (one.name in SHARES) is are_shares] for are_shares in (False, True)]
+    return tuple(change for changes in apart for change in _corrected(changes))
+
+
+def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
     least = 0.0
     corrected: dict[int, float] = {}
-    for place, number in enumerate(sorted(range(len(found)), key=lambda number: found[number].p)):
-        least = max(least, min(1.0, found[number].p * (len(found) - place)))
+    for place, number in enumerate(sorted(range(len(changes)), key=lambda number: changes[number].p)):
+        least = max(least, min(1.0, changes[number].p * (len(changes) - place)))
         corrected[number] = least
-    return tuple(replace(change, p=corrected[number]) for number, change in enumerate(found))
+    return (replace(change, p=corrected[number]) for number, change in enumerate(changes))
 
 
 def _differences(old: Report, new: Report) -> Iterable[str]:

@@ -245,7 +245,7 @@ def rates(cases: Iterable[CaseResult]) -> dict[str, Rate]:
     for case in cases:
         for name, holds in case.shares.items():
             verdicts.setdefault(name, []).append(holds)
-    return {name: Rate(sum(verdicts[name]), len(verdicts[name])) for name in _ordered(verdicts)}
+    return {name: Rate(sum(verdicts[name]), len(verdicts[name])) for name in ordered(verdicts)}
 
 
 def every_time(cases: Iterable[CaseResult]) -> dict[str, Rate]:
@@ -258,11 +258,11 @@ def every_time(cases: Iterable[CaseResult]) -> dict[str, Rate]:
         for name, holds in case.shares.items():
             held = verdicts.setdefault(name, {})
             held[case.name] = min(holds, held.get(case.name, holds))
-    return {name: Rate(sum(verdicts[name].values()), len(verdicts[name])) for name in _ordered(verdicts)}
+    return {name: Rate(sum(verdicts[name].values()), len(verdicts[name])) for name in ordered(verdicts)}
 
 
-def _ordered(names: Iterable[str]) -> list[str]:
-    """Returns names in their order, those of shares last."""
+def ordered(names: Iterable[str]) -> list[str]:
+    """Returns names of assertions and shares in their order, those of shares last."""
     return sorted(names, key=lambda name: name in SHARES)
 
 

@@ -189,6 +189,24 @@ def test_a_share_counts_every_time_with_its_smallest() -> None:
     assert every_time(cases)["citation_recall"].share == 0.5
 
 
+def test_that_citations_are_judged_hides_no_loss_in_a_tag() -> None:
+    def german(held: int, *, shares: bool) -> Report:
+        cases = (
+            case(f"c{number}", 1.0, language="de" if number < 10 else "en").model_copy(
+                update={"assertions": {"cited": number >= 10 or number < held}}
+                | ({} if shares else {"citation_recall": None, "citation_precision": None})
+            )
+            for number in range(20)
+        )
+        return report(*cases)
+
+    with_shares, without = (
+        compare(german(10, shares=shares), german(3, shares=shares)).tags[0] for shares in (True, False)
+    )
+    assert (with_shares.name, with_shares.tag) == ("cited", "language de")
+    assert with_shares.p == without.p
+
+
 def test_a_fall_of_a_share_is_seen_by_a_comparison_and_an_old_report_lacks_it() -> None:
     old = report(*(case(f"c{number}", 1.0) for number in range(10)))
     new = report(*(case(f"c{number}", 0.5 if number < 6 else 1.0) for number in range(10)))
