@@ -92,6 +92,8 @@ class Answer:
     failures: Sequence[FailureNote]
     unknown_keys: int
     """Number of markers that were dropped because no passage has their key."""
+    tools: Sequence[str] = ()
+    """Names of the tools that were called, in order; those that a tutor called before it failed are among them."""
     left_out: int = 0
     """Number of sentences that were left out because they rest on no passage."""
     usage: Usage

@@ -318,6 +318,7 @@ class Preceptor:
             truncated=scope.truncated or reply.truncated,
             failures=tuple(scope.failures.notes),
             unknown_keys=reply.unknown_keys,
+            tools=tuple(reply.tools),
             left_out=reply.left_out,
             usage=_usage(result, scope.failures),
             seconds=seconds,

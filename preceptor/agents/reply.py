@@ -57,6 +57,8 @@ class Reply:
         self._longest = longest
         self._attributes = attribution
         self.provider = "triage"
+        self.tools: list[str] = []
+        """Names of the tools that were called, in order, also by a tutor that failed then."""
         self._begin()
 
     def _begin(self) -> None:
@@ -137,6 +139,7 @@ class Reply:
         elif isinstance(event.item, ToolCallItem):
             yield from self._drop(reason=_LOOKS_IT_UP)
             self._apart = bool(self._raw)
+            self.tools.append(event.item.tool_name or "")
             yield _status(event.item)
 
     def decline(self, text: str) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -310,6 +310,15 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
             def ask(question: str, /, *, chapter: str | None = None) -> "Awaitable[Answer]":
                 return preceptor.ask(Question(text=question, chapter=chapter))
 
+            async def converse(questions: Sequence[str], /, *, chapter: str | None = None) -> "list[Answer]":
+                answers: list[Answer] = []
+                for question in questions:
+                    session = answers[-1].session_id if answers else None
+                    answers.append(
+                        await preceptor.ask(Question(text=question, chapter=chapter, session_id=session))
+                    )
+                return answers
+
             total = len(asked.cases) * options["repeat"]
             with _record(save, f"{made.fingerprint} k={limits.k}") as record, _progress(total) as finished:
                 report = await run_cases(
@@ -318,6 +327,7 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
                     preceptor.library.search,
                     k=limits.k,
                     thresholds=limits,
+                    converse=converse,
                     price=price,
                     read=_reader(preceptor),
                     known=dict(record.outcomes) if record else None,
@@ -386,7 +396,8 @@ def _tell_cost(cases: "Cases", settings: Settings, price: Any, options: dict[str
     """
     from preceptor.evaluation.price import estimate
 
-    told = estimate(settings, price, questions=len(cases.cases) * options["repeat"])
+    asked = sum(1 + len(case.inputs.turns) for case in cases.cases)
+    told = estimate(settings, price, questions=asked * options["repeat"])
     if told is None:
         return
     if options["budget"] is not None and told.dollars is None:

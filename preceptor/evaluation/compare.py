@@ -268,7 +268,8 @@ def _and(sentences: Sequence[str]) -> str:
 
 def _asked(results: Sequence[CaseResult]) -> tuple[object, ...]:
     case = results[0]
-    return case.question, case.chapter, case.expected_in_book, case.expected_sections
+    facts = tuple((fact.text, fact.importance) for fact in case.facts)
+    return case.question, case.chapter, case.turns, case.expected_in_book, case.expected_sections, facts
 
 
 def _names(results: Sequence[CaseResult]) -> dict[str, None]:

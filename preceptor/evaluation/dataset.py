@@ -32,6 +32,8 @@ class CaseInput(_Model):
     question: str = Field(min_length=1)
     chapter: str | None = None
     """Chapter to which the search and the answer are limited."""
+    turns: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Questions that are asked before in the same conversation; their answers are not judged."""
 
 
 _KEY_WORDS = re.compile(r"\*\*(.+?)\*\*")
@@ -74,6 +76,21 @@ class Fact(_Model):
         return self
 
 
+class Tools(_Model):
+    """Tools that an answer should, and should not, make use of, by name."""
+
+    called: tuple[str, ...] = ()
+    not_called: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Tools":
+        if not self.called and not self.not_called:
+            raise ValueError("name tools under `called` or `not_called`")
+        if both := sorted({*self.called} & {*self.not_called}):
+            raise ValueError(f"`{both[0]}` is both under `called` and under `not_called`")
+        return self
+
+
 class Expected(_Model):
     """Expected outcome of a case."""
 
@@ -83,6 +100,10 @@ class Expected(_Model):
     """Sections that answer it, each of them sufficient; `chapter#anchor`."""
     facts: tuple[Fact, ...] = ()
     """Facts that a good answer says."""
+    tools: Tools | None = None
+    """Tools that must, and must not, be called."""
+    language: str | None = None
+    """BCP 47 tag of the language in which the answer should be."""
 
     @model_validator(mode="after")
     def _agree(self) -> "Expected":

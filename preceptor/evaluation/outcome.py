@@ -61,3 +61,5 @@ class Outcome(_Model):
     """US dollars; None where no price is known."""
     seconds: float | None = None
     trace_id: str | None = None
+    tools: tuple[str, ...] | None = None
+    """Names of the tools that were called for the answer, in order; None if whatever answered does not say."""

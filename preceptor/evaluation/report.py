@@ -45,12 +45,16 @@ class CaseResult(Outcome):
     """Number of the time that it was asked, from 1."""
     question: str
     chapter: str | None
+    turns: tuple[str, ...] = ()
+    """Questions that were asked before in the same conversation."""
     language: str
     kind: str
     expected_in_book: bool
     expected_sections: tuple[str, ...]
     assertions: dict[str, bool] = Field(default_factory=dict)
-    """`found`, `cited`, `answered` or `refused`, `facts`, and those of the author's own evaluators."""
+    """`found`, `cited`, `answered` or `refused`; `facts`, `tools`, `language`; those of the author's own evaluators."""
+    reasons: dict[str, str] = Field(default_factory=dict)
+    """Why assertions do not hold, where the name alone does not say it."""
     citation_recall: float | None = None
     """Share of the answer's statements that their citations support; None: there was nothing to judge."""
     citation_precision: float | None = None
@@ -303,7 +307,7 @@ def _whys(case: CaseResult) -> Iterator[str]:
         yield "the search found no expected section"
     if "facts" in missed and case.in_book:
         yield "does not say every vital fact"
-    yield from (f"`{name}` does not hold" for name in missed if name not in _UNSAID)
+    yield from (case.reasons.get(name, f"`{name}` does not hold") for name in missed if name not in _UNSAID)
 
 
 def render(report: Report) -> RenderableType:

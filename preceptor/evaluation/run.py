@@ -52,6 +52,14 @@ class Ask(Protocol):
     def __call__(self, question: str, /, *, chapter: str | None = None) -> Awaitable[AnyAnswer]: ...  # noqa: D102
 
 
+class Converse(Protocol):
+    """Asks questions one after another in one conversation."""
+
+    def __call__(  # noqa: D102
+        self, questions: Sequence[str], /, *, chapter: str | None = None
+    ) -> Awaitable[Sequence[AnyAnswer]]: ...
+
+
 class Search(Protocol):
     """Searches the open book."""
 
@@ -102,6 +110,7 @@ class _Asking:
         ask: Ask,
         search: Search,
         *,
+        converse: Converse | None,
         k: int,
         known: Mapping[Asked, Outcome],
         remember: Remember,
@@ -111,6 +120,7 @@ class _Asking:
         per_minute: float | None,
     ) -> None:
         self._ask, self._search, self._k = ask, search, k
+        self._converse = converse
         self._known, self._remember = known, remember
         self._price, self._read, self._budget = price, read, budget
         self._pace = _Pace(per_minute)
@@ -135,7 +145,8 @@ class _Asking:
     async def _outcome(self, question: CaseInput) -> Outcome:
         began = time.perf_counter()
         hits = await self._search(question.question, chapter=question.chapter, limit=self._k)
-        answer = await self._ask(question.question, chapter=question.chapter)
+        answers = await self._answers(question)
+        answer = answers[-1]
         seconds = round(time.perf_counter() - began, 3)
         return Outcome(
             found=tuple(dict.fromkeys(_section(hit.passage) for hit in hits)),
@@ -144,8 +155,16 @@ class _Asking:
             answer=answer.text,
             sources=tuple([cited async for cited in self._sources(answer.sources)]),
             seconds=seconds,
-            **_told_by(answer, self._price),
+            **_told_together([_told_by(answer, self._price) for answer in answers]),
         )
+
+    async def _answers(self, asked: CaseInput) -> Sequence[AnyAnswer]:
+        """Returns the answers of a conversation; the last one is that to the question of the case."""
+        if not asked.turns:
+            return [await self._ask(asked.question, chapter=asked.chapter)]
+        if self._converse is None:
+            raise NotImplementedError("The case has `turns`: give `evaluate` a `converse` that can ask them.")
+        return await self._converse([*asked.turns, asked.question], chapter=asked.chapter)
 
     async def _sources(self, sources: Sequence[AnySource]) -> AsyncIterator[Cited]:
         for place, source in enumerate(sources, start=1):
@@ -172,6 +191,7 @@ async def evaluate(
     repeat: int = 1,
     per_minute: float | None = None,
     budget: float | None = None,
+    converse: Converse | None = None,
     price: Price | None = None,
     read: Read | None = None,
     known: Mapping[Asked, Outcome] | None = None,
@@ -190,6 +210,7 @@ async def evaluate(
         repeat: Times that each case is asked.
         per_minute: Questions that may begin in a minute; None: as many as come.
         budget: US dollars after which no further question is asked; the report is then incomplete.
+        converse: Asks the questions of a case with `turns`; without it such a case fails.
         price: Prices an answer's tokens.
         read: Reads the passage of a source, whose text is then in the report, so that it can be judged again.
         known: Outcomes of a run that was stopped; their questions are not asked again.
@@ -204,6 +225,7 @@ async def evaluate(
     asking = _Asking(
         ask,
         search,
+        converse=converse,
         k=k,
         known=known or {},
         remember=remember,
@@ -245,7 +267,7 @@ async def judge_again(cases: Cases, old: Report, *, thresholds: EvaluationSettin
     """
     answers: dict[CaseInput, list[CaseResult]] = defaultdict(list)
     for one in old.cases:
-        answers[CaseInput(question=one.question, chapter=one.chapter)].append(one)
+        answers[CaseInput(question=one.question, chapter=one.chapter, turns=one.turns)].append(one)
     asked = [case.name for case in cases.cases if case.inputs in answers]
     if not asked:
         raise ReportsNotComparable("the report answers no question of the cases")
@@ -338,6 +360,7 @@ def _told_by(answer: Any, price: Price | None) -> dict[str, Any]:
         "degraded": bool(getattr(answer, "degraded", False)),
         "failover": tuple(Failed(tutor=str(note.tutor), reason=str(note.reason)) for note in notes),
         "trace_id": getattr(answer, "trace_id", None),
+        "tools": None if (tools := getattr(answer, "tools", None)) is None else tuple(tools),
     }
     if usage is None:
         return told
@@ -349,10 +372,24 @@ def _told_by(answer: Any, price: Price | None) -> dict[str, Any]:
     return told
 
 
+def _told_together(told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns what the last answer of a conversation says, with the tokens, costs and failures of all of them."""
+    last = dict(told[-1])
+    for name in ("input_tokens", "output_tokens", "cost"):
+        given = [one[name] for one in told if name in one]
+        if len(given) == len(told) and None not in given:
+            last[name] = sum(given)
+        else:
+            last.pop(name, None)
+    last["degraded"] = any(one["degraded"] for one in told)
+    last["failover"] = tuple(failed for one in told for failed in one["failover"])
+    return last
+
+
 def _result(case: "ReportCase[Any, Any, Any]") -> CaseResult:
     # Here and not above: the agents come with it, and a saved report is compared without.
     from preceptor.evaluation.citing import judge_citations
-    from preceptor.evaluation.metrics import facts_said
+    from preceptor.evaluation.metrics import facts_said, reasons
 
     broken = case.evaluator_failures
     outcome: Outcome = case.output
@@ -365,6 +402,7 @@ def _result(case: "ReportCase[Any, Any, Any]") -> CaseResult:
         unsupported=citing.unsupported if citing else (),
         needless=citing.needless if citing else (),
         facts=facts_said(cast(Expected, case.expected_output), outcome),
+        reasons=reasons(cast(Expected, case.expected_output), outcome),
         assertions={name: result.value for name, result in case.assertions.items()}
         | {failure.name: False for failure in broken},
         error=broken[0].error_message if broken else None,
@@ -377,7 +415,7 @@ def _raised(failure: "ReportCaseFailure[Any, Any, Any]") -> CaseResult:
 
     return _described(
         failure,
-        assertions=failed(cast(Expected, failure.expected_output)),
+        assertions=failed(failure.inputs, cast(Expected, failure.expected_output)),
         error=failure.error_message.removeprefix(f"{_Recorded.__name__}: "),
         traceback=failure.error_stacktrace,
     )
@@ -393,6 +431,7 @@ def _described(
         repeat=int(numbered[1]) if numbered else 1,
         question=case.inputs.question,
         chapter=case.inputs.chapter,
+        turns=case.inputs.turns,
         language=case.metadata.language if case.metadata else "–",
         kind=case.metadata.kind if case.metadata else "–",
         expected_in_book=expected.in_book,
