@@ -12,7 +12,9 @@ from preceptor.evaluation.report import (
     grouped,
     heading,
     rates,
+    unsupported_in,
 )
+from preceptor.text.number import counted
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#@])")
 """Characters that Markdown or GitHub (`@name`) would read as something else than text."""
@@ -39,10 +41,10 @@ def to_markdown(report: Report) -> str:
     for label in ("language", "kind"):
         for value, found in report.by(lambda case, label=label: str(getattr(case, label))).items():
             lines.append(_row(f"{label} {_plain(value)}", found, names))
-    lines += ["", _plain(answered_by(report)), ""]
+    lines += ["", _plain(answered_by(report)), "", _plain(unsupported_in(report)), ""]
     failing = {name: results for name, results in grouped(report.cases).items() if explained(results)}
     if failing:
-        lines += [f"<details><summary>{len(failing)} cases missed something</summary>", ""]
+        lines += [f"<details><summary>{counted(len(failing), 'cases')} missed something</summary>", ""]
         for name, results in list(failing.items())[:_MOST]:
             first = next(result for result in results if result.missed)
             lines += [

@@ -57,7 +57,7 @@ def to_html(report: Report, *, traces: str = "") -> str:
         "<h2>Score and cost</h2>",
         _plot(report),
         _tutors(report),
-        f"<h2>{len(failing)} cases missed something</h2>",
+        f"<h2>{counted(len(failing), 'cases')} missed something</h2>",
         *(_failing(results, traces) for results in failing),
         *_citing(report.cases, traces),
     ]

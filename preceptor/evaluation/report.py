@@ -314,17 +314,19 @@ def render(report: Report) -> RenderableType:
     """Renders the rates, the cases that failed, how they were answered, and why the evaluation did not pass."""
     problems = (Text(problem, "red") for problem in report.problems)
     notes = (Text(note, "yellow") for note in report.notes)
-    bare = [
-        name for name, results in grouped(report.cases).items() if any(one.unsupported for one in results)
-    ]
-    told = [Text(answered_by(report), "dim")]
-    if bare:
-        have = "answer has" if len(bare) == 1 else "answers have"
-        named = ", ".join(bare[:_NAMED]) + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
-        told.append(
-            Text(f"{len(bare)} {have} statements that their citations do not support: {named}.", "dim")
-        )
+    told = [Text(line, "dim") for line in (answered_by(report), unsupported_in(report)) if line]
     return Group(_rates(report), Text(), *_failures(report.cases), Text(), *told, *notes, *problems)
+
+
+def unsupported_in(report: Report) -> str:
+    """Returns the cases whose answers have statements without support, in one line; empty if there are none."""
+    cases = grouped(report.cases).items()
+    bare = [name for name, results in cases if any(one.unsupported for one in results)]
+    if not bare:
+        return ""
+    have = "answer has" if len(bare) == 1 else "answers have"
+    named = ", ".join(bare[:_NAMED]) + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
+    return f"{len(bare)} {have} statements that their citations do not support: {named}."
 
 
 def answered_by(report: Report) -> str:

@@ -165,6 +165,7 @@ def test_the_shares_are_means_over_answers_in_every_form_and_by_tag() -> None:
     assert told["by_language"]["ur"]["citation_precision"] == {"held": 0.5, "judged": 1, "share": 0.5}
     assert "| | cited | citation recall | citation precision |" in to_markdown(made)
     assert "| language ur | 100% (1/1) | 25% (0.2/1) | 50% (0.5/1) |" in to_markdown(made)
+    assert "1 answer has statements that their citations do not support: two." in to_markdown(made)
     page = to_html(made)
     assert "<th>citation recall</th>" in page
     assert "&lt;b&gt;The moon&lt;/b&gt; is round." in page
