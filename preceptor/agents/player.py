@@ -106,6 +106,7 @@ def recorded_answer(tape: Tape) -> Answer | None:
         also_relevant=tuple(read.also_relevant),
         artifacts=tuple(read.artifacts),
         failures=tuple(read.failures),
+        tools=tuple(read.tools),
     )
 
 
