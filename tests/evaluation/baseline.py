@@ -7,7 +7,14 @@ from pathlib import Path
 from preceptor.evaluation.report import Report
 
 PATH = Path(__file__).with_suffix(".json")
-_NEEDLESS = {"sources": (), "answer": None, "trace_id": None, "seconds": None}
+_NEEDLESS = {
+    "sources": (),
+    "answer": None,
+    "trace_id": None,
+    "seconds": None,
+    "unsupported": (),
+    "needless": (),
+}
 
 
 def baseline(report: Report) -> str:

@@ -69,6 +69,8 @@ def test_a_citation_at_the_end_of_a_paragraph_stands_for_it_and_counts_once() ->
     assert shares(answer, NODE) == (1, 1)
     both = "A node is a process that computes. A topic carries messages of one type [1][2]."
     assert shares(both, NODE, TOPIC) == (1, 1)
+    first = f"A node is a process that computes. One node may hold two timers [1]. {TOPIC[:37]} [2]."
+    assert shares(first, NODE, TOPIC) == (1, 1)
 
 
 def test_a_paragraph_without_a_citation_is_not_supported_by_those_of_another() -> None:
