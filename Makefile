@@ -34,7 +34,7 @@ test: $(VENV)/.dev ## run the tests, in four processes: on two cores half of the
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: $(VENV)/.dev ## run the tests that take long: every fault of a provider, killed runs, made-up input, Urdu questions
-	$(BIN)/python -m pytest -n 4 -m long
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long
 
 build/clients/.installed: tests/clients/package.json tests/clients/requirements.txt
 	@test -x build/clients/bin/python || $(PYTHON) -m venv build/clients
