@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-clients mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-page bench-traces bench-retrieval-latency bench-scale bench-library bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
+.PHONY: help setup demo test test-long test-clients test-sites mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-page bench-traces bench-retrieval-latency bench-scale bench-library bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -44,6 +44,15 @@ build/clients/.installed: tests/clients/package.json tests/clients/requirements.
 
 test-clients: $(VENV)/.dev build/clients/.installed ## run other people's programs (LangChain, LiteLLM, llm, openai-node, Vercel ai) against the service
 	$(BIN)/python -m pytest tests/clients -rs
+
+build/sites/docusaurus/.built: $(shell find integrations/docusaurus -type f -not -path '*/node_modules/*' -not -path '*/.docusaurus/*')
+	rm -rf integrations/docusaurus/example/node_modules/docusaurus-plugin-preceptor
+	npm install --prefix integrations/docusaurus/example --no-audit --no-fund --silent
+	cd integrations/docusaurus/example && npm run build -- --out-dir ../../../build/sites/docusaurus
+	@touch $@
+
+test-sites: $(VENV)/.dev build/sites/docusaurus/.built ## build a Docusaurus site with the plug-in, and use it in Chromium
+	$(BIN)/python -m pytest tests/sites -rs
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
 	$(BIN)/python bench/mutants.py $(FILE) --count $(COUNT) --seed $(SEED) $(if $(TESTS),--tests $(TESTS))
