@@ -62,10 +62,14 @@ async def test_a_chapter_is_read_and_asked_about(browser: Browser, demo_settings
         await expect(block.get_by_role("button", name="Copy")).to_be_visible()
 
         await page.locator(".ask input").fill("What is a ROS 2 node?")
-        await page.locator(".ask input").press("Enter")
+        await page.locator(".ask button").click()
         await reader.answered()
         assert await reader.answer.get_by_role("link").count()
         await expect(page.locator(".ask input")).to_have_value("")
+        await page.keyboard.press("Escape")
+        await expect(reader.answer).to_be_hidden()
+        await page.locator(".ask button").click()
+        await expect(reader.answer).to_be_visible()
 
 
 async def test_the_quoted_sentence_is_marked_in_its_chapter(

@@ -23,8 +23,8 @@ form.classList.add('ready');
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
   const question = field.value.trim();
-  if (!question) return;
-  const { ask } = await window.Preceptor;
+  const { ask, open } = await window.Preceptor;
   field.value = '';
-  await ask(question);
+  // Without a question, the conversation so far.
+  await (question ? ask(question) : open());
 });
