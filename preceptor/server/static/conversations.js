@@ -20,7 +20,8 @@ export class Conversations {
   /** `{id, title, at, session}` of each, the latest first. */
   list() {
     const oldest = Date.now() - KEPT_MS;
-    return (this._get('list') ?? []).filter(({ at }) => at > oldest);
+    // One that made room for another is there no more.
+    return (this._get('list') ?? []).filter(({ id, at }) => at > oldest && this._get(id));
   }
 
   /** The conversation with this id, or an empty one. */
