@@ -506,6 +506,13 @@ async def _findings(env: str | None) -> "tuple[list[Finding], Sequence[str]]":
     unset += [Finding("settings", "warning", doubt) for doubt in settings.doubts()]
     found: list[Finding] = []
     try:
+        if settings.library.file is not None:
+            from preceptor.books import read_books
+            from preceptor.commands.library import index_finding
+
+            books = [*read_books(settings.library.file, settings).values()]
+            found.append(await index_finding(books))
+            settings = books[0].settings  # the rest is the same for all of them
         async for finding in findings(settings):
             found.append(finding)  # noqa: PERF401 - what was found before an error is told
     except SettingsError as error:

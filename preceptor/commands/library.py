@@ -2,13 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from preceptor.agents.readiness import Finding
+from preceptor.books import Book
 from preceptor.commands.opening import to_stderr
+from preceptor.errors import VectorIndexError
+from preceptor.library import open_engine
 from preceptor.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,6 +49,29 @@ def index_books(
     typer.echo(json.dumps(summary.as_json(), ensure_ascii=False) if as_json else library_text(summary))
     if not summary.is_whole:
         raise typer.Exit(1)
+
+
+async def index_finding(books: Sequence[Book]) -> Finding:
+    """Returns whether every book of a library has an index that is its own, without loading a model."""
+    problems: list[str] = []
+    points = 0
+    async with open_engine(books[0].settings) as engine:
+        for book in books:
+            try:
+                index = await engine.open(book.settings.index.collection)
+                try:
+                    info = await index.info()
+                finally:
+                    await index.close()
+            except VectorIndexError as error:
+                problems.append(f"{book.id}: {error}")
+                continue
+            points += info.points
+            if info.book != book.id:
+                problems.append(f"{book.id}: its collection holds the book `{info.book}`")
+    if problems:
+        return Finding("books", "failed", "; ".join(problems))
+    return Finding("books", "ok", f"{len(books)} books, {points} passages")
 
 
 def _line(run: "BookRun", done: int, total: int) -> None:

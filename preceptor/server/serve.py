@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from preceptor.books import read_books
 from preceptor.errors import AddressUnavailable
 from preceptor.server.app import create_app
 from preceptor.server.connection import Connection
@@ -33,12 +34,16 @@ def serve(settings: Settings, *, reload_tools: bool = False) -> None:
     """
     server = settings.server
     check_address(server.host, server.port)
+    secrets = settings.secrets()
+    if settings.library.file is not None:
+        books = read_books(settings.library.file, settings)
+        secrets += [secret for book in books.values() for secret in book.secrets()]
     options: dict[str, Any] = {
         "host": server.host,
         "port": server.port,
         "http": Connection,
         "ws": "none",
-        "log_config": log_config(server, settings.secrets()),
+        "log_config": log_config(server, secrets),
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,  # the application does it, with `server.trusted_proxies`

@@ -138,6 +138,20 @@ def test_the_command_shows_a_line_for_each_book_and_the_sums(
     assert "empty: not indexed: `books.empty` has no `source`" in found.stdout
 
 
+def test_check_looks_at_every_book_of_a_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write_books(folder / "books", number=2)
+    for name, value in {"INDEX__PATH": folder / "index", "LIBRARY__FILE": file}.items():
+        monkeypatch.setenv(f"PRECEPTOR_{name}", str(value))
+    asyncio.run(index_library(books_in(folder / "index", file), told=nothing))
+    found = CliRunner().invoke(app, ["check", "--env", "demo"])
+    assert found.exit_code == 0, found.output
+    assert "ok    books: 2 books, 2 passages" in found.stdout
+    file.write_text(file.read_text() + '[books.other]\nsource = "book-0"\n')
+    found = CliRunner().invoke(app, ["check", "--env", "demo"])
+    assert found.exit_code == 1
+    assert "FAIL  books: other: " in found.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
