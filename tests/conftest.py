@@ -44,7 +44,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """An empty folder, in memory where there is such a place: an index waits for the disk at every step."""
-    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as name:
+    with tempfile.TemporaryDirectory(
+        dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None,
+        ignore_cleanup_errors=True,  # a thread of the engine may still be writing there
+    ) as name:
         yield Path(name)
 
 

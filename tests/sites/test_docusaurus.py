@@ -37,6 +37,8 @@ async def visiting(browser: Browser, path: str) -> AsyncGenerator[Reader]:
             await reader.page.route(f"{TUTOR}/**", forward)
             await reader.page.goto(home + path)
             await reader.page.locator(".launcher").wait_for()
+            # Before that, the buttons of the static page do nothing.
+            await reader.page.locator("html[data-has-hydrated='true']").wait_for()
             yield reader
 
 
