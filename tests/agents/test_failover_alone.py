@@ -47,6 +47,7 @@ from preceptor.providers.order import FallbackOrder
 from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Retrieval
 from tests.standins.desk import Spans
+from tests.standins.no_sleep import no_sleep
 
 Reply = Sequence[TResponseStreamEvent | BaseException]
 QUESTION: list[TResponseInputItem] = [{"role": "user", "content": "Was ist ein Gerät?"}]
@@ -342,16 +343,8 @@ async def waits(
     monkeypatch: pytest.MonkeyPatch, *replies: Reply, attempts: int = 9, jitter: bool = False
 ) -> list[float]:
     """Seconds that are waited before each further try."""
-    slept: list[float] = []
-    sleep = asyncio.sleep
-
-    async def at_once(seconds: float, *_: object) -> None:
-        if seconds:
-            slept.append(seconds)
-        await sleep(0)
-
     with monkeypatch.context() as patch:
-        patch.setattr("asyncio.sleep", at_once)
+        slept = no_sleep(patch)
         patch.setattr("random.uniform", max if jitter else min)
         await asked(*replies, says("A node."), attempts=attempts)
     return slept

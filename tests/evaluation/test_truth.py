@@ -24,6 +24,7 @@ from preceptor.library.protocol import IndexInfo
 from preceptor.providers.failure import FailureNote, Usage
 from preceptor.settings import EvaluationSettings, ProviderSettings, Settings, TagThresholds, load_settings
 from tests.evaluation.example import CASES, cases_file, hits, passage
+from tests.standins.no_sleep import no_sleep
 
 LENIENT = EvaluationSettings(found=0, cited=0, refused=0)
 PRICES = Prices(
@@ -244,13 +245,7 @@ async def test_a_budget_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> N
 async def test_questions_begin_no_faster_than_they_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waited: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        if seconds:
-            waited.append(seconds)
-
-    monkeypatch.setattr("preceptor.evaluation.run.asyncio.sleep", sleep)
+    waited = no_sleep(monkeypatch)
     await run(tmp_path, Told(), per_minute=30)
 
     assert [round(seconds) for seconds in waited] == [2, 4]
