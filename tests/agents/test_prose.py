@@ -38,6 +38,7 @@ CALLS = [
     '<function=search_textbook>{"query": "x"}',
     "[TOOL_CALLS][]",
     "<|python_tag|>x",
+    "I look<|python_tag|>x",
     '[search_textbook(query="x")]',
     'search_textbook\n{"query": "x"}',
     "Thought: hm\nAction: search_textbook\nAction Input: x",
@@ -248,8 +249,9 @@ def test_in_long_data_a_call_is_found_and_the_rest_passes(opening: str, size: in
     )
 
 
-def test_a_tag_needs_no_name_near_it() -> None:
-    assert read("A <tool_call>" + " x" * 2000, 100_000) == ("A ", True)
+@pytest.mark.parametrize("tag", ["<tool_call>", "<tool_code>", "<|python_tag|>", "<|channel|>commentary"])
+def test_a_tag_needs_no_name_near_it(tag: str) -> None:
+    assert read(f"A {tag}" + " x" * 2000, 100_000) == ("A ", True)
 
 
 def test_without_tools_only_what_no_answer_holds_is_a_call() -> None:
