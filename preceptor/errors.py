@@ -68,6 +68,7 @@
         ├── ReportInvalid
         ├── ReportsNotComparable
         ├── CostUnknown
+        ├── TooFewLabels
         └── RevisionUnknown
 
 Each class builds its own message: what happened, with which value, what to do. A setting's string
@@ -791,6 +792,17 @@ class CostUnknown(EvaluationError):
         super().__init__(
             f"No price is known for `{model}`, so that `--budget` could not stop the run. Leave it out, or give fewer "
             "cases."
+        )
+
+
+class TooFewLabels(EvaluationError):
+    """Too few answers were labelled by a person for an interval that can be relied on."""
+
+    def __init__(self, labels: int, least: int) -> None:
+        self.labels = labels
+        super().__init__(
+            f"{labels} of the {least} labels that an interval needs are there: label {least - labels} more answers "
+            "with `preceptor evaluate label REPORT`."
         )
 
 
