@@ -32,7 +32,7 @@ from preceptor.errors import SettingsError
 Environment = Literal["demo", "local", "production"]
 ProviderKind = Literal["openai", "gemini"]
 Retrieval = Literal["agent", "required", "first"]
-Need = Literal["index", "tutor"]
+Need = Literal["index", "tutor", "judge"]
 
 UNPREFIXED = {
     "QDRANT_CLUSTER_ENDPOINT": ("qdrant", "endpoint"),
@@ -565,8 +565,19 @@ class TagThresholds(_Section):
     citation_precision: _Fraction | None = None
 
 
+class JudgeSettings(_Section):
+    """A model that calls the answers of an evaluation good or bad, beside what is counted."""
+
+    provider: str = ""
+    """A row of `providers`; empty: no model judges."""
+    model: str = ""
+    """Its model; empty: that of the row."""
+    prompt: Literal[1] = 1
+    """Version of the instructions: verdicts by different ones are not to be compared."""
+
+
 class EvaluationSettings(_Section):
-    """Thresholds of `preceptor evaluate`."""
+    """Thresholds of `preceptor evaluate`, and its judge."""
 
     k: int = Field(default=5, ge=1, le=20)
     """A section counts as found when it is among the first `k`."""
@@ -582,6 +593,7 @@ class EvaluationSettings(_Section):
     """Further thresholds for the cases of a language, by its tag: `[default.evaluation.language.ur]`."""
     kind: dict[str, TagThresholds] = Field(default_factory=dict)
     """Further thresholds for the cases of a kind: `[default.evaluation.kind.near-miss]`."""
+    judge: JudgeSettings = JudgeSettings()
 
 
 class Settings(_Section):
@@ -633,11 +645,15 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _asks_known_providers(self) -> "Settings":
-        unknown = [name for name in self.tutor.providers if name not in self.providers]
+        judge = self.evaluation.judge.provider
+        asked = [("tutor.providers", name) for name in self.tutor.providers]
+        asked += [("evaluation.judge.provider", judge)] if judge else []
+        unknown = [(where, name) for where, name in asked if name not in self.providers]
         if unknown:
+            where, name = unknown[0]
             raise ValueError(
-                f"`tutor.providers` names `{unknown[0]}`, and `providers` has no such row (it has "
-                f"{', '.join(self.providers)}). Add `[default.providers.{unknown[0]}]` with `base_url` and `model`"
+                f"`{where}` names `{name}`, and `providers` has no such row (it has "
+                f"{', '.join(self.providers)}). Add `[default.providers.{name}]` with `base_url` and `model`"
             )
         return self
 
@@ -1045,6 +1061,13 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
             "Without a provider: `PRECEPTOR_TUTOR__PROVIDERS='[]'`, in .env or before the command, leaves the "
             "offline tutor, which quotes the book."
         )
+    judge = settings.evaluation.judge.provider if "judge" in needs else ""
+    if judge and not settings.providers[judge].configured:
+        lines.append(
+            f"{judge.upper()}_API_KEY is missing: `evaluation.judge` asks this provider. Add "
+            f"`{judge.upper()}_API_KEY=YOUR-KEY` to .env."
+        )
+        ways.append("Without a judge: PRECEPTOR_EVALUATION__JUDGE__PROVIDER='' leaves what is counted.")
     if ways:
         ways.append(
             "Without any account: `preceptor demo` serves a sample book, `preceptor demo --source BOOK` yours."

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from preceptor.agents.preceptor import Preceptor
     from preceptor.evaluation.book import Changes
     from preceptor.evaluation.dataset import Cases
+    from preceptor.evaluation.price import Prices
     from preceptor.evaluation.record import Record
     from preceptor.evaluation.report import Report
     from preceptor.library.passage import Passage
@@ -134,7 +135,7 @@ def evaluate(
     sample = {} if cases else {"book": SAMPLE, "index": {"collection": "demo"}}
     settings = load_settings(
         env or (None if cases else "demo"),
-        needs=("index", "tutor"),
+        needs=("index", "tutor", "judge"),
         overrides={**sample, "evaluation": given({"k": k})},
     )
     if cases is None:
@@ -320,21 +321,24 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
                 return answers
 
             total = len(asked.cases) * options["repeat"]
-            with _record(save, f"{made.fingerprint} k={limits.k}") as record, _progress(total) as finished:
-                report = await run_cases(
-                    asked,
-                    ask,
-                    preceptor.library.search,
-                    k=limits.k,
-                    thresholds=limits,
-                    converse=converse,
-                    price=price,
-                    read=_reader(preceptor),
-                    known=dict(record.outcomes) if record else None,
-                    remember=record.add if record else lambda asked, outcome: None,
-                    finished=finished,
-                    **options,
-                )
+            with _record(save, f"{made.fingerprint} k={limits.k}") as record:
+                with _progress(total, "asking") as finished:
+                    report = await run_cases(
+                        asked,
+                        ask,
+                        preceptor.library.search,
+                        k=limits.k,
+                        thresholds=limits,
+                        converse=converse,
+                        price=price,
+                        read=_reader(preceptor),
+                        known=dict(record.outcomes) if record else None,
+                        remember=record.add if record else lambda asked, outcome: None,
+                        finished=finished,
+                        **options,
+                    )
+                if limits.judge.provider:
+                    report = await _judge(report, settings, price, record, options)
     if record and report.stopped is None and not any(case.degraded for case in report.cases):
         record.remove()
     return report.model_copy(
@@ -345,6 +349,24 @@ async def _evaluate(cases: Path, settings: Settings, save: Path | None, options:
             "not_in_index": tuple(gone),
         }
     )
+
+
+async def _judge(
+    report: "Report", settings: Settings, price: "Prices", record: "Record | None", options: dict[str, Any]
+) -> "Report":
+    from preceptor.evaluation.model_judge import judge_report, open_judge
+
+    limits = {name: options[name] for name in ("budget", "concurrency", "per_minute")}
+    with _progress(len(report.cases), "judging") as finished:
+        async with open_judge(settings, price) as judge:
+            return await judge_report(
+                report,
+                judge,
+                known=dict(record.verdicts) if record else None,
+                remember=record.add_verdict if record else lambda verdict: None,
+                finished=finished,
+                **limits,
+            )
 
 
 def _reader(preceptor: "Preceptor") -> "Callable[[Any], Awaitable[Passage | None]]":
@@ -379,27 +401,30 @@ def _record(save: Path | None, fingerprint: str) -> "Generator[Record | None, No
 
 
 @contextmanager
-def _progress(total: int) -> "Generator[Callable[[], object], None, None]":
+def _progress(total: int, doing: str) -> "Generator[Callable[[], object], None, None]":
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("asking", total=total)
+        task = progress.add_task(doing, total=total)
         yield lambda: progress.advance(task)
 
 
-def _tell_cost(cases: "Cases", settings: Settings, price: Any, options: dict[str, Any]) -> None:
+def _tell_cost(cases: "Cases", settings: Settings, price: "Prices", options: dict[str, Any]) -> None:
     """Say what a run will cost before it begins.
 
     Raises:
         CostUnknown: There is a budget, and no price by which to keep to it.
     """
-    from preceptor.evaluation.price import estimate
+    from preceptor.evaluation.price import estimate, estimate_judge
 
     asked = sum(1 + len(case.inputs.turns) for case in cases.cases)
-    told = estimate(settings, price, questions=asked * options["repeat"])
-    if told is None:
-        return
-    if options["budget"] is not None and told.dollars is None:
-        raise CostUnknown(told.model)
-    typer.echo(told.sentence, err=True)
+    answers = len(cases.cases) * options["repeat"]
+    estimates = [
+        estimate(settings, price, questions=asked * options["repeat"]),
+        estimate_judge(settings, price, answers=answers),
+    ]
+    for told in filter(None, estimates):
+        if options["budget"] is not None and told.dollars is None:
+            raise CostUnknown(told.model)
+        typer.echo(told.sentence, err=True)

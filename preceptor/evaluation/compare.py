@@ -325,6 +325,8 @@ def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
 def _differences(old: Report, new: Report) -> Iterable[str]:
     if old.conditions or new.conditions:
         yield from differences(old.conditions, new.conditions)
+    if old.judge != new.judge:
+        yield f"judge: {old.judge or 'none'} → {new.judge or 'none'}"
     before, after = ({(case.provider, case.model) for case in report.cases} for report in (old, new))
     if before != after:
         yield f"tutor: {answered_by(old)} → {answered_by(new)}"

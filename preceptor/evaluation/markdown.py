@@ -11,6 +11,7 @@ from preceptor.evaluation.report import (
     explained,
     grouped,
     heading,
+    judged,
     rates,
     unsupported_in,
 )
@@ -42,6 +43,7 @@ def to_markdown(report: Report) -> str:
         for value, found in report.by(lambda case, label=label: str(getattr(case, label))).items():
             lines.append(_row(f"{label} {_plain(value)}", found, names))
     lines += ["", _plain(answered_by(report)), "", _plain(unsupported_in(report)), ""]
+    lines += [*(f"- {_plain(line)}" for line in judged(report)), ""]
     failing = {name: results for name, results in grouped(report.cases).items() if explained(results)}
     if failing:
         lines += [f"<details><summary>{counted(len(failing), 'cases')} missed something</summary>", ""]

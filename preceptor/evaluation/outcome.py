@@ -36,6 +36,21 @@ class SaidFact(_Model):
     said: bool
 
 
+class Verdict(_Model):
+    """A judge's verdict on an answer."""
+
+    good: bool | None = None
+    """None: it was not judged."""
+    reason: str
+    """The judge's reason, in a sentence; where it did not judge, why not."""
+    asked: str = ""
+    """Digest of all that the judge was told: with another question, answer or judge the verdict is void."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = None
+    """US dollars; None where no price is known."""
+
+
 class Outcome(_Model):
     """Outcome of a question. Sections are written `chapter#anchor`."""
 

@@ -15,6 +15,7 @@ from preceptor.evaluation.report import (
     explained,
     grouped,
     heading,
+    judged,
     rates,
 )
 from preceptor.text.number import counted
@@ -60,6 +61,7 @@ def to_html(report: Report, *, traces: str = "") -> str:
         f"<h2>{counted(len(failing), 'cases')} missed something</h2>",
         *(_failing(results, traces) for results in failing),
         *_citing(report.cases, traces),
+        *_judged(report, traces),
     ]
     if made is not None:
         told = made.model_dump(mode="json")
@@ -211,6 +213,20 @@ def _citing(cases: Sequence[CaseResult], traces: str) -> Iterator[str]:
             f"<details><summary><strong>{escape(case.name)}</strong>: {len(case.unsupported)} unsupported, "
             f'{len(case.needless)} not needed</summary><p dir="auto">{escape(case.question)}</p>'
             f"<ul>{statements}{citations}</ul>{_trace(case.trace_id, traces)}</details>"
+        )
+
+
+def _judged(report: Report, traces: str) -> Iterator[str]:
+    """Yields what the judge says, and the answers that it calls bad."""
+    if not report.judge:
+        return
+    against = [(case, case.judge.reason) for case in report.cases if case.judge and case.judge.good is False]
+    yield f"<h2>Judged by a model</h2><p>{escape(judged(report)[0])} Its verdicts fail no run.</p>"
+    for case, reason in against:
+        yield (
+            f"<details><summary><strong>{escape(case.name)}</strong>: bad: {escape(reason)}</summary>"
+            f'<p dir="auto">{escape(case.question)}</p><blockquote dir="auto">{escape(case.answer or "")}</blockquote>'
+            f"{_trace(case.trace_id, traces)}</details>"
         )
 
 

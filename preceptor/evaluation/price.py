@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from preceptor.settings import ProviderSettings, Settings
+from preceptor.text.number import counted
 from preceptor.tracing.cost import ModelCall, cost_of
 
 _FREE = "offline"
@@ -14,6 +15,8 @@ _INSTRUCTIONS = 1_000
 """Tokens of the system prompt, the tools and the question."""
 _WRITTEN = 400
 """Tokens of a search call and an answer."""
+_VERDICT = 80
+"""Tokens of a judge's verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ class Estimate:
         """The estimate in words."""
         cost = "at a price that is not known" if self.dollars is None else f"about ${self.dollars:.2f}"
         return (
-            f"{self.questions} questions to {self.model}: about {self.tokens / 1000:,.0f} thousand tokens, {cost} "
-            f"({price_list()}); `--budget` stops it at a sum."
+            f"{counted(self.questions, 'questions')} to {self.model}: about {self.tokens / 1000:,.0f} thousand tokens, "
+            f"{cost} ({price_list()}); `--budget` stops it at a sum."
         )
 
 
@@ -80,3 +83,17 @@ def estimate(settings: Settings, price: Prices, *, questions: int) -> Estimate |
     read = 2 * _INSTRUCTIONS + settings.search.limit * settings.index.chunk_size
     dollars = price(provider, model, questions * read, questions * _WRITTEN)
     return Estimate(questions, f"{provider} {model}", questions * (read + _WRITTEN), dollars)
+
+
+def estimate_judge(settings: Settings, price: Prices, *, answers: int) -> Estimate | None:
+    """Estimates the cost of the judge's verdicts; None if no model judges.
+
+    It is taken to read its instructions, the answer and three passages, and to write a sentence.
+    """
+    judge = settings.evaluation.judge
+    if not judge.provider:
+        return None
+    model = judge.model or settings.providers[judge.provider].model
+    read = _INSTRUCTIONS + _WRITTEN + 3 * settings.index.chunk_size
+    dollars = price(judge.provider, model, answers * read, answers * _VERDICT)
+    return Estimate(answers, f"the judge {judge.provider} {model}", answers * (read + _VERDICT), dollars)

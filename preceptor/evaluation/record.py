@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 from pydantic import ValidationError
 
 from preceptor.evaluation.dataset import CaseInput
-from preceptor.evaluation.outcome import Outcome
+from preceptor.evaluation.outcome import Outcome, Verdict
 from preceptor.private import make_private
 
 Asked: TypeAlias = tuple[CaseInput, int]
@@ -31,6 +31,8 @@ class Record:
         """
         self.path = path
         self.outcomes: dict[Asked, Outcome] = {}
+        self.verdicts: dict[str, Verdict] = {}
+        """A judge's, by the digest of what it was told."""
         self.other = False
         """Whether the file held outcomes of other conditions, which are dropped."""
         self._head = json.dumps({"conditions": fingerprint})
@@ -43,6 +45,8 @@ class Record:
         self._line(self._head)
         for asked, outcome in self.outcomes.items():
             self._line(_line(asked, outcome))
+        for verdict in self.verdicts.values():
+            self._line(verdict.model_dump_json())
         return self
 
     def __exit__(
@@ -56,6 +60,12 @@ class Record:
         if not outcome.degraded:
             self.outcomes[asked] = outcome
             self._line(_line(asked, outcome))
+
+    def add_verdict(self, verdict: Verdict) -> None:
+        """Keep a verdict; where there is none, the judge is asked again."""
+        if verdict.good is not None:
+            self.verdicts[verdict.asked] = verdict
+            self._line(verdict.model_dump_json())
 
     def remove(self) -> None:
         """Remove the file: the run is whole."""
@@ -75,6 +85,9 @@ class Record:
         for line in [] if self.other else lines:
             try:
                 kept = json.loads(line)
+                if "good" in kept:
+                    self.verdicts[kept["asked"]] = Verdict(**kept)
+                    continue
                 asked = CaseInput(**kept["asked"]), int(kept["time"])
                 self.outcomes[asked] = Outcome(**kept["outcome"])
             except (ValueError, KeyError, TypeError, ValidationError):  # the line in which a run was killed

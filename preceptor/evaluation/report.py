@@ -16,9 +16,10 @@ from rich.text import Text
 
 from preceptor.errors import ReportInvalid
 from preceptor.evaluation.conditions import Conditions
-from preceptor.evaluation.outcome import Outcome, SaidFact
+from preceptor.evaluation.outcome import Outcome, SaidFact, Verdict
+from preceptor.text.number import counted
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of a saved report; docs/evaluation.md describes it."""
 
 _UNSAID = frozenset({"found", "cited", "answered", "refused", "facts"})
@@ -65,6 +66,8 @@ class CaseResult(Outcome):
     """Citations that are not needed, each as `[2]` with the statement that it stands behind."""
     facts: tuple[SaidFact, ...] = ()
     """The facts of the case, each with whether the answer says it."""
+    judge: Verdict | None = None
+    """Verdict of a model; None if no model judges, or no answer came."""
     error: str | None = None
     traceback: str | None = None
 
@@ -128,6 +131,8 @@ class Report(_Model):
     """Conditions under which the answers came about; None if the caller did not give them."""
     stopped: str | None = None
     """Reason why not every question was asked."""
+    judge: str = ""
+    """The judge's provider, model and version of its instructions, as `openai gpt-5-mini, prompt 1`; empty: none."""
     not_in_index: tuple[str, ...] = ()
     """Expected sections that the index does not have, as ``case: `chapter#anchor` (nearest: `…`)``."""
     allow_degraded: bool = False
@@ -187,8 +192,8 @@ class Report(_Model):
 
     @property
     def cost(self) -> float:
-        """US dollars of all answers whose price is known."""
-        return sum(case.cost or 0.0 for case in self.cases)
+        """US dollars of all answers and of the judge, as far as prices are known."""
+        return sum((case.cost or 0.0) + ((case.judge and case.judge.cost) or 0.0) for case in self.cases)
 
     def tagged(self, tag: str) -> list[CaseResult]:
         """Returns the results of the cases that have a tag; settings do not keep its capitals."""
@@ -315,7 +320,8 @@ def render(report: Report) -> RenderableType:
     problems = (Text(problem, "red") for problem in report.problems)
     notes = (Text(note, "yellow") for note in report.notes)
     told = [Text(line, "dim") for line in (answered_by(report), unsupported_in(report)) if line]
-    return Group(_rates(report), Text(), *_failures(report.cases), Text(), *told, *notes, *problems)
+    judge = map(Text, judged(report))
+    return Group(_rates(report), Text(), *_failures(report.cases), Text(), *told, *judge, *notes, *problems)
 
 
 def unsupported_in(report: Report) -> str:
@@ -329,6 +335,32 @@ def unsupported_in(report: Report) -> str:
     return f"{len(bare)} {have} statements that their citations do not support: {named}."
 
 
+def judged(report: Report) -> list[str]:
+    """Returns what a judge says of the answers, in sentences, with its reasons against some; empty if none judges."""
+    if not report.judge:
+        return []
+    cases = [(case, case.judge) for case in report.cases if case.judge]
+    said = [verdict for _, verdict in cases if verdict.good is not None]
+    good = sum(bool(verdict.good) for verdict in said)
+    unjudged = Counter(verdict.reason for _, verdict in cases if verdict.good is None)
+    told = f"The judge ({report.judge}) calls {good} of {counted(len(said), 'answers')} good"
+    told += f" ({good / len(said):.0%})" if said else ""
+    if unjudged:
+        reasons = ", ".join(f"{reason} ×{count}" for reason, count in unjudged.items())
+        told += f"; {unjudged.total()} not judged ({reasons})"
+    tokens = sum((verdict.input_tokens or 0) + (verdict.output_tokens or 0) for verdict in said)
+    costs = [verdict.cost for verdict in said]
+    dollars = "at a price that is not known" if None in costs else f"${sum(filter(None, costs)):.4f}"
+    lines = [f"{told}; {tokens:,} tokens, {dollars}." if tokens else f"{told}."]
+    if any(report.judge.startswith(f"{case.provider} {case.model},") for case, _ in cases):
+        lines.append("It judges its own answers, which models favour: let another one judge.")
+    against = [(case.name, verdict.reason) for case, verdict in cases if verdict.good is False]
+    lines += [f"Bad, by the judge: {name}: {reason}" for name, reason in against[:_NAMED]]
+    if len(against) > _NAMED:
+        lines.append(f"Bad, by the judge: {len(against) - _NAMED} more")
+    return lines
+
+
 def answered_by(report: Report) -> str:
     """Returns who answered, how long it took and what it cost, in one line."""
     tutors = Counter(_tutor(case) for case in report.cases if case.in_book is not None)
@@ -338,7 +370,7 @@ def answered_by(report: Report) -> str:
         told.append(f"median {seconds[len(seconds) // 2]:.1f} s, longest {seconds[-1]:.1f} s")
     tokens = sum((case.input_tokens or 0) + (case.output_tokens or 0) for case in report.cases)
     if tokens:
-        told.append(f"{tokens:,} tokens, ${report.cost:.4f}")
+        told.append(f"{tokens:,} tokens, ${sum(case.cost or 0.0 for case in report.cases):.4f}")
     facts = Counter((fact.importance, fact.said) for case in report.cases for fact in case.facts)
     for importance in ("vital", "okay"):
         said = facts[importance, True]

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from preceptor.errors import ReportsNotComparable
 from preceptor.evaluation.dataset import CaseInput, Cases, Expected
-from preceptor.evaluation.outcome import Cited, Failed, Outcome
+from preceptor.evaluation.judge_prompt import digest
+from preceptor.evaluation.outcome import Cited, Failed, Outcome, Verdict
 from preceptor.evaluation.record import Asked
 from preceptor.evaluation.report import SHARES, CaseResult, Report
 from preceptor.library.passage import Hit, Passage
@@ -87,14 +88,16 @@ class _NotAsked(Exception):
     """A question that was left out because the budget was spent."""
 
 
-class _Pace:
+class Pace:
     """Lets questions begin no faster than the given number a minute."""
 
     def __init__(self, per_minute: float | None) -> None:
+        """Initialise; None lets every question begin at once."""
         self._gap = 60 / per_minute if per_minute else 0.0
         self._next = 0.0
 
     async def wait(self) -> None:
+        """Wait for one's turn."""
         now = time.monotonic()
         begin = max(now, self._next)
         self._next = begin + self._gap
@@ -123,7 +126,7 @@ class _Asking:
         self._converse = converse
         self._known, self._remember = known, remember
         self._price, self._read, self._budget = price, read, budget
-        self._pace = _Pace(per_minute)
+        self._pace = Pace(per_minute)
         self._times: dict[CaseInput, int] = defaultdict(int)
         self.spent = sum(outcome.cost or 0.0 for outcome in known.values())
         self.left_out = 0
@@ -283,7 +286,21 @@ async def judge_again(cases: Cases, old: Report, *, thresholds: EvaluationSettin
 
     repeat = max(one.repeat for one in old.cases)
     results = await _judged(cases, recorded, only=asked, concurrency=1, repeat=repeat)
+    if old.judge:
+        results = _with_verdicts(results, old)
     return old.model_copy(update={"cases": tuple(results), **_limits(thresholds)})
+
+
+def _with_verdicts(results: Sequence[CaseResult], old: Report) -> list[CaseResult]:
+    """Returns the results with the verdicts of the earlier report's judge, where it was told the same."""
+    known = {case.judge.asked: case.judge for case in old.cases if case.judge}
+    changed = Verdict(reason="what is expected was changed since")
+    return [
+        case.model_copy(update={"judge": known.get(digest(old.judge, case), changed)})
+        if case.answer is not None
+        else case
+        for case in results
+    ]
 
 
 def _limits(thresholds: EvaluationSettings) -> dict[str, Any]:

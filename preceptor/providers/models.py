@@ -75,15 +75,20 @@ def _breaker(name: str, settings: Settings) -> Breaker | None:
     return Breaker(name, failures=settings.breaker.failures, cool_down=settings.breaker.cool_down)
 
 
-def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOrder) -> ProviderModel:
-    settings = all_settings.providers[name]
-    client = Client(
+def open_client(settings: ProviderSettings, *, max_retries: int) -> Client:
+    """Opens a client of a provider; the caller closes it."""
+    return Client(
         api_key=settings.key or _NO_KEY,
         base_url=settings.base_url,
         # Half the time for the first token, so that a host that drops packets is told from a slow model.
         timeout=Timeout(settings.timeout, connect=settings.first_token / 2),
-        max_retries=0,  # the failover retries
+        max_retries=max_retries,
     )
+
+
+def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOrder) -> ProviderModel:
+    settings = all_settings.providers[name]
+    client = open_client(settings, max_retries=0)  # the failover retries
     inner = _KINDS[settings.kind](
         settings.model,
         client,

@@ -371,6 +371,6 @@ async def test_a_report_of_an_older_version_is_read_and_of_a_newer_one_refused(t
     path.write_text(json.dumps(told))
     assert Report.load(path).cases[0].repeat == 1
 
-    path.write_text(json.dumps(told | {"schema_version": 2}))
+    path.write_text(json.dumps(told | {"schema_version": 3}))
     with pytest.raises(ReportInvalid, match="newer version"):
         Report.load(path)
