@@ -22,10 +22,12 @@ from preceptor.commands import evaluate, report, tools, traces
 from preceptor.commands.opening import (
     SAMPLE,
     AsJson,
+    BookId,
     Env,
     given,
     index_book,
     kept_traces,
+    of_book,
     sample_book,
     to_stderr,
 )
@@ -125,7 +127,9 @@ def demo(
     on this machine.
     """
     book: Mapping[str, Any] = {} if source else {"book": SAMPLE}
-    settings = load_settings("demo", overrides={**book, "server": {"host": host, "port": port}})
+    # The one book, whatever library the settings name.
+    overrides = {**book, "server": {"host": host, "port": port}, "library": {"file": None}}
+    settings = load_settings("demo", overrides=overrides)
     if ask is None:
         _check_address(settings)
     summary = index_book(source or sample_book(), settings, quiet=False)
@@ -145,6 +149,7 @@ def demo(
 def ask(
     question: Annotated[str, typer.Argument(callback=_question, help="What you want to know.")],
     chapter: Annotated[str | None, typer.Option(help="Answer only from the chapter with this id.")] = None,
+    book: BookId = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
@@ -152,7 +157,7 @@ def ask(
 
     Example: `preceptor ask "What is ROS 2?"`
     """
-    settings = load_settings(env, needs=("index", "tutor"))
+    settings = of_book(load_settings(env, needs=("index", "tutor")), book)
     _print_answer(asyncio.run(_ask(settings, question, chapter=chapter)), as_json=as_json)
 
 
@@ -181,7 +186,7 @@ def serve(
 
 
 @app.command("mcp")
-def mcp_server(env: Env = None) -> None:
+def mcp_server(book: BookId = None, env: Env = None) -> None:
     """Serve the indexed book to an MCP client over stdin and stdout: search, chapters, the tutor.
 
     Such a client starts it itself; see docs/mcp.md. For clients elsewhere, `server.mcp` opens `/mcp` of
@@ -189,7 +194,7 @@ def mcp_server(env: Env = None) -> None:
     """
     from preceptor.server.mcp import serve_stdio
 
-    settings = load_settings(env, needs=("index", "tutor"))
+    settings = of_book(load_settings(env, needs=("index", "tutor")), book)
     with kept_traces(settings) as traces:
         asyncio.run(serve_stdio(settings, traces))
 

@@ -391,7 +391,7 @@ async def open_preceptor(
         opened = await open_library(parts.engine, settings, models=parts.embedders)
         library = await stack.enter_async_context(opened)
         models, sessions = parts.models, parts.sessions
-        if shared is not None:
+        if settings.library.file is not None:
             sessions = sessions.of_book(settings.book.id)
             stack.push_async_callback(sessions.close)
         tools = await stack.enter_async_context(open_toolbox(Deps(library, settings)))
@@ -418,7 +418,7 @@ async def open_preceptor(
             traces=traces,
             language=info.language,
             observer=observer,
-            book=settings.book.id if shared else "",
+            book=settings.book.id if settings.library.file is not None else "",
         )
         # Those that it has at the end may be others than those of the beginning.
         stack.callback(lambda: preceptor.tools.close())

@@ -13,14 +13,17 @@ from preceptor.commands.new_cases import new
 from preceptor.commands.opening import (
     SAMPLE,
     AsJson,
+    BookId,
     Env,
     given,
     index_book,
     kept_traces,
+    library_book,
     need_evaluation,
+    of_book,
     sample_book,
 )
-from preceptor.errors import CostUnknown
+from preceptor.errors import BookWithoutSource, CostUnknown
 from preceptor.settings import Settings, load_settings
 from preceptor.text.number import counted
 
@@ -110,6 +113,7 @@ def evaluate(
             "language and kind; `language ur=0.1`: for that one. May be given more than once.",
         ),
     ] = None,
+    book: BookId = None,
     env: Annotated[
         str | None,
         typer.Option(
@@ -132,12 +136,15 @@ def evaluate(
         _compare(*compare, falls=_falls(no_worse_than), as_json=as_json)
         return
     need_evaluation()
-    sample = {} if cases else {"book": SAMPLE, "index": {"collection": "demo"}}
+    if cases is None and book is not None:
+        raise typer.BadParameter("--book goes with --cases; without, the sample book is asked")
+    sample = {} if cases else {"book": SAMPLE, "index": {"collection": "demo"}, "library": {"file": None}}
     settings = load_settings(
         env or (None if cases else "demo"),
         needs=("index", "tutor", "judge"),
         overrides={**sample, "evaluation": given({"k": k})},
     )
+    settings = of_book(settings, book)
     if cases is None:
         index_book(sample_book(), settings, quiet=False)
     options = {"concurrency": concurrency, "repeat": repeat, "per_minute": per_minute, "budget": budget}
@@ -181,7 +188,10 @@ def book(
         Path | None, typer.Option(help="Compare with the book in this folder instead.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--source", "-s", help="Folder of the book's pages; default: the sample book.")
+        Path | None,
+        typer.Option(
+            "--source", "-s", help="Folder of the book's pages; default: that of --book, else the sample book."
+        ),
     ] = None,
     cases: Annotated[
         Path | None, typer.Option(help="YAML file of cases; default: those of the sample book.")
@@ -189,6 +199,7 @@ def book(
     annotate: Annotated[
         bool, typer.Option("--github", help="Print annotations for GitHub's review of a pull request as well.")
     ] = False,
+    of_library: BookId = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -206,8 +217,14 @@ def book(
     from preceptor.evaluation.book import compare_editions
     from preceptor.evaluation.dataset import load_cases
 
-    folder = source or sample_book()
     settings = load_settings(env or "demo")
+    own = source is not None or cases is None
+    found = None if own and of_library is None else library_book(settings, of_library)
+    if found is not None:
+        settings = found.settings
+        if source is None and found.source is None:
+            raise BookWithoutSource(found.id)
+    folder = source or (found and found.source) or sample_book()
     asked = load_cases(cases or sample_book() / "evaluation.yaml")
     with nullcontext(old) if old else at_revision(folder, since or "") as before:
         earlier = read_edition(before, settings)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from preceptor.commands.opening import Env, need_evaluation, to_stderr
+from preceptor.commands.opening import BookId, Env, need_evaluation, of_book, to_stderr
 from preceptor.errors import TapeMissing
 from preceptor.settings import Settings, load_settings
 from preceptor.text.number import counted
@@ -55,6 +55,7 @@ def new(
             "--take-first", help="Do not ask: take the first section that the search finds, and mark the case."
         ),
     ] = False,
+    book: BookId = None,
     env: Env = None,
 ) -> None:  # fmt: skip
     """Write new cases: for each question, tick off the sections that answer it among those that the search proposes.
@@ -75,8 +76,10 @@ def new(
     if not file.absolute().parent.is_dir():
         raise typer.BadParameter(f"the folder `{file.parent}` does not exist", param_hint="--file")
     need_evaluation()
-    settings = load_settings(env, needs=("index",))
-    filters = Filters(search=search, unanswered=unanswered, disliked=disliked, noted=noted)
+    settings = of_book(load_settings(env, needs=("index",)), book)
+    # Of a library, the runs of other books are none of this one's cases.
+    asked_of = settings.book.id if settings.library.file else None
+    filters = Filters(search=search, unanswered=unanswered, disliked=disliked, noted=noted, book=asked_of)
     asked = questions or _kept(settings, filters, limit)
     added = asyncio.run(_new(settings, file, asked, take_first=take_first))
     typer.echo(f"Added {counted(added, 'cases')} to `{file}`.", err=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from preceptor.errors import ExtraMissing
 from preceptor.settings import Settings, shipped
 
 if TYPE_CHECKING:
+    from preceptor.books import Book
     from preceptor.indexing.run import Progress, Summary
     from preceptor.tracing.store import TraceStore
 
@@ -29,6 +31,11 @@ Env = Annotated[
     typer.Option("--env", help="demo, local or production; default: PRECEPTOR_ENV, else production."),
 ]
 
+BookId = Annotated[
+    str | None,
+    typer.Option("--book", metavar="ID", help="Which book, where `library.file` names several."),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -40,6 +47,42 @@ def sample_book() -> Path:
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the options that were given on the command line."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def of_book(settings: Settings, book: str | None) -> Settings:
+    """Returns the settings that hold for one book of the library; where there is no library, those of the one book.
+
+    Raises:
+        BadParameter: There are several books and none was named, or none has this id.
+        SettingsError: Something in the library's file is wrong.
+    """
+    found = library_book(settings, book)
+    return settings if found is None else found.settings
+
+
+def library_book(settings: Settings, book: str | None) -> "Book | None":
+    """Returns the book of the library with this id, or its only one; None where there is no library.
+
+    Raises:
+        BadParameter: There are several books and none was named, or none has this id.
+        SettingsError: Something in the library's file is wrong.
+    """
+    if settings.library.file is None:
+        if book is not None:
+            raise typer.BadParameter("--book goes with `library.file`, and the settings name no such file")
+        return None
+    from preceptor.books import read_books
+
+    books = read_books(settings.library.file, settings)
+    if book is None and len(books) == 1:
+        return next(iter(books.values()))
+    if book is None:
+        raise typer.BadParameter(f"name one of the books by `--book ID`: {', '.join(books)}")
+    if book not in books:
+        closest = get_close_matches(book, books, n=3)
+        meant = f" Did you mean `{'` or `'.join(closest)}`?" if closest else ""
+        raise typer.BadParameter(f"--book: there is no book `{book}`.{meant} There is: {', '.join(books)}")
+    return books[book]
 
 
 def need_evaluation() -> None:

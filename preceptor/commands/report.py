@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from preceptor.commands.opening import AsJson, Env
+from preceptor.commands.opening import AsJson, BookId, Env, of_book
 from preceptor.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="Write the report with plots to this file, as one HTML page.")
     ] = None,
+    book: BookId = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,9 +45,8 @@ def report(
     """
     from preceptor.evaluation.gaps import to_cases, to_issue, to_markdown
 
-    made = asyncio.run(
-        _report(load_settings(env, needs=("index",)), since=time.time() - days * _DAY, least=least)
-    )
+    settings = of_book(load_settings(env, needs=("index",)), book)
+    made = asyncio.run(_report(settings, since=time.time() - days * _DAY, least=least))
     typer.echo(made.to_json() if as_json else to_markdown(made))
     if html is not None:
         from preceptor.evaluation.gap_page import gaps_to_html
@@ -67,7 +67,9 @@ async def _report(settings: Settings, *, since: float, least: int) -> "GapReport
     from preceptor.library.library import open_library
     from preceptor.tracing.store import TraceStore
 
-    runs = [asked_run(*run) for run in TraceStore.from_settings(settings.traces).facts(since)]
+    store = TraceStore.from_settings(settings.traces)
+    book = settings.book.id if settings.library.file else None
+    runs = [asked_run(*run) for run in store.facts(since, book=book)]
     async with open_engine(settings) as engine, await open_library(engine, settings) as library:
         chapters = await library.chapters()
         vectors = QuestionVectors(settings)
@@ -79,6 +81,7 @@ async def _report(settings: Settings, *, since: float, least: int) -> "GapReport
                 chapters=chapters,
                 places=await _places(library),
                 least=least,
+                book=(await library.info()).title if book else "",
             )
         finally:
             vectors.close()

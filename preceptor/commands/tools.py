@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from preceptor.commands.opening import AsJson, Env
+from preceptor.commands.opening import AsJson, BookId, Env, of_book
 from preceptor.settings import Settings, load_settings
 
 app = typer.Typer(
@@ -58,6 +58,7 @@ def call_tool(
         str, typer.Option("--json", help="Its arguments as a JSON object, as a model writes them.")
     ] = "{}",
     question: Annotated[str, typer.Option(help="The reader's question, which a tool may read.")] = "",
+    book: BookId = None,
     env: Env = None,
 ) -> None:
     """Call one tool on the open book, as a model would; no provider and no key is needed.
@@ -72,7 +73,8 @@ def call_tool(
         raise typer.BadParameter(f"--json is no JSON: {error}") from None
     if not isinstance(given, dict):
         raise typer.BadParameter('--json must be an object, such as {"query": "ROS 2"}')
-    called = asyncio.run(_call_tool(load_settings(env, needs=("index",)), name, given, question))
+    settings = of_book(load_settings(env, needs=("index",)), book)
+    called = asyncio.run(_call_tool(settings, name, given, question))
     typer.echo(json.dumps(called, ensure_ascii=False, indent=2))
     if called["failed"]:
         raise typer.Exit(1)

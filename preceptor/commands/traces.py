@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from preceptor.commands.opening import AsJson, Env, kept_traces
+from preceptor.commands.opening import AsJson, Env, kept_traces, of_book
 from preceptor.errors import TapeMissing, TraceNotFound
 from preceptor.settings import Settings, load_settings
 from preceptor.text.number import counted
@@ -147,7 +147,10 @@ def replay(
         Path | None, typer.Option(exists=True, dir_okay=False, help="File with another system prompt.")
     ] = None,
     book: Annotated[
-        str | None, typer.Option(metavar="COLLECTION", help="Search in another collection.")
+        str | None,
+        typer.Option(
+            metavar="BOOK", help="Search in another collection; of a library, in the book with this id."
+        ),
     ] = None,
     env: Env = None,
     as_json: AsJson = False,
@@ -166,13 +169,17 @@ def replay(
     live = live_from is not None or model is not None or prompt is not None or book is not None
     settings = load_settings(env, needs=("index", "tutor") if live else ())
     store = _store(settings)
-    full_id = store.run(trace_id).summary.trace_id
+    run = store.run(trace_id).summary
+    full_id = run.trace_id
     tape = store.tape(full_id)
     if not live:
         _print_same(tape, asyncio.run(played(tape, settings)), as_json=as_json)
         return
-    changes = _changes(tape, settings, model=model, book=book)
+    several = settings.library.file is not None
+    changes = _changes(tape, settings, model=model, collection=None if several else book)
     settings = load_settings(env, needs=("index", "tutor"), overrides=changes)
+    if several:
+        settings = of_book(settings, book or run.book)
     step = live_from or first_step(tape, tool=model is None and prompt is None)
     if step > len(tape.steps) + 1:
         raise typer.BadParameter(f"the run has {counted(len(tape.steps), 'steps')}", param_hint="--from")
@@ -293,6 +300,7 @@ def case(
     noted: Annotated[
         Literal["good", "bad", "any"] | None, typer.Option(help="All runs with this mark.")
     ] = None,
+    book: Annotated[str | None, typer.Option(help="With one of these: runs of this book.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Runs at most.")] = 100,
     env: Env = None,
 ) -> None:
@@ -306,8 +314,8 @@ def case(
     from preceptor.tracing.case import add_cases, drafts, file_text
     from preceptor.tracing.filters import Filters
 
-    filters = Filters(disliked=disliked, unanswered=unanswered, noted=noted)
-    if bool(trace_ids) == (filters != Filters()):
+    filters = Filters(disliked=disliked, unanswered=unanswered, noted=noted, book=book)
+    if bool(trace_ids) == (disliked or unanswered or noted is not None):
         raise typer.BadParameter("give either runs or one of --disliked, --unanswered, --noted")
     store = _store(load_settings(env))
     chosen = trace_ids or [run.trace_id for run in store.runs(limit, filters=filters)]
@@ -329,10 +337,10 @@ async def _live(tape: "Tape", settings: Settings, step: int, prompt: str | None,
 
 
 def _changes(
-    tape: "Tape", settings: Settings, *, model: str | None, book: str | None
+    tape: "Tape", settings: Settings, *, model: str | None, collection: str | None
 ) -> dict[str, dict[str, Any]]:
     """Returns the settings that a replay changes."""
-    changes: dict[str, dict[str, Any]] = {"index": {"collection": book}} if book else {}
+    changes: dict[str, dict[str, Any]] = {"index": {"collection": collection}} if collection else {}
     if model:
         # A model's own name may hold a colon, as `llama3:8b` does.
         provider, _, name = model.partition(":")

@@ -15,7 +15,7 @@ def gaps_to_html(report: GapReport) -> str:
     told = f"{report.unanswered} not answered by the book, {report.weak} answered weakly"
     seldom = counted(report.seldom, "further questions")
     body = [
-        "<h1>What readers did not get</h1>",
+        f"<h1>{escape(report.title)}</h1>",
         f"<p>{counted(report.runs, 'runs')}: {told}.</p>",
         "<h2>Asked and not answered</h2>",
         *(_gap(gap) for gap in report.gaps),
@@ -32,7 +32,7 @@ def gaps_to_html(report: GapReport) -> str:
         _plots(report.days),
         _days(report.days),
     ]
-    return document("What readers did not get", "\n".join(filter(None, body)))
+    return document(report.title, "\n".join(filter(None, body)))
 
 
 def _gap(gap: Gap) -> str:

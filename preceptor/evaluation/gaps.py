@@ -94,6 +94,13 @@ class GapReport:
     """Chapters that no answer cited."""
     disliked: tuple[Disliked, ...]
     days: tuple[Day, ...]
+    book: str = ""
+    """Title of the book, where there are several."""
+
+    @property
+    def title(self) -> str:
+        """Title of the report."""
+        return f"What readers did not get: {self.book}" if self.book else "What readers did not get"
 
     def to_json(self) -> str:
         """Returns the report for machines."""
@@ -115,6 +122,7 @@ async def gap_report(
     chapters: Sequence[Chapter],
     places: Mapping[str, str],
     least: int = 3,
+    book: str = "",
 ) -> GapReport:
     """Returns what readers did not get.
 
@@ -125,6 +133,7 @@ async def gap_report(
         chapters: The book's outline.
         places: `chapter#anchor` of each passage, by its key.
         least: Fewest times that something is asked to be a gap.
+        book: Title of the book, where there are several.
     """
     asked = [run for run in runs if run.question]
     missing = [run for run in asked if is_unanswered(run) or is_weak(run)]
@@ -153,6 +162,7 @@ async def gap_report(
         never_cited=tuple(chapter.id for chapter in chapters if chapter.id not in read),
         disliked=tuple(_disliked(runs, places)),
         days=tuple(_days(runs)),
+        book=book,
     )
 
 
@@ -257,7 +267,7 @@ def _days(runs: Iterable[AskedRun]) -> Iterable[Day]:
 def to_markdown(report: GapReport) -> str:
     """Returns the report as Markdown."""
     lines = [
-        "# What readers did not get",
+        f"# {_text(report.title)}",
         "",
         f"{counted(report.runs, 'runs')}: {report.unanswered} not answered by the book, {report.weak} answered weakly.",
         "",

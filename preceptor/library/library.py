@@ -411,6 +411,20 @@ def _closest(chapter: str, outline: Sequence[Chapter]) -> list[str]:
     return list(dict.fromkeys(by_name[name] for name in names))
 
 
+def _check_book(info: IndexInfo, settings: Settings) -> None:
+    """Refuse the index of another book of a library, whose passages would be cited as this one's.
+
+    Raises:
+        IndexIncompatible: It is another's.
+    """
+    if info.book != settings.book.id:
+        remedy = f"Name its table `[books.{info.book}]`, or index the book again with `preceptor index --library FILE`."
+        collection = settings.index.collection
+        raise IndexIncompatible(
+            collection, "the book", found=info.book, wanted=settings.book.id, remedy=remedy
+        )
+
+
 async def open_library(engine: Engine, settings: Settings, *, models: Embedders | None = None) -> Library:
     """Open the collections that the settings name, with the embedding model that made them.
 
@@ -433,7 +447,10 @@ async def open_library(engine: Engine, settings: Settings, *, models: Embedders 
             index = await engine.open(name)
             indexes.append(index)
         for index in indexes:
-            await embedders.open_for(await index.info(), index)
+            info = await index.info()
+            if settings.library.file is not None:
+                _check_book(info, settings)
+            await embedders.open_for(info, index)
     # Also where the start is cancelled: an open index holds files, or connections.
     except BaseException:
         for index in indexes:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.agents.preceptor import Preceptor, Shared
 from preceptor.books import Book
-from preceptor.errors import BookNotNamed, IndexIncompatible, Overloaded, UnknownBook
+from preceptor.errors import BookNotNamed, Overloaded, UnknownBook
 from preceptor.library.protocol import IndexInfo
 from preceptor.server.aliases import given_by_alias
 from preceptor.server.health import Parts
@@ -214,7 +214,6 @@ class Shelf:
             # hold a connection must be closed by the task that opened them.
             try:
                 async with self._opened(book) as preceptor:
-                    await _verify(book, preceptor)
                     ready.set_result(preceptor)
                     logger.info("opened the book %s", book.id)
                     await closing.wait()
@@ -261,19 +260,6 @@ class Shelf:
         held.closing.set()
         if not held.ready.done():
             held.task.cancel()
-
-
-async def _verify(book: Book, preceptor: Preceptor) -> None:
-    """Refuse the index of another book, whose passages would be cited as this one's.
-
-    Raises:
-        IndexIncompatible: It is another's.
-    """
-    found = (await preceptor.library.info()).book
-    if found != book.id:
-        collection = book.settings.index.collection
-        remedy = f"Name its table `[books.{found}]`, or index the book again with `preceptor index --library FILE`."
-        raise IndexIncompatible(collection, "the book", found=found, wanted=book.id, remedy=remedy)
 
 
 class NamedBook:

@@ -120,6 +120,8 @@ class RunSummary:
     """An operator's mark, `good` or `bad`."""
     why: str | None = None
     """Reason for the mark."""
+    book: str | None = None
+    """Id of the book that was asked; None if there was no choice."""
 
 
 def state(run: RunSummary, longest: float) -> Literal["ended", "running", "lost"]:
@@ -219,6 +221,7 @@ def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str
         first_token=facts.get("timings", {}).get("first_token"),
         verdict=note.get("verdict"),
         why=note.get("why"),
+        book=facts.get("book"),
     )
 
 

@@ -459,11 +459,14 @@ class TraceStore:
             raise TapeMissing(rows[0]["trace_id"])
         return tape
 
-    def facts(self, since: float) -> list[tuple[float, float | None, Mapping[str, Any]]]:
+    def facts(
+        self, since: float, *, book: str | None = None
+    ) -> list[tuple[float, float | None, Mapping[str, Any]]]:
         """Returns start, duration and facts of the runs since a time, oldest first; `cost` is among the facts.
 
         Args:
             since: Seconds since 1970.
+            book: Id of the book that was asked, of several; None: all runs.
 
         Raises:
             TracesUnavailable: The file is damaged, locked, or of another version.
@@ -472,7 +475,9 @@ class TraceStore:
             if connection is None:
                 return []
             rows = connection.execute(
-                "SELECT started, seconds, cost, facts FROM runs WHERE started >= ? ORDER BY started", (since,)
+                "SELECT started, seconds, cost, facts FROM runs WHERE started >= :since"
+                " AND (:book IS NULL OR json_extract(facts, '$.book') = :book) ORDER BY started",
+                {"since": since, "book": book},
             )
             return [
                 (row["started"], row["seconds"], {"cost": row["cost"], **json.loads(row["facts"])})

@@ -45,11 +45,7 @@ class _Desk:
             raise IndexNotFound(book.id, "here", [])
         self.open.append(book.id)
         self.opened.append(book.id)
-
-        async def info() -> Any:
-            return SimpleNamespace(book=book.id)
-
-        yield cast("Preceptor", SimpleNamespace(library=SimpleNamespace(info=info)))
+        yield cast("Preceptor", SimpleNamespace())
         self.open.remove(book.id)
         self.closed.set()
 
