@@ -397,6 +397,8 @@ class ServerSettings(_Section):
     """Origins whose pages may show the reader's page in a frame, a learning platform's say; `*` for all."""
     disclaimer: str | None = None
     """Words below the question on the reader's page; unset: a sentence in the reader's language; empty: none."""
+    keep_in_browser: bool = True
+    """Whether the reader's page keeps conversations in the reader's browser; false where several people share one."""
     cors_credentials: bool = False
     """Whether such pages may send cookies along; Preceptor itself sets no cookies."""
     trusted_proxies: tuple[str, ...] = Field(default=(), examples=[["10.0.0.0/8"]])

@@ -88,6 +88,7 @@ async def chat_page(request: Request) -> Response:
     page = _template("chat.html").substitute(
         title=html.escape(title),
         language=html.escape(language),
+        keep=kept_as(preceptor.settings.server),
         disclaimer="" if said is None else f' data-disclaimer="{html.escape(said)}"',
     )
     return HTMLResponse(page, headers=page_headers(preceptor.settings.server))
@@ -102,6 +103,11 @@ async def books_page(request: Request) -> Response:
     ]
     page = _template("books.html").substitute(books="\n".join(rows))
     return HTMLResponse(page, headers={**PAGE_HEADERS, "Cache-Control": "no-cache"})
+
+
+def kept_as(server: ServerSettings) -> str:
+    """Returns the attribute that says that nothing is to be kept in the reader's browser; empty: it may be."""
+    return "" if server.keep_in_browser else ' data-keep="none"'
 
 
 def page_headers(server: ServerSettings) -> Mapping[str, str]:

@@ -80,6 +80,8 @@ class Script:
     """Turns of the sessions, as the service has them; others are unknown to it."""
     deleted: list[str] = field(default_factory=list)
     longest: int = 4000
+    keeps: bool = True
+    """Whether the page may keep conversations in the browser."""
     ancestors: tuple[str, ...] = ()
     """Origins that may frame the page."""
     key: str = ""
@@ -167,7 +169,9 @@ def service(
     async def lifespan(app: Starlette) -> AsyncGenerator[_State]:
         settings = SimpleNamespace(
             book=BookSettings(),
-            server=ServerSettings(max_question=script.longest, frame_ancestors=script.ancestors),
+            server=ServerSettings(
+                max_question=script.longest, frame_ancestors=script.ancestors, keep_in_browser=script.keeps
+            ),
         )
         library = SimpleNamespace(info=info, chapters=chapters)
         yield {"preceptor": SimpleNamespace(settings=settings, library=library)}
@@ -341,6 +345,7 @@ async def reading(
     language: str = "en",
     chapters: Sequence[str] = (),
     clock: bool = False,
+    keeps: bool = True,
     **options: Any,
 ) -> AsyncGenerator[Reader]:
     """The page for readers, opened.
@@ -350,9 +355,10 @@ async def reading(
         language: The book's language.
         chapters: Titles of the book's chapters; none: the service does not tell them.
         clock: Whether the test moves the page's clock.
+        keeps: Whether the page may keep conversations in the browser.
         options: Options of Playwright's `new_context`.
     """
-    script = Script(chapters=list(chapters))
+    script = Script(chapters=list(chapters), keeps=keeps)
     async with (
         serving(service(script, language=language)) as address,
         opened(browser, script, **options) as reader,

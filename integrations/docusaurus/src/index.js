@@ -25,6 +25,7 @@ const schema = Joi.object({
   shortcut: Joi.string(),
   parameter: Joi.string().allow(''),
   disclaimer: Joi.string().allow(''),
+  keep: Joi.valid('none'),
   navbar: Joi.alternatives(
     Joi.valid(false),
     Joi.object({ position: Joi.valid('left', 'right').default('right'), label: Joi.string() }),
@@ -65,7 +66,7 @@ function preceptor(context, options) {
 }
 
 /** The attributes of the widget's tag; one that is left out has the widget's own default. */
-function data({ title, color, position, layout, questions, launcher, shortcut, parameter, disclaimer }) {
+function data({ title, color, position, layout, questions, launcher, shortcut, parameter, disclaimer, keep }) {
   const values = {
     title,
     color,
@@ -76,6 +77,7 @@ function data({ title, color, position, layout, questions, launcher, shortcut, p
     shortcut,
     parameter,
     disclaimer,
+    keep,
   };
   return Object.fromEntries(
     Object.entries(values)

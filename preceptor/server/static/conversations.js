@@ -10,11 +10,16 @@ const KEPT_TURNS = 20;
 const KEPT_MS = 30 * 24 * 3600 * 1000;
 
 export class Conversations {
-  /** @param prefix of the keys; one service has one */
-  constructor(prefix) {
+  /**
+   * @param prefix of the keys; one service has one
+   * @param lasting false: nothing is written, and what was written before is removed
+   */
+  constructor(prefix, { lasting = true } = {}) {
     this._prefix = prefix;
-    // What storage forbids or has no room for lasts as long as the page.
+    this._lasting = lasting;
+    // What storage forbids or has no room for, or may not be kept, lasts as long as the page.
     this._memory = new Map();
+    if (!lasting) clear(prefix);
   }
 
   /** `{id, title, at, session}` of each, the latest first. */
@@ -87,6 +92,7 @@ export class Conversations {
   _get(name) {
     const kept = this._memory.get(name);
     if (kept !== undefined) return structuredClone(kept);
+    if (!this._lasting) return undefined;
     try {
       return JSON.parse(localStorage.getItem(`${this._prefix}:${name}`)) ?? undefined;
     } catch {
@@ -96,7 +102,7 @@ export class Conversations {
 
   _set(name, value) {
     const text = JSON.stringify(value);
-    for (;;) {
+    while (this._lasting) {
       try {
         localStorage.setItem(`${this._prefix}:${name}`, text);
         this._memory.delete(name);
@@ -125,6 +131,18 @@ export class Conversations {
     this._memory.delete(name);
     try {
       localStorage.removeItem(`${this._prefix}:${name}`);
+    } catch {
+      // There is nothing to remove where storage is forbidden.
+    }
+  }
+}
+
+/** Remove all that was ever kept under a prefix in this browser. */
+function clear(prefix) {
+  for (const name of ['localStorage', 'sessionStorage']) {
+    try {
+      const kept = window[name];
+      for (const key of Object.keys(kept)) if (key.startsWith(`${prefix}:`)) kept.removeItem(key);
     } catch {
       // There is nothing to remove where storage is forbidden.
     }

@@ -38,11 +38,12 @@ export class Tutor {
    * @param larger makes the panel larger or smaller and returns whether it is large; null: there is no button for it
    * @param disclaimer below the question; empty: none
    * @param questions gives examples for the empty conversation; where it gives none, they are made of the book's outline
+   * @param keep false: nothing is kept in this browser
    * @param happened is told `question`, `answer`, `error` and `rating`
    */
   constructor(
     root,
-    { server, title, say, page = null, close = null, larger = null, disclaimer, questions = () => [], happened = () => {} },
+    { server, title, say, page = null, close = null, larger = null, disclaimer, questions = () => [], keep = true, happened = () => {} },
   ) {
     this._server = server;
     this._say = say;
@@ -51,7 +52,8 @@ export class Tutor {
     this._examples = questions;
     this._happened = happened;
     this._prefix = `preceptor:2:${server.href}`;
-    this._kept = new Conversations(this._prefix);
+    this._keeps = keep;
+    this._kept = new Conversations(this._prefix, { lasting: keep });
     this._running = null;
     this._session = null;
     this._turns = [];
@@ -129,7 +131,7 @@ export class Tutor {
       'header',
       null,
       h(close ? 'h2' : 'h1', null, h('bdi', null, title)),
-      this._iconButton('conversations', () => this._listOthers(this._others.hidden)),
+      this._keeps ? this._iconButton('conversations', () => this._listOthers(this._others.hidden)) : null,
       this._iconButton('fresh', () => this.restart()),
       expand,
       close ? this._iconButton('close', close) : null,
@@ -442,11 +444,14 @@ export class Tutor {
     return turn;
   }
 
-  /** In the book itself a source opens in this tab; from the tutor's own page, in another one. */
+  /**
+   * In the book itself a source opens in this tab; from the tutor's own page, in another one, and also where leaving the
+   * page would lose the conversation.
+   */
   _opens(address) {
     const url = webAddress(address);
     if (!url) return {};
-    const here = this._page && url.origin === location.origin;
+    const here = this._page && this._keeps && url.origin === location.origin;
     return here ? { href: url.href, 'data-here': true } : { href: url.href, target: '_blank', rel: 'noopener' };
   }
 
@@ -521,6 +526,7 @@ export class Tutor {
 
   /** A value that belongs to this tab; written, if one is given. */
   _ofTab(name, value) {
+    if (!this._keeps) return null;
     try {
       if (value !== undefined) sessionStorage.setItem(`${this._prefix}:${name}`, value);
       return sessionStorage.getItem(`${this._prefix}:${name}`);
@@ -641,9 +647,17 @@ export class Tutor {
     // Back from the browser's own memory of pages: another tab may have gone on.
     addEventListener('pageshow', (event) => {
       if (!event.persisted) return;
+      if (!this._keeps) return this._forget();
       this._sync();
       this._reconcile();
     });
+  }
+
+  /** The page is shown again, perhaps to somebody else. */
+  _forget() {
+    this._write('');
+    this.mark('');
+    this._go(newConversation());
   }
 
   // The other conversations

@@ -18,7 +18,7 @@ const HEADINGS = 4;
  * @param options attributes of the tag: `title` of the panel and the button; `color`, the accent; `position`, `right` or
  *   `left`; `layout`, `floating`, `docked`, `expanded` or `modal`; `lang`; `launcher`, `none` to have no button; `trigger`, a
  *   selector of the page's own buttons; `shortcut`; `parameter` of the address that holds a question; `questions`, examples
- *   as a JSON list or with `|` between them; `disclaimer`
+ *   as a JSON list or with `|` between them; `disclaimer`; `keep`, `none` to keep nothing in the browser
  * @returns `{open, close, ask, clear, on}`, the functions of `window.Preceptor`
  */
 export async function openWidget(server, options) {
@@ -59,6 +59,7 @@ class Widget {
     this._server = server;
     this._say = say;
     this._options = options;
+    this._keeps = options.keep !== 'none';
     this._title = title || say('ask');
     this._tutor = null;
     this._making = null;
@@ -144,7 +145,7 @@ class Widget {
       here.searchParams.delete(parameter);
       history.replaceState(history.state, '', here);
       this.ask(question);
-    } else if (remembered() && !PHONE.matches && this._layout !== 'modal') this._show();
+    } else if (this._keeps && remembered() && !PHONE.matches && this._layout !== 'modal') this._show();
   }
 
   /** Open the panel and ask a question, in a conversation of its own. */
@@ -193,7 +194,7 @@ class Widget {
     const before = this._before?.isConnected ? this._before : this._launcher;
     before.focus({ preventScroll: true });
     this._before = null;
-    remember(false);
+    this._remember(false);
     this._happened('close');
   }
 
@@ -211,7 +212,7 @@ class Widget {
     // A page that makes room for the docked panel finds its width here.
     if (this._layout === 'docked') document.documentElement.style.setProperty('--preceptor-docked', '400px');
     this._panel.setAttribute('aria-modal', String(PHONE.matches || this._layout === 'modal'));
-    remember(true);
+    this._remember(true);
     this._making ??= this._made().catch(() => this._lost());
     this._tutor = await this._making;
   }
@@ -235,6 +236,7 @@ class Widget {
       larger: this._layout === 'floating' ? () => this._panel.classList.toggle('large') : null,
       disclaimer: this._options.disclaimer,
       questions: () => this._questions(),
+      keep: this._keeps,
       happened: (event, detail) => this._happened(event, detail),
     });
   }
@@ -252,6 +254,16 @@ class Widget {
     const around = document.querySelector('main, article, [role="main"]');
     const titles = [...(around?.querySelectorAll('h2') ?? [])].map((each) => each.innerText.replace(/[\u200b#]/g, '').trim());
     return titles.filter(Boolean).slice(0, HEADINGS).map((title) => this._say('example', { title }));
+  }
+
+  /** Whether the panel is open again after the next page was loaded. */
+  _remember(open) {
+    try {
+      if (this._keeps) sessionStorage.setItem(OPEN, open ? 'yes' : 'no');
+      else sessionStorage.removeItem(OPEN);
+    } catch {
+      // Storage is forbidden: the panel stays closed after the page was left.
+    }
   }
 
   _key(event) {
@@ -304,13 +316,5 @@ function remembered() {
     return sessionStorage.getItem(OPEN) === 'yes';
   } catch {
     return false;
-  }
-}
-
-function remember(open) {
-  try {
-    sessionStorage.setItem(OPEN, open ? 'yes' : 'no');
-  } catch {
-    // Storage is forbidden: the panel stays closed after the page was left.
   }
 }
