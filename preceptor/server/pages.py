@@ -22,6 +22,7 @@ from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import VectorIndexError
 from preceptor.server.access import PAGE_HEADERS, bears_key
 from preceptor.server.listing import listed
+from preceptor.server.shelf import Shelf, base_path
 from preceptor.settings import ServerSettings
 
 _HERE = Path(__file__).parent
@@ -84,12 +85,10 @@ async def chat_page(request: Request) -> Response:
         title, language = title or info.title, info.language
     except VectorIndexError:
         pass  # the page still opens, and says what is wrong when it is asked something
-    said = preceptor.settings.server.disclaimer
     page = _template("chat.html").substitute(
         title=html.escape(title),
         language=html.escape(language),
-        keep=kept_as(preceptor.settings.server),
-        disclaimer="" if said is None else f' data-disclaimer="{html.escape(said)}"',
+        attributes=attributes(request, preceptor.settings.server, books="../../"),
     )
     return HTMLResponse(page, headers=page_headers(preceptor.settings.server))
 
@@ -105,9 +104,30 @@ async def books_page(request: Request) -> Response:
     return HTMLResponse(page, headers={**PAGE_HEADERS, "Cache-Control": "no-cache"})
 
 
-def kept_as(server: ServerSettings) -> str:
-    """Returns the attribute that says that nothing is to be kept in the reader's browser; empty: it may be."""
-    return "" if server.keep_in_browser else ' data-keep="none"'
+def attributes(request: Request, server: ServerSettings, *, books: str) -> str:
+    """Returns the attributes that tell a page's script, or the widget's, what the settings say.
+
+    Args:
+        request: For the page.
+        server: The settings.
+        books: Address of the list of books, as seen from the page.
+    """
+    said = {
+        "disclaimer": server.disclaimer,
+        "keep": None if server.keep_in_browser else "none",
+        "books": books if _one_of_several(request) else None,
+    }
+    return "".join(
+        f' data-{name}="{html.escape(value)}"' for name, value in said.items() if value is not None
+    )
+
+
+def _one_of_several(request: Request) -> bool:
+    """Whether the request is for one of several books by its path, so that `/` lists them all."""
+    if not base_path(request.scope):
+        return False
+    shelf: Shelf = request.state.shelf
+    return len(shelf.books) > 1 and shelf.of_host(request.headers.get("host", "")) is None
 
 
 def page_headers(server: ServerSettings) -> Mapping[str, str]:

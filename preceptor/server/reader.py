@@ -25,7 +25,7 @@ from preceptor.agents.preceptor import Preceptor
 from preceptor.library.passage import Chapter, Passage
 from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
-from preceptor.server.pages import kept_as, page_headers
+from preceptor.server.pages import attributes, page_headers
 from preceptor.server.shelf import base_path
 
 _TEMPLATE = Path(__file__).parent / "templates" / "chapter.html"
@@ -61,7 +61,7 @@ async def chapter_page(request: Request) -> Response:
         direction="rtl" if language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr",
         outline="\n".join(_outline(chapter)),
         text="\n".join(_sections(chapter, passages)),
-        keep=kept_as(settings.server),
+        attributes=attributes(request, settings.server, books="/"),
         tutor=f"{base_path(request.scope)}/",
         beside="".join(_beside(chapter, await preceptor.library.chapters())),
     )

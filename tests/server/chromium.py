@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 
 from preceptor.server import pages
 from preceptor.server.access import SecurityHeaders
+from preceptor.server.shelf import ByPath
 from preceptor.settings import BookSettings, ServerSettings
 
 pytest.importorskip("playwright.async_api", reason="needs playwright, of the dev group")
@@ -80,6 +81,8 @@ class Script:
     """Turns of the sessions, as the service has them; others are unknown to it."""
     deleted: list[str] = field(default_factory=list)
     longest: int = 4000
+    books: list[str] = field(default_factory=lambda: ["ros2"])
+    """Ids of the service's books."""
     keeps: bool = True
     """Whether the page may keep conversations in the browser."""
     ancestors: tuple[str, ...] = ()
@@ -128,6 +131,7 @@ def done(text: str, *sources: Mapping[str, Any], **body: Any) -> Step:
 
 class _State(TypedDict):
     preceptor: Any
+    shelf: Any
 
 
 def service(
@@ -174,7 +178,8 @@ def service(
             ),
         )
         library = SimpleNamespace(info=info, chapters=chapters)
-        yield {"preceptor": SimpleNamespace(settings=settings, library=library)}
+        shelf = SimpleNamespace(of_host=lambda host: None, books=script.books)
+        yield {"preceptor": SimpleNamespace(settings=settings, library=library), "shelf": shelf}
 
     return Starlette(
         routes=[
@@ -184,6 +189,7 @@ def service(
             Route("/api/v1/sessions/{id}", session, methods=["GET", "DELETE"]),
         ],
         middleware=[
+            Middleware(ByPath),
             Middleware(SecurityHeaders),
             Middleware(
                 CORSMiddleware,

@@ -126,6 +126,24 @@ def test_a_citation_opens_the_page_of_its_book(library: TestClient) -> None:
     assert "wild yeast" in library.get("/b/kitchen/docs/page.md").text
 
 
+def test_a_page_leads_to_the_other_books_where_there_are_some(
+    library: TestClient, folder: Path, tmp_path: Path
+) -> None:
+    assert 'data-books="../../"' in library.get("/b/kitchen/").text
+    answer = library.post("/b/kitchen/api/v1/chat", json={"content": ASKED["kitchen"]}).json()
+    assert 'data-books="/"' in library.get(answer["sources"][0]["url"].partition("#")[0]).text
+    # There, `/` is the page of the kitchen.
+    assert "data-books" not in library.get("/b/garden/", headers={"Host": "kitchen.example"}).text
+    alone = tmp_path / "books.toml"
+    alone.write_text(
+        BOOKS.partition("[books.garden]")[0].replace('"kitchen"', f'"{folder}/kitchen"'), "utf-8"
+    )
+    with TestClient(create_app(library_settings(folder, library={"file": alone}))) as client:
+        page = client.get("/b/kitchen/").text
+    assert "<title>Bread at Home</title>" in page
+    assert "data-books" not in page
+
+
 def test_an_unknown_book_is_not_found_and_what_there_is_is_named(library: TestClient) -> None:
     for response in (
         library.post("/api/v1/chat", json={"content": "Why?", "book": "kitchn"}),

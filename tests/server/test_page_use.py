@@ -68,6 +68,19 @@ async def test_the_page_may_be_framed_by_whom_the_settings_name(browser: Browser
 
 
 @pytest.mark.long
+async def test_one_of_several_books_leads_to_the_others(reader: Reader) -> None:
+    page, address = reader.page, reader.page.url
+    link = page.get_by_role("link", name="Choose another book")
+    await page.goto(f"{address}b/ros2/")
+    await reader.field.wait_for()
+    await expect(link).to_have_count(0)
+    reader.script.books.append("ros1")
+    await page.reload()
+    await expect(link).to_have_js_property("href", address)
+    assert await link.get_attribute("target") is None
+
+
+@pytest.mark.long
 async def test_a_marker_shows_its_quotation_to_pointer_and_keyboard(reader: Reader) -> None:
     reader.script.says("A process [1]. A bus [2].", ROS, TOPICS)
     await reader.ask("What is a node?")

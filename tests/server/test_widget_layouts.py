@@ -39,6 +39,15 @@ async def test_an_expanded_panel_is_large_from_the_beginning(browser: Browser) -
         await expect(guest.panel.get_by_role("button", name="Larger")).to_have_count(0)
 
 
+async def test_the_author_gives_the_list_of_books(browser: Browser) -> None:
+    link = 'data-books="https://books.example/" data-lang="ur"'
+    async with visiting(browser, attributes=link) as guest:
+        await guest.launcher.click()
+        books = guest.panel.get_by_role("link", name="کوئی اور کتاب چنیں")
+        await expect(books).to_have_attribute("href", "https://books.example/")
+        await expect(books).to_have_attribute("target", "_blank")
+
+
 async def test_the_author_chooses_the_parameter_that_asks(browser: Browser) -> None:
     async with visiting(browser, attributes='data-parameter="ask"') as guest:
         guest.script.says("A process.")

@@ -25,6 +25,7 @@ const schema = Joi.object({
   shortcut: Joi.string(),
   parameter: Joi.string().allow(''),
   disclaimer: Joi.string().allow(''),
+  books: Joi.string(),
   keep: Joi.valid('none'),
   navbar: Joi.alternatives(
     Joi.valid(false),
@@ -66,7 +67,7 @@ function preceptor(context, options) {
 }
 
 /** The attributes of the widget's tag; one that is left out has the widget's own default. */
-function data({ title, color, position, layout, questions, launcher, shortcut, parameter, disclaimer, keep }) {
+function data({ title, color, position, layout, questions, launcher, shortcut, parameter, disclaimer, books, keep }) {
   const values = {
     title,
     color,
@@ -77,6 +78,7 @@ function data({ title, color, position, layout, questions, launcher, shortcut, p
     shortcut,
     parameter,
     disclaimer,
+    books,
     keep,
   };
   return Object.fromEntries(

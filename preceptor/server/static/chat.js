@@ -6,8 +6,8 @@ import { wordsFor } from './words.js';
 
 const root = document.getElementById('tutor');
 const say = await wordsFor(document.documentElement.lang);
-const { title, disclaimer, keep } = root.dataset;
-const tutor = new Tutor(root, { server: new URL('../', import.meta.url), title, say, disclaimer, keep: keep !== 'none' });
+const { title, disclaimer, keep, books } = root.dataset;
+const tutor = new Tutor(root, { server: new URL('../', import.meta.url), title, say, disclaimer, books, keep: keep !== 'none' });
 onShortcut('mod+k,/', () => tutor.focus());
 
 const here = new URL(location.href);

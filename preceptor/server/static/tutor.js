@@ -37,18 +37,20 @@ export class Tutor {
    * @param close what the close button does; null: there is none
    * @param larger makes the panel larger or smaller and returns whether it is large; null: there is no button for it
    * @param disclaimer below the question; empty: none
+   * @param books address of the page on which readers choose another book; empty: no link to it
    * @param questions gives examples for the empty conversation; where it gives none, they are made of the book's outline
    * @param keep false: nothing is kept in this browser
    * @param happened is told `question`, `answer`, `error` and `rating`
    */
   constructor(
     root,
-    { server, title, say, page = null, close = null, larger = null, disclaimer, questions = () => [], keep = true, happened = () => {} },
+    { server, title, say, page = null, close = null, larger = null, disclaimer, books, questions = () => [], keep = true, happened = () => {} },
   ) {
     this._server = server;
     this._say = say;
     this._page = page;
     this._disclaimer = disclaimer ?? say('disclaimer');
+    this._books = books;
     this._examples = questions;
     this._happened = happened;
     this._prefix = `preceptor:2:${server.href}`;
@@ -172,6 +174,7 @@ export class Tutor {
       h('div', { class: 'field' }, this._field, this._button),
       this._count,
       this._disclaimer ? directed(h('p', { class: 'disclaimer' }, this._disclaimer)) : null,
+      this._books ? h('p', { class: 'disclaimer' }, h('a', this._toBooks(), this._say('anotherBook'))) : null,
     );
     form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -453,6 +456,11 @@ export class Tutor {
     if (!url) return {};
     const here = this._page && this._keeps && url.origin === location.origin;
     return here ? { href: url.href, 'data-here': true } : { href: url.href, target: '_blank', rel: 'noopener' };
+  }
+
+  /** The list of books takes the place of the tutor's own page; a page of a book stays. */
+  _toBooks() {
+    return this._page ? this._opens(this._books) : { href: this._books };
   }
 
   /** The last question goes to the top; its answer grows below it, and is followed once it is longer than the window. */

@@ -18,7 +18,8 @@ const HEADINGS = 4;
  * @param options attributes of the tag: `title` of the panel and the button; `color`, the accent; `position`, `right` or
  *   `left`; `layout`, `floating`, `docked`, `expanded` or `modal`; `lang`; `launcher`, `none` to have no button; `trigger`, a
  *   selector of the page's own buttons; `shortcut`; `parameter` of the address that holds a question; `questions`, examples
- *   as a JSON list or with `|` between them; `disclaimer`; `keep`, `none` to keep nothing in the browser
+ *   as a JSON list or with `|` between them; `disclaimer`; `books`, address of the page where readers choose another book;
+ *   `keep`, `none` to keep nothing in the browser
  * @returns `{open, close, ask, clear, on}`, the functions of `window.Preceptor`
  */
 export async function openWidget(server, options) {
@@ -235,6 +236,7 @@ class Widget {
       close: () => this.close(),
       larger: this._layout === 'floating' ? () => this._panel.classList.toggle('large') : null,
       disclaimer: this._options.disclaimer,
+      books: this._options.books,
       questions: () => this._questions(),
       keep: this._keeps,
       happened: (event, detail) => this._happened(event, detail),
