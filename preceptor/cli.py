@@ -137,9 +137,8 @@ def demo(
         f"Indexed {counted(summary.pages, 'pages')}, {counted(summary.passages, 'passages')}.", err=True
     )
     if ask is None:
-        typer.secho(
-            f"\nOpen http://{host}:{port}/ or ask:\n\n  {_curl(host, port)}\n\nCtrl-C ends it.\n", err=True
-        )
+        address = settings.server.address
+        typer.secho(f"\nOpen {address}/ or ask:\n\n  {_curl(address)}\n\nCtrl-C ends it.\n", err=True)
         _serve(settings)
     else:
         _print_answer(asyncio.run(_ask(settings, ask)), as_json=as_json)
@@ -234,9 +233,9 @@ def _print_answer(answer: "Answer", *, as_json: bool) -> None:
     typer.secho(f"\n{answer.provider}, {answer.seconds:.1f} s, {answer.trace_id}", err=True)
 
 
-def _curl(host: str, port: int) -> str:
+def _curl(address: str) -> str:
     body = json.dumps({"content": "What is ROS 2?"})
-    return f"curl http://{host}:{port}/api/v1/chat -H 'Content-Type: application/json' -d '{body}'"
+    return f"curl {address}/api/v1/chat -H 'Content-Type: application/json' -d '{body}'"
 
 
 @app.command()

@@ -431,6 +431,13 @@ class ServerSettings(_Section):
     max_question: int = Field(default=4000, ge=2, le=100_000)
     """Longest question, in characters."""
 
+    @property
+    def address(self) -> str:
+        """The address at which this machine's own browser opens the service, without a slash at its end."""
+        # These two listen on every address, and are none that a link can have.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
     @field_validator("cors_origins", "frame_ancestors")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:

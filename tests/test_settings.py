@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from preceptor.errors import SettingsError
-from preceptor.settings import UNPREFIXED, Settings, ToolsSettings, documented_names, load_settings
+from preceptor.settings import (
+    UNPREFIXED,
+    ServerSettings,
+    Settings,
+    ToolsSettings,
+    documented_names,
+    load_settings,
+)
 
 ROOT = Path(__file__).parent.parent
 SECRET = "must-not-be-seen"
@@ -202,6 +209,19 @@ def test_a_setting_of_the_wrong_form_is_told_the_right_one_by_an_example() -> No
         if name != "server.reader_keys":
             value = json.loads(example) if name in lists else example
             load_settings("demo", overrides={section: {key: value}})
+
+
+@pytest.mark.parametrize(
+    ("host", "opened"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("fd00::7", "http://[fd00::7]:8000"),
+        ("tutor.example", "http://tutor.example:8000"),
+    ],
+)
+def test_a_link_to_the_service_never_leads_to_every_address(host: str, opened: str) -> None:
+    assert ServerSettings(host=host).address == opened
 
 
 def test_an_empty_variable_of_a_list_is_told_the_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,7 +276,7 @@ def _written(report: "Report", suffix: str, settings: Settings) -> str:
 
     match suffix:
         case ".html":
-            return to_html(report, traces=f"http://{settings.server.host}:{settings.server.port}/traces")
+            return to_html(report, traces=f"{settings.server.address}/traces")
         case ".xml":
             return to_junit(report)
         case ".md":

@@ -402,7 +402,7 @@ async def serve_stdio(settings: Settings, traces: TraceStore) -> None:
         opening = open_preceptor(settings, traces=traces)
         preceptor = await opening.__aenter__()
     try:
-        base = settings.site.url or f"http://{settings.server.host}:{settings.server.port}"
+        base = settings.site.url or settings.server.address
         server = Textbook(preceptor, base=base).server()
         async with stdio_server() as (read, write):
             await server.run(read, write, server.create_initialization_options())

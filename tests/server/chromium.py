@@ -166,6 +166,9 @@ def service(
     async def chapters() -> Any:
         return [SimpleNamespace(title=title) for title in script.chapters]
 
+    def of_host(host: str) -> None:
+        """No book has a host of its own."""
+
     async def info() -> Any:
         return SimpleNamespace(title=title, language=language)
 
@@ -178,7 +181,7 @@ def service(
             ),
         )
         library = SimpleNamespace(info=info, chapters=chapters)
-        shelf = SimpleNamespace(of_host=lambda host: None, books=script.books)
+        shelf = SimpleNamespace(of_host=of_host, books=script.books)
         yield {"preceptor": SimpleNamespace(settings=settings, library=library), "shelf": shelf}
 
     return Starlette(
