@@ -268,11 +268,17 @@ async def test_what_is_typed_does_not_set_off_the_pages_shortcuts(guest: Guest) 
 
 
 async def test_it_is_as_dark_as_the_page(browser: Browser) -> None:
-    async with visiting(browser, color_scheme="light") as guest:
+    dark_in_css = "<style>body.night { color-scheme: dark }</style>"
+    async with visiting(browser, head=dark_in_css, color_scheme="light") as guest:
         await guest.launcher.click()
-        await expect(guest.panel).to_have_css("background-color", "rgb(252, 252, 251)")
-        await guest.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-        await expect(guest.panel).to_have_css("background-color", "rgb(22, 24, 23)")
+        for way in (
+            "document.documentElement.dataset.theme = '{}'",
+            "document.body.dataset.theme = '{}'",
+            "document.body.className = '{}' === 'dark' ? 'night' : ''",
+        ):
+            for theme, ground in (("dark", "rgb(22, 24, 23)"), ("", "rgb(252, 252, 251)")):
+                await guest.page.evaluate(way.format(theme))
+                await expect(guest.panel).to_have_css("background-color", ground)
 
 
 async def test_colour_corner_and_language_are_the_tags(browser: Browser) -> None:

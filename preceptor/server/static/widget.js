@@ -109,12 +109,13 @@ class Widget {
 
   /** Follow the page: its theme, what is marked on it, whether the panel was open before it was loaded. */
   begin() {
-    const html = document.documentElement;
+    const { documentElement: html, body } = document;
     const follow = () => {
-      const { theme } = html.dataset;
-      this.root.dataset.theme = theme === 'dark' || theme === 'light' ? theme : 'auto';
+      // MkDocs and mdBook have names of their own for their themes, but say to the browser which are dark.
+      const said = [html.dataset.theme, body.dataset.theme, getComputedStyle(body).colorScheme];
+      this.root.dataset.theme = said.find((theme) => theme === 'dark' || theme === 'light') ?? 'auto';
     };
-    new MutationObserver(follow).observe(html, { attributeFilter: ['data-theme'] });
+    for (const element of [html, body]) new MutationObserver(follow).observe(element, { attributes: true });
     follow();
 
     let pause;
@@ -142,7 +143,7 @@ class Widget {
     const here = new URL(location.href);
     const question = parameter && here.searchParams.get(parameter);
     // On a page of search results, `q` is what was searched for.
-    if (question && !/\/search\/?$/.test(here.pathname)) {
+    if (question && !/\/search(\.html|\/)?$/.test(here.pathname)) {
       here.searchParams.delete(parameter);
       history.replaceState(history.state, '', here);
       this.ask(question);
