@@ -2,48 +2,40 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
+import pytest_asyncio
 
-from tests.server.chromium import Browser, Reader, Script, chromium, expect, opened, service, serving
+from tests.server.chromium import ROS, Browser, Reader, Script, chromium, expect, service
+from tests.sites.visit import HOME, ROOT, marks, visiting
 
-if TYPE_CHECKING:
-    from playwright.async_api import Route
-
-BUILT = Path(__file__).parents[2] / "build/sites/docusaurus"
-TUTOR = "https://tutor.example"
+BUILT = ROOT / "build/sites/docusaurus"
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not (BUILT / "ur/index.html").is_file(), reason="not built: `make test-sites`"),
 ]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncGenerator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
 @asynccontextmanager
-async def visiting(browser: Browser, path: str) -> AsyncGenerator[Reader]:
-    """A page of the built site; the address that its tag names leads to a service on loopback."""
+async def reading(browser: Browser, path: str) -> AsyncGenerator[Reader]:
+    """A page of the built site, ready to be used."""
     script = Script()
-    site = Starlette(routes=[Mount("/book", StaticFiles(directory=BUILT, html=True))])
-    async with serving(site) as home, serving(service(script, origins=[home])) as tutor:
-
-        async def forward(route: "Route") -> None:
-            await route.fulfill(response=await route.fetch(url=route.request.url.replace(TUTOR, tutor, 1)))
-
-        async with opened(browser, script, color_scheme="light") as reader:
-            await reader.page.route(f"{TUTOR}/**", forward)
-            await reader.page.goto(home + path)
-            await reader.page.locator(".launcher").wait_for()
-            # Before that, the buttons of the static page do nothing.
-            await reader.page.locator("html[data-has-hydrated='true']").wait_for()
-            yield reader
+    async with visiting(browser, BUILT, path, service(script, origins=[HOME]), script=script) as reader:
+        await reader.page.locator(".launcher").wait_for()
+        # Before that, the buttons of the static page do nothing.
+        await reader.page.locator("html[data-has-hydrated='true']").wait_for()
+        yield reader
 
 
-async def test_a_section_is_asked_about_with_its_own_text_alone() -> None:
-    async with chromium() as browser, visiting(browser, "/book/") as reader:
+async def test_a_section_is_asked_about_with_its_own_text_alone(browser: Browser) -> None:
+    async with reading(browser, "/book/") as reader:
         heading = reader.page.locator("#what-a-node-is")
         await heading.hover()
         await heading.get_by_role("button", name="Ask about this section").click()
@@ -57,8 +49,30 @@ async def test_a_section_is_asked_about_with_its_own_text_alone() -> None:
         assert asked["source_page"] == "/book/"
 
 
-async def test_the_navbar_opens_it_in_the_theme_of_the_site() -> None:
-    async with chromium() as browser, visiting(browser, "/book/") as reader:
+async def test_a_citation_leads_to_the_quoted_sentence_on_the_site(browser: Browser) -> None:
+    cited = {
+        **ROS,
+        "url": f"{HOME}/book/#starting-nodes",
+        "quote": "A launch file starts many nodes at once.",
+    }
+    async with reading(browser, "/book/topics") as reader:
+        await reader.page.locator(".navbar").get_by_role("button", name="Ask the book").click()
+        reader.script.says("With a launch file. [1]", cited)
+        await reader.ask("How is a node started?")
+        await reader.answered()
+        await reader.page.set_viewport_size({"width": 1100, "height": 400})
+        await reader.page.locator(".sources a").click()
+        await reader.page.wait_for_url(f"{cited['url']}:~:text=*")
+        await reader.page.locator("html[data-has-hydrated='true']").wait_for()
+        await expect(reader.page.get_by_text("How they speak to each other")).to_be_in_viewport()
+        await expect(reader.answer).to_contain_text("With a launch file.")
+        await reader.page.keyboard.press("Escape")
+        assert await marks(reader.page, "How they speak to each other")
+        assert not await marks(reader.page, "A node is a process")
+
+
+async def test_the_navbar_opens_it_in_the_theme_of_the_site(browser: Browser) -> None:
+    async with reading(browser, "/book/") as reader:
         await reader.page.locator(".navbar").get_by_role("button", name="Ask the book").click()
         panel = reader.page.locator(".panel")
         await expect(panel).to_have_css("background-color", "rgb(252, 252, 251)")
@@ -66,8 +80,8 @@ async def test_the_navbar_opens_it_in_the_theme_of_the_site() -> None:
         await expect(panel).to_have_css("background-color", "rgb(22, 24, 23)")
 
 
-async def test_an_urdu_page_has_an_urdu_widget_and_buttons() -> None:
-    async with chromium() as browser, visiting(browser, "/book/ur/") as reader:
+async def test_an_urdu_page_has_an_urdu_widget_and_buttons(browser: Browser) -> None:
+    async with reading(browser, "/book/ur/") as reader:
         await reader.page.locator(".navbar").get_by_role("button", name="کتاب سے پوچھیں").click()
         await expect(reader.page.locator(".panel")).to_have_css("direction", "rtl")
         await expect(
