@@ -51,7 +51,12 @@ build/sites/docusaurus/.built: $(shell find integrations/docusaurus -type f -not
 	cd integrations/docusaurus/example && npm run build -- --out-dir ../../../build/sites/docusaurus
 	@touch $@
 
-test-sites: $(VENV)/.dev build/sites/docusaurus/.built ## build a Docusaurus site with the plug-in, and use it in Chromium
+build/sites/tools/.installed: tests/sites/requirements.txt
+	@test -x build/sites/tools/bin/python || $(PYTHON) -m venv build/sites/tools
+	build/sites/tools/bin/python -m pip install --quiet --disable-pip-version-check -r tests/sites/requirements.txt
+	@touch $@
+
+test-sites: $(VENV)/.dev build/sites/docusaurus/.built build/sites/tools/.installed ## build sites of Docusaurus, MkDocs, mdBook and Sphinx, and use the widget there in Chromium
 	$(BIN)/python -m pytest tests/sites -rs
 
 mutants: $(VENV)/.dev ## small faults in FILE=preceptor/…, one at a time: which of them no test notices (COUNT, SEED, TESTS)
