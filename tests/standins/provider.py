@@ -35,6 +35,8 @@ class Answer:
     """Dropped: the connection is cut before the body's end. Hanging: nothing more comes."""
     pause: float = 0.0
     """Seconds before each piece but the first."""
+    is_held: bool = False
+    """Whether all pieces but the first wait for `Provider.go_on`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Provider:
         self._for_ever = answers[-1]
         return self
 
+    def go_on(self) -> None:
+        """Let answers that are held go on, now and later."""
+        self._loop.call_soon_threadsafe(self._going_on.set)
+
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._port}/v1beta/openai/"
@@ -93,6 +99,7 @@ class Provider:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
+        self._going_on = asyncio.Event()
         server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
         self._port: int = server.sockets[0].getsockname()[1]
         self._ready.set()
@@ -129,6 +136,8 @@ class Provider:
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         for number, piece in enumerate(answer.pieces):
             await asyncio.sleep(answer.pause if number else 0)
+            if number and answer.is_held:
+                await self._going_on.wait()
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
         if answer.ending == "whole":

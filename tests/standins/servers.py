@@ -1,10 +1,11 @@
-"""Redis and PostgreSQL on loopback, started for the tests that need them; skipped where they are not installed."""
+"""Redis, PostgreSQL and a proxy on loopback, for the tests that need them; skipped where they are not installed."""
 
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from glob import glob
@@ -35,6 +36,57 @@ def redis_server(folder: Path) -> Generator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.terminate()
+
+
+@contextmanager
+def proxy(folder: Path, *behind: str) -> Generator[str]:
+    """A running nginx in front of services that are asked in turn, set as `docs/deploy.md` has it; gives its URL."""
+    program = shutil.which("nginx")
+    if program is None:
+        pytest.skip("needs nginx (Debian's package `nginx-light`)")
+    port = free_port()
+    servers = " ".join(f"server {url.removeprefix('http://')};" for url in behind)
+    (folder / "nginx.conf").write_text(
+        f"""
+        daemon off;
+        master_process off;
+        pid {folder}/nginx.pid;
+        error_log stderr notice;
+        events {{ worker_connections 4096; }}
+        http {{
+            access_log off;
+            client_body_temp_path {folder}/body;
+            proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi;
+            uwsgi_temp_path {folder}/uwsgi;
+            scgi_temp_path {folder}/scgi;
+            upstream tutors {{ {servers} }}
+            server {{
+                listen 127.0.0.1:{port};
+                location / {{
+                    proxy_pass http://tutors;
+                    proxy_http_version 1.1;
+                    proxy_set_header Connection "";
+                    proxy_set_header Host $host;
+                    proxy_buffering off;
+                    proxy_read_timeout 300s;
+                }}
+            }}
+        }}
+        """
+    )
+    command = [program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert any("event method" in line for line in process.stderr)
+            # Nobody else reads on: its log would fill the pipe, and it would stand still.
+            reader = threading.Thread(target=process.stderr.read)
+            reader.start()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+    reader.join()
 
 
 @contextmanager
