@@ -194,9 +194,14 @@ class PostgresStore:
 
     async def _connect(self) -> Any:
         from agents.extensions.memory import SQLAlchemySession
+        from sqlalchemy.exc import IntegrityError, ProgrammingError
 
         session = SQLAlchemySession("", engine=self._engine, create_tables=True)
-        await session.get_items(1)  # makes the tables
+        try:
+            await session.get_items(1)  # makes the tables
+        except (IntegrityError, ProgrammingError):
+            # Another replica made them between this one's look and its order; now they are there.
+            await session.get_items(1)
         return session
 
     async def purge(self) -> None:

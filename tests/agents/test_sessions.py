@@ -521,5 +521,25 @@ async def test_the_tables_in_postgres_are_looked_at_once(
     await sessions.close()
 
 
+async def test_replicas_that_make_the_tables_in_postgres_at_once_lose_no_turn(postgres_url: str) -> None:
+    import asyncpg  # an extra
+
+    connection = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
+    await connection.execute("CREATE DATABASE fresh")
+    await connection.close()
+    # Different addresses, or the SDK would let them wait for each other, which no other process does.
+    fresh = f"{postgres_url.rpartition('/')[0]}/fresh?prepared_statement_cache_size="
+    replicas = [opened(f"{fresh}{100 + number}") for number in range(4)]
+
+    async def asked(sessions: Sessions) -> None:
+        async with sessions.open(None) as turns:
+            await turns.add("question", "answer")
+
+    await asyncio.gather(*map(asked, replicas))
+    assert [one.lost for one in replicas] == [0] * 4
+    for one in replicas:
+        await one.close()
+
+
 def _no_package(name: str) -> None:
     """Stands for `find_spec` where nothing is installed."""

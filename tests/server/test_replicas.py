@@ -58,7 +58,9 @@ async def test_when_a_replica_dies_its_readers_go_on_in_their_sessions_with_anot
             shared["PRECEPTOR_SESSION__URL"] = stack.enter_context(postgres_server())
         provider = stack.enter_context(Provider())
         one, other = (
-            stack.enter_context(serving(sample_index, tmp_path / name, provider=provider, **shared))
+            stack.enter_context(
+                serving(sample_index, tmp_path / name, provider=provider, workers=1, **shared)
+            )
             for name in ("one", "other")
         )
         url = stack.enter_context(proxy(tmp_path, one.url, other.url))
