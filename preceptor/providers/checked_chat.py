@@ -91,7 +91,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         run, began = scope(), asyncio.get_running_loop().time()
         made = calls_for_question(input)
         reply = _Reply(
-            ToolCalls(input, prefixes=self.prefixes),
+            ToolCalls(input, taken=run.call_ids, prefixes=self.prefixes),
             tools={tool.name for tool in tools},
             made=made,
             most=self._most_calls,

@@ -76,6 +76,8 @@ class RunScope:
     """When it is over, as a time of the event loop."""
     refused: Collection[str] = ()
     """Ids of the tool calls that did not fit their tool."""
+    call_ids: set[str] = field(default_factory=set[str])
+    """Ids of all calls of the models: a tutor does not see those of the tutors before it, and may count anew."""
     shown: Callable[[], Shown] = _Verbatim
     """Begins to look at a reply."""
     book: BookRule | None = None

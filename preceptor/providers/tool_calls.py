@@ -41,16 +41,20 @@ class ToolCalls:
     OpenAI's protocol have some of these habits, too.
     """
 
-    def __init__(self, input: str | list[TResponseInputItem], *, prefixes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, input: str | list[TResponseInputItem], *, taken: set[str], prefixes: Sequence[str] = ()
+    ) -> None:
         """Begin a reply.
 
         Args:
             input: The conversation so far, whose ids are taken.
+            taken: More ids that are; those of this reply are added.
             prefixes: Beginnings of names that are no part of them.
         """
-        self._input = input
         self._prefixes = prefixes
-        self._taken: set[str] | None = None
+        self._taken = taken
+        items = [item for item in input if isinstance(item, dict)]
+        taken.update(str(item["call_id"]) for item in items if "call_id" in item)
         self._calls: list[_Call] = []
 
     def pieces(self, pieces: Sequence[ChoiceDeltaToolCall]) -> None:
@@ -96,9 +100,6 @@ class ToolCalls:
 
     def _own_id(self, wire_id: str | None) -> str:
         """The id, or a new one where it is missing, is none, or was used before in this conversation."""
-        if self._taken is None:
-            items = [item for item in self._input if isinstance(item, dict)]
-            self._taken = {str(item["call_id"]) for item in items if "call_id" in item}
         usable = wire_id and _ID.fullmatch(wire_id) and wire_id not in self._taken
         own = wire_id if wire_id and usable else f"call_{uuid4().hex}"
         self._taken.add(own)

@@ -213,7 +213,7 @@ def test_however_calls_are_cut_up_the_same_calls_come_out(
                 if ids != "absent":
                     wire["id"] = {"good": f"id{number}", "empty": "", "same": "same"}[ids]
             pieces.append(ChoiceDeltaToolCall.construct(**wire))
-    ToolCalls([], prefixes=GeminiChat.prefixes).pieces(pieces)
+    ToolCalls([], taken=set(), prefixes=GeminiChat.prefixes).pieces(pieces)
     found: dict[int, list[str]] = {}
     for each in pieces:
         assert each.function is not None

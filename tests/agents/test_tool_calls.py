@@ -27,7 +27,7 @@ def piece(name: str | None, arguments: str | None = None, **wire: Any) -> Choice
 
 def placed(*pieces: ChoiceDeltaToolCall, one_by_one: bool = False) -> list[int]:
     """The call to which each piece belongs."""
-    calls = ToolCalls([])
+    calls = ToolCalls([], taken=set())
     for one in pieces if one_by_one else ():
         calls.pieces([one])
     if not one_by_one:
@@ -108,11 +108,19 @@ def test_an_id_is_kept_unless_it_is_missing_or_was_used() -> None:
         piece("search", "{}", index=3, id=""),
         piece("search", "{}", index=4),
     ]
-    ToolCalls(TAKEN).pieces(pieces)
+    ToolCalls(TAKEN, taken=set()).pieces(pieces)
     ids = [one.id or "" for one in pieces]
     assert ids[1] == "new"
     assert all(one.startswith("call_") for one in (ids[0], *ids[2:]))
     assert len(set(ids)) == 5
+
+
+def test_an_id_that_another_tutor_gave_is_taken() -> None:
+    taken, pieces = set[str](), [piece("search", "{}", id="0") for _ in range(2)]
+    for one in pieces:
+        ToolCalls([], taken=taken).pieces([one])
+    assert pieces[0].id == "0"
+    assert (pieces[1].id or "").startswith("call_")
 
 
 def test_whole_calls_get_an_id_a_type_and_a_bare_name() -> None:
@@ -123,7 +131,7 @@ def test_whole_calls_get_an_id_a_type_and_a_bare_name() -> None:
         )
         for own, name in [("old", "default_api.search"), ("b", "functions.default_api.search"), ("b", None)]
     ]
-    ToolCalls(TAKEN, prefixes=("functions.", "default_api.")).whole(calls)
+    ToolCalls(TAKEN, taken=set(), prefixes=("functions.", "default_api.")).whole(calls)
     assert [one.function.name for one in calls] == ["search", "search", ""]
     assert [one.type for one in calls] == ["function"] * 3
     assert calls[1].id == "b"
@@ -145,7 +153,7 @@ def test_the_words_of_a_question_are_no_ids() -> None:
     # The SDK's type has no bare text among the items; a client may send one.
     for conversation in ("call_id", cast("list[TResponseInputItem]", ["call_id", TAKEN[0]])):
         one = piece("search", "{}", id="call_id")
-        ToolCalls(conversation).pieces([one])
+        ToolCalls(conversation, taken=set()).pieces([one])
         assert one.id == "call_id"
 
 
@@ -155,5 +163,5 @@ def test_a_piece_bears_its_name_without_the_servers_prefix_and_none_where_it_is_
         piece("", "{}", index=1, id="b"),
         piece(None, index=0),
     ]
-    ToolCalls([], prefixes=("default_api.",)).pieces(pieces)
+    ToolCalls([], taken=set(), prefixes=("default_api.",)).pieces(pieces)
     assert [one.function and one.function.name for one in pieces] == ["search", None, None]

@@ -142,6 +142,7 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a length of nothing": ([stream(chunk({"content": ""}, "length"))], "empty_answer"),
     # calls that do not fit
     "a list as query": ([wrong("search_textbook", {"query": ["PSEUDO"]})], "malformed_tool_call"),
+    "an id that the tutor before had": ([wrong("search_textbook", {}, id="a", index=0)], "malformed_tool_call"),
     "no arguments": ([wrong("search_textbook", {})], "malformed_tool_call"),
     "a number as query": ([wrong("search_textbook", {"query": 5})], "malformed_tool_call"),
     "an empty query": ([wrong("search_textbook", {"query": " "})], "malformed_tool_call"),
