@@ -23,8 +23,9 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
 from preceptor.errors import AnswerUnusable
 from preceptor.providers.failure import FailureClass, error_object
+from preceptor.providers.form import check_form
 from preceptor.providers.history import calls_for_question
-from preceptor.providers.prose import Prose
+from preceptor.providers.prose import Prose, without_unopened_thought
 from preceptor.providers.scope import RunScope, scope
 from preceptor.providers.time_limit import TimeLimit
 from preceptor.providers.tool_calls import ToolCalls
@@ -35,6 +36,8 @@ from preceptor.providers.whole import as_stream, in_pieces
 _BLOCKED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
 _MALFORMED = ("malformed", "unexpected_tool_call")
 _CUT_OFF = ("length", "max_tokens")
+# What servers between say when the model behind them broke off; half an answer may be there.
+_BROKEN = ("error", "abort")
 _NAME = re.compile(r"[\w.:-]{1,128}")
 _ANSWER_NOW = "You can call no further tool. Answer now, from what you have found."
 _LONGEST_ARGUMENTS = 20_000
@@ -149,6 +152,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
             or cast("object", getattr(body, "choices", None)) is None
         ):
             raise self._error(body)
+        check_form(body)
         reply.add_whole(body)
         run.truncated = reply.check()
         return body
@@ -199,9 +203,10 @@ class CheckedChat(OpenAIChatCompletionsModel):
             if reply.finish is not None:
                 return None
             raise AnswerUnusable("stream_cut", f"the stream broke off ({type(error).__name__})") from error
-        if isinstance(chunk, ChatCompletionChunk):
-            return chunk
-        raise self._error(chunk)
+        if not isinstance(chunk, ChatCompletionChunk):
+            raise self._error(chunk)
+        check_form(chunk)
+        return chunk
 
     def _deadline(self, reply: "_Reply", began: float) -> tuple[float, FailureClass]:
         now = asyncio.get_running_loop().time()
@@ -292,6 +297,8 @@ class _Reply:
             for place, call in enumerate(calls):
                 self._call(place, call.function.name, call.function.arguments)
             choice.message.tool_calls = calls[: self._room] or None
+            # Here, since the end of a thought is not in what is left of it below.
+            choice.message.content = without_unopened_thought(_as_text(choice.message.content))
             self._content(choice.message, ended=True)
 
     def _content(self, part: ChoiceDelta | ChatCompletionMessage, *, ended: bool) -> None:
@@ -329,6 +336,8 @@ class _Reply:
         # Before the missing text below, whose cause the filter is.
         if self._refused or any(word in finish for word in _BLOCKED):
             raise self._unusable("safety_block", f"finish reason `{finish}`")
+        if any(word in finish for word in _BROKEN):
+            raise self._unusable("stream_cut", f"finish reason `{finish}`")
         if self._called and not self.may_call:
             reason = "too_many_tool_calls" if self._made else "malformed_tool_call"
             raise self._unusable(reason, "a call where none was offered")

@@ -90,6 +90,7 @@ _STATUS_OF_NAME = {
 }
 """Errors that arrive inside a stream have no HTTP status; these are the names they bear instead."""
 
+_STATUS = re.compile(r"[1-5][0-9]{2}")
 _BAD_KEY = re.compile(
     r"api[ _]key[ _](not[ _](valid|found)|expired|invalid)|(in)?valid api key", re.IGNORECASE
 )
@@ -123,7 +124,8 @@ def classify(error: Exception) -> Failure:
         case openai.APITimeoutError():
             connecting = isinstance(error.__cause__, httpx2.ConnectTimeout)
             return Failure("connect_timeout" if connecting else "read_timeout")
-        case openai.APIConnectionError():
+        # The second: a body that cannot be unpacked, which the client does not take for its own error.
+        case openai.APIConnectionError() | httpx2.HTTPError():
             return Failure("unreachable")
         case openai.APIStatusError():
             reason = _by_status(error.status_code, str(error.body))
@@ -181,8 +183,8 @@ def _status_in(detail: Mapping[str, Any]) -> int:
     """Returns the HTTP status that an error inside a stream stands for; 500 if it does not say."""
     # Gemini's `code` is a number and its `status` a name; OpenAI's `code` may be null beside a `type`.
     for name in ("code", "status", "type"):
-        value = detail.get(name)
-        if isinstance(value, int) or (isinstance(value, str) and value.isdigit()):
+        value = str(detail.get(name))
+        if _STATUS.fullmatch(value):
             return int(value)
         if value in _STATUS_OF_NAME:
             return _STATUS_OF_NAME[value]
@@ -199,10 +201,11 @@ def _retry_after(headers: httpx2.Headers, detail: Mapping[str, Any]) -> float | 
             pass
     try:
         # HTTP allows a date in its place (RFC 9110, 10.2.3).
-        when = parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
+        when = parsedate_to_datetime(headers.get("retry-after", "")).astimezone(UTC)
+    # Of the year 9999 there is no later time zone.
+    except (ValueError, OverflowError):
         return _retry_delay(detail)
-    return max(0.0, (when.astimezone(UTC) - datetime.now(UTC)).total_seconds())
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
 def _retry_delay(detail: Mapping[str, Any]) -> float | None:

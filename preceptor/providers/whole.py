@@ -16,8 +16,6 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from openai.types.responses import Response
 from pydantic import ValidationError
 
-from preceptor.providers.prose import without_unopened_thought
-
 _PIECE = 2000
 """Characters of an answer that are taken at a time: some hundredths of a second of work."""
 
@@ -86,19 +84,13 @@ def in_pieces(chunk: ChatCompletionChunk) -> Sequence[ChatCompletionChunk]:
 
 
 def as_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
-    """Returns the chunk that says as much as a checked completion, a provider's own fields included.
-
-    A thought that the answer begins with is left out, as a stream's are behind this.
-    """
+    """Returns the chunk that says as much as a checked completion, a provider's own fields included."""
     choice = completion.choices[0]
     calls = [
         {**dict(call), "index": place, "function": dict(call.function)}
         for place, call in enumerate(choice.message.tool_calls or ())
         if isinstance(call, ChatCompletionMessageFunctionToolCall)
     ]
-    message = dict(choice.message)
-    if isinstance(content := message.get("content"), str):
-        message["content"] = without_unopened_thought(content)
     said: dict[str, Any] = {
         "id": completion.id,
         "created": completion.created,
@@ -108,7 +100,7 @@ def as_chunk(completion: ChatCompletion) -> ChatCompletionChunk:
         "choices": [
             {
                 "index": 0,
-                "delta": {**message, "tool_calls": calls or None},
+                "delta": {**dict(choice.message), "tool_calls": calls or None},
                 "finish_reason": choice.finish_reason,
                 "logprobs": choice.logprobs and dict(choice.logprobs),
             }

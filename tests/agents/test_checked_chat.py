@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import httpx2
 import openai as client_library
 import pytest
 from agents import ModelSettings, ModelTracing, TResponseInputItem
@@ -61,7 +62,7 @@ async def reply(
                     made.text += event.delta
                 if isinstance(event, ResponseCompletedEvent):
                     _note(made, event)
-        except (AnswerUnusable, client_library.APIError) as error:
+        except (AnswerUnusable, client_library.APIError, httpx2.HTTPError) as error:
             made.failed, made.said = classify(error).reason, str(error)
             if isinstance(error, AnswerUnusable):
                 made.spent = error.input_tokens, error.output_tokens
@@ -97,6 +98,8 @@ both = pytest.mark.parametrize("whole", [False, True], ids=["streamed", "whole"]
         ),
         ("MALFORMED_FUNCTION_CALL", "malformed_tool_call"),
         ("unexpected_tool_call", "malformed_tool_call"),
+        ("error", "stream_cut"),
+        ("Aborted", "stream_cut"),
         ("stop", ""),
         ("STOP", ""),
         ("tool_calls", ""),
@@ -258,6 +261,88 @@ async def test_without_tools_a_call_is_malformed_and_nothing_is_said_of_tools(
 ) -> None:
     made = await reply(openai, calls(call("search", "{}", id="a")), tools=(), whole=whole)
     assert (made.failed, made.sent["messages"][0]["content"]) == ("malformed_tool_call", "Be brief.")
+
+
+# --- its form
+
+
+def told(*, whole: bool, part: object, finish: object = "stop", **choice: object) -> Answer:
+    """A reply of one choice whose delta, or message, is `part`."""
+    name = "message" if whole else "delta"
+    body = {"id": "c", "choices": [{"index": 0, name: part, "finish_reason": finish, **choice}]}
+    return fails(200, body) if whole else stream(body)
+
+
+@both
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"part": part} for part in ("A node.", 7, ["A node."], {"refusal": {"a": 1}})),
+        *({"part": {"content": "A node."}, "finish": finish} for finish in (2, True, ["stop"], {"a": 1})),
+        {"part": {"content": "A node."}, "index": "0"},
+    ],
+)
+async def test_an_answer_of_other_types_is_none(more: Any, whole: bool, openai: Provider) -> None:
+    assert (await reply(openai, told(whole=whole, **more), whole=whole)).failed == "not_an_api"
+
+
+@both
+@pytest.mark.parametrize("choices", [{"a": 1}, "A node.", 7, True, [None], ["A node."], [[]]])
+async def test_choices_that_are_none_are_no_answer(choices: object, whole: bool, openai: Provider) -> None:
+    body = {"id": "c", "choices": choices}
+    made = await reply(openai, fails(200, body) if whole else stream(body), whole=whole)
+    assert made.failed == "not_an_api"
+
+
+@both
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *({"id": "a", "index": 0, "function": {"name": "search", "arguments": one}} for one in (5, {"q": 1})),
+        *(
+            {"id": "a", "index": 0, "function": {"name": one, "arguments": "{}"}}
+            for one in (5, {}, ["search"])
+        ),
+        *(
+            {"id": one, "index": 0, "function": {"name": "search", "arguments": "{}"}}
+            for one in (7, {"a": 1})
+        ),
+        {"id": "a", "index": 0, "function": "search"},
+        *(None, "search", 7),
+    ],
+)
+async def test_a_call_of_other_types_is_malformed(asked: object, whole: bool, openai: Provider) -> None:
+    part = {"content": "A node.", "tool_calls": [asked]}
+    assert (await reply(openai, told(whole=whole, part=part), whole=whole)).failed == "malformed_tool_call"
+    part = {"content": "A node.", "tool_calls": asked or 0}
+    assert (await reply(openai, told(whole=whole, part=part), whole=whole)).failed == "malformed_tool_call"
+
+
+@both
+@pytest.mark.parametrize(
+    "more",
+    [
+        {name: value}
+        for name in ("audio", "thinking_blocks", "reasoning", "reasoning_content", "annotations")
+        for value in ({"a": 1}, ["Hm."], 7, "Hm.")
+    ],
+)
+async def test_what_nobody_reads_may_be_of_any_type(more: Json, whole: bool, openai: Provider) -> None:
+    for likely in (None, "x", {"content": [{"token": 5}]}):
+        part = {"content": "A node.", **more}
+        made = await reply(openai, told(whole=whole, part=part, logprobs=likely), whole=whole)
+        assert (made.text, made.failed) == ("A node.", "")
+
+
+async def test_a_thought_that_the_template_begins_is_no_part_of_a_whole_answer(openai: Provider) -> None:
+    said = stream(chunk({"content": "I look.\n</think>\n\nA node."}), chunk({}, "stop"))
+    assert (await reply(openai, said, whole=True)).text == "A node."
+
+
+@both
+async def test_an_error_that_cannot_be_unpacked_is_the_providers(whole: bool, openai: Provider) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    assert (await reply(openai, Answer([b"no gzip"], 500, headers), whole=whole)).failed == "unreachable"
 
 
 # --- text

@@ -96,6 +96,8 @@ def test_a_status_and_what_it_says_make_the_class(code: int, text: str, reason: 
         ({"code": 404, "status": "UNAUTHENTICATED"}, "unknown_model"),
         ({"status": 404, "type": "UNAUTHENTICATED"}, "unknown_model"),
         ({"message": "Sorry"}, "server_error"),
+        *(({"code": none}, "server_error") for none in (-1, True, "²", [429], {"a": 1}, 10**40, "4291", 0)),
+        ({"code": 8, "status": "RESOURCE_EXHAUSTED"}, "rate_limited"),
         ([], "server_error"),
         ("Sorry", "server_error"),
         (None, "server_error"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.providers.prose import Prose
+from preceptor.providers.prose import Prose, without_unopened_thought
 
 TOOLS = {"search_textbook", "get_chapter", "glossary"}
 
@@ -260,3 +260,25 @@ def test_without_tools_only_what_no_answer_holds_is_a_call() -> None:
     assert prose.feed(text) + prose.finish() == text
     prose = Prose(())
     assert (prose.feed("A <tool_call>"), prose.is_call) == ("A ", True)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("I should look.\nIs [it]?\n</think>\n\nA node", "A node"),
+        ("I should look.\n  </THOUGHT>  \nA node", "A node"),
+        ("Hm.\n[/THINK]\nA node", "A node"),
+        *(
+            (said, said)
+            for said in (
+                "A node",
+                "A\n<think>\nhm\n</think>\nB",
+                "It ends with `</think>`.",
+                "It ends:\n\n```\nhm\n</think>\nA\n```",
+                "The tag </think> ends it",
+            )
+        ),
+    ],
+)
+def test_a_thought_whose_beginning_the_template_has_is_left_out(said: str, shown: str) -> None:
+    assert without_unopened_thought(said) == shown

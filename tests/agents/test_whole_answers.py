@@ -223,27 +223,3 @@ async def test_a_stream_of_one_chunk_bears_the_settings() -> None:
     assert [chunk async for chunk in chunks] == [as_chunk(whole)]
     response, _ = as_stream(whole, ModelSettings(), model="m")
     assert response.parallel_tool_calls is False
-
-
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ("I should look.\nIs [it]?\n</think>\n\nA node", "A node"),
-        ("I should look.\n  </THOUGHT>  \nA node", "A node"),
-        ("Hm.\n[/THINK]\nA node", "A node"),
-        *(
-            (said, said)
-            for said in (
-                "A node",
-                "A\n<think>\nhm\n</think>\nB",
-                "It ends with `</think>`.",
-                "It ends:\n\n```\nhm\n</think>\nA\n```",
-                "The tag </think> ends it",
-            )
-        ),
-    ],
-)
-def test_a_thought_whose_beginning_the_template_has_is_no_part_of_a_whole_answer(
-    said: str, shown: str
-) -> None:
-    assert as_chunk(completion(message={"content": said})).choices[0].delta.content == shown

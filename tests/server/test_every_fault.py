@@ -115,6 +115,13 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "JSON without end": ([body(b"[" * 200_000, "application/json")], "not_an_api"),
     "an error without end": ([fails(400, "[" * 200_000, content_type="application/json")], "other"),
     "an error in a 200": ([fails(200, {"error": {"code": 429, "message": "PSEUDO"}})], "rate_limited"),
+    "an error that cannot be unpacked": (
+        [Answer([b"PSEUDO"], 500, {"Content-Type": "application/json", "Content-Encoding": "gzip"})], "unreachable"
+    ),
+    "a Retry-After behind all time": (
+        [fails(503, {}, retry_after="Fri, 31 Dec 9999 23:59:59 -2359")], "server_error"
+    ),
+    "an error with a list as code": ([stream({"error": {"code": [429], "message": "PSEUDO"}})], "server_error"),
     # what becomes of the stream
     "an error in the stream": ([stream({"error": {"code": 503, "message": "PSEUDO"}})], "server_error"),
     "a list of errors in it": ([stream([{"error": {"code": 401, "message": "PSEUDO"}}])], "bad_key"),
@@ -131,6 +138,8 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a filter after all": (
         [stream(chunk({"content": "Half "}), chunk({}, "stop"), chunk({}, "SAFETY"))], "safety_block"
     ),
+    "an error as finish reason": ([stream(chunk({"content": "Half "}), chunk({}, "error"))], "stream_cut"),
+    "an object as finish reason": ([stream(chunk({"content": ""}, {"PSEUDO": 1}))], "not_an_api"),
     "a refusal": ([stream(chunk({"refusal": "PSEUDO"}), chunk({}, "stop"))], "safety_block"),
     # nothing in it
     "no text": ([says("")], "empty_answer"),
@@ -142,6 +151,10 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a length of nothing": ([stream(chunk({"content": ""}, "length"))], "empty_answer"),
     # calls that do not fit
     "a list as query": ([wrong("search_textbook", {"query": ["PSEUDO"]})], "malformed_tool_call"),
+    "an object as arguments": (
+        [stream(chunk({"tool_calls": [{"function": {"name": "search_textbook", "arguments": {"PSEUDO": 1}}}]}))],
+        "malformed_tool_call",
+    ),
     "an id that the tutor before had": ([wrong("search_textbook", {}, id="a", index=0)], "malformed_tool_call"),
     "no arguments": ([wrong("search_textbook", {})], "malformed_tool_call"),
     "a number as query": ([wrong("search_textbook", {"query": 5})], "malformed_tool_call"),
