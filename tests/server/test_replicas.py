@@ -99,7 +99,10 @@ async def test_when_a_replica_dies_its_readers_go_on_in_their_sessions_with_anot
                 for session in sessions
             ]
             assert turns == [2] * streams
-        assert await _spent(redis.replace("/0", "/1")) == 2 * streams + len(cut)
+        # On a busy machine Redis may have taken longer than a replica waits for it, which then counts by itself.
+        alone = any("limits.storage does not answer" in line for line in [*one.log, *other.log])
+        spent, asked_in_all = await _spent(redis.replace("/0", "/1")), 2 * streams + len(cut)
+        assert spent <= asked_in_all if alone else spent == asked_in_all
         assert other.wrong() == []
 
 
