@@ -75,6 +75,16 @@ def _url_parts(url: str) -> SplitResult | None:
     return None if port == 0 else parts
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Checks origins of a setting."""
+    for origin in value:
+        parts = _url_parts(origin)
+        bare = parts and _is_web(origin) and f"{parts.scheme}://{parts.netloc}"
+        if origin not in ("*", bare):
+            raise ValueError("an origin is scheme, host and port alone, such as `https://book.example`")
+    return value
+
+
 def _is_web(url: str) -> bool:
     parts = _url_parts(url)
     return parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -146,6 +156,13 @@ class SiteSettings(_Section):
     """Glob patterns of the pages to take, relative to the docs folder; none: all."""
     exclude: tuple[str, ...] = Field(default=(), examples=[["drafts/**"]])
     """Further glob patterns of pages to leave out, relative to the docs folder."""
+    image_origins: tuple[str, ...] = Field(default=(), examples=[["https://images.example"]])
+    """Origins beside the site's own whose images are shown with sources; `*` for all."""
+
+    @field_validator("image_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _origins(value)
 
     @field_validator("base_url")
     @classmethod
@@ -441,12 +458,7 @@ class ServerSettings(_Section):
     @field_validator("cors_origins", "frame_ancestors")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            parts = _url_parts(origin)
-            bare = parts and _is_web(origin) and f"{parts.scheme}://{parts.netloc}"
-            if origin not in ("*", bare):
-                raise ValueError("an origin is scheme, host and port alone, such as `https://book.example`")
-        return value
+        return _origins(value)
 
     @field_validator("aliases")
     @classmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from preceptor.agents.citations import Mark
-from preceptor.library.passage import Hit, Passage
+from preceptor.library.passage import Hit, Image, Passage
 from preceptor.providers.failure import FailureNote, Usage
 from preceptor.tools.plugin import Artifact
 
@@ -55,6 +55,8 @@ class Source:
     """How well the passage supports the sentences that cite it, in [0, 1]; None while the answer streams."""
     tool: str = ""
     """Tool that gave the text; empty: it is a passage of the book."""
+    images: tuple[Image, ...] = ()
+    """Images of the passage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def source(number: int, hit: Hit, quote: str) -> Source:
         quote=quote,
         relevance_score=round(hit.score, 4),
         tool=hit.tool,
+        images=passage.images,
     )
 
 
@@ -199,5 +202,6 @@ def hit(source: Source) -> Hit:
         ordinal=0,
         text=source.quote,
         language="",
+        images=source.images,
     )
     return Hit(passage=passage, score=source.relevance_score, dense=None, bm25=None, tool=source.tool)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from preceptor.agents.answer import Answer, Question, Source
 from preceptor.agents.sessions import Turns
 from preceptor.errors import ReplayDiverged
-from preceptor.library.passage import Hit, Passage
+from preceptor.library.passage import Hit, Image, Passage
 from preceptor.tracing.tape import Shown, Step, Tape
 
 _ANSWER = TypeAdapter(Answer)
@@ -113,4 +113,5 @@ def recorded_answer(tape: Tape) -> Answer | None:
 def _hit(shown: Shown) -> Hit:
     passage = dict(shown["passage"])
     passage["breadcrumb"] = tuple(passage["breadcrumb"])
+    passage["images"] = tuple(Image(**image) for image in passage.get("images", ()))
     return Hit(Passage(**passage), shown["score"], shown["dense"], shown["bm25"])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from preceptor.indexing.page import Block, BlockKind, PageSection
+from preceptor.library.passage import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class _Section:
     heading: Heading
     path: tuple[str, ...]
     blocks: list[Block] = field(default_factory=list[Block])
+    images: list[Image] = field(default_factory=list[Image])
 
 
 class Outline:
@@ -34,7 +36,13 @@ class Outline:
     def sections(self) -> tuple[PageSection, ...]:
         """All sections so far, including the one above the first heading."""
         return tuple(
-            PageSection(section.heading.id, section.heading.text, section.path, tuple(section.blocks))
+            PageSection(
+                section.heading.id,
+                section.heading.text,
+                section.path,
+                tuple(section.blocks),
+                tuple(section.images),
+            )
             for section in self._sections
         )
 
@@ -42,6 +50,11 @@ class Outline:
     def blocks(self) -> list[Block]:
         """Blocks of the last section."""
         return self._sections[-1].blocks
+
+    @property
+    def images(self) -> list[Image]:
+        """Images of the last section."""
+        return self._sections[-1].images
 
     def begin(self, heading: Heading, *, is_title: bool = False) -> None:
         """Begins a section; the page's title is not part of any other heading's path."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from preceptor.indexing.missing import Missing
+from preceptor.library.passage import Image
 
 Status = Literal["published", "draft", "unlisted", "partial", "failed"]
 """Docusaurus' treatment of a page. Only a published page makes passages."""
@@ -33,6 +34,8 @@ class PageSection:
     path: tuple[str, ...]
     """Texts of the headings from the chapter down to this one; empty above the first heading."""
     blocks: tuple[Block, ...]
+    images: tuple[Image, ...] = ()
+    """Images whose address and alternative text are known, in order."""
 
     @property
     def text(self) -> str:

@@ -1,6 +1,7 @@
 """Reads one page: its file, the partials it imports, its headings and its text by section."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from preceptor.indexing.leftover import leftovers
 from preceptor.indexing.missing import Missing, Note, Notes
 from preceptor.indexing.page import Page, PageSection
 from preceptor.indexing.python_markdown import python_markdown_tree
-from preceptor.indexing.site import page_url, split_number
+from preceptor.indexing.site import image_url, page_url, split_number
 from preceptor.indexing.source import PageSource
 from preceptor.indexing.text import Writer
 from preceptor.indexing.tree import Flavour, parse_tree
@@ -55,7 +56,9 @@ def read_page(book: Book, file: PageFile) -> Page:
                 raise
             text = rest = ""
     body = Body.of(rest, first=1 + text.count("\n") - rest.count("\n"))
-    writer = Writer(_Reading(book, notes).source(file.path, file.source, front, body, ()), site)
+    url = page_url(site, file.place, front)
+    reading = _Reading(book, notes, partial(image_url, site, file.place, url))
+    writer = Writer(reading.source(file.path, file.source, front, body, ()), site)
     outline = writer.write()
     name = split_number(file.place.stem, parse=site.number_prefixes and front.number_prefixes).name
     name = humanised(name) if site.preset == "mkdocs" else name
@@ -74,7 +77,7 @@ def read_page(book: Book, file: PageFile) -> Page:
         reason=file.reason,
         chapter=file.chapter,
         title=title,
-        url=page_url(site, file.place, front),
+        url=url,
         breadcrumb=file.breadcrumb,
         position=file.position,
         headings=tuple(headings),
@@ -100,11 +103,12 @@ def _below_title(section: PageSection, title: str) -> PageSection:
 class _Reading:
     """Reads the files of one page."""
 
-    def __init__(self, book: Book, notes: Notes) -> None:
+    def __init__(self, book: Book, notes: Notes, image_url: Callable[[str, bool], str]) -> None:
         self._site = book.site
         self._reach = book.reach
         self._dialect = book.parts[0].dialect
         self._notes = notes
+        self._image_url = image_url
 
     def source(
         self, path: Path, name: str, front: FrontMatter, body: Body, above: tuple[Path, ...]
@@ -143,6 +147,7 @@ class _Reading:
             anchors(site),
             load=partial(self._partial, path, note, (*above, path.resolve())),
             text_of=partial(self._text_of, path.parent, note),
+            image_url=self._image_url,
             note=note,
             hidden_lines=reach.hidden_lines if site.preset == "mdbook" else None,
         )

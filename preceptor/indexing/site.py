@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from preceptor.indexing.front import FrontMatter
+from preceptor.library.passage import origin_of
 from preceptor.settings import SiteSettings
 
 _NO_PREFIX = re.compile(r"[0-9]+[-_.][0-9]")
@@ -65,6 +67,50 @@ def page_url(site: SiteSettings, place: Place, front: FrontMatter) -> str:
     else:
         path = _trailing_slash(site, permalink(site, place, front))
     return site.url.rstrip("/") + path
+
+
+def image_url(site: SiteSettings, place: Place, page: str, source: str, markdown: bool) -> str:
+    """Returns the address that an image has on the site.
+
+    Args:
+        site: Its rules.
+        place: Location of the page's file.
+        page: The page's address.
+        source: What the page says: an address, a path from the site's root, or one relative to the file.
+        markdown: Whether Markdown made the image, whose path generators adapt; that of a tag stays as it is.
+
+    Returns:
+        The address, encoded; empty if it is of another origin than the site and those of `image_origins`, or if only a
+        build would tell it.
+    """
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        return ""
+    if parts.scheme or parts.netloc:
+        origin = f"{parts.scheme}://{parts.netloc}".lower()
+        allowed = {origin_of(site.url), *map(str.lower, site.image_origins)}
+        shown = parts.scheme in ("http", "https") and (origin in allowed or "*" in site.image_origins)
+        query = f"?{link_safe(parts.query)}" if parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}{link_safe(parts.path)}{query}" if shown else ""
+    path = _image_path(site, place, page, parts.path, markdown=markdown) if parts.path else ""
+    return site.url.rstrip("/") + link_safe(path) if path else ""
+
+
+def _image_path(site: SiteSettings, place: Place, page: str, path: str, *, markdown: bool) -> str:
+    """Returns the path of an image on the site, not encoded; empty if it is unknown."""
+    if not markdown:
+        return resolve(path, urlsplit(page).path)
+    if site.preset in ("sphinx", "d2l"):
+        return join(site.base_url, "_images", PurePosixPath(path).name)
+    if site.preset != "docusaurus":
+        inside = place.source if site.preset == "plain" else place.relative
+        return path if path.startswith("/") else resolve(path, join(site.base_url, inside))
+    if path.startswith("/"):
+        return join(site.base_url, path)
+    # What lies elsewhere gets a hash into its name when the site is built.
+    file = path.removeprefix("@site") if path.startswith("@site/") else resolve(path, f"/{place.source}")
+    return join(site.base_url, file.removeprefix("/static/")) if file.startswith("/static/") else ""
 
 
 def permalink(site: SiteSettings, place: Place, front: FrontMatter) -> str:

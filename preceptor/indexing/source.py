@@ -37,6 +37,11 @@ def _no_file(imported: str, line: int) -> str:
     return ""
 
 
+def _no_image(source: str, markdown: bool) -> str:
+    """Returns no address, where there is no site."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class PageSource:
     """A file's tree and the definitions to which its expressions and components refer."""
@@ -50,6 +55,8 @@ class PageSource:
     """Reads the Markdown file that an import names, relative to this file; also called with the line that shows it."""
     text_of: Callable[[str, int], str] = _no_file
     """Reads the file that an import takes in as text; also called with the line that shows it."""
+    image_url: Callable[[str, bool], str] = _no_image
+    """Returns the address of an image, empty if it has none; also called with whether Markdown made it."""
     note: Note = _unnoted
     """Called for each part of the file that cannot be shown."""
     hidden_lines: Mapping[str, str] | None = None

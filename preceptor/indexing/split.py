@@ -15,13 +15,15 @@ from tokenizers import Encoding, Tokenizer
 
 from preceptor.indexing.page import Block, Page, PageSection
 from preceptor.indexing.site import link_safe
-from preceptor.library.passage import Passage, passage_id, passage_key
+from preceptor.library.passage import Image, Passage, passage_id, passage_key
 from preceptor.text.sentences import split_sentences
 
 _PARAGRAPHS = "\n\n"
 _UNKNOWN = ("[UNK]", "<unk>")
 _UNKNOWN_LETTERS = 4
 """Letters of an unknown word that count as one token."""
+_MOST_IMAGES = 4
+"""Images of one passage that are kept."""
 _STOP_WITHIN = re.compile(r"\.(?= +\S)")
 # The splitter measures all that is left before each piece, which is quadratic on a page without headings.
 _WINDOW = 32
@@ -55,6 +57,7 @@ def passages(
     made: list[Passage] = []
     ordinals: Counter[str] = Counter()
     for section in page.sections:
+        images = list(section.images)
         breadcrumb = _breadcrumb(
             (book_title, *page.breadcrumb, page.title, *section.path), measure, chunk_size // 2
         )
@@ -82,9 +85,18 @@ def passages(
                     ordinal=ordinal,
                     text=text,
                     language=page.language,
+                    images=_shown(text, images),
                 )
             )
     return made
+
+
+def _shown(text: str, images: list[Image]) -> tuple[Image, ...]:
+    """Takes out of `images` those whose alternative text this passage has, and returns the first of them."""
+    words = " ".join(text.split())
+    found = [image for image in images if " ".join(image.alt.split()) in words]
+    images[:] = [image for image in images if image not in found]
+    return tuple(found[:_MOST_IMAGES])
 
 
 class _Measure:

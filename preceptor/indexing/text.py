@@ -25,6 +25,7 @@ from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.props import prose, said
 from preceptor.indexing.source import PageSource, slug_text, spaced_text, text_alone, title_heading
 from preceptor.indexing.tree import HEADINGS, Element
+from preceptor.library.passage import Image
 from preceptor.settings import SiteSettings
 
 Child = Element | str
@@ -141,6 +142,7 @@ class Writer:
         outline = Outline()
         outline.headings = self.outline.headings
         Writer(self._source, self._site, outline)._blocks(children)
+        self.outline.images.extend(image for section in outline.sections for image in section.images)
         return " ".join(" ".join(f"{section.heading} {section.text}" for section in outline.sections).split())
 
     # Paragraphs and lists
@@ -326,10 +328,16 @@ class Writer:
             self.outline.add(table(rows), kind="table")
 
     def _image(self, element: Element) -> None:
+        before = len(self._line)
         if element.markdown:
             self._children(element.children)
         else:
             self._line.append(element.text("alt"))
+        alt = tidy("".join(self._line[before:]))
+        url = self._source.image_url(element.text("src"), element.markdown)
+        # Without words it is an ornament, or nobody can say what it shows.
+        if alt and url:
+            self.outline.images.append(Image(url, alt))
 
     # Boxes and components
 

@@ -207,7 +207,8 @@ class _Builder:
                     self._line += 1
                     self._append("\n")
                 case "image":
-                    self._append(Element("img", children=self._apart(token.children or ()), markdown=True))
+                    alt = self._apart(token.children or ())
+                    self._append(Element("img", {"src": str(token.attrs["src"])}, alt, markdown=True))
                 case "mdx_tag":
                     self._tag(token.meta["tag"], block=token.block)
                 case "html_inline" | "html_block":

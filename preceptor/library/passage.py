@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 KEY = r"[a-hjkmnp-z][2-9][a-hjkmnp-z2-9]{2,4}"
 """A key as a regular expression. The digit in second place distinguishes it from words and from `[1]`."""
@@ -20,6 +21,15 @@ _BOTH = _LETTERS + _DIGITS
 _FILLER = "z"
 _MARKS = _BOTH.replace(_FILLER, "")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:preceptor:passage")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that the book shows beside a text."""
+
+    url: str
+    alt: str
+    """Its alternative text, which the passage's text has in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,7 @@ class Passage:
     """Position of the passage in its section, from 0."""
     text: str
     language: str
+    images: tuple[Image, ...] = ()
 
     @property
     def header(self) -> str:
@@ -73,6 +84,10 @@ class Passage:
         del stored["id"]
         stored["breadcrumb"] = list(self.breadcrumb)
         stored["fingerprint"] = self.fingerprint
+        # Left out where there are none: such a passage is stored as it was before there were images.
+        if not stored.pop("images"):
+            return stored
+        stored["images"] = [asdict(image) for image in self.images]
         return stored
 
     @classmethod
@@ -83,9 +98,12 @@ class Passage:
             KeyError: A field is missing.
         """
         fields = {
-            name: payload[name] for name in cls.__dataclass_fields__ if name not in ("id", "breadcrumb")
+            name: payload[name]
+            for name in cls.__dataclass_fields__
+            if name not in ("id", "breadcrumb", "images")
         }
-        return cls(id=point_id, breadcrumb=tuple(payload["breadcrumb"]), **fields)
+        images = tuple(Image(**image) for image in payload.get("images", ()))
+        return cls(id=point_id, breadcrumb=tuple(payload["breadcrumb"]), images=images, **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +141,12 @@ class Chapter:
     url: str
     position: int
     sections: tuple[Section, ...]
+
+
+def origin_of(url: str) -> str:
+    """Returns scheme, host and port of an address; empty if it is a path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else ""
 
 
 def passage_id(book: str, chapter: str, anchor: str, ordinal: int) -> str:

@@ -298,6 +298,13 @@ class ChatRequest(RequestBody):
         )
 
 
+class ImageBody(BaseModel):
+    """An image of the book."""
+
+    url: str
+    alt: str
+
+
 class SourceBody(BaseModel):
     """A source of an answer; the last fields repeat others under the names of existing widgets."""
 
@@ -310,6 +317,9 @@ class SourceBody(BaseModel):
     relevance_score: float
     support: float | None
     tool: str | None = Field(description="Tool that gave the text; null: it is a passage of the book.")
+    images: Sequence[ImageBody] = Field(
+        description="Images of the passage: of the book's site and `site.image_origins`."
+    )
     page: str
     page_reference: str
     source_path: str
@@ -334,6 +344,7 @@ class SourceBody(BaseModel):
             relevance_score=source.relevance_score,
             support=source.support,
             tool=source.tool or None,
+            images=[ImageBody(url=image.url, alt=image.alt) for image in source.images],
             page=page,
             page_reference=source.title,
             source_path=page,

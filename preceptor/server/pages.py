@@ -5,7 +5,7 @@ Nothing is built and nothing comes from another host: see docs/decisions/0007-pa
 
 import html
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -20,17 +20,18 @@ from starlette.types import Scope
 
 from preceptor.agents.preceptor import Preceptor
 from preceptor.errors import VectorIndexError
+from preceptor.library.passage import Chapter, origin_of
 from preceptor.server.access import PAGE_HEADERS, bears_key
 from preceptor.server.listing import listed
 from preceptor.server.shelf import Shelf, base_path
-from preceptor.settings import ServerSettings
+from preceptor.settings import ServerSettings, Settings
 
 _HERE = Path(__file__).parent
 
 _PAGE_HEADERS = {
     # Trusted types: markup is made by the sanitiser or not at all.
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors {frame_ancestors}; "
         "require-trusted-types-for 'script'; trusted-types dompurify"
     ),
@@ -80,9 +81,11 @@ async def chat_page(request: Request) -> Response:
         return await books_page(request)
     preceptor: Preceptor = request.state.preceptor
     title, language = preceptor.settings.book.title, preceptor.settings.book.language
+    headers = page_headers(preceptor.settings)
     try:
         info = await preceptor.library.info()
         title, language = title or info.title, info.language
+        headers = page_headers(preceptor.settings, await preceptor.library.chapters())
     except VectorIndexError:
         pass  # the page still opens, and says what is wrong when it is asked something
     page = _template("chat.html").substitute(
@@ -90,7 +93,7 @@ async def chat_page(request: Request) -> Response:
         language=html.escape(language),
         attributes=attributes(request, preceptor.settings.server, books="../../"),
     )
-    return HTMLResponse(page, headers=page_headers(preceptor.settings.server))
+    return HTMLResponse(page, headers=headers)
 
 
 async def books_page(request: Request) -> Response:
@@ -130,10 +133,18 @@ def _one_of_several(request: Request) -> bool:
     return len(shelf.books) > 1 and shelf.of_host(request.headers.get("host", "")) is None
 
 
-def page_headers(server: ServerSettings) -> Mapping[str, str]:
-    """Returns the headers of a page for readers, which runs our own scripts and no others."""
+def page_headers(settings: Settings, chapters: Iterable[Chapter] = ()) -> Mapping[str, str]:
+    """Returns the headers of a page for readers, which runs our own scripts and no others.
+
+    Args:
+        settings: Of the book.
+        chapters: Of the book, whose site may show its images.
+    """
+    # The site's address may be known to the index alone, which found it in the site's own files.
+    sites = {origin_of(chapter.url) for chapter in chapters} - {""}
     policy = _PAGE_HEADERS["Content-Security-Policy"].format(
-        frame_ancestors=" ".join(server.frame_ancestors) or "'none'"
+        frame_ancestors=" ".join(settings.server.frame_ancestors) or "'none'",
+        images=" ".join(["'self'", *sorted(sites), *settings.site.image_origins]),
     )
     return {**_PAGE_HEADERS, "Content-Security-Policy": policy}
 

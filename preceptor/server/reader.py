@@ -52,6 +52,7 @@ async def chapter_page(request: Request) -> Response:
     limits: Limits = request.state.limits
     # Only where there is a chapter: mistyped addresses are not held against a reader.
     await limits.ask(client_of(request.scope))
+    chapters = await preceptor.library.chapters()
     _, passages = await preceptor.library.chapter(chapter.id, book=chapter.book)
     language = passages[0].language
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -63,9 +64,9 @@ async def chapter_page(request: Request) -> Response:
         text="\n".join(_sections(chapter, passages)),
         attributes=attributes(request, settings.server, books="/"),
         tutor=f"{base_path(request.scope)}/",
-        beside="".join(_beside(chapter, await preceptor.library.chapters())),
+        beside="".join(_beside(chapter, chapters)),
     )
-    return HTMLResponse(page, headers=page_headers(settings.server))
+    return HTMLResponse(page, headers=page_headers(settings, chapters))
 
 
 async def _at(preceptor: Preceptor, path: str, base: str) -> Chapter | None:

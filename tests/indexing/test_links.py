@@ -9,7 +9,7 @@ import pytest
 from preceptor.indexing.anchors import Anchors, GithubAnchors, MdbookAnchors, MkdocsAnchors
 from preceptor.indexing.discover import discover
 from preceptor.indexing.parse import read_page
-from preceptor.indexing.site import link_safe, resolve, split_number
+from preceptor.indexing.site import Place, image_url, link_safe, resolve, split_number
 from preceptor.settings import SiteSettings
 from tests.indexing.pages import SITE, book_of, cut, model_tokenizer, page_of, pages_of
 
@@ -68,6 +68,51 @@ def test_the_sites_options_shape_its_links(tmp_path: Path, options: dict[str, An
     sources = ["docs/index.md", "docs/1-a/README.md", "docs/1-a/02-b c.md"]
     pages = pages_of(tmp_path, dict.fromkeys(sources, ""), SiteSettings.model_validate(options))
     assert [pages[source].url for source in sources] == urls
+
+
+@pytest.mark.parametrize(
+    ("preset", "source", "url"),
+    [
+        ("docusaurus", "/img/a b.png", "https://b.io/x/img/a%20b.png"),
+        ("docusaurus", "../../static/img/a.png", "https://b.io/x/img/a.png"),
+        ("docusaurus", "@site/static/a.png", "https://b.io/x/a.png"),
+        # Its name on the site has a hash in it, which the build alone knows.
+        ("docusaurus", "./a.png", ""),
+        ("mdbook", "../img/a.png", "https://b.io/x/img/a.png"),
+        ("mkdocs", "a.png", "https://b.io/x/part/a.png"),
+        ("quarto", "/img/a.png", "https://b.io/img/a.png"),
+        ("plain", "a.png", "https://b.io/x/docs/part/a.png"),
+        ("sphinx", "../figures/a.png", "https://b.io/x/_images/a.png"),
+        ("plain", "https://B.io/a.png?v=1", "https://B.io/a.png?v=1"),
+        ("plain", "https://images.example/a.png", "https://images.example/a.png"),
+        ("plain", "//images.example/a.png", ""),
+        ("plain", "https://elsewhere.example/a.png", ""),
+        ("plain", "https://b.io.elsewhere.example/a.png", ""),
+        ("plain", "https://b.io@elsewhere.example/a.png", ""),
+        ("plain", "data:image/png;base64,AAAA", ""),
+        ("plain", "javascript:alert(1)", ""),
+        ("plain", "https://[", ""),
+        ("plain", "", ""),
+    ],
+)
+def test_an_image_has_the_address_that_its_site_gives_it(preset: Any, source: str, url: str) -> None:
+    site = SiteSettings(
+        preset=preset, url="https://b.io", base_url="/x/", image_origins=("https://images.example",)
+    )
+    place = Place("docs/part/page.md", "part/page.md")
+    assert image_url(site, place, "https://b.io/x/part/page/", source, True) == url
+
+
+def test_an_image_of_a_tag_is_where_the_browser_looks_for_it() -> None:
+    place = Place("docs/part/page.md", "part/page.md")
+    found = image_url(SiteSettings(), place, "/docs/part/page", "../a.png", False)
+    assert found == "/docs/a.png"
+
+
+def test_every_origin_may_be_allowed() -> None:
+    site = SiteSettings(image_origins=("*",))
+    assert image_url(site, Place("a.md", "a.md"), "/a", "http://any.example/a.png", True)
+    assert not image_url(site, Place("a.md", "a.md"), "/a", "file:///etc/a.png", True)
 
 
 def test_a_passages_link_can_stand_in_a_text(tmp_path: Path) -> None:

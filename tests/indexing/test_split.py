@@ -1,5 +1,6 @@
 """Passages: nothing lost, nothing too long, each with its place."""
 
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from preceptor.indexing.discover import discover
 from preceptor.indexing.page import Page
 from preceptor.indexing.parse import read_page
-from preceptor.library.passage import is_key, passage_id
+from preceptor.library.passage import Passage, is_key, passage_id
 from preceptor.settings import SiteSettings
 from tests.indexing.pages import SITE, cut, model_tokenizer, page_of, pages_of
 
@@ -116,6 +117,41 @@ def test_a_passage_knows_its_place(tmp_path: Path, tokenizer: Tokenizer) -> None
     assert {(passage.chapter, passage.title, passage.book, passage.language) for passage in made} == {
         ("ros/nodes", "Nodes", "robots", "en")
     }
+
+
+def test_a_passage_has_the_images_whose_words_it_has(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    text = f"""# Arms
+
+![The whole *arm*](/img/arm.png) ![](/img/ornament.png) ![Elsewhere](https://other.example/a.png)
+
+## Joints
+
+{"More of it. " * 40}
+
+![A joint
+from the side](/img/joint.png)
+
+| Part | Picture |
+|---|---|
+| Hand | ![A hand](/img/hand.png) |
+
+<img src="/docs/tag.png" alt="A tag" />
+
+Without a picture.
+"""
+    made = cut(page_of(tmp_path, text), tokenizer, size=60)
+    shown = [(passage.heading, image.url, image.alt) for passage in made for image in passage.images]
+    assert shown == [
+        ("", "/img/arm.png", "The whole arm"),
+        ("Joints", "/img/joint.png", "A joint from the side"),
+        ("Joints", "/img/hand.png", "A hand"),
+        ("Joints", "/docs/tag.png", "A tag"),
+    ]
+    for passage in made:
+        assert all(" ".join(image.alt.split()) in " ".join(passage.text.split()) for image in passage.images)
+        assert Passage.from_payload(passage.id, json.loads(json.dumps(passage.payload()))) == passage
+        # Nothing else is stored than before there were images.
+        assert ("images" in passage.payload()) == bool(passage.images)
 
 
 def test_sections_that_share_an_anchor_share_their_numbering(tmp_path: Path, tokenizer: Tokenizer) -> None:

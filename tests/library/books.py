@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from preceptor.library.passage import Passage, passage_id, passage_key
+from preceptor.library.passage import Image, Passage, passage_id, passage_key
 from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors
 from preceptor.text.tokens import SparseVector
 
@@ -64,6 +64,7 @@ def book(chapters: int = 3, sections: int = 2, pieces: int = 2, *, edition: str 
                         ordinal=ordinal,
                         text=f"Was „{heading}“ sagt — {edition} edition, piece {ordinal}. یہ روبوٹ ہے۔",
                         language="en",
+                        images=() if order else (Image("/img/a%20b.png", "ایک بازو"), Image("/c.png", "„C“")),
                     )
                 )
                 order += 1

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 from preceptor.server import pages
 from preceptor.server.access import SecurityHeaders
 from preceptor.server.shelf import ByPath
-from preceptor.settings import BookSettings, ServerSettings
+from preceptor.settings import BookSettings, ServerSettings, SiteSettings
 
 pytest.importorskip("playwright.async_api", reason="needs playwright, of the dev group")
 from playwright.async_api import (
@@ -59,6 +59,7 @@ ROS: Mapping[str, Any] = {
     "quote": "A node is a process that does one job.",
     "relevance_score": 0.83,
     "support": 0.91,
+    "images": [],
 }
 """A source as the contract gives it."""
 
@@ -164,7 +165,7 @@ def service(
         return JSONResponse({"turns": turns}, status_code=404 if turns is None else 200)
 
     async def chapters() -> Any:
-        return [SimpleNamespace(title=title) for title in script.chapters]
+        return [SimpleNamespace(title=title, url="https://book.example/docs") for title in script.chapters]
 
     def of_host(host: str) -> None:
         """No book has a host of its own."""
@@ -176,6 +177,7 @@ def service(
     async def lifespan(app: Starlette) -> AsyncGenerator[_State]:
         settings = SimpleNamespace(
             book=BookSettings(),
+            site=SiteSettings(),
             server=ServerSettings(
                 max_question=script.longest, frame_ancestors=script.ancestors, keep_in_browser=script.keeps
             ),

@@ -42,7 +42,8 @@ source = "workshop"
 title = "Wood and Tools"
 """
 PAGES = {
-    "kitchen": "# Sourdough\n\nA sourdough starter rises because wild yeast makes carbon dioxide in the dough.\n",
+    "kitchen": "# Sourdough\n\nA sourdough starter rises because wild yeast makes carbon dioxide in the dough.\n\n"
+    "![A sourdough loaf](/img/loaf.png)\n",
     "garden": "# Compost\n\nCompost feeds the soil: bacteria turn leaves and peel into humus within a year.\n",
     "workshop": "# Planes\n\nA plane cuts thin shavings when its iron is sharp and its sole is flat.\n",
 }
@@ -142,6 +143,14 @@ def test_a_page_leads_to_the_other_books_where_there_are_some(
         page = client.get("/b/kitchen/").text
     assert "<title>Bread at Home</title>" in page
     assert "data-books" not in page
+
+
+def test_a_source_shows_the_images_of_its_passage(library: TestClient) -> None:
+    shown = [{"url": "/b/kitchen/img/loaf.png", "alt": "A sourdough loaf"}]
+    answer = library.post("/b/kitchen/api/v1/chat", json={"content": ASKED["kitchen"]}).json()
+    assert [source["images"] for source in answer["sources"]] == [shown]
+    (turn,) = library.get(f"/b/kitchen/api/v1/sessions/{answer['session_id']}").json()["turns"]
+    assert [source["images"] for source in turn["sources"]] == [shown]
 
 
 def test_an_unknown_book_is_not_found_and_what_there_is_is_named(library: TestClient) -> None:

@@ -5,6 +5,7 @@ import gzip
 import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STATIC = Path(pages.__file__).parent / "static"
 TOPICS = {**ROS, "n": 2, "breadcrumb": ["Physical AI", "Topics"], "url": "/docs/topics#t", "support": 0.2}
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="170"/>'
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -98,6 +100,38 @@ async def test_a_marker_shows_its_quotation_to_pointer_and_keyboard(reader: Read
     await reader.page.keyboard.press("Escape")
     await expect(card).to_be_hidden()
     await expect(reader.page.locator(".cards .weak")).to_have_count(1)
+
+
+@pytest.mark.long
+async def test_a_source_shows_the_books_images_and_nothing_of_broken_ones(browser: Browser) -> None:
+    async def serve(route: Any) -> None:
+        if "arm" in route.request.url:
+            await route.fulfill(body=DRAWING, content_type="image/svg+xml")
+        else:
+            await route.fulfill(status=404, body="Not found.", content_type="text/html")
+
+    # The site of the book is where its chapters are.
+    async with reading(browser, chapters=["Nodes"]) as reader:
+        page = reader.page
+        await page.route("https://book.example/**", serve)
+        urls = {"The arm": "https://book.example/arm.png", "Lost": "https://book.example/lost.png"}
+        elsewhere = {"url": "https://elsewhere.example/arm.png", "alt": "Elsewhere"}
+        images = [{"url": url, "alt": alt} for alt, url in urls.items()]
+        reader.expects("violates the following Content Security Policy directive")
+        reader.script.says("An arm [1].", {**ROS, "images": [*images, elsewhere]})
+        await reader.ask("What does it look like?")
+        await reader.answered()
+        figure = page.locator(".cards").get_by_role("figure")
+        await expect(figure).to_have_count(1)
+        await expect(figure.locator("figcaption")).to_have_text("The arm")
+        await expect(figure.locator("img")).to_have_attribute("loading", "lazy")
+        await expect(figure.locator("img")).to_have_js_property("naturalWidth", 300)
+        await reader.answer.locator(".cite").hover()
+        card = page.locator(".source-card")
+        await expect(card.locator("figcaption")).to_have_text("The arm")
+        # Also once the image is there, the card is within the window.
+        await expect(card.locator("img")).to_have_js_property("naturalWidth", 300)
+        assert await card.evaluate("card => card.getBoundingClientRect().top >= 0")
 
 
 @pytest.mark.long

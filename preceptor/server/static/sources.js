@@ -1,6 +1,6 @@
 /** The sources of an answer: cards below it, a card at each marker, and links that mark the quoted sentence. */
 
-import { directed, h } from './dom.js';
+import { directed, h, webAddress } from './dom.js';
 
 /** Cards that are there without being asked for. */
 const SHOWN = 3;
@@ -67,9 +67,21 @@ function card(source, { say, opens, numbered }) {
       above ? h('p', { class: 'breadcrumb' }, above) : null,
       source.tool ? h('p', { class: 'breadcrumb', dir: say.dir, lang: say.lang }, say('fromTool', { tool: source.tool })) : null,
       source.quote ? h('blockquote', null, source.quote) : null,
+      ...(source.images ?? []).map(picture),
       weak ? h('p', { class: 'weak', dir: say.dir, lang: say.lang }, say('weak')) : null,
     ),
   ];
+}
+
+/** An image of the book with its caption; one that cannot be loaded is not there. */
+function picture({ url, alt }) {
+  const address = webAddress(url);
+  if (!address) return null;
+  // The caption says what it shows; said twice, it would be read out twice.
+  const image = h('img', { loading: 'lazy', decoding: 'async', referrerpolicy: 'no-referrer', alt: '', src: address.href });
+  const figure = h('figure', null, image, directed(h('figcaption', null, alt)));
+  image.addEventListener('error', () => figure.remove());
+  return figure;
 }
 
 /** One card for all markers below `root`: at the one that the pointer is on, that has the focus or was tapped. */
@@ -85,6 +97,8 @@ export class SourceCard {
     this._marker = null;
     this.element = h('div', { class: 'source-card', hidden: true });
     root.append(this.element);
+    // An image that has arrived makes the card higher.
+    this.element.addEventListener('load', () => this._marker && this._place(this._marker), { capture: true });
     const later = () => (this._leaving = setTimeout(() => this.hide(), PATIENCE_MS));
     const stay = () => clearTimeout(this._leaving);
     root.addEventListener('pointerover', (event) => {
@@ -140,6 +154,10 @@ export class SourceCard {
     this.element.replaceChildren(...card(source, { say: this._say, opens: this._opens, numbered: true }).filter(Boolean));
     directed(this.element, nameOf(source) + source.quote);
     this.element.hidden = false;
+    this._place(marker);
+  }
+
+  _place(marker) {
     const at = marker.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this.element;
     const bounds = this.element.parentElement.getBoundingClientRect();
