@@ -137,8 +137,8 @@ def page_headers(settings: Settings, chapters: Iterable[Chapter] = ()) -> Mappin
     """Returns the headers of a page for readers, which runs our own scripts and no others.
 
     Args:
-        settings: Of the book.
-        chapters: Of the book, whose site may show its images.
+        settings: Those of the book.
+        chapters: Those of the book, whose site may show its images.
     """
     # The site's address may be known to the index alone, which found it in the site's own files.
     sites = {origin_of(chapter.url) for chapter in chapters} - {""}
