@@ -69,6 +69,7 @@
         ├── ReportsNotComparable
         ├── CostUnknown
         ├── TooFewLabels
+        ├── LabelsInvalid
         └── RevisionUnknown
 
 Each class builds its own message: what happened, with which value, what to do. A setting's string
@@ -803,6 +804,17 @@ class TooFewLabels(EvaluationError):
         super().__init__(
             f"{labels} of the {least} labels that an interval needs are there: label {least - labels} more answers "
             "with `preceptor evaluate label REPORT`."
+        )
+
+
+class LabelsInvalid(EvaluationError):
+    """A line of a file of labels cannot be read."""
+
+    def __init__(self, path: Path, line: int, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f'Line {line} of `{path}` is no label: {reason}. It should be like {{"case": "NAME", "verdict": "good"}}; '
+            "fix it or take it out."
         )
 
 

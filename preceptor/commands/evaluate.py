@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from preceptor.commands.label import label
 from preceptor.commands.new_cases import new
 from preceptor.commands.opening import (
     SAMPLE,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
 app.command()(new)
+app.command()(label)
 
 
 _FORMATS = (".json", ".html", ".xml", ".md")
@@ -138,6 +140,8 @@ def evaluate(
     need_evaluation()
     if cases is None and book is not None:
         raise typer.BadParameter("--book goes with --cases; without, the sample book is asked")
+    from preceptor.evaluation.labels import Labels
+
     sample = {} if cases else {"book": SAMPLE, "index": {"collection": "demo"}, "library": {"file": None}}
     settings = load_settings(
         env or (None if cases else "demo"),
@@ -151,6 +155,8 @@ def evaluate(
     kept = next((file for file in save or [] if file.suffix == ".json"), None)
     report = asyncio.run(_evaluate(cases or sample_book() / "evaluation.yaml", settings, kept, options))
     report = report.model_copy(update={"allow_degraded": allow_degraded})
+    if kept is not None:
+        report = Labels.beside(kept).written_into(report)
     _finish(report, save, settings, as_json=as_json)
 
 
@@ -170,13 +176,14 @@ def score(
     """
     need_evaluation()
     from preceptor.evaluation.dataset import load_cases
+    from preceptor.evaluation.labels import Labels
     from preceptor.evaluation.report import Report
     from preceptor.evaluation.run import judge_again
 
     asked = load_cases(cases or sample_book() / "evaluation.yaml")
     settings = load_settings(env or "demo")
     judged = asyncio.run(judge_again(asked, Report.load(report), thresholds=settings.evaluation))
-    _finish(judged, save, settings, as_json=as_json)
+    _finish(Labels.beside(report).written_into(judged), save, settings, as_json=as_json)
 
 
 @app.command()

@@ -45,13 +45,13 @@ def estimate(labels: Sequence[bool], verdicts: Sequence[float], others: Sequence
         TooFewLabels: There are less than `LEAST_LABELS`.
         ValueError: There is not one verdict for each label.
     """
-    # Here and not above: the command line starts without it.
-    import numpy as np
-
     if len(labels) < LEAST_LABELS:
         raise TooFewLabels(len(labels), LEAST_LABELS)
     if len(labels) != len(verdicts):
         raise ValueError(f"{len(labels)} labels, but {len(verdicts)} verdicts on the same answers")
+    # Here and not above: the command line starts without it.
+    import numpy as np
+
     share, low, high = intervals(*(np.asarray(one, dtype=np.float64) for one in (labels, verdicts, others)))
     return Estimate(float(share), float(low), float(high))
 

@@ -51,6 +51,13 @@ class Verdict(_Model):
     """US dollars; None where no price is known."""
 
 
+class Label(_Model):
+    """A person's verdict on an answer."""
+
+    verdict: Literal["good", "bad"]
+    why: str = ""
+
+
 class Outcome(_Model):
     """Outcome of a question. Sections are written `chapter#anchor`."""
 

@@ -217,11 +217,12 @@ def _citing(cases: Sequence[CaseResult], traces: str) -> Iterator[str]:
 
 
 def _judged(report: Report, traces: str) -> Iterator[str]:
-    """Yields what the judge says, and the answers that it calls bad."""
-    if not report.judge:
+    """Yields what a judge and a person say, and the answers that the judge calls bad."""
+    lines = [line for line in judged(report) if not line.startswith("Bad, by the judge")]
+    if not lines:
         return
     against = [(case, case.judge.reason) for case in report.cases if case.judge and case.judge.good is False]
-    yield f"<h2>Judged by a model</h2><p>{escape(judged(report)[0])} Its verdicts fail no run.</p>"
+    yield f"<h2>Judged by a person and by a model</h2>{_list([*lines, 'Neither fails a run.'], '')}"
     for case, reason in against:
         yield (
             f"<details><summary><strong>{escape(case.name)}</strong>: bad: {escape(reason)}</summary>"

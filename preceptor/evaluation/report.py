@@ -1,10 +1,13 @@
 """The report of an evaluation: counted, printed, saved and read back."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from preceptor.errors import ReportInvalid
+from preceptor.errors import ReportInvalid, TooFewLabels
 from preceptor.evaluation.conditions import Conditions
-from preceptor.evaluation.outcome import Outcome, SaidFact, Verdict
+from preceptor.evaluation.interval import LEAST_LABELS, Estimate, estimate, kappa
+from preceptor.evaluation.outcome import Label, Outcome, SaidFact, Verdict
 from preceptor.text.number import counted
 
 SCHEMA_VERSION = 2
@@ -68,6 +72,8 @@ class CaseResult(Outcome):
     """The facts of the case, each with whether the answer says it."""
     judge: Verdict | None = None
     """Verdict of a model; None if no model judges, or no answer came."""
+    label: Label | None = None
+    """Verdict of a person; None if nobody has labelled this answer. Only the first one to a question is labelled."""
     error: str | None = None
     traceback: str | None = None
 
@@ -111,6 +117,25 @@ class Rate:
         return f"{round(self.held, 1):g}/{self.judged}"
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a person's labels say of the answers, and of the judge."""
+
+    answers: int
+    """Answers of the report that can be labelled."""
+    labels: int
+    good: int
+    """Answers that the person calls good."""
+    drawn: int
+    """Labels on a random sample of the answers; the others do not count for the estimate."""
+    both: int
+    """Labelled answers that the judge judged, too."""
+    agreed: int
+    kappa: float | None
+    estimate: Estimate | None
+    """None: the random sample has too few labels."""
+
+
 class Report(_Model):
     """Results of all cases."""
 
@@ -133,6 +158,8 @@ class Report(_Model):
     """Reason why not every question was asked."""
     judge: str = ""
     """The judge's provider, model and version of its instructions, as `openai gpt-5-mini, prompt 1`; empty: none."""
+    label_seed: int | None = None
+    """Seed by which answers are drawn to be labelled; None: no answer has a label."""
     not_in_index: tuple[str, ...] = ()
     """Expected sections that the index does not have, as ``case: `chapter#anchor` (nearest: `…`)``."""
     allow_degraded: bool = False
@@ -195,6 +222,51 @@ class Report(_Model):
         """US dollars of all answers and of the judge, as far as prices are known."""
         return sum((case.cost or 0.0) + ((case.judge and case.judge.cost) or 0.0) for case in self.cases)
 
+    def sample(self, seed: int) -> list[CaseResult]:
+        """Returns the first answer to each question in the order in which a person labels them.
+
+        Each case has a place by chance, which cases that are added or removed leave as it is: any number of answers
+        from the beginning is a random sample.
+        """
+
+        def place(case: CaseResult) -> str:
+            return hashlib.sha256(f"{seed} {case.name}".encode()).hexdigest()
+
+        first = {case.name: case for case in reversed(self.cases)}
+        return sorted((case for case in first.values() if case.answer is not None), key=place)
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What the labels say of the answers and of the judge; None if there are none."""
+        if self.label_seed is None:
+            return None
+        drawn = self.sample(self.label_seed)
+        # One that was left out, or labelled out of turn, was not left to chance.
+        counted = list(takewhile(lambda case: case.label, drawn))
+        found: Estimate | None = None
+        with suppress(TooFewLabels):
+            found = estimate(
+                [case.label is not None and case.label.verdict == "good" for case in counted],
+                [_opinion(case) for case in counted],
+                [_opinion(case) for case in drawn[len(counted) :]],
+            )
+        labelled = [case for case in drawn if case.label]
+        both = [
+            (case.label.verdict == "good", case.judge.good)
+            for case in labelled
+            if case.label and case.judge and case.judge.good is not None
+        ]
+        return Agreement(
+            answers=len(drawn),
+            labels=len(labelled),
+            good=sum(case.label is not None and case.label.verdict == "good" for case in labelled),
+            drawn=len(counted),
+            both=len(both),
+            agreed=sum(label == verdict for label, verdict in both),
+            kappa=kappa([label for label, _ in both], [verdict for _, verdict in both]),
+            estimate=found,
+        )
+
     def tagged(self, tag: str) -> list[CaseResult]:
         """Returns the results of the cases that have a tag; settings do not keep its capitals."""
         return [case for case in self.cases if tag.casefold() in map(str.casefold, case.tags)]
@@ -220,6 +292,7 @@ class Report(_Model):
             "failing": {
                 name: why for name, results in grouped(self.cases).items() if (why := explained(results))
             },
+            "agreement": None if self.agreement is None else asdict(self.agreement),
             "every_time": _plain(every_time(self.cases)),
             "by_language": {name: _plain(found) for name, found in self.by(_language).items()},
             "by_kind": {name: _plain(found) for name, found in self.by(_kind).items()},
@@ -335,8 +408,47 @@ def unsupported_in(report: Report) -> str:
     return f"{len(bare)} {have} statements that their citations do not support: {named}."
 
 
+def _opinion(case: CaseResult) -> float:
+    """Returns a judge's verdict as a number; what it did not judge is half good and half bad."""
+    return 0.5 if case.judge is None or case.judge.good is None else float(case.judge.good)
+
+
 def judged(report: Report) -> list[str]:
-    """Returns what a judge says of the answers, in sentences, with its reasons against some; empty if none judges."""
+    """Returns what a judge and a person say of the answers, in sentences, with the judge's reasons against some."""
+    return [*_by_person(report), *_by_judge(report)]
+
+
+def _by_person(report: Report) -> Iterator[str]:
+    found = report.agreement
+    if found is None:
+        return
+    told = f"A person labelled {counted(found.labels, 'answers')}, {found.good} of them good"
+    if found.both:
+        beyond = "; all labels or all verdicts are alike, so that no κ can be told"
+        beyond = beyond if found.kappa is None else f" (κ {found.kappa:.2f})"
+        told += f"; the judge says the same of {found.agreed} of {found.both}{beyond}"
+    yield f"{told}."
+    if found.estimate:
+        by = f"{found.drawn} labels" + (" and the judge's verdicts on all answers" if report.judge else "")
+        yield (
+            f"Of answers to questions such as these {found.estimate.share:.0%} are good: between "
+            f"{found.estimate.low:.0%} and {found.estimate.high:.0%} with 95% confidence, by {by}."
+        )
+    elif found.answers < LEAST_LABELS:
+        yield (
+            f"No interval: it needs {LEAST_LABELS} labels, and there are {counted(found.answers, 'answers')}. "
+            "Write more cases."
+        )
+    else:
+        yield f"No interval: {TooFewLabels(found.drawn, LEAST_LABELS)}"
+    if found.labels > found.drawn:
+        yield (
+            f"{counted(found.labels - found.drawn, 'labels')} out of turn: they may not be of a random sample, and do "
+            "not count for the interval until those before them are there."
+        )
+
+
+def _by_judge(report: Report) -> list[str]:
     if not report.judge:
         return []
     cases = [(case, case.judge) for case in report.cases if case.judge]
@@ -352,6 +464,10 @@ def judged(report: Report) -> list[str]:
     costs = [verdict.cost for verdict in said]
     dollars = "at a price that is not known" if None in costs else f"${sum(filter(None, costs)):.4f}"
     lines = [f"{told}; {tokens:,} tokens, {dollars}." if tokens else f"{told}."]
+    if report.label_seed is None:
+        lines.append(
+            "Nobody has labelled answers, so that its verdicts claim nothing: `preceptor evaluate label`."
+        )
     if any(report.judge.startswith(f"{case.provider} {case.model},") for case, _ in cases):
         lines.append("It judges its own answers, which models favour: let another one judge.")
     against = [(case.name, verdict.reason) for case, verdict in cases if verdict.good is False]

@@ -286,21 +286,26 @@ async def judge_again(cases: Cases, old: Report, *, thresholds: EvaluationSettin
 
     repeat = max(one.repeat for one in old.cases)
     results = await _judged(cases, recorded, only=asked, concurrency=1, repeat=repeat)
-    if old.judge:
-        results = _with_verdicts(results, old)
+    results = [_as_judged(case, old) for case in results]
     return old.model_copy(update={"cases": tuple(results), **_limits(thresholds)})
 
 
-def _with_verdicts(results: Sequence[CaseResult], old: Report) -> list[CaseResult]:
-    """Returns the results with the verdicts of the earlier report's judge, where it was told the same."""
-    known = {case.judge.asked: case.judge for case in old.cases if case.judge}
-    changed = Verdict(reason="what is expected was changed since")
-    return [
-        case.model_copy(update={"judge": known.get(digest(old.judge, case), changed)})
-        if case.answer is not None
-        else case
-        for case in results
-    ]
+def _as_judged(case: CaseResult, old: Report) -> CaseResult:
+    """Returns a result with its label and its verdict in an earlier report, where that judge was told the same."""
+    before = next(one for one in old.cases if _same_answer(one, case))
+    verdict = before.judge
+    if verdict and verdict.asked and verdict.asked != digest(old.judge, case):
+        verdict = Verdict(reason="what is expected was changed since")
+    return case.model_copy(update={"judge": verdict, "label": before.label})
+
+
+def _same_answer(one: CaseResult, other: CaseResult) -> bool:
+    return (one.question, one.chapter, one.turns, one.answer) == (
+        other.question,
+        other.chapter,
+        other.turns,
+        other.answer,
+    )
 
 
 def _limits(thresholds: EvaluationSettings) -> dict[str, Any]:
