@@ -23,7 +23,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from preceptor.library.library import Library
-from preceptor.library.passage import Hit, Passage
+from preceptor.library.passage import Hit, Image, Passage
 from preceptor.server import create_app
 from preceptor.tracing.store import TraceStore
 from tests.sample import sample_settings
@@ -87,6 +87,7 @@ def passages() -> list[Passage]:
             ordinal=0,
             text=text,
             language="en",
+            images=(Image(f"/img/{number}.png", "A drawing"),),
         )
         for number, (key, text) in enumerate(zip(KEYS, TEXTS, strict=True))
     ]
