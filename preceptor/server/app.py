@@ -83,9 +83,10 @@ def create_app(
     settings = settings or load_settings(needs=("index", "tutor"))
     several = settings.library.file is not None
     listed = read_books(settings.library.file, settings) if settings.library.file else {}
-    if several and (settings.server.mcp or reload_tools):
-        what = "`--reload-tools`" if reload_tools else "`server.mcp`"
-        problem = f"{what} goes with one book, and `library.file` names several. Leave one of them out."
+    if several and reload_tools:
+        problem = (
+            "`--reload-tools` goes with one book, and `library.file` names several. Leave one of them out."
+        )
         raise SettingsError([problem], env=settings.env)
 
     @asynccontextmanager
@@ -115,8 +116,8 @@ def create_app(
             counts.observe(parts.models, parts.sessions, slots)
             stack.enter_context(watched())
             stack.enter_context(drained_before_exit(slots, settings.server.drain_seconds))
-            if mcp is not None and preceptor is not None:
-                await stack.enter_async_context(mcp.running(preceptor))
+            if mcp is not None:
+                await stack.enter_async_context(mcp.running())
             if reload_tools and preceptor is not None:
                 await stack.enter_async_context(reloaded(preceptor))
             if alone:

@@ -164,11 +164,11 @@ _DESCRIPTIONS: Mapping[str, tuple[str, type[_Arguments], type[BaseModel]]] = {
 class Textbook:
     """Answers the requests of MCP clients with an open book."""
 
-    def __init__(self, preceptor: Preceptor, *, base: str) -> None:
+    def __init__(self, preceptor: Preceptor | None = None, *, base: str = "") -> None:
         """Make ready.
 
         Args:
-            preceptor: The open book.
+            preceptor: The open book; None: each request over HTTP brings its own.
             base: Put before addresses that begin with `/`, where no request says better.
         """
         self._preceptor = preceptor
@@ -216,15 +216,15 @@ class Textbook:
                 input_schema=tool.params_json_schema,
                 output_schema=PluginContent.model_json_schema(),
             )
-            for tool in self._offered()
+            for tool in self._offered(context)
         ]
         return types.ListToolsResult(tools=[*own, *plugins])
 
-    def _offered(self) -> Sequence[FunctionTool]:
+    def _offered(self, context: _Context) -> Sequence[FunctionTool]:
         """The tools of plug-ins that say that MCP clients may call them."""
         return [
             tool
-            for tool in self._preceptor.tools
+            for tool in self._of(context).tools
             if isinstance(tool, FunctionTool)
             and declared(tool).mcp
             and tool.name not in (*OWN_TOOLS, *self._calls)
@@ -236,8 +236,8 @@ class Textbook:
             if name in self._calls:
                 asked = _DESCRIPTIONS[name][1].model_validate(arguments)
                 text, content = await self._calls[name](context, asked)
-            elif any(tool.name == name for tool in self._offered()):
-                return await self._plugin(name, arguments, self._base_of(context))
+            elif any(tool.name == name for tool in self._offered(context)):
+                return await self._plugin(context, name, arguments)
             else:
                 raise MCPError(types.INVALID_PARAMS, f"There is no tool `{name}`.")
         except ValidationError as error:
@@ -248,26 +248,28 @@ class Textbook:
             return _failed(fault(error)[1].error)
         return _result(text, content)
 
-    async def _plugin(self, name: str, arguments: Mapping[str, Any], base: str) -> types.CallToolResult:
-        called = await call(self._preceptor.tools, name, arguments)
-        told = called.as_json()
+    async def _plugin(
+        self, context: _Context, name: str, arguments: Mapping[str, Any]
+    ) -> types.CallToolResult:
+        called = await call(self._of(context).tools, name, arguments)
+        told, base = called.as_json(), self._base_of(context)
         sources = [{**source, "url": absolute(source["url"], base)} for source in told["sources"]]
         content = PluginContent(text=called.text, sources=sources, artifacts=told["artifacts"])
         return _failed(called.text) if called.failed else _result(called.text, content)
 
     async def _search(self, context: _Context, asked: SearchArguments) -> _Answered:
-        library = self._preceptor.library
+        library = self._of(context).library
         hits = await library.search(asked.query, chapter=asked.chapter, book=asked.book, limit=asked.limit)
         return self._passages([hit.passage for hit in hits], self._base_of(context))
 
     async def _chapter(self, context: _Context, asked: ChapterArguments) -> _Answered:
-        chapter, passages = await self._preceptor.library.chapter(asked.chapter)
+        chapter, passages = await self._of(context).library.chapter(asked.chapter)
         if asked.section is not None:
             passages = under_heading(chapter, passages, asked.section)
         return self._passages(passages, self._base_of(context))
 
     async def _list(self, context: _Context, asked: ListArguments) -> _Answered:
-        await self._preceptor.library.check(book=asked.book)
+        await self._of(context).library.check(book=asked.book)
         base = self._base_of(context)
         chapters = [
             ChapterContent(
@@ -277,7 +279,7 @@ class Textbook:
                 url=absolute(chapter.url, base),
                 sections=[section.heading for section in chapter.sections if section.heading],
             )
-            for chapter in await self._preceptor.library.chapters()
+            for chapter in await self._of(context).library.chapters()
             if asked.book in (None, chapter.book)
         ]
         text = "\n".join(f"- {one.id}: {one.title} <{one.url}>" for one in chapters)
@@ -287,14 +289,14 @@ class Textbook:
         question = Question(text=asked.question, chapter=asked.chapter, session_id=asked.session_id)
         request = _request(context)
         if request is None:
-            answer = await self._preceptor.ask(question)
+            answer = await self._of(context).ask(question)
         else:
             limits: Limits = request.state.limits
             slots: Slots = request.state.slots
             await limits.spend(client_of(request.scope))
             async with slots.take():
                 with slots.cut_in_the_end():
-                    answer = await self._preceptor.ask(question)
+                    answer = await self._of(context).ask(question)
         return _answered(answer, self._base_of(context))
 
     def _passages(self, passages: Sequence[Passage], base: str) -> _Answered:
@@ -315,7 +317,7 @@ class Textbook:
                 description=", ".join(section.heading for section in chapter.sections[:5] if section.heading),
                 mime_type="text/markdown",
             )
-            for chapter in await self._preceptor.library.chapters()
+            for chapter in await self._of(context).library.chapters()
         ]
         return types.ListResourcesResult(resources=resources)
 
@@ -325,7 +327,7 @@ class Textbook:
         uri = str(params.uri)
         book, _, chapter_id = uri.removeprefix(_SCHEME).partition("/")
         try:
-            chapter, passages = await self._preceptor.library.chapter(chapter_id, book=book)
+            chapter, passages = await self._of(context).library.chapter(chapter_id, book=book)
         except PreceptorError as error:
             raise MCPError(types.INVALID_PARAMS, f"There is no chapter at `{uri[:200]}`. {error}") from None
         text = chapter_markdown(chapter, passages, base=self._base_of(context))
@@ -360,7 +362,14 @@ class Textbook:
 
     def _base_of(self, context: _Context) -> str:
         request = _request(context)
-        return self._base if request is None else base_of(self._preceptor, request)
+        return self._base if request is None else base_of(self._of(context), request)
+
+    def _of(self, context: _Context) -> Preceptor:
+        """Returns the book of a request."""
+        request = _request(context)
+        found = self._preceptor if request is None else request.state.preceptor
+        assert found is not None
+        return found
 
 
 class McpEndpoint:
@@ -373,11 +382,10 @@ class McpEndpoint:
         self._manager: StreamableHTTPSessionManager | None = None
 
     @asynccontextmanager
-    async def running(self, preceptor: Preceptor) -> AsyncGenerator[None]:
-        """Serve an open book."""
-        server = Textbook(preceptor, base=preceptor.settings.site.url).server()
+    async def running(self) -> AsyncGenerator[None]:
+        """Serve the book of each request."""
         self._manager = StreamableHTTPSessionManager(
-            server, stateless=True, json_response=True, max_request_body_size=self._largest
+            Textbook().server(), stateless=True, json_response=True, max_request_body_size=self._largest
         )
         async with self._manager.run():
             yield

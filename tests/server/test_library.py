@@ -5,7 +5,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from mcp import Client
 from starlette.testclient import TestClient
 
 from preceptor.books import read_books
@@ -17,6 +19,7 @@ from preceptor.settings import Settings
 from preceptor.tracing.filters import Filters
 from preceptor.tracing.store import TraceStore
 from tests.sample import sample_settings
+from tests.server.loopback import served
 from tests.server.reading import error_of
 
 KEY = "the-key-of-the-garden"
@@ -215,6 +218,25 @@ def test_health_and_metrics_are_those_of_all_books(library: TestClient) -> None:
     assert library.get("/livez").status_code == 200
     local = {"Host": "127.0.0.1"}
     assert library.get("/api/v1/metrics", headers=local).status_code in (200, 403)
+
+
+async def test_mcp_clients_ask_each_book_at_its_own_address(folder: Path) -> None:
+    with served(library_settings(folder, server={"mcp": True})) as url:
+        for name, address in (("kitchen", "b/kitchen/mcp"), ("workshop", "b/workshop/mcp")):
+            async with Client(f"{url}/{address}") as client:
+                listed = await client.call_tool("list_chapters", {})
+                assert [one["book"] for one in (listed.structured_content or {})["chapters"]] == [name]
+                asked = await client.call_tool("ask_textbook", {"question": ASKED["kitchen"]})
+                assert (asked.structured_content or {})["in_book"] is (name == "kitchen")
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        assert httpx2.post(f"{url}/mcp", json=body).status_code == 400
+        # The book's own key, before anything of it is read.
+        assert httpx2.post(f"{url}/b/garden/mcp", json=body).status_code == 401
+
+
+def test_plug_ins_are_loaded_anew_in_a_service_of_one_book_only(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="`--reload-tools` goes with one book"):
+        create_app(library_settings(folder), reload_tools=True)
 
 
 @pytest.mark.parametrize(
