@@ -147,7 +147,7 @@ class Provider:
         await writer.drain()
 
 
-def chunk(delta: Json | None = None, finish: str | None = None, usage: Json | None = None) -> Json:
+def chunk(delta: Json | None = None, finish: str | Json | None = None, usage: Json | None = None) -> Json:
     """One chunk of a streamed completion; without a delta it has no choice."""
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
     return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": choices, "usage": usage}
