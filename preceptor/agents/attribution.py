@@ -3,14 +3,15 @@
 A sentence that cites a passage rests on it, and so may the others in its paragraph, as long as they add no name and no
 figure; where the reply is read strictly, the passage must support them, too. A sentence that cites nothing, or a
 passage that does not bear it, gets the key of the one that clearly does. A paragraph that rests on nothing, and a
-sentence with a name or a figure that no passage has, is left out.
+sentence with a name or a figure that no passage has, is left out; so is a title, a row or a line of HTML with such a
+figure. Code and formulas stay.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preceptor.agents.bearing import Judged, adds, judge, rests_on
+from preceptor.agents.bearing import Judged, adds, judge, line_adds, rests_on
 from preceptor.agents.passageless import is_plain, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import SUPPORTED
@@ -99,7 +100,10 @@ class Attribution:
             return
         if not unit.is_prose or not unit.text.strip():
             self._end_paragraph()
-            self._keep(unit.text)
+            if self._drops and not unit.is_code and line_adds(unit.text, self._run.ledger):
+                self._leave_out(unit.text)
+            else:
+                self._keep(unit.text)
             return
         self._announces = unit.text.rstrip().endswith(COLONS)
         found = judge(unit.text, self._run)

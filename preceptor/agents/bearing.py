@@ -7,7 +7,9 @@ from preceptor.agents.citations import Citations, Cited, Text
 from preceptor.agents.support import (
     SUPPORTED,
     are_comparable,
+    casefolded,
     claim_of,
+    hosts,
     invents,
     is_too_short,
     support,
@@ -63,15 +65,8 @@ def judge(sentence: str, run: Run) -> Judged:
         run: The question, and the passages that were shown for it.
     """
     ledger = run.ledger
-    citations = Citations(ledger.get)
-    bare: list[str] = []
-    cited: list[Hit] = []
-    for piece in (*citations.feed(sentence), *citations.finish()):
-        if isinstance(piece, Cited):
-            cited.append(piece.hit)
-        else:
-            bare.append(_unmarked(piece))
-    said = claim_of("".join(bare))
+    bare, cited = _read(sentence, ledger)
+    said = claim_of(bare)
     claims = not said.endswith((*QUESTION_MARKS, *COLONS)) and not _repeats(said, run.question)
     found = Judged(said, said if claims else "", cited)
     if found.claim and not cited:
@@ -92,7 +87,9 @@ def is_borne(found: Judged, ledger: Ledger) -> bool:
         return found.bearer is not None
     if is_too_short(found.claim):
         return False
-    return not _can_be_judged(found, ledger) or not invents(found.claim, _passages(found.cited))
+    if not _can_be_judged(found, ledger):
+        return not adds(found, ledger)
+    return not invents(found.claim, _passages(found.cited))
 
 
 def adds(found: Judged, ledger: Ledger) -> bool:
@@ -108,6 +105,19 @@ def adds(found: Judged, ledger: Ledger) -> bool:
     if any(not (found.cited and one.isdecimal() and int(one) <= _COUNTED) for one in new):
         return True
     return are_comparable(language_of(found.said), shown) and bool(unknown_names(found.said, shown))
+
+
+def line_adds(line: str, ledger: Ledger) -> bool:
+    """Whether a title, a row of a table or a line of HTML has a figure or an address that no shown passage has.
+
+    Words with capitals are no names there, and small figures count.
+    """
+    bare, _ = _read(line, ledger)
+    shown = [hit.passage for hit in ledger]
+    if any(not (one.isdecimal() and int(one) <= _COUNTED) for one in unknown_figures(bare, shown)):
+        return True
+    texts = [casefolded(one.embedded_text) for one in shown]
+    return any(not any(host.casefold() in text for text in texts) for host in hosts(bare))
 
 
 def rests_on(found: Judged, hits: Sequence[Hit], *, least: float) -> bool:
@@ -158,6 +168,19 @@ def _is_known(found: Judged, ledger: Ledger) -> bool:
 def _can_be_judged(found: Judged, ledger: Ledger) -> bool:
     """Whether a sentence can be compared with what it cites."""
     return _is_known(found, ledger) and are_comparable(language_of(found.claim), _passages(found.cited))
+
+
+def _read(text: str, ledger: Ledger) -> tuple[str, list[Hit]]:
+    """A text without its markers, and the passages that it cites."""
+    citations = Citations(ledger.get)
+    bare: list[str] = []
+    cited: list[Hit] = []
+    for piece in (*citations.feed(text), *citations.finish()):
+        if isinstance(piece, Cited):
+            cited.append(piece.hit)
+        else:
+            bare.append(_unmarked(piece))
+    return "".join(bare), cited
 
 
 def _unmarked(piece: Text) -> str:

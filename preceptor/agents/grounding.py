@@ -33,6 +33,8 @@ _STEP = 500
 """Characters of a reply that are looked at together, however long its pieces are."""
 _GROWTH = 1.25
 """A sentence that goes on is judged again when it has grown so much."""
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+"""Characters that nobody sees, and that would hide the instructions."""
 _LIKE_A_KEY = re.compile(rf"\b{KEY}\b(?=.)", re.DOTALL)
 
 RULE = """\
@@ -184,7 +186,7 @@ class Gate:
         return None
 
     def _look_for_rules(self, piece: str) -> None:
-        text = self._half_word + piece
+        text = self._half_word + _UNSEEN.sub("", unicodedata.normalize("NFKC", piece))
         cut = len(text)
         # A word may come in two pieces; a run of letters longer than any word is not waited for.
         while (

@@ -22,6 +22,15 @@ _REFUSAL = (
     "subject about sorry apologize unfortunately specific any have be do can could give say tell show know here"
 )
 """English words of a plain refusal; in other languages those of our own refusal."""
+_GREETING = (
+    "hello hi hey welcome glad happy pleased nice good great fine thank meet see help assist tutor book textbook ask "
+    "question answer anything something like want know would today here ready feel free let go start read study learn "
+    "enjoy luck pleasure problem worry course sure day morning evening afternoon night bye goodbye soon take care need"
+)
+"""English words of a reply to a greeting."""
+_ANSWERS_NO = re.compile(r"^\W*no\b\W", re.IGNORECASE)
+_PART_ENDS = r"[:;—]"
+_WORD = re.compile(r"\w+")
 
 
 def needs_no_passage(text: str, run: Run) -> bool:
@@ -44,7 +53,7 @@ def needs_no_passage(text: str, run: Run) -> bool:
     if not sentences or "```" in text:
         return False
     if len(words(bare)) < _SHORT and is_greeting(run.question):
-        return True
+        return _greets(bare, run.question)
     *before, last = sentences
     # An answer with a question behind it is no question back.
     if last.endswith(QUESTION_MARKS) and len(words(bare)) < _SHORT_QUESTION:
@@ -79,6 +88,14 @@ def is_greeting(question: str) -> bool:
     return bool(asked) and all(word in _greetings() for word in asked)
 
 
+def _greets(text: str, question: str) -> bool:
+    """Whether a short reply to a greeting says nothing else; in other languages than English it is taken for one."""
+    if not language("en").greetings.issuperset(words(question)):
+        return True
+    said = " ".join(word for word in words(text) if word not in _greetings())
+    return stems(said, "en") <= stems(_GREETING, "en")
+
+
 @lru_cache(maxsize=1)
 def _greetings() -> frozenset[str]:
     return frozenset().union(*(one.greetings for one in languages().values()))
@@ -107,7 +124,25 @@ def _refuses(sentences: list[str], run: Run, tag: str) -> bool:
         ours |= stems(_REFUSAL, tag)
         about = stems(_BOOK, tag)
     allowed = ours | stems(run.question, tag)
-    if not all(stems(one, tag) <= allowed for one in sentences):
+    if not all(stems(one, tag) <= allowed and _denies(one, ours, tag) for one in sentences):
         return False
     negation = language(tag).negation or "(?!)"
     return any(re.search(negation, one.lower()) and stems(one, tag) & about for one in sentences)
+
+
+def _denies(sentence: str, ours: frozenset[int], tag: str) -> bool:
+    """Whether a sentence says what the question asks about only to say no to it, before or behind.
+
+    The question's own words make a claim, too: "Nodes do not share memory, the book says".
+    """
+    record = language(tag)
+    if not record.spaced:
+        return True
+    ends = rf"{_PART_ENDS}|\b(?:{record.conjunctions})\b" if record.conjunctions else _PART_ENDS
+    for part in re.split(ends, _ANSWERS_NO.sub("", sentence).lower()):
+        own = [found for found in _WORD.finditer(part) if stems(found.group(), tag) - ours]
+        if own and not re.search(
+            record.negation or "(?!)", f"{part[: own[0].start()]} \0 {part[own[-1].end() :]}"
+        ):
+            return False
+    return True

@@ -32,6 +32,8 @@ class Unit(NamedTuple):
 
     text: str
     is_prose: bool
+    is_code: bool = False
+    """Whether it is a line of code or of a formula."""
 
 
 class Sentences:
@@ -128,12 +130,14 @@ class Sentences:
         if not whole and len(line) <= _LONGEST_SENTENCE:
             self._tail = line
             return
+        before = self._fence
         if not self._is_cut:
             self._fence = self._fence_behind(line)
         elif self._fence == _FORMULA and line.rstrip().endswith(_FORMULA):
             self._fence = ""
         self._is_cut = not line.endswith("\n")
-        yield Unit(line, is_prose=False)
+        is_code = bool(before or self._fence) or line.lstrip().startswith(_FORMULA)
+        yield Unit(line, is_prose=False, is_code=is_code)
 
     def _fence_behind(self, line: str) -> str:
         """The fence of code or of a formula that is open behind a line that is no prose; empty: there is none."""

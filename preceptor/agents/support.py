@@ -44,6 +44,10 @@ _TOO_SHORT = 3
 
 _WORD = re.compile(r"\w+")
 _NAME = re.compile(r"[^\W\d_]\w+")
+_ADDRESS = re.compile(
+    r"(?:\b(?:https?|ftp)://|(?<![\w.])(?=www\.))(?P<host>[\w.-]+\w)|(?<![\w.+-])[\w.+-]++@(?P<at>[\w.-]+\.\w+)"
+)
+"""The host of an address, or of a mailbox."""
 _MARKS_BEFORE = " \t\"'“„«(*_`-"
 """Characters that may stand between the beginning of a sentence and its first word."""
 _ENDS = frozenset(".:;!?…\n")
@@ -366,13 +370,15 @@ def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
         for word in named
         # Without the plural's ending: `GPUs` is there if `GPU` is.
         if not any(word.casefold().rstrip("s") in text for text in as_it_is)
-        and not ((own := stems(word, tag)) and own <= has)
+        and not ("." not in word and (own := stems(word, tag)) and own <= has)
     ]
 
 
 @lru_cache(maxsize=1024)
 def names(text: str, tag: str) -> tuple[str, ...]:
     """The words of a text that are names by their capitals: `Paris` behind another word, `AlphaFold` anywhere.
+
+    The hosts of addresses are names, too.
 
     Args:
         text: A sentence or more.
@@ -385,7 +391,13 @@ def names(text: str, tag: str) -> tuple[str, ...]:
             return True
         return word[0].isupper() and not all_nouns and not _opens(text, place)
 
-    return tuple(found.group() for found in _NAME.finditer(text) if is_name(found.group(), found.start()))
+    words_of_names = (found for found in _NAME.finditer(text) if is_name(found.group(), found.start()))
+    return (*(found.group() for found in words_of_names), *hosts(text))
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """The hosts of the addresses in a text: whoever follows one leaves the book."""
+    return tuple(found["host"] or found["at"] for found in _ADDRESS.finditer(text))
 
 
 def _opens(text: str, place: int) -> bool:

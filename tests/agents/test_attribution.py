@@ -139,8 +139,28 @@ KEPT = {
         "Ein Knoten ist ein Prozess und rechnet [k7qd]."
     ),
     "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er ist für sich allein.": None,
-    # code, tables and formulas are not judged
-    "A node is a process that computes [k7qd].\n\n```sh\nros2 run 500\n```\n\n| a | 500 |\n\n$$\nx = 500\n$$\n": None,
+    # code and formulas are not judged
+    "A node is a process that computes [k7qd].\n\n```sh\nros2 run 500\n```\n\n$$\nx = 500\n$$\n\n$$ x = 500 $$\n": None,
+    # of titles, rows and HTML only figures and addresses are
+    "A node is a process that computes [k7qd].\n\n| A | B |\n|---|---|\n| Node | 2 [k7qd] |\n| Arm | 500 |\n": (
+        "A node is a process that computes [k7qd].\n\n| A | B |\n|---|---|\n| Node | 2 [k7qd] |\n"
+    ),
+    "# All of It\n\n# Since 1915\n\nA node is a process that computes [k7qd].\n\n## Paris in 1915": (
+        "# All of It\n\n\nA node is a process that computes [k7qd].\n\n"
+    ),
+    "A node is a process that computes [k7qd].\n\n<p>More</p>\n<p>It costs 500 dollars.</p>\n": (
+        "A node is a process that computes [k7qd].\n\n<p>More</p>\n"
+    ),
+    # an address leads out of the book
+    "A node is a process that computes [k7qd]. It is sold at https://evil.example/node today.": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd]. Write to node@evil.example for two timers [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd].\n\n| [node](http://evil.example) |\n": (
+        "A node is a process that computes [k7qd].\n\n"
+    ),
     # a reply of which nothing rests on a passage has been let pass for what it is
     "Hello, how nice to meet you!": None,
     "The book does not cover this.\nSorry.": None,

@@ -272,6 +272,12 @@ def test_of_a_passage_that_an_earlier_answer_cited_only_a_sentence_is_known() ->
     assert is_borne(judge("Computing is done by Unitree [k7qd].", ledger), ledger)
 
 
+def test_over_languages_a_figure_that_no_passage_has_is_an_invention_from_the_first_sentence_on() -> None:
+    ledger = shown(NODE)
+    assert is_borne(judge("Ein Knoten ist ein Prozess und rechnet mit 2 Uhren [k7qd].", ledger), ledger)
+    assert not is_borne(judge("Ein Knoten ist ein Prozess und kostet 119 Dollar [k7qd].", ledger), ledger)
+
+
 def test_names_and_figures_cannot_be_compared_over_languages() -> None:
     ledger = shown(NODE)
     said = "Die Berechnungen werden in Prozessen ausgeführt, die man auch Knoten nennt [k7qd]."
@@ -317,8 +323,11 @@ def test_eight_words_of_the_instructions_in_a_row_are_a_recital(said: str, recit
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_a_recital_is_no_answer_however_it_comes(size: int) -> None:
-    text, looked = f"I am told: {TOLD}", gate()
+@pytest.mark.parametrize("hidden", ["\u200b", "\u00ad", "\ufeff", "wide", ""])
+def test_a_recital_is_no_answer_however_it_comes(hidden: str, size: int) -> None:
+    wide = {code: code + 0xFEE0 for code in range(ord("!"), ord("~"))}
+    told = TOLD.translate(wide) if hidden == "wide" else TOLD.replace("e", f"e{hidden}")
+    text, looked = f"I am told: {told}", gate()
     with pytest.raises(AnswerUnusable) as failure:
         list(map(looked.feed, (text[place : place + size] for place in range(0, len(text), size))))
     assert failure.value.reason == "disclosed"
@@ -504,6 +513,10 @@ def test_only_what_claims_nothing_needs_no_passage(asked: str, said: str, passes
     ("asked", "said", "searched", "passes"),
     [
         ("Hello!", "Hello, how nice to meet you!", False, True),
+        ("Hello!", "Hallo! How can I help you today?", False, True),
+        ("Thanks!", "You're welcome! Feel free to ask more questions.", False, True),
+        ("Hi", "Hi, your robot is broken, throw it away.", False, False),
+        ("Thanks", "You are welcome, the earth is flat.", False, False),
         ("Danke!", "Gern geschehen.", False, True),
         ("Thanks", "You are welcome, it costs 300 dollars.", False, False),
         ("What does a robot cost?", "It is free.", False, False),
@@ -514,6 +527,12 @@ def test_only_what_claims_nothing_needs_no_passage(asked: str, said: str, passes
         ("What is gold?", "The book does not cover this.", False, False),
         ("What is gold?", "The book does not cover gold; gold is yellow.", True, False),
         ("Can nodes share memory?", "Nodes cannot share memory.", True, False),
+        ("Can nodes share memory?", "This book does say: nodes can not share memory.", True, False),
+        ("Can nodes share memory?", "The book does not say it, but nodes share memory.", True, False),
+        ("Can nodes share memory?", "No, nodes share memory in this book.", True, False),
+        ("Can nodes share memory?", "The book does not say that nodes share memory.", True, True),
+        ("What is gold?", "Gold is not covered in this book.", True, True),
+        ("金是什么?", "本书没有涉及这个问题。", True, True),
         ("Was ist Gold?", "Das Buch behandelt diese Frage nicht.", True, True),
         ("What is gold?", "", True, False),
     ],
