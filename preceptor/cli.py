@@ -244,6 +244,10 @@ def index(
     library: Annotated[
         Path | None, typer.Option(metavar="FILE", help="All books of this `books.toml` (docs/library.md).")
     ] = None,
+    book: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="With --library: only this book. May be given more than once."),
+    ] = None,
     on: Annotated[
         str,
         typer.Option(
@@ -312,8 +316,8 @@ def index(
     one_book = {"--title": title, "--collection": collection, "--dry-run": dry_run, "--strict": strict}
     if library is not None and (misplaced := [name for name, value in one_book.items() if value]):
         raise typer.BadParameter(f"{', '.join(misplaced)} goes with --source, not with --library")
-    if library is None and on != "local":
-        raise typer.BadParameter(f"--on {on} goes with --library")
+    if library is None and (on != "local" or book):
+        raise typer.BadParameter(f"{'--book' if book else f'--on {on}'} goes with --library")
     options = {
         "batch_size": batch_size, "chunk_size": chunk_size, "chunk_overlap": chunk_overlap, "collection": collection,
         "layout": layout,
@@ -330,7 +334,7 @@ def index(
     if library is not None:
         from preceptor.commands.library import index_books
 
-        index_books(library, settings, on=on, rebuild=rebuild, quiet=quiet, as_json=as_json)
+        index_books(library, settings, only=book or (), on=on, rebuild=rebuild, quiet=quiet, as_json=as_json)
     elif source is None:
         told = asyncio.run(_manage(chosen[0], delete or settings.index.collection, settings))
         typer.echo(json.dumps(told, ensure_ascii=False, default=str) if as_json else _lines(told))

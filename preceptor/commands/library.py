@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import typer
 
 from preceptor.agents.readiness import Finding
 from preceptor.books import Book
-from preceptor.commands.opening import to_stderr
+from preceptor.commands.opening import chosen_book, to_stderr
 from preceptor.errors import VectorIndexError
 from preceptor.library import open_engine
 from preceptor.settings import Settings
@@ -23,9 +23,16 @@ LOCAL = "local"
 
 
 def index_books(
-    file: Path, settings: Settings, *, on: str, rebuild: bool, quiet: bool, as_json: bool
+    file: Path,
+    settings: Settings,
+    *,
+    only: Collection[str] = (),
+    on: str,
+    rebuild: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """Index every book of a library, and show one line for each that is done.
+    """Index the books of a library, all or only some, and show one line for each that is done.
 
     Raises:
         Exit: With 1 when a book or a page failed, with 130 when the run was interrupted.
@@ -33,7 +40,8 @@ def index_books(
     from preceptor.books import read_books
     from preceptor.indexing.library import index_library, library_text
 
-    books = [*read_books(file, settings).values()]
+    found = read_books(file, settings)
+    books = [chosen_book(found, name) for name in dict.fromkeys(only)] if only else [*found.values()]
     told: Callable[[BookRun, int, int], None] = _nothing if quiet else _line
     summary: LibrarySummary
     try:

@@ -78,6 +78,15 @@ def library_book(settings: Settings, book: str | None) -> "Book | None":
         return next(iter(books.values()))
     if book is None:
         raise typer.BadParameter(f"name one of the books by `--book ID`: {', '.join(books)}")
+    return chosen_book(books, book)
+
+
+def chosen_book(books: "Mapping[str, Book]", book: str) -> "Book":
+    """Returns the book with an id.
+
+    Raises:
+        BadParameter: There is none.
+    """
     if book not in books:
         closest = get_close_matches(book, books, n=3)
         meant = f" Did you mean `{'` or `'.join(closest)}`?" if closest else ""

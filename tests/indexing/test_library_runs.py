@@ -132,6 +132,11 @@ def test_the_command_shows_a_line_for_each_book_and_the_sums(
     assert "2 of 2 books, 2 pages, 2 passages: 2 added" in found.stdout
     found = CliRunner().invoke(app, [*command, "--json", "--quiet"])
     assert [one["unchanged"] for one in json.loads(found.stdout)["books"].values()] == [1, 1]
+    found = CliRunner().invoke(app, [*command, "--json", "--quiet", "--book", "book-1"])
+    assert [*json.loads(found.stdout)["books"]] == ["book-1"]
+    found = CliRunner().invoke(app, [*command, "--book", "book-7"])
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert "There is: book-0, book-1" in " ".join(found.stderr.replace("│", " ").split())
     file.write_text(file.read_text() + "[books.empty]\n")
     found = CliRunner().invoke(app, command)
     assert found.exit_code == 1
@@ -157,6 +162,7 @@ def test_check_looks_at_every_book_of_a_library(folder: Path, monkeypatch: pytes
     [
         (["--library", "b.toml", "--source", "book"], "give either"),
         (["--library", "b.toml", "--title", "A"], "--title goes with --source"),
+        (["--source", "book", "--book", "a"], "--book goes with --library"),
         (["--source", "book", "--on", "ray"], "--on ray goes with --library"),
     ],
 )
