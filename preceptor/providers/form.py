@@ -32,7 +32,8 @@ def check_form(answer: ChatCompletion | ChatCompletionChunk) -> None:
         for name in (*_UNREAD, *(one for one in _THOUGHTS if not _is_text(part, one))):
             if getattr(part, name, None) is not None:
                 setattr(part, name, None)
-        if not all(_is_call(one) for one in _listed(part.tool_calls)):
+        is_whole = isinstance(answer, ChatCompletion)
+        if not all(_is_call(one, is_whole=is_whole) for one in _listed(part.tool_calls)):
             raise AnswerUnusable("malformed_tool_call", "a call whose fields are of other types")
 
 
@@ -54,12 +55,13 @@ def _is_choice(choice: object) -> bool:
     return isinstance(part, BaseModel) and _is_text(part, "refusal")
 
 
-def _is_call(call: object) -> bool:
+def _is_call(call: object, *, is_whole: bool) -> bool:
     if not isinstance(call, BaseModel) or not _is_text(call, "id") or not _is_index(call):
         return False
     function = getattr(call, "function", None)
+    # A piece may hold nothing of it, and a call of another kind has none.
     if function is None:
-        return True
+        return not (is_whole and hasattr(call, "function"))
     return isinstance(function, BaseModel) and _is_text(function, "name") and _is_text(function, "arguments")
 
 

@@ -308,6 +308,7 @@ async def test_choices_that_are_none_are_no_answer(choices: object, whole: bool,
             for one in (7, {"a": 1})
         ),
         {"id": "a", "index": 0, "function": "search"},
+        {"id": "a", "index": 0, "type": "function", "function": None},
         *(None, "search", 7),
     ],
 )

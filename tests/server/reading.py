@@ -24,7 +24,9 @@ def events(stream: str) -> list[Event]:
     """The events of `stream`; its comments are left out."""
     found: list[Event] = []
     for block in stream.replace("\r\n", "\n").split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if line and not line.startswith(":"))
+        # Not at what else Python takes for the end of a line: it may stand in the data.
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        fields = dict(line.split(": ", 1) for line in lines)
         if fields:
             found.append(Event(fields.get("event", ""), json.loads(fields["data"]), fields.get("id", "")))
     return found
