@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "agents": _RUN - {"agents"},
     "indexing": _LEAVES | {"library", "books"},
     "evaluation": _RUN,
-    "server": _RUN | {"books"},
+    "server": _RUN | {"books", "evaluation"},
     "commands": _RUN | {"books", "indexing", "evaluation", "server"},
     "testing": _RUN | {"indexing"},
     "cli": _RUN | {"books", "commands", "indexing", "evaluation", "server"},

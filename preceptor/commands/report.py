@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +12,6 @@ from preceptor.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from preceptor.evaluation.gaps import GapReport
-    from preceptor.evaluation.likeness import Embedded
-    from preceptor.library.embedding import DenseEmbedder
-    from preceptor.library.library import Library
 
 _DAY = 86_400
 
@@ -62,7 +58,8 @@ def report(
 
 
 async def _report(settings: Settings, *, since: float, least: int) -> "GapReport":
-    from preceptor.evaluation.gaps import asked_run, gap_report
+    from preceptor.evaluation.gaps import asked_run
+    from preceptor.evaluation.kept_runs import report_of_runs
     from preceptor.library import open_engine
     from preceptor.library.library import open_library
     from preceptor.tracing.store import TraceStore
@@ -71,61 +68,6 @@ async def _report(settings: Settings, *, since: float, least: int) -> "GapReport
     book = settings.book.id if settings.library.file else None
     runs = [asked_run(*run) for run in store.facts(since, book=book)]
     async with open_engine(settings) as engine, await open_library(engine, settings) as library:
-        chapters = await library.chapters()
-        vectors = QuestionVectors(settings)
-        try:
-            return await gap_report(
-                runs,
-                vectors,
-                lambda question: library.search(question, limit=5),
-                chapters=chapters,
-                places=await _places(library),
-                least=least,
-                book=(await library.info()).title if book else "",
-            )
-        finally:
-            vectors.close()
-
-
-async def _places(library: "Library") -> dict[str, str]:
-    """Returns `chapter#anchor` of every passage by its key."""
-    places: dict[str, str] = {}
-    for chapter in await library.chapters():
-        _, passages = await library.chapter(chapter.id, book=chapter.book)
-        places |= {passage.key: f"{passage.chapter}#{passage.anchor}" for passage in passages}
-    return places
-
-
-class QuestionVectors:
-    """Vectors of questions by the English model, or by that of all languages if the English one cannot read them."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Initialise without loading anything."""
-        self._settings = settings.embedding
-        self._models: dict[str, DenseEmbedder] = {}
-
-    async def __call__(self, questions: Sequence[str]) -> "list[Embedded]":
-        """Returns model and vector for each question."""
-        return [await self._embedded(question) for question in questions]
-
-    async def _embedded(self, question: str) -> "Embedded":
-        from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL
-
-        chosen = self._settings.model
-        model = await self._load(ENGLISH if chosen == AUTO else chosen)
-        if chosen == AUTO and not model.reads(question):
-            model = await self._load(MULTILINGUAL)
-        return model.model, await model.text(question)
-
-    def close(self) -> None:
-        """Close the models."""
-        for model in self._models.values():
-            model.close()
-
-    async def _load(self, name: str) -> "DenseEmbedder":
-        from preceptor.library.embedding import DenseEmbedder
-
-        if name not in self._models:
-            self._models[name] = DenseEmbedder(self._settings, model=name)
-            await asyncio.to_thread(self._models[name].load)
-        return self._models[name]
+        return await report_of_runs(
+            runs, library, settings, least=least, book=(await library.info()).title if book else ""
+        )

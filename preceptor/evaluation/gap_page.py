@@ -1,4 +1,4 @@
-"""The gap report as one HTML file that needs nothing else; what readers wrote is escaped."""
+"""The gap report as HTML: one file that needs nothing else, or a page of the service; what readers wrote is escaped."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
@@ -11,7 +11,12 @@ from preceptor.text.number import counted
 
 
 def gaps_to_html(report: GapReport) -> str:
-    """Returns the gap report as a page."""
+    """Returns the gap report as one file."""
+    return document(report.title, gaps_body(report))
+
+
+def gaps_body(report: GapReport) -> str:
+    """Returns the content of the page, without styles and scripts; those of its plots are `plot.STYLE`."""
     told = f"{report.unanswered} not answered by the book, {report.weak} answered weakly"
     seldom = counted(report.seldom, "further questions")
     body = [
@@ -32,15 +37,15 @@ def gaps_to_html(report: GapReport) -> str:
         _plots(report.days),
         _days(report.days),
     ]
-    return document(report.title, "\n".join(filter(None, body)))
+    return "\n".join(filter(None, body))
 
 
 def _gap(gap: Gap) -> str:
     asked = f"asked {gap.asked} times, {gap.unanswered} not answered, {gap.weak} answered weakly"
     questions = "".join(f'<li dir="auto">{escape(question)}</li>' for question in gap.questions)
     return (
-        f'<details><summary><strong dir="auto">{escape(gap.question)}</strong>: {asked}</summary>'
-        f"<ul>{questions}</ul><p>Nearest in the book:</p>{_list(map(_nearest, gap.nearest))}</details>"
+        f'<section><details><summary><strong dir="auto">{escape(gap.question)}</strong>: {asked}</summary>'
+        f"<ul>{questions}</ul><p>Nearest in the book:</p>{_list(map(_nearest, gap.nearest))}</details></section>"
     )
 
 

@@ -1,5 +1,6 @@
 """The gap report: what readers asked and did not get, and how the service fared; all of it made on this machine."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -145,7 +146,8 @@ async def gap_report(
     questions = [together[0].question or "" for together in spoken[:MOST]]
     found = await vectors(questions)
     gaps: list[Gap] = []
-    for members in groups(questions, found):
+    # In a thread: a service that makes the report goes on answering meanwhile.
+    for members in await asyncio.to_thread(groups, questions, found):
         together = [spoken[place] for place in members]
         if sum(map(len, together)) < least:
             asked_seldom += sum(map(len, together))

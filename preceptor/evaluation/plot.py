@@ -17,7 +17,7 @@ STYLE = """
 """
 
 _WIDTH, _HEIGHT = 640, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 28, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 36, 28, 40
 _KINDS = ("a", "b", "c")
 
 
@@ -84,7 +84,7 @@ def by_day(days: Sequence[str], series: Sequence[Series], *, title: str, unit: s
     parts = [_grid(upwards, to_y, _figure)]
     step = max(1, math.ceil(len(days) / 8))
     parts += [
-        _text(to_x(place), _HEIGHT - _BOTTOM + 16, days[place], _anchor(place, len(days)))
+        _text(to_x(place), _HEIGHT - _BOTTOM + 16, days[place], "middle")
         for place in range(0, len(days), step)
     ]
     parts.append(_text(4, 12, unit, "start"))
@@ -140,10 +140,6 @@ def _grid(ticks: Sequence[float], to_y: Callable[[float], float], told: Callable
         for tick in ticks
     )
     return lines + "".join(_text(_LEFT - 6, to_y(tick) + 4, told(tick), "end") for tick in ticks)
-
-
-def _anchor(place: int, count: int) -> str:
-    return "end" if place and place == count - 1 else "middle"
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

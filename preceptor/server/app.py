@@ -176,7 +176,7 @@ def create_app(
             Route("/docs", ContractPage(contract).openapi_page, middleware=pages.COMPRESSED),
             Route("/api/v1/metrics", metrics.as_json, middleware=operates),
             Route("/metrics", metrics.prometheus, middleware=operates),
-            *traces.routes(settings.server.operator_key),
+            *traces.routes(settings.server.operator_key, maybe_named + opens),
             *pages.routes(maybe_named + opens, named + opens),
             # Without this line the slash would lead to the page of the contract.
             Route("/docs/", chapter_page, middleware=shown),

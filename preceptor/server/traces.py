@@ -1,4 +1,4 @@
-"""Pages of runs for the operator: `GET /traces`, one run, two runs side by side, a run as a file or as a case.
+"""Pages of runs for the operator: `GET /traces`, one run, two side by side, a run as a file or as a case; and the gaps.
 
 They are rendered on the server and read the file of runs when they are opened; a service whose operator never opens
 them pays nothing.
@@ -6,7 +6,9 @@ them pays nothing.
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs, quote
 
@@ -16,8 +18,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from preceptor.agents.preceptor import Preceptor
+from preceptor.books import Book
 from preceptor.errors import RequestInvalid, TapeMissing, TraceNotFound
 from preceptor.server.access import OperatorInBrowser
+from preceptor.server.shelf import Shelf
 from preceptor.settings import Settings
 from preceptor.tracing.filters import WEAK, Filters
 from preceptor.tracing.run import RunSummary
@@ -40,10 +45,17 @@ _HEADERS = {
 _STYLE = '<link rel=icon href="/static/icon.svg"><link rel=stylesheet href="/traces/page.css">'
 _FOLLOWS = "<noscript><meta http-equiv=refresh content=3></noscript>"
 _SCRIPT = '<script defer src="/traces/page.js"></script>'
+_PLOTS = '<link rel=stylesheet href="/traces/plots.css">'
+_DAY = 86_400
 
 
-def routes(key: SecretStr | None) -> list[BaseRoute]:
-    """Returns the routes, which serve whoever bears the operator's key or, without one, this machine."""
+def routes(key: SecretStr | None, opens: Sequence[Middleware] = ()) -> list[BaseRoute]:
+    """Returns the routes, which serve whoever bears the operator's key or, without one, this machine.
+
+    Args:
+        key: The operator's key.
+        opens: Middleware that finds and opens a book, where there are several.
+    """
     operates = [Middleware(OperatorInBrowser, key=key)]
 
     def route(path: str, endpoint: Callable[[Request], Any], *methods: str) -> Route:
@@ -53,7 +65,9 @@ def routes(key: SecretStr | None) -> list[BaseRoute]:
         route("", listed),
         route("/page.css", functools.partial(_asset, "page.css", "text/css")),
         route("/page.js", functools.partial(_asset, "page.js", "text/javascript")),
+        route("/plots.css", plots),
         route("/compare", compared),
+        Route(f"{_BASE}/report", gaps, middleware=[*operates, *opens]),
         route("/{id}", shown),
         route("/{id}/note", noted, "POST"),
         route("/{id}/export.html", exported),
@@ -128,6 +142,50 @@ async def case(request: Request) -> Response:
     return Response(text, media_type="application/yaml", headers=_HEADERS)
 
 
+async def gaps(request: Request) -> Response:
+    """What readers did not get: the report of `preceptor report`, as a page."""
+    # Here and not above: whoever does not open the page need not import it.
+    from preceptor.evaluation.gap_page import gaps_body
+    from preceptor.evaluation.gaps import asked_run
+    from preceptor.evaluation.kept_runs import report_of_runs
+    from preceptor.tracing.page import report_form, report_shelf
+
+    days, least = _count(request, "days", 30), _count(request, "least", 3)
+    preceptor: Preceptor | None = request.state.preceptor
+    if preceptor is None:
+        shelf: Shelf = request.state.shelf
+        titles = {name: book.settings.book.title or name for name, book in shelf.books.items()}
+        return _page(request, "Of which book?", lambda _: report_shelf(titles))
+    book: Book | None = getattr(request.state, "book", None)
+    store, redact = _store(request), _redactor(request)
+    since = time.time() - days * _DAY
+    kept = await _read(lambda: store.facts(since, book=book.id if book else None))
+    runs = [
+        replace(run, question=run.question and redact(run.question))
+        for run in (asked_run(*one) for one in kept)
+    ]
+    title = (await preceptor.library.info()).title if book else ""
+    report = await report_of_runs(runs, preceptor.library, preceptor.settings, least=least, book=title)
+    form = report_form(days, least, book.id if book else "")
+    return _page(request, report.title, lambda _: form + gaps_body(report), style=_PLOTS)
+
+
+async def plots(request: Request) -> Response:
+    """The styles of plots."""
+    from preceptor.evaluation.plot import STYLE
+
+    return Response(STYLE, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+
+def _count(request: Request, name: str, default: int) -> int:
+    given = request.query_params.get(name, "")
+    if not given:
+        return default
+    if not (given.isascii() and given.isdigit() and 0 < int(given) <= 10_000):
+        raise RequestInvalid({name: "must be a whole number from 1 to 10000"})
+    return int(given)
+
+
 async def _asset(name: str, kind: str, request: Request) -> Response:
     from preceptor.tracing.page import STYLE
 
@@ -137,15 +195,20 @@ async def _asset(name: str, kind: str, request: Request) -> Response:
 
 
 def _page(
-    request: Request, title: str, render: Callable[[Any], str], runs: Sequence[RunSummary] = ()
+    request: Request,
+    title: str,
+    render: Callable[[Any], str],
+    runs: Sequence[RunSummary] = (),
+    *,
+    style: str = "",
 ) -> Response:
     from preceptor.tracing.page import Page, document
 
     redact = _redactor(request)
-    head = f'<nav><a href="{_BASE}">Runs</a></nav>'
+    head = f'<nav><a href="{_BASE}">Runs</a> <a href="{_BASE}/report">What readers did not get</a></nav>'
     settings: Settings = request.state.settings
     page = Page(base=_BASE, redact=redact, longest_run=settings.tutor.deadline)
-    style = _STYLE + _SCRIPT + (_FOLLOWS if page.follows(runs) else "")
+    style = _STYLE + style + _SCRIPT + (_FOLLOWS if page.follows(runs) else "")
     return HTMLResponse(
         document(title, render(page), style=style, head=head, redact=redact), headers=_HEADERS
     )

@@ -400,6 +400,25 @@ def document(title: str, body: str, *, style: str, head: str = "", redact: Calla
     )
 
 
+def report_form(days: int, least: int, book: str) -> str:
+    """Returns the form of the gap report."""
+    of_book = f'<input type=hidden name=book value="{escape(book)}">' if book else ""
+    return (
+        f"<form class=actions>{of_book}<label>of the last <input name=days inputmode=numeric size=4 value={days}> days"
+        f"</label><label>asked at least <input name=least inputmode=numeric size=3 value={least}> times</label>"
+        "<button>Show</button></form>"
+    )
+
+
+def report_shelf(titles: Mapping[str, str]) -> str:
+    """Returns the choice of a book, by id and title, where there are several."""
+    books = "".join(
+        f'<li><a href="?book={escape(quote(book, safe=""))}">{escape(title)}</a></li>'
+        for book, title in titles.items()
+    )
+    return f"<h1>What readers did not get: of which book?</h1><ul>{books}</ul>"
+
+
 def took(ms: float | None) -> str:
     """Returns a duration as people read it."""
     if ms is None:

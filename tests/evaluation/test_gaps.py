@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from preceptor.commands.report import QuestionVectors
 from preceptor.commands.report import report as write_report
 from preceptor.evaluation.dataset import load_cases
 from preceptor.evaluation.gap_page import gaps_to_html
@@ -27,6 +26,7 @@ from preceptor.evaluation.gaps import (
     to_issue,
     to_markdown,
 )
+from preceptor.evaluation.kept_runs import QuestionVectors
 from preceptor.evaluation.likeness import Embedded, groups
 from preceptor.library.passage import Chapter, Hit
 from preceptor.settings import load_settings
@@ -135,7 +135,7 @@ def test_the_page_plots_each_day_and_holds_readers_text_as_text() -> None:
     assert "<title>2026-03-04: p95 8 seconds</title>" in page
     # Days without a run keep their place, and no line is drawn over them.
     places = [float(x) for x in re.findall(r'cx="([\d.]+)"[^>]*><title>[\d-]+: runs ', page)]
-    assert places == [64.0, 616.0]
+    assert places == [64.0, 604.0]
     assert page.count("<polyline") == 4 + 1 + 2 + 4
     assert "<code>intro</code>" in page, "a chapter that no answer cited"
     assert "There were no runs." in gaps_to_html(made())
