@@ -1,4 +1,4 @@
-"""The scripts of the pages use nothing that a browser of the middle of 2024 lacks."""
+"""The scripts of the pages use nothing that a browser of the summer of 2024 lacks."""
 
 import shutil
 import subprocess

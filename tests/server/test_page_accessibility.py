@@ -117,6 +117,109 @@ async def test_the_page_in_every_look(browser: Browser, options: dict[str, Any])
         assert await reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+FOCUSED = """() => {
+    const at = document.activeElement;
+    return at === document.body ? 'the browser' : at.ariaLabel || at.textContent;
+}"""
+
+BY_TAB = [
+    "the browser",
+    "Conversations",
+    "New conversation",
+    "Conversation",
+    "Edit the question",
+    "Source 1: What a node is",
+    "Formula",
+    "Copy as TeX",
+    "Wrap long lines",
+    "Copy",
+    "Code: python",
+    "Table",
+    "Footnote a",
+    "What a node is",
+    "What a node is",
+    "What a node is",
+    "2 more sources",
+    "Copy the answer",
+    "Share the question",
+    "Answer again",
+    "Helpful",
+    "Not helpful",
+    "What should I know about “Topics”?",
+    "Simpler",
+    "An example",
+    "Ask a question about the book",
+]
+"""All places that Tab goes to, from the question on, after an answer."""
+
+
+async def told(page: Page) -> list[tuple[str, str]]:
+    """Returns role and name of what Chromium tells a screen reader, in order."""
+    session = await page.context.new_cdp_session(page)
+    found = await session.send("Accessibility.getFullAXTree")
+    nodes = {node["nodeId"]: node for node in found["nodes"]}
+    in_order: list[tuple[str, str]] = []
+
+    def walk(node: dict[str, Any]) -> None:
+        if not node["ignored"]:
+            in_order.append((node["role"]["value"], node.get("name", {}).get("value", "")))
+        for child in node.get("childIds", ()):
+            walk(nodes[child])
+
+    walk(found["nodes"][0])
+    return in_order
+
+
+@pytest.mark.long
+async def test_by_keyboard_alone_all_is_reached_and_a_screen_reader_is_told_it(browser: Browser) -> None:
+    # So high that nothing scrolls: "To the end" would be one more stop as long as there is more below.
+    async with reading(browser, chapters=["Nodes"], viewport={"width": 1100, "height": 2400}) as reader:
+        page = reader.page
+        press = page.keyboard.press
+        sources = [{**ROS, "n": number} for number in range(1, 6)]
+        reader.script.says(ANSWER, *sources, also_relevant=[{**ROS, "breadcrumb": ["Topics"]}])
+        await page.keyboard.type("What is a node?")
+        await press("Enter")
+        await reader.answered()
+        await reader.answer.locator(".display math").wait_for()
+        await expect(page.get_by_role("status").last).to_have_text(
+            "A node is a process 1 with x_1^2 and $5. \\frac{a}{b} "
+            'def node(): return "x" # a comment, 1 a b 1 two H2O and a note. a Said below. '
+            "The answer is complete, with 5 sources."
+        )
+        reached: list[str] = []
+        for _ in BY_TAB:
+            await press("Tab")
+            name = await page.evaluate(FOCUSED)
+            reached.append(name)
+            if name == "Source 1: What a node is":
+                await expect(page.locator(".source-card")).to_be_visible()
+                await press("Escape")
+                await expect(page.locator(".source-card")).to_be_hidden()
+            elif name == "2 more sources":
+                await press("Enter")
+                await expect(page.locator(".cards li:visible")).to_have_count(5)
+                await press("Enter")
+        assert reached == BY_TAB
+        tree = await told(page)
+        named = {"button", "link", "textbox", "region", "heading", "group", "dialog"}
+        assert [each for each in tree if each[0] in named and not each[1]] == [("group", "")]
+        levels = [name for role, name in tree if role == "heading"]
+        assert levels == ["Physical AI", "You asked", "Answer", "Sources"]
+        for one in (
+            ("region", "Conversation"),
+            ("group", "Code: python"),
+            ("columnheader", "b"),
+            ("MathMLFraction", ""),
+        ):
+            assert one in tree
+        await page.locator(".tutor header .icon").first.focus()
+        await press("Enter")
+        await expect(page.get_by_role("region", name="Conversations")).to_be_visible()
+        await press("Escape")
+        await expect(reader.field).to_be_focused()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_the_widget_closed_and_open(browser: Browser, theme: str) -> None:

@@ -43,6 +43,8 @@ export function formula(element, display, say) {
     element.replaceWith(drawn);
     if (!display) return;
     place.tabIndex = 0;
+    place.setAttribute('role', 'group');
+    place.ariaLabel = say('formula');
     place.append(copyButton(() => tex, say, 'copyFormula'));
   };
   if (math) draw();

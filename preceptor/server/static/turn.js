@@ -53,9 +53,13 @@ export class Turn {
     this.restore(record);
   }
 
-  /** The answer as it is shown, without its marks. */
+  /** The answer as it is read out: without marks and buttons, formulas as TeX, and a pause after each block. */
   get text() {
-    return this._answer.element.textContent;
+    const said = this._answer.element.cloneNode(true);
+    for (const each of said.querySelectorAll('.bar, button')) each.remove();
+    for (const each of said.querySelectorAll('[data-tex]')) each.textContent = each.dataset.tex;
+    for (const each of said.querySelectorAll('p, li, pre, th, td, h1, h2, h3, h4, h5, h6, .display')) each.append(' ');
+    return said.textContent.replace(/\s+/g, ' ').trim();
   }
 
   /** Begin the answer, for the first time or after an error. */

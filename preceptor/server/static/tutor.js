@@ -131,7 +131,8 @@ export class Tutor {
     const expand = larger && this._iconButton('expand', () => expand.setAttribute('aria-pressed', String(larger())));
     return h(
       'header',
-      null,
+      // In the widget it is none of the site's landmarks.
+      close ? { role: 'presentation' } : null,
       h(close ? 'h2' : 'h1', null, h('bdi', null, title)),
       this._keeps ? this._iconButton('conversations', () => this._listOthers(this._others.hidden)) : null,
       this._iconButton('fresh', () => this.restart()),
