@@ -1,7 +1,8 @@
 """A chapter's own page, with everything real behind it, in a headless Chromium."""
 
 import base64
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
@@ -10,9 +11,11 @@ import pytest_asyncio
 from preceptor.server import create_app
 from preceptor.settings import Settings
 from tests.server.chromium import Browser, Script, chromium, expect, opened, serving
+from tests.server.test_page_accessibility import AXE, findings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
+LOOKS: Sequence[Literal["light", "dark"]] = ("dark", "light")
 SENSORS = "/docs/perception-and-navigation/sensors"
 QUOTED = "From one picture alone it cannot be recovered"
 
@@ -60,6 +63,13 @@ async def test_a_chapter_is_read_and_asked_about(browser: Browser, demo_settings
         block = page.locator("main .code").first
         await expect(block.locator(".hljs-keyword, .hljs-built_in, .hljs-comment").first).to_be_visible()
         await expect(block.get_by_role("button", name="Copy")).to_be_visible()
+        # Whether axe is there is asked in the module that it is named after.
+        for look in LOOKS if AXE.is_file() else ():
+            await page.emulate_media(color_scheme=look)
+            for chapter in (SENSORS, "/docs/ros2/nodes-and-packages"):
+                await page.goto(address + chapter)
+                await page.locator("main .code, main .formula.display").first.wait_for()
+                assert await findings(page) == []
 
         await page.locator(".ask input").fill("What is a ROS 2 node?")
         await page.locator(".ask button").click()

@@ -65,6 +65,11 @@ async def findings(page: Page) -> list[Any]:
     return found
 
 
+def ours(found: list[Any]) -> list[Any]:
+    """Returns the findings on the widget; the site around it is not ours."""
+    return [each for each in found if "data-preceptor" in each[1]]
+
+
 async def every_state(reader: Reader) -> dict[str, list[Any]]:
     """Returns the findings on the empty conversation, a running answer, a whole one, an error and the list."""
     page, found = reader.page, {}
@@ -225,12 +230,27 @@ async def test_by_keyboard_alone_all_is_reached_and_a_screen_reader_is_told_it(b
 async def test_the_widget_closed_and_open(browser: Browser, theme: str) -> None:
     head = f'<title>Nodes</title><script>document.documentElement.dataset.theme = "{theme}"</script>'
     async with visiting(browser, head=head, attributes='data-lang="ur" data-color="#e67e22"') as guest:
-        own = await findings(guest.page)
-        assert [each for each in own if "data-preceptor" in each[1]] == []
+        assert ours(await findings(guest.page)) == []
         await guest.launcher.click()
         await guest.field.wait_for()
         found = await every_state(guest)
-        ours = {
-            state: [each for each in all_ if "data-preceptor" in each[1]] for state, all_ in found.items()
-        }
-        assert {state: each for state, each in ours.items() if each} == {}
+        assert {state: ours(each) for state, each in found.items() if ours(each)} == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("layout", ["docked", "expanded", "modal"])
+async def test_the_widget_in_every_layout(browser: Browser, layout: str) -> None:
+    attributes = f'data-layout="{layout}" data-books="https://books.example/"'
+    async with visiting(browser, head="<title>Nodes</title>", attributes=attributes) as guest:
+        await guest.launcher.click()
+        await guest.field.wait_for()
+        guest.script.says(ANSWER, ROS)
+        await guest.ask("What is a node?")
+        await guest.answered()
+        assert ours(await findings(guest.page)) == []
+        await guest.page.emulate_media(color_scheme="dark")
+        await guest.page.locator(".tutor header .icon").first.click()
+        assert ours(await findings(guest.page)) == []
+        tree = await told(guest.page)
+        assert ("dialog", "Ask the robots") in tree
+        assert "banner" not in dict(tree)

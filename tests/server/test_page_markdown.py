@@ -1,5 +1,6 @@
 """An answer's Markdown as a textbook shows it, while it streams and afterwards: in a headless Chromium."""
 
+import base64
 import random
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -7,9 +8,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.server.chromium import Browser, Reader, chromium, done, expect, reading, start
+from tests.server.chromium import Browser, Locator, Reader, chromium, done, expect, reading, start
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIGHT = """async (png) => {
+    const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
+    const image = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+    const paint = new OffscreenCanvas(image.width, image.height).getContext('2d');
+    paint.drawImage(image, 0, 0);
+    return [1, image.width / 2 | 0, image.width - 2].map((x) => paint.getImageData(x, 6, 1, 1).data[1]);
+}"""
+"""How light a picture is at its left edge, in its middle and at its right edge, above its first line of text."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -71,6 +81,30 @@ async def test_code_is_coloured_under_a_row_with_its_language(reader: Reader) ->
     await reader.page.get_by_role("button", name="Wrap long lines").first.click()
     await expect(first).to_have_css("white-space-collapse", "preserve")
     await expect(first).to_have_css("text-wrap-mode", "wrap")
+
+
+@pytest.mark.long
+async def test_code_that_is_cut_off_fades_at_that_edge(reader: Reader) -> None:
+    page, empty = reader.page, await reader.page.context.new_page()
+    reader.script.says("```python\nx = 1\n```\n\n```python\n" + "long_name + " * 40 + "0\n```")
+    await reader.ask("How?")
+    await reader.answered()
+    short, long = (page.locator("pre").nth(place) for place in (0, 1))
+
+    async def shaded(block: Locator) -> list[bool]:
+        """Whether the block is darker at its left and right edge than between them."""
+        await expect(block.locator(".hljs-number")).to_be_visible()
+        left, middle, right = await empty.evaluate(LIGHT, base64.b64encode(await block.screenshot()).decode())
+        return [middle - edge > 8 for edge in (left, right)]
+
+    assert await shaded(short) == [False, False]
+    assert await shaded(long) == [False, True]
+    await long.evaluate("element => element.scrollTo({ left: 300, behavior: 'instant' })")
+    assert await shaded(long) == [True, True]
+    await long.evaluate("element => element.scrollTo({ left: 1e6, behavior: 'instant' })")
+    assert await shaded(long) == [True, False]
+    await page.get_by_role("button", name="Wrap long lines").nth(1).click()
+    assert await shaded(long) == [False, False]
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 /** A chapter's page: its code and formulas as in answers, and a field to ask the book. */
 
+import { h } from './dom.js';
 import { codeBlock, colour, copyAsTex, formula } from './rich.js';
 import { wordsFor } from './words.js';
 
@@ -10,6 +11,12 @@ for (const pre of document.querySelectorAll('main pre:not(.tex)')) {
   const { element, code } = codeBlock(pre.textContent, language, say);
   pre.replaceWith(element);
   colour(code, language);
+}
+for (const table of document.querySelectorAll('main table')) {
+  // What scrolls can be reached by keyboard.
+  const frame = h('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': say('table') });
+  table.replaceWith(frame);
+  frame.append(table);
 }
 for (const tex of document.querySelectorAll('.tex')) formula(tex, tex.classList.contains('display'), say);
 copyAsTex(document.body);
