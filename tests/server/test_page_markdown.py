@@ -1,8 +1,11 @@
 """An answer's Markdown as a textbook shows it, while it streams and afterwards: in a headless Chromium."""
 
+import asyncio
 import base64
+import json
 import random
 from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -242,6 +245,23 @@ async def test_a_long_table_is_laid_out_part_by_part(reader: Reader) -> None:
     assert found["head"] == found["last"]
     # The page has its turn in between.
     assert found["slices"] > 4
+
+
+async def test_the_end_of_an_answer_leaves_the_style_of_its_text_alone(
+    browser: Browser, reader: Reader, tmp_path: Path
+) -> None:
+    """Whatever changes on the answer's own element may have the style of all that is in it worked out again."""
+    text, rest = "A **word**.\n\n" * 200, asyncio.Event()
+    reader.script.answers(start(), ("token", {"content": text}), rest, done(text))
+    await reader.ask("Long?")
+    await expect(reader.answer.locator("strong")).to_have_count(200)
+    await browser.start_tracing(page=reader.page, path=tmp_path / "trace", categories=["devtools.timeline"])
+    rest.set()
+    await reader.answered()
+    await browser.stop_tracing()
+    events = json.loads((tmp_path / "trace").read_text())["traceEvents"]
+    counts = [each["args"].get("elementCount", 0) for each in events if each["name"] == "UpdateLayoutTree"]
+    assert 0 < max(counts) < 200, counts
 
 
 @pytest.mark.long

@@ -158,6 +158,13 @@ export class Turn {
       this._below,
     );
     this._reply.setAttribute('aria-busy', 'true');
+    this._speaks(this._language());
+  }
+
+  /** The answer's language. Another one has the style of all that is in it worked out again. */
+  _speaks(language = '') {
+    const { element } = this._answer;
+    if (element.getAttribute('lang') !== language) element.lang = language;
   }
 
   _question() {
@@ -208,7 +215,7 @@ export class Turn {
     this._status.hidden = true;
     this._below.replaceChildren();
     this._reply.setAttribute('aria-busy', 'false');
-    this._answer.element.lang = body?.language ?? this._language() ?? '';
+    this._speaks(body?.language ?? this._language());
     if (this._sources.size) this._below.append(this._list('sources', [...this._sources.values()]));
     const related = body?.also_relevant ?? [];
     if (!this._sources.size && related.length) this._below.append(this._list('related', related));
