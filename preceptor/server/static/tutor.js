@@ -82,6 +82,7 @@ export class Tutor {
     );
     this._field.value = this._kept.draft;
     this._update();
+    this._fit();
     this._card = new SourceCard(root, {
       say,
       opens: (address) => this._opens(address),
@@ -115,6 +116,7 @@ export class Tutor {
     this._markedBox.hidden = !text;
     this._field.placeholder = this._say(text ? 'placeholderMarked' : 'placeholder');
     this._update();
+    this._fit();
   }
 
   /** Begin another conversation; the one before stays in the list, and the reader can go back to it at once. */
@@ -193,6 +195,7 @@ export class Tutor {
   _typed() {
     this._kept.draft = this._field.value;
     this._update();
+    this._fit();
   }
 
   _write(text) {
@@ -207,7 +210,7 @@ export class Tutor {
     if (!this._running) this._send();
   }
 
-  /** The button, the counter and the height of the field follow what is in it and whether an answer is running. */
+  /** The button and the counter follow what is in the field and whether an answer is running. */
   _update() {
     const name = this._running ? 'stop' : 'send';
     if (this._button.dataset.name !== name) {
@@ -226,6 +229,10 @@ export class Tutor {
     this._field.setAttribute('aria-invalid', String(this._tooLong));
     this._button.disabled = !this._running && !this._question();
     this._field.dir = this._field.value ? 'auto' : this._say.dir;
+  }
+
+  /** The field is as high as its text. To know that, the browser lays the page out. */
+  _fit() {
     this._field.style.height = 'auto';
     this._field.style.height = `${this._field.scrollHeight}px`;
   }
@@ -244,7 +251,7 @@ export class Tutor {
     if (this._marked) asked.selected_text = this._marked;
     if (this._marked && this._onlyThis.checked) asked.mode = 'selected_text_only';
     this._write('');
-    this.mark('');
+    if (this._marked) this.mark('');
     this._ask(asked);
   }
 
