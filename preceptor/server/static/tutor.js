@@ -2,6 +2,7 @@
 
 import { Conversations } from './conversations.js';
 import { directed, direction, h, icon, webAddress } from './dom.js';
+import { warmUp } from './markdown.js';
 import { SourceCard } from './sources.js';
 import { ask, bearing, JSON_BODY, TutorError } from './stream.js';
 import { newRecord, Turn } from './turn.js';
@@ -101,6 +102,7 @@ export class Tutor {
     this._tab = this._ofTab('tab') ?? crypto.getRandomValues(new Uint32Array(2)).join('-');
     this._ofTab('tab', this._tab);
     this._go(this._ofTab('conversation') ?? this._latest());
+    warmUp(say);
   }
 
   /** Put the cursor where the question goes. */
