@@ -1,6 +1,7 @@
 """`preceptor evaluate label`: a page on this machine on which a person labels the answers of a report."""
 
 import functools
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +11,7 @@ from urllib.parse import parse_qs, quote
 
 import typer
 
-from preceptor.errors import AddressUnavailable, RequestInvalid
+from preceptor.errors import RequestInvalid
 from preceptor.text.number import counted
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def label(
     try:
         listening = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise AddressUnavailable("127.0.0.1", port, (error.strerror or str(error)).lower()) from None
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise typer.BadParameter(f"{port} cannot be listened at: {reason}", param_hint="--port") from None
     with listening:
         config = uvicorn.Config(
             app(found, report, seed=seed), log_level="warning", timeout_graceful_shutdown=1

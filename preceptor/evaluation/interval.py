@@ -5,7 +5,7 @@ is narrower than that of the labels alone where the judge agrees with the person
 
 Sources: prediction-powered inference with a tuned weight λ (Angelopoulos, Duchi and Zrnic 2023, arXiv:2311.01453), and
 Wilson's interval (1927, doi:10.1080/01621459.1927.10502953) for the number of labels that would have told as much: the
-normal one holds in 82 instead of 95 of 100 cases where 19 of 20 answers are good and 60 are labelled.
+normal one holds in less than 90 of 100 samples where 19 of 20 answers are good and 60 are labelled.
 """
 
 from collections.abc import Sequence

@@ -43,6 +43,15 @@ def test_the_interval_holds_in_at_least_93_of_100_samples_whatever_the_judge_is_
     assert min(covered) >= 0.93
 
 
+def test_the_normal_interval_of_the_labels_would_claim_too_much_where_almost_all_are_good() -> None:
+    labels = (np.random.default_rng(7).random((SAMPLES, 60)) < 0.95).astype(np.float64)
+    _, low, high = intervals(labels, labels * 0, labels[:, :0])
+    off = abs(labels.mean(-1) - 0.95)
+
+    assert np.mean(off <= 1.96 * labels.std(-1, ddof=1) / 60**0.5) < 0.9
+    assert np.mean((low <= 0.95) & (high >= 0.95)) >= 0.93
+
+
 def test_a_judge_that_agrees_makes_the_interval_narrower_and_one_that_guesses_does_not() -> None:
     labels = [number % 5 > 0 for number in range(100)]
     rest = [number % 5 > 0 for number in range(900)]

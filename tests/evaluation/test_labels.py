@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from io import StringIO
@@ -250,6 +251,21 @@ def test_the_command_serves_the_page_and_ends_with_what_the_labels_say(tmp_path:
             running.kill()
     assert (running.returncode, err) == (0, "")
     assert "A person labelled 1 answer, 0 of them good" in out
+
+
+def test_a_port_that_is_taken_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "after.json"
+    path.write_text(report(1).to_json(), encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        monkeypatch.setattr(sys, "argv", ["preceptor", "evaluate", "label", str(path), "--port", port])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert ended.value.code == 2
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert f"{port} cannot be listened at: address already in use" in told
 
 
 def test_an_old_report_that_is_judged_again_has_the_labels_beside_it(
