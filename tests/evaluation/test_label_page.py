@@ -20,6 +20,7 @@ async def test_answers_are_labelled_with_the_keyboard_and_the_policy_holds(
     async with serving(app(made, tmp_path / "after.json")) as address, chromium() as browser:
         context = await browser.new_context(color_scheme=theme, viewport={"width": 360, "height": 640})
         page = await context.new_page()
+        expect.set_options(timeout=20_000)  # for a busy machine; a test that passes never waits so long
         told: list[str] = []
         page.on("console", lambda message: told.append(message.text))
         page.on("dialog", lambda dialog: told.append(dialog.message))
