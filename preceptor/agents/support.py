@@ -37,6 +37,8 @@ _TURNED_AROUND = 3.2
 _NEEDED = 2.7
 _HALF = 0.5
 """Share of known words below which a claim may be about something else."""
+_LEAST = 700.0
+"""Log-odds against a claim above which the exponential has no number."""
 SAYS_LITTLE = 3
 """Word count below which a sentence without a citation claims nothing: "Good question!"."""
 _TOO_SHORT = 3
@@ -183,7 +185,8 @@ def _weights() -> tuple[float, tuple[float, ...]]:
 
 
 def _probability(log_odds: float) -> float:
-    return 1 / (1 + math.exp(-log_odds))
+    # A sentence of a thousand strange words is no less likely than a computer can say.
+    return 1 / (1 + math.exp(min(-log_odds, _LEAST)))
 
 
 @dataclass(frozen=True, slots=True)
