@@ -29,7 +29,7 @@ from preceptor.providers.prose import Prose, without_unopened_thought
 from preceptor.providers.scope import RunScope, scope
 from preceptor.providers.time_limit import TimeLimit
 from preceptor.providers.tool_calls import ToolCalls
-from preceptor.providers.whole import as_stream, in_pieces
+from preceptor.providers.whole import PIECE, as_stream, in_pieces
 
 # Finish reasons of OpenAI and of Gemini (https://ai.google.dev/api/generate-content#FinishReason), in lower case.
 # They are looked for within the reason that came: servers between put words of their own around it.
@@ -47,6 +47,8 @@ _DEEPEST = 20
 _MOST_CALLS_AT_ONCE = 100
 _MOST_TOKENS = 10**9
 _DETAILS = {"completion_tokens_details": "reasoning_tokens", "prompt_tokens_details": "cached_tokens"}
+_LONGEST_TEXT = 1_000_000
+"""Characters of a whole answer that are read: as many as may be shown of one."""
 _TRAILER = 2.0
 """Longest wait in seconds, after the finish reason, for the usage and the end of the stream."""
 
@@ -112,6 +114,11 @@ class CheckedChat(OpenAIChatCompletionsModel):
                 answer = await fetch(system_instructions, input, model_settings, tools, *rest, **more)
                 if stream:
                     await self._check_kind(answer[1])
+                else:
+                    completion = await self._checked_whole(answer, reply, run)
+                    return (
+                        as_stream(completion, model_settings, model=str(self.model)) if wanted else completion
+                    )
         except TimeoutError:
             raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -120,9 +127,6 @@ class CheckedChat(OpenAIChatCompletionsModel):
             raise AnswerUnusable(
                 "stream_cut" if begun else "not_an_api", "a 200 whose JSON is none"
             ) from error
-        if not stream:
-            completion = self._checked_whole(answer, reply, run)
-            return as_stream(completion, model_settings, model=str(self.model)) if wanted else completion
         response, chunks = answer
         self._attach_stream_request_id(response, chunks)
         return response, self._checked(chunks, reply, run, began)
@@ -142,7 +146,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
                 pass
         raise AnswerUnusable("not_an_api", f"a 200 that is `{kind}`")
 
-    def _checked_whole(self, answer: object, reply: "_Reply", run: RunScope) -> ChatCompletion:
+    async def _checked_whole(self, answer: object, reply: "_Reply", run: RunScope) -> ChatCompletion:
         # The SDK takes whatever is no completion for a stream, and pairs it with a response.
         body = answer[1] if isinstance(answer, tuple) else answer
         # The client builds it without validation: the choices may be missing.
@@ -153,7 +157,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
         ):
             raise self._error(body)
         check_form(body)
-        reply.add_whole(body)
+        await reply.add_whole(body)
         run.truncated = reply.check()
         return body
 
@@ -284,7 +288,7 @@ class _Reply:
                 delta.tool_calls = [call for call in delta.tool_calls if call.index < self._room] or None
             self._content(delta, ended=ended)
 
-    def add_whole(self, completion: ChatCompletion) -> None:
+    async def add_whole(self, completion: ChatCompletion) -> None:
         """Note a reply that was not streamed."""
         self._usage = completion.usage = _with_thoughts(completion.usage)
         for choice in (cast("list[Any] | None", completion.choices) or [])[:1]:
@@ -298,8 +302,19 @@ class _Reply:
                 self._call(place, call.function.name, call.function.arguments)
             choice.message.tool_calls = calls[: self._room] or None
             # Here, since the end of a thought is not in what is left of it below.
-            choice.message.content = without_unopened_thought(_as_text(choice.message.content))
-            self._content(choice.message, ended=True)
+            text = without_unopened_thought(_as_text(choice.message.content)[: _LONGEST_TEXT + 1])
+            if len(text) > _LONGEST_TEXT:
+                self.finish = choice.finish_reason = "length"
+                text = text[:_LONGEST_TEXT]
+            said: list[str] = []
+            # Piece by piece, as a stream's: nobody waits until a long text is read.
+            for start in range(0, len(text), PIECE):
+                choice.message.content = text[start : start + PIECE]
+                self._content(choice.message, ended=start + PIECE >= len(text))
+                said.append(choice.message.content or "")
+                await asyncio.sleep(0)
+            choice.message.content = "".join(said) or None
+            self._refused = self._refused or bool(choice.message.refusal)
 
     def _content(self, part: ChoiceDelta | ChatCompletionMessage, *, ended: bool) -> None:
         """Note the text, and leave of it what may be shown."""

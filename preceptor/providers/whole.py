@@ -16,7 +16,7 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 from openai.types.responses import Response
 from pydantic import ValidationError
 
-_PIECE = 2000
+PIECE = 2000
 """Characters of an answer that are taken at a time: some hundredths of a second of work."""
 
 
@@ -59,9 +59,9 @@ def in_pieces(chunk: ChatCompletionChunk) -> Sequence[ChatCompletionChunk]:
     choice = choices[0] if len(choices) == 1 else None
     delta = cast("object", choice and choice.delta)
     text = cast("object", delta.content) if isinstance(delta, ChoiceDelta) else None
-    if not choice or not isinstance(text, str) or len(text) <= _PIECE:
+    if not choice or not isinstance(text, str) or len(text) <= PIECE:
         return (chunk,)
-    starts = range(0, len(text), _PIECE)
+    starts = range(0, len(text), PIECE)
     begun = {"finish_reason": None, "logprobs": None}
     pieces = [
         chunk.model_copy(
@@ -69,7 +69,7 @@ def in_pieces(chunk: ChatCompletionChunk) -> Sequence[ChatCompletionChunk]:
                 "usage": None,
                 "choices": [
                     choice.model_copy(
-                        update={**begun, "delta": ChoiceDelta(content=text[start : start + _PIECE])}
+                        update={**begun, "delta": ChoiceDelta(content=text[start : start + PIECE])}
                     )
                 ],
             }

@@ -12,9 +12,11 @@ from agents import ModelSettings, ModelTracing, TResponseInputItem
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseTextDeltaEvent
 
 from preceptor.errors import AnswerUnusable
+from preceptor.providers import checked_chat
 from preceptor.providers.checked_chat import CheckedChat
 from preceptor.providers.client import Client
 from preceptor.providers.failure import classify
+from preceptor.providers.prose import Prose
 from preceptor.providers.scope import RunScope, current_scope
 from tests.agents.test_failover_alone import tool
 from tests.standins.provider import Answer, Json, Provider, call, calls, chunk, fails, says, stream, usage
@@ -261,6 +263,36 @@ async def test_without_tools_a_call_is_malformed_and_nothing_is_said_of_tools(
 ) -> None:
     made = await reply(openai, calls(call("search", "{}", id="a")), tools=(), whole=whole)
     assert (made.failed, made.sent["messages"][0]["content"]) == ("malformed_tool_call", "Be brief.")
+
+
+# --- its length
+
+
+@both
+async def test_a_long_text_is_read_in_pieces_so_that_others_have_their_turn(
+    whole: bool, openai: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, taken = Prose.feed, list[int]()
+
+    def noted(prose: Prose, piece: str) -> str:
+        taken.append(len(piece))
+        return read(prose, piece)
+
+    monkeypatch.setattr(Prose, "feed", noted)
+    text = "A node is a process.\n" * 1000
+    said = stream(chunk({"content": text}), chunk({}, "stop"))
+    assert (await reply(openai, said, whole=whole)).text == text
+    assert max(taken) <= 2000
+
+
+async def test_of_a_whole_text_without_end_as_much_is_read_as_may_be_shown(
+    openai: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checked_chat, "_LONGEST_TEXT", 4500)
+    for length in (4500, 4501):
+        said = stream(chunk({"content": "x" * length}), chunk({}, "stop"))
+        made = await reply(openai, said, whole=True)
+        assert (len(made.text), made.truncated) == (4500, length > 4500)
 
 
 # --- its form
