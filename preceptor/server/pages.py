@@ -5,6 +5,7 @@ Nothing is built and nothing comes from another host: see docs/decisions/0007-pa
 
 import html
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -98,8 +99,9 @@ async def chat_page(request: Request) -> Response:
 
 async def books_page(request: Request) -> Response:
     """Renders the books of the service, of which the reader chooses one."""
+    # Relative, as all addresses of our pages: a proxy may serve them below a path. `//HOST/` stays as it is.
     rows = [
-        f'<li><a href="{html.escape(one.url)}" lang="{html.escape(one.language)}" dir="auto">'
+        f'<li><a href="{html.escape(re.sub("^/(?!/)", "", one.url))}" lang="{html.escape(one.language)}" dir="auto">'
         f"{html.escape(one.title)}</a></li>"
         for one in await listed(request)
     ]
