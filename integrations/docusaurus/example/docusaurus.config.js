@@ -4,6 +4,8 @@ module.exports = {
   url: 'https://book.example',
   baseUrl: '/book/',
   onBrokenLinks: 'throw',
+  // Rspack and SWC take a fifth of the CPU that webpack and Babel do.
+  future: { v4: true, faster: true },
   i18n: {
     defaultLocale: 'en',
     locales: ['en', 'ur'],
