@@ -29,7 +29,7 @@ from preceptor.settings import ServerSettings, Settings
 
 _HERE = Path(__file__).parent
 
-_PAGE_HEADERS = {
+_SCRIPTED_PAGE_HEADERS = {
     # Trusted types: markup is made by the sanitiser or not at all.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
@@ -144,11 +144,11 @@ def page_headers(settings: Settings, chapters: Iterable[Chapter] = ()) -> Mappin
     """
     # The site's address may be known to the index alone, which found it in the site's own files.
     sites = {origin_of(chapter.url) for chapter in chapters} - {""}
-    policy = _PAGE_HEADERS["Content-Security-Policy"].format(
+    policy = _SCRIPTED_PAGE_HEADERS["Content-Security-Policy"].format(
         frame_ancestors=" ".join(settings.server.frame_ancestors) or "'none'",
         images=" ".join(["'self'", *sorted(sites), *settings.site.image_origins]),
     )
-    return {**_PAGE_HEADERS, "Content-Security-Policy": policy}
+    return {**_SCRIPTED_PAGE_HEADERS, "Content-Security-Policy": policy}
 
 
 def _template(name: str) -> Template:
