@@ -175,8 +175,8 @@ class CheckedChat(OpenAIChatCompletionsModel):
                 for piece in pieces:
                     reply.add(piece)
                     yield piece
-                    if len(pieces) > 1:
-                        await asyncio.sleep(0)
+                    # What has come at once is read without a wait, however many chunks it is.
+                    await asyncio.sleep(0)
             if reply.is_empty and "text/event-stream" not in chunks.response.headers.get("content-type", ""):
                 raise AnswerUnusable("not_an_api", "a 200 that is no stream of events")
             run.truncated = reply.check()

@@ -161,6 +161,25 @@ async def test_others_have_their_turn_while_a_long_answer_is_read(
     assert len(set(pieces)) > 5
 
 
+async def test_others_have_their_turn_while_many_chunks_are_read(
+    preceptor: Preceptor, gemini: Provider
+) -> None:
+    several = says(*["A node. "] * 500)
+    gemini.will(replace(several, pieces=[b"".join(several.pieces)]))  # all of it comes at once
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.ensure_future(count())
+    pieces = [turns async for event in preceptor.stream(ASKED) if isinstance(event, Token)]
+    counting.cancel()
+    assert len(set(pieces)) > 400
+
+
 def completion(**more: Any) -> ChatCompletion:
     """A completion as a provider sends it in full, with one answer."""
     message = {"role": "assistant", "content": "A node.", "refusal": None, **more.pop("message", {})}
