@@ -44,6 +44,8 @@ _LONGEST_ARGUMENTS = 20_000
 """Characters of one call's arguments; a search for more holds up everybody while it is read."""
 _DEEPEST = 20
 """Levels of one call's arguments; what reads them goes down a level at a time."""
+_CHUNKS_AT_ONCE = 16
+"""Chunks that are read before others have their turn."""
 _MOST_CALLS_AT_ONCE = 100
 _MOST_TOKENS = 10**9
 _DETAILS = {"completion_tokens_details": "reasoning_tokens", "prompt_tokens_details": "cached_tokens"}
@@ -169,14 +171,18 @@ class CheckedChat(OpenAIChatCompletionsModel):
         began: float,
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
         limit = TimeLimit()
+        read = 0
         try:
             while (chunk := await self._next(chunks, reply, run, began, limit)) is not None:
                 pieces = in_pieces(chunk)
                 for piece in pieces:
                     reply.add(piece)
                     yield piece
-                    # What has come at once is read without a wait, however many chunks it is.
-                    await asyncio.sleep(0)
+                    # What has come at once is read without a wait, however many chunks it is. A turn for each of them
+                    # would send the reader each word by itself.
+                    read += 1
+                    if len(pieces) > 1 or not read % _CHUNKS_AT_ONCE:
+                        await asyncio.sleep(0)
             if reply.is_empty and "text/event-stream" not in chunks.response.headers.get("content-type", ""):
                 raise AnswerUnusable("not_an_api", "a 200 that is no stream of events")
             run.truncated = reply.check()

@@ -177,7 +177,7 @@ async def test_others_have_their_turn_while_many_chunks_are_read(
     counting = asyncio.ensure_future(count())
     pieces = [turns async for event in preceptor.stream(ASKED) if isinstance(event, Token)]
     counting.cancel()
-    assert len(set(pieces)) > 400
+    assert len(set(pieces)) > 25
 
 
 def completion(**more: Any) -> ChatCompletion:
