@@ -141,17 +141,24 @@ async def block(library: Library, questions: Sequence[str], times: list[float]) 
 async def against_alone(many: Asked, alone: Asked, book: str, count: int) -> dict[str, Any]:
     """Times of searches within a book among many, and of the same book alone, in turn."""
     one, other, times = await many.open(book), await alone.open(book), (list[float](), list[float]())
+    cpu = [0.0, 0.0]
     for library in (one, other):
         await block(library, many.questions(BLOCK), [])
     for _ in range(count // BLOCK):
         asked = many.questions(BLOCK)
-        await block(one, asked, times[0])
-        await block(other, asked, times[1])
+        for place, library in enumerate((one, other)):
+            began = time.process_time()
+            await block(library, asked, times[place])
+            cpu[place] += time.process_time() - began
     among, single = (percentile(each, 0.95) for each in times)
     return {
         "search_p95_ms": round(among, 2),
         "alone_p95_ms": round(single, 2),
         "ratio": round(among / single, 2),
+        # What a busy machine does not change.
+        "search_cpu_ms": round(cpu[0] / len(times[0]) * 1000, 2),
+        "alone_cpu_ms": round(cpu[1] / len(times[1]) * 1000, 2),
+        "cpu_ratio": round(cpu[0] / cpu[1], 2),
     }
 
 
