@@ -9,7 +9,7 @@ SEED ?= 0
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-clients test-sites mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-page bench-traces bench-retrieval-latency bench-scale bench-library bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
+.PHONY: help setup demo test test-long test-clients test-sites mutants evaluate baseline report-schema openapi lint typecheck docs constraints wheel bench bench-overhead bench-coldstart bench-load bench-page bench-traces bench-retrieval-latency bench-scale bench-library bench-ray bench-index bench-links bench-left-out bench-retrieval bench-abstain bench-offline bench-answers bench-support bench-citations clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -104,6 +104,9 @@ bench-coldstart: $(VENV)/.dev ## time and memory until the server is ready
 bench-library: $(VENV)/.dev ## 40 made-up books in folders of their own, and 8 in one shared collection: apart, and as fast as alone
 	$(BIN)/python bench/library.py --books 40 --questions 2000
 	$(BIN)/python bench/library.py --layout shared --books 8 --passages 40 --questions 200
+
+bench-ray: $(VENV)/.dev ## 50 small books on two one-core nodes of Ray, beside two plain processes
+	$(BIN)/python bench/on_ray.py
 
 bench-scale: $(VENV)/.dev ## opening, searching and the outline of made-up books of 1,000 and 10,000 passages
 	$(BIN)/python bench/scale.py
