@@ -61,6 +61,8 @@ class _Book(_Table):
     subject: str | None = None
     language: str | None = None
     readers: tuple[str, ...] | None = None
+    instructions: str | None = None
+    example_questions: tuple[str, ...] | None = None
     collection: _Id | None = None
     hosts: tuple[_Host, ...] = ()
     reader_keys: tuple[SecretStr, ...] | None = None
@@ -121,9 +123,12 @@ def _book(name: str, table: _Book, settings: Settings, folder: Path) -> Book:
     Raises:
         _Misfit: They are none.
     """
-    described = table.model_dump(include={"title", "subject", "language", "readers"}, exclude_none=True)
-    # What one title says of a single book is said of no other; only language and readers hold for all.
-    common = settings.book.model_dump(include={"language", "readers"}, exclude_unset=True)
+    described = table.model_dump(
+        include={"title", "subject", "language", "readers", "instructions", "example_questions"},
+        exclude_none=True,
+    )
+    # What a title or a question says of one book is said of no other.
+    common = settings.book.model_dump(include={"language", "readers", "instructions"}, exclude_unset=True)
     server = settings.server
     if table.reader_keys is not None:
         server = _over(server, {"reader_keys": table.reader_keys}, "")

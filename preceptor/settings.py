@@ -111,6 +111,10 @@ class BookSettings(_Section):
     """BCP 47 tags of the languages in which readers ask. Where the embedding model reads English only and one of
     them is another language, every passage gets a second vector by which their questions find it.
     """
+    instructions: str = Field(default="", max_length=4000)
+    """What the tutors are told beside Preceptor's own instructions, which it does not lift."""
+    example_questions: tuple[str, ...] = Field(default=(), max_length=10, examples=[["What is a node?"]])
+    """Questions that the page offers to begin with; empty: made of the book's outline."""
 
 
 class SiteSettings(_Section):

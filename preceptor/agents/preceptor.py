@@ -77,7 +77,7 @@ class Preceptor:
         self.traces = traces
         self._outcomes = Outcomes(traces, observer, book=book)
         self._language = language
-        self._rules = Rules(rules())
+        self._rules = Rules([*rules(), settings.book.instructions])
         self._build_triage = build_triage
         self.triage = build_triage(tools)
         self.triage_of_selection = triage_of_selection

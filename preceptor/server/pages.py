@@ -4,6 +4,7 @@ Nothing is built and nothing comes from another host: see docs/decisions/0007-pa
 """
 
 import html
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from preceptor.library.passage import Chapter, origin_of
 from preceptor.server.access import PAGE_HEADERS, bears_key
 from preceptor.server.listing import listed
 from preceptor.server.shelf import Shelf, base_path
-from preceptor.settings import ServerSettings, Settings
+from preceptor.settings import Settings
 
 _HERE = Path(__file__).parent
 
@@ -92,7 +93,7 @@ async def chat_page(request: Request) -> Response:
     page = _template("chat.html").substitute(
         title=html.escape(title),
         language=html.escape(language),
-        attributes=attributes(request, preceptor.settings.server, books="../../"),
+        attributes=attributes(request, preceptor.settings, books="../../"),
     )
     return HTMLResponse(page, headers=headers)
 
@@ -109,17 +110,19 @@ async def books_page(request: Request) -> Response:
     return HTMLResponse(page, headers={**PAGE_HEADERS, "Cache-Control": "no-cache"})
 
 
-def attributes(request: Request, server: ServerSettings, *, books: str) -> str:
+def attributes(request: Request, settings: Settings, *, books: str) -> str:
     """Returns the attributes that tell a page's script, or the widget's, what the settings say.
 
     Args:
         request: For the page.
-        server: The settings.
+        settings: Those of the book.
         books: Address of the list of books, as seen from the page.
     """
+    questions = settings.book.example_questions
     said = {
-        "disclaimer": server.disclaimer,
-        "keep": None if server.keep_in_browser else "none",
+        "disclaimer": settings.server.disclaimer,
+        "keep": None if settings.server.keep_in_browser else "none",
+        "questions": json.dumps(questions, ensure_ascii=False) if questions else None,
         "books": books if _one_of_several(request) else None,
     }
     return "".join(

@@ -62,7 +62,7 @@ async def chapter_page(request: Request) -> Response:
         direction="rtl" if language.partition("-")[0] in _RIGHT_TO_LEFT else "ltr",
         outline="\n".join(_outline(chapter)),
         text="\n".join(_sections(chapter, passages)),
-        attributes=attributes(request, settings.server, books="/"),
+        attributes=attributes(request, settings, books="/"),
         tutor=f"{base_path(request.scope)}/",
         beside="".join(_beside(chapter, chapters)),
     )

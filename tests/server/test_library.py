@@ -1,6 +1,8 @@
 """Many books in one service: each found by path, host or name, opened when it is asked, and apart from the others."""
 
 import asyncio
+import html
+import json
 import re
 from collections.abc import Generator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from mcp import Client
 from starlette.testclient import TestClient
 
+from preceptor.agents.prompts import instructions
 from preceptor.books import read_books
 from preceptor.errors import SettingsError
 from preceptor.indexing.run import Indexing
@@ -19,6 +22,7 @@ from preceptor.server import create_app
 from preceptor.settings import Settings
 from preceptor.tracing.filters import Filters
 from preceptor.tracing.store import TraceStore
+from tests.library.books import INFO
 from tests.sample import sample_settings
 from tests.server.loopback import served
 from tests.server.reading import error_of
@@ -29,6 +33,8 @@ BOOKS = f"""
 source = "kitchen"
 title = "Bread at Home"
 hosts = ["Kitchen.example"]
+instructions = "Call flour by its type."
+example_questions = ["Why does it rise?", 'Is "00" flour fine?']
 
 [books.kitchen.site]
 base_url = "/b/kitchen/"
@@ -87,6 +93,17 @@ def library(folder: Path) -> Generator[TestClient]:
     app = create_app(library_settings(folder, library={"open": 1}))
     with TestClient(app, raise_server_exceptions=False) as opened:
         yield opened
+
+
+def test_a_book_has_instructions_and_example_questions_of_its_own(library: TestClient, folder: Path) -> None:
+    books = read_books(folder / "books.toml", library_settings(folder))
+    told = {name: instructions(one.settings.book, INFO, book_only=True) for name, one in books.items()}
+    assert "ask of you:\nCall flour by its type.\n\nQuotations" in told["kitchen"]
+    assert "ask of you" not in told["garden"]
+    page = library.get("/b/kitchen/").text
+    (questions,) = re.findall('data-questions="([^"]*)"', page)
+    assert json.loads(html.unescape(questions)) == ["Why does it rise?", 'Is "00" flour fine?']
+    assert "data-questions" not in library.get("/b/workshop/").text
 
 
 def test_the_books_are_listed_with_their_pages_for_programs_and_for_readers(library: TestClient) -> None:

@@ -7,7 +7,9 @@ import { wordsFor } from './words.js';
 const root = document.getElementById('tutor');
 const say = await wordsFor(document.documentElement.lang);
 const { title, disclaimer, keep, books } = root.dataset;
-const tutor = new Tutor(root, { server: new URL('../', import.meta.url), title, say, disclaimer, books, keep: keep !== 'none' });
+const questions = () => JSON.parse(root.dataset.questions ?? '[]');
+const server = new URL('../', import.meta.url);
+const tutor = new Tutor(root, { server, title, say, disclaimer, books, questions, keep: keep !== 'none' });
 onShortcut('mod+k,/', () => tutor.focus());
 
 const here = new URL(location.href);
