@@ -100,13 +100,14 @@ def certificates_read_once() -> Iterator[None]:
         yield
 
 
+_LEVELS = [(logger, logger.level) for logger in map(logging.getLogger, (None, "preceptor", *LOG_LEVELS))]
+"""What is logged before any command runs, be it in a fixture of a whole module."""
+
+
 @pytest.fixture(autouse=True)
-def levels_of_logs() -> Iterator[None]:
-    """A command that runs in the test's own process sets what is logged, which the next test must not notice."""
-    loggers = [logging.getLogger(name) for name in (None, "preceptor", *LOG_LEVELS)]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
+def levels_of_logs() -> None:
+    """A command that ran in the tests' own process set what is logged, which the next test must not notice."""
+    for logger, level in _LEVELS:
         logger.setLevel(level)
 
 
