@@ -22,6 +22,7 @@ from preceptor.indexing.run import Indexing
 from preceptor.library import embedding, open_engine
 from preceptor.log_levels import LOG_LEVELS
 from preceptor.settings import Settings, shipped
+from tests.command_line import Cli, run
 from tests.sample import SOURCE, sample_settings
 
 ROOT = Path(__file__).parent.parent
@@ -109,6 +110,19 @@ def levels_of_logs() -> None:
     """A command that ran in the tests' own process set what is logged, which the next test must not notice."""
     for logger, level in _LEVELS:
         logger.setLevel(level)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs a command in this process; gives its exit code, standard output and standard error."""
+
+    def cli(*words: object) -> tuple[int, str, str]:
+        code = run(monkeypatch, *words)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return cli
 
 
 @pytest.fixture(scope="session")

@@ -11,22 +11,20 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from preceptor.cli import main
 from preceptor.library.embedded import Embedded
 from preceptor.library.protocol import Vectors
 from preceptor.text.tokens import SparseVector
+from tests.command_line import Cli
 from tests.library.engines import candidates
 from tests.standins.qdrant import QdrantStandIn
 
 PAGES = 24
-
-Cli = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,23 +33,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRECEPTOR_ENV", "demo")
     return tmp_path
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs a command in this process; gives its exit code, standard output and standard error."""
-
-    def cli(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["preceptor", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        assert "Traceback" not in out + err
-        return code, out, err
-
-    return cli
 
 
 def write_book(folder: Path, edition: str = "first", *, pages: int = PAGES) -> Path:

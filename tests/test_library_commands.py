@@ -1,15 +1,11 @@
 """Commands for one book of a library: `--book ID` chooses its index, its settings, its runs and its pages."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from preceptor.cli import main
-
-Cli = Callable[..., tuple[int, str, str]]
+from tests.command_line import Cli, run
 
 SETTINGS = '[default.library]\nfile = "books.toml"\n'
 BOOKS = """
@@ -46,14 +42,6 @@ cases:
 """
 
 
-def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["preceptor", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the settings of a library of two books, which are indexed."""
@@ -66,7 +54,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / "docs" / "page.md").write_text(text)
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
-        assert _run(patched, "index", "--library", "books.toml", "--quiet", "--env", "demo") == 0
+        assert run(patched, "index", "--library", "books.toml", "--quiet", "--env", "demo") == 0
     return folder
 
 
@@ -76,19 +64,6 @@ def folder(library: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(library)
     monkeypatch.setenv("PRECEPTOR_ENV", "demo")
     return library
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Runs a command in this process; gives its exit code, standard output and standard error."""
-
-    def cli(*words: object) -> tuple[int, str, str]:
-        code = _run(monkeypatch, *words)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return code, out, err
-
-    return cli
 
 
 def _asked(cli: Cli, question: str, book: str) -> dict[str, object]:

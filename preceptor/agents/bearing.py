@@ -101,8 +101,7 @@ def adds(found: Judged, ledger: Ledger) -> bool:
     if not _is_known(found, ledger):
         return False
     shown = [hit.passage for hit in ledger]
-    new = unknown_figures(found.said, shown)
-    if any(not (found.cited and one.isdecimal() and int(one) <= _COUNTED) for one in new):
+    if _has_new_figure(found.said, shown, may_count=bool(found.cited)):
         return True
     return are_comparable(language_of(found.said), shown) and bool(unknown_names(found.said, shown))
 
@@ -114,7 +113,7 @@ def line_adds(line: str, ledger: Ledger) -> bool:
     """
     bare, _ = _read(line, ledger)
     shown = [hit.passage for hit in ledger]
-    if any(not (one.isdecimal() and int(one) <= _COUNTED) for one in unknown_figures(bare, shown)):
+    if _has_new_figure(bare, shown, may_count=True):
         return True
     texts = [casefolded(one.embedded_text) for one in shown]
     return any(not any(host.casefold() in text for text in texts) for host in hosts(bare))
@@ -168,6 +167,13 @@ def _is_known(found: Judged, ledger: Ledger) -> bool:
 def _can_be_judged(found: Judged, ledger: Ledger) -> bool:
     """Whether a sentence can be compared with what it cites."""
     return _is_known(found, ledger) and are_comparable(language_of(found.claim), _passages(found.cited))
+
+
+def _has_new_figure(text: str, shown: Sequence[Passage], *, may_count: bool) -> bool:
+    """Whether a text has a figure that no passage has; a small one may count what a passage lists."""
+    return any(
+        not (may_count and one.isdecimal() and int(one) <= _COUNTED) for one in unknown_figures(text, shown)
+    )
 
 
 def _read(text: str, ledger: Ledger) -> tuple[str, list[Hit]]:

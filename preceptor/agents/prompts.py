@@ -39,16 +39,14 @@ book is asked, call `decline`, too. What rests on no quotation does not reach th
 
 def instructions(book: BookSettings, info: IndexInfo, *, book_only: bool) -> str:
     """Returns the system prompt for the tutors of one book; the settings override the index."""
-    subject = book.subject or info.subject
+    subject, own = book.subject or info.subject, book.instructions.strip()
     return _TEXT.format(
         title=book.title or info.title,
         subject=f", which teaches {subject}" if subject else "",
         language=language(info.language).name,
         only=" only" if book_only else " first, and say when you add something that the book does not have",
         outside=_OUTSIDE if book_only else "",
-        own=f"\nThe book's authors ask of you:\n{book.instructions.strip()}\n"
-        if book.instructions.strip()
-        else "",
+        own=f"\nThe book's authors ask of you:\n{own}\n" if own else "",
     )
 
 

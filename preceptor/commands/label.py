@@ -27,8 +27,6 @@ _POLICY = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 
-_LONGEST_REASON = 2000
-
 
 def label(
     report: Annotated[Path, typer.Argument(help="A report that `--save` wrote as JSON.")],
@@ -86,10 +84,11 @@ def app(report: "Report", path: Path, *, seed: int = 0) -> "Starlette":
 
     from preceptor.errors import PreceptorError
     from preceptor.evaluation.label_page import SCRIPT, STYLE
+    from preceptor.evaluation.labels import Labels
     from preceptor.server.access import OperatorInBrowser, SecurityHeaders
     from preceptor.server.faults import on_error
 
-    pages = _Pages(report, lambda: _labels(path, seed))
+    pages = _Pages(report, functools.partial(Labels.beside, path, seed=seed))
     here = [Middleware(OperatorInBrowser, key=None)]
     return Starlette(
         routes=[
@@ -101,12 +100,6 @@ def app(report: "Report", path: Path, *, seed: int = 0) -> "Starlette":
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={PreceptorError: on_error},
     )
-
-
-def _labels(path: Path, seed: int) -> "Labels":
-    from preceptor.evaluation.labels import Labels
-
-    return Labels.beside(path, seed=seed)
 
 
 class _Pages:
@@ -136,13 +129,15 @@ class _Pages:
         """Keeps a label, and leads to the next answer."""
         from starlette.responses import RedirectResponse
 
+        from preceptor.evaluation.label_page import LONGEST_REASON
+
         form = parse_qs((await request.body()).decode(errors="replace"))
         name, verdict = form.get("case", [""])[0], form.get("verdict", [""])[0]
         if verdict not in ("good", "bad"):
             raise RequestInvalid({"verdict": "must be `good` or `bad`"})
         labels = self._labels()
         case = self._named(self._report.sample(labels.seed), name)
-        why = "\n".join(form.get("why", [""])[0].strip().splitlines())[:_LONGEST_REASON]
+        why = "\n".join(form.get("why", [""])[0].strip().splitlines())[:LONGEST_REASON]
         labels.add(case, verdict, why)
         return RedirectResponse(f"/?after={quote(name, safe='')}", 303)
 

@@ -14,6 +14,8 @@ from preceptor.evaluation.report import CaseResult, Report, judged
 
 STYLE = Path(__file__).parent / "label.css"
 SCRIPT = Path(__file__).parent / "label.js"
+LONGEST_REASON = 2000
+"""Characters of a person's reason."""
 
 
 def to_label(
@@ -67,7 +69,7 @@ def _form(case: CaseResult, labels: Labels) -> str:
         "<button name=verdict value=good aria-keyshortcuts=g>Good <kbd>g</kbd></button>"
         "<button name=verdict value=bad aria-keyshortcuts=b>Bad <kbd>b</kbd></button>"
         "<label>Why, if you like <kbd>w</kbd> "
-        f"<textarea id=why name=why rows=2 maxlength=2000 dir=auto>{why}</textarea></label></form>"
+        f"<textarea id=why name=why rows=2 maxlength={LONGEST_REASON} dir=auto>{why}</textarea></label></form>"
     )
 
 

@@ -100,7 +100,7 @@ class Labels:
 
     def written_into(self, report: Report) -> Report:
         """Returns the report with the labels of its answers."""
-        first = {case.name: case for case in reversed(report.cases)}
+        first = report.first_times
         cases = tuple(
             case.model_copy(update={"label": self.of(case) if first[case.name] is case else None})
             for case in report.cases

@@ -10,12 +10,13 @@ from preceptor.evaluation.report import (
     Rate,
     Report,
     answered_by,
+    called_bad,
     came,
     every_time,
     explained,
     grouped,
     heading,
-    judged,
+    opinions,
     rates,
 )
 from preceptor.text.number import counted
@@ -218,12 +219,11 @@ def _citing(cases: Sequence[CaseResult], traces: str) -> Iterator[str]:
 
 def _judged(report: Report, traces: str) -> Iterator[str]:
     """Yields what a judge and a person say, and the answers that the judge calls bad."""
-    lines = [line for line in judged(report) if not line.startswith("Bad, by the judge")]
+    lines = opinions(report)
     if not lines:
         return
-    against = [(case, case.judge.reason) for case in report.cases if case.judge and case.judge.good is False]
     yield f"<h2>Judged by a person and by a model</h2>{_list([*lines, 'Neither fails a run.'], '')}"
-    for case, reason in against:
+    for case, reason in called_bad(report):
         yield (
             f"<details><summary><strong>{escape(case.name)}</strong>: bad: {escape(reason)}</summary>"
             f'<p dir="auto">{escape(case.question)}</p><blockquote dir="auto">{escape(case.answer or "")}</blockquote>'

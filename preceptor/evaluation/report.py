@@ -222,6 +222,11 @@ class Report(_Model):
         """US dollars of all answers and of the judge, as far as prices are known."""
         return sum((case.cost or 0.0) + ((case.judge and case.judge.cost) or 0.0) for case in self.cases)
 
+    @property
+    def first_times(self) -> dict[str, CaseResult]:
+        """The result of each case's first time, by its name."""
+        return {case.name: case for case in reversed(self.cases)}
+
     def sample(self, seed: int) -> list[CaseResult]:
         """Returns the first answer to each question in the order in which a person labels them.
 
@@ -232,8 +237,7 @@ class Report(_Model):
         def place(case: CaseResult) -> str:
             return hashlib.sha256(f"{seed} {case.name}".encode()).hexdigest()
 
-        first = {case.name: case for case in reversed(self.cases)}
-        return sorted((case for case in first.values() if case.answer is not None), key=place)
+        return sorted((case for case in self.first_times.values() if case.answer is not None), key=place)
 
     @property
     def agreement(self) -> Agreement | None:
@@ -242,13 +246,13 @@ class Report(_Model):
             return None
         drawn = self.sample(self.label_seed)
         # One that was left out, or labelled out of turn, was not left to chance.
-        counted = list(takewhile(lambda case: case.label, drawn))
+        in_turn = list(takewhile(lambda case: case.label, drawn))
         found: Estimate | None = None
         with suppress(TooFewLabels):
             found = estimate(
-                [case.label is not None and case.label.verdict == "good" for case in counted],
-                [_opinion(case) for case in counted],
-                [_opinion(case) for case in drawn[len(counted) :]],
+                [case.label is not None and case.label.verdict == "good" for case in in_turn],
+                [_opinion(case) for case in in_turn],
+                [_opinion(case) for case in drawn[len(in_turn) :]],
             )
         labelled = [case for case in drawn if case.label]
         both = [
@@ -260,7 +264,7 @@ class Report(_Model):
             answers=len(drawn),
             labels=len(labelled),
             good=sum(case.label is not None and case.label.verdict == "good" for case in labelled),
-            drawn=len(counted),
+            drawn=len(in_turn),
             both=len(both),
             agreed=sum(label == verdict for label, verdict in both),
             kappa=kappa([label for label, _ in both], [verdict for _, verdict in both]),
@@ -415,7 +419,20 @@ def _opinion(case: CaseResult) -> float:
 
 def judged(report: Report) -> list[str]:
     """Returns what a judge and a person say of the answers, in sentences, with the judge's reasons against some."""
+    bad = called_bad(report) if report.judge else []
+    against = [f"Bad, by the judge: {case.name}: {reason}" for case, reason in bad]
+    more = [f"Bad, by the judge: {len(against) - _NAMED} more"] if len(against) > _NAMED else []
+    return [*opinions(report), *against[:_NAMED], *more]
+
+
+def opinions(report: Report) -> list[str]:
+    """Returns what a judge and a person say of the answers, in sentences."""
     return [*_by_person(report), *_by_judge(report)]
+
+
+def called_bad(report: Report) -> list[tuple[CaseResult, str]]:
+    """Returns the answers that the judge calls bad, each with its reason."""
+    return [(case, case.judge.reason) for case in report.cases if case.judge and case.judge.good is False]
 
 
 def _by_person(report: Report) -> Iterator[str]:
@@ -470,10 +487,6 @@ def _by_judge(report: Report) -> list[str]:
         )
     if any(report.judge.startswith(f"{case.provider} {case.model},") for case, _ in cases):
         lines.append("It judges its own answers, which models favour: let another one judge.")
-    against = [(case.name, verdict.reason) for case, verdict in cases if verdict.good is False]
-    lines += [f"Bad, by the judge: {name}: {reason}" for name, reason in against[:_NAMED]]
-    if len(against) > _NAMED:
-        lines.append(f"Bad, by the judge: {len(against) - _NAMED} more")
     return lines
 
 

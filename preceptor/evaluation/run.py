@@ -286,26 +286,22 @@ async def judge_again(cases: Cases, old: Report, *, thresholds: EvaluationSettin
 
     repeat = max(one.repeat for one in old.cases)
     results = await _judged(cases, recorded, only=asked, concurrency=1, repeat=repeat)
-    results = [_as_judged(case, old) for case in results]
+    before = {_said(case): case for case in reversed(old.cases)}
+    results = [_as_judged(case, before[_said(case)], old.judge) for case in results]
     return old.model_copy(update={"cases": tuple(results), **_limits(thresholds)})
 
 
-def _as_judged(case: CaseResult, old: Report) -> CaseResult:
-    """Returns a result with its label and its verdict in an earlier report, where that judge was told the same."""
-    before = next(one for one in old.cases if _same_answer(one, case))
+def _as_judged(case: CaseResult, before: CaseResult, judge: str) -> CaseResult:
+    """Returns a result with the label and the verdict of its answer before, where that judge was told the same."""
     verdict = before.judge
-    if verdict and verdict.asked and verdict.asked != digest(old.judge, case):
+    if verdict and verdict.asked and verdict.asked != digest(judge, case):
         verdict = Verdict(reason="what is expected was changed since")
     return case.model_copy(update={"judge": verdict, "label": before.label})
 
 
-def _same_answer(one: CaseResult, other: CaseResult) -> bool:
-    return (one.question, one.chapter, one.turns, one.answer) == (
-        other.question,
-        other.chapter,
-        other.turns,
-        other.answer,
-    )
+def _said(case: CaseResult) -> tuple[object, ...]:
+    """Returns what was asked, and the answer."""
+    return case.question, case.chapter, case.turns, case.answer
 
 
 def _limits(thresholds: EvaluationSettings) -> dict[str, Any]:

@@ -93,6 +93,8 @@ def passages(
 
 def _shown(text: str, images: list[Image]) -> tuple[Image, ...]:
     """Takes out of `images` those whose alternative text this passage has, and returns the first of them."""
+    if not images:
+        return ()
     words = " ".join(text.split())
     found = [image for image in images if " ".join(image.alt.split()) in words]
     images[:] = [image for image in images if image not in found]

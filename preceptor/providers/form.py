@@ -12,8 +12,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from preceptor.errors import AnswerUnusable
 
 _THOUGHTS = ("reasoning", "reasoning_content")
-_UNREAD = ("audio", "thinking_blocks")
-"""Nobody asks for these; the SDK reads them all the same."""
+_UNREAD = (*_THOUGHTS, "audio", "thinking_blocks")
+"""Nobody asks for these; the SDK reads them all the same, and takes thoughts for texts."""
 
 
 def check_form(answer: ChatCompletion | ChatCompletionChunk) -> None:
@@ -22,17 +22,21 @@ def check_form(answer: ChatCompletion | ChatCompletionChunk) -> None:
     Raises:
         AnswerUnusable: It is no answer (`not_an_api`), or a tool call in it is none (`malformed_tool_call`).
     """
-    if not all(_is_choice(one) for one in _listed(answer.choices)):
+    is_whole = isinstance(answer, ChatCompletion)
+    name = "message" if is_whole else "delta"
+    if not all(_is_choice(one, name, may_lack=not is_whole) for one in _listed(answer.choices)):
         raise AnswerUnusable("not_an_api", "a 200 whose fields are of other types")
     for choice in cast("list[Any]", answer.choices or ()):
         choice.logprobs = None
-        part = choice.delta if isinstance(answer, ChatCompletionChunk) else choice.message
+        part = getattr(choice, name, None)
         if part is None:
             continue
-        for name in (*_UNREAD, *(one for one in _THOUGHTS if not _is_text(part, one))):
-            if getattr(part, name, None) is not None:
-                setattr(part, name, None)
-        is_whole = isinstance(answer, ChatCompletion)
+        # Not by `getattr`, which is slow for what is not there, and every chunk comes by here.
+        said = vars(part) | (part.model_extra or {})
+        for unread in _UNREAD:
+            value = said.get(unread)
+            if value is not None and not (unread in _THOUGHTS and isinstance(value, str)):
+                setattr(part, unread, None)
         if not all(_is_call(one, is_whole=is_whole) for one in _listed(part.tool_calls)):
             raise AnswerUnusable("malformed_tool_call", "a call whose fields are of other types")
 
@@ -43,15 +47,13 @@ def _listed(value: object) -> Iterator[object]:
         yield from cast("list[object]", value) if isinstance(value, list) else [value]
 
 
-def _is_choice(choice: object) -> bool:
+def _is_choice(choice: object, name: str, *, may_lack: bool) -> bool:
+    """Whether it is a choice with its part of the answer under `name`, which it may lack in a stream."""
     if not isinstance(choice, BaseModel) or not _is_text(choice, "finish_reason") or not _is_index(choice):
         return False
-    if "message" in type(choice).model_fields:
-        part = getattr(choice, "message", None)
-    else:
-        part = getattr(choice, "delta", None)
-        if part is None:
-            return True
+    part = getattr(choice, name, None)
+    if part is None:
+        return may_lack
     return isinstance(part, BaseModel) and _is_text(part, "refusal")
 
 

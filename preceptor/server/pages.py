@@ -83,11 +83,11 @@ async def chat_page(request: Request) -> Response:
         return await books_page(request)
     preceptor: Preceptor = request.state.preceptor
     title, language = preceptor.settings.book.title, preceptor.settings.book.language
-    headers = page_headers(preceptor.settings)
+    chapters: Sequence[Chapter] = ()
     try:
         info = await preceptor.library.info()
         title, language = title or info.title, info.language
-        headers = page_headers(preceptor.settings, await preceptor.library.chapters())
+        chapters = await preceptor.library.chapters()
     except VectorIndexError:
         pass  # the page still opens, and says what is wrong when it is asked something
     page = _template("chat.html").substitute(
@@ -95,7 +95,7 @@ async def chat_page(request: Request) -> Response:
         language=html.escape(language),
         attributes=attributes(request, preceptor.settings, books="../../"),
     )
-    return HTMLResponse(page, headers=headers)
+    return HTMLResponse(page, headers=page_headers(preceptor.settings, chapters))
 
 
 async def books_page(request: Request) -> Response:

@@ -1,9 +1,12 @@
-"""A report of answers for a person to label."""
+"""A report of answers for a person to label, and what the terminal shows of a report."""
 
 from datetime import UTC, datetime
+from io import StringIO
+
+from rich.console import Console
 
 from preceptor.evaluation.outcome import Cited, SaidFact, Verdict
-from preceptor.evaluation.report import CaseResult, Report
+from preceptor.evaluation.report import CaseResult, Report, render
 
 EVIL = "<img src=x onerror=alert(1)>\"'&</textarea><script>alert(2)</script>"
 
@@ -43,3 +46,10 @@ def report(answers: int = 3, *, judge: str = "local small, prompt 1") -> Report:
         cases=tuple(cases),
         judge=judge,
     )
+
+
+def printed(made: Report) -> str:
+    """The report as a wide terminal shows it."""
+    out = StringIO()
+    Console(file=out, width=300).print(render(made))
+    return out.getvalue()

@@ -7,14 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import yaml
-from rich.console import Console
 from starlette.testclient import TestClient
 
 from preceptor.cli import main
@@ -24,16 +22,8 @@ from preceptor.evaluation.labels import Labels
 from preceptor.evaluation.markdown import to_markdown
 from preceptor.evaluation.outcome import Label
 from preceptor.evaluation.page import to_html
-from preceptor.evaluation.report import Report, render
-from tests.evaluation.labelling import answer, report
-
-
-def printed(made: Report) -> str:
-    console = Console(file=StringIO(), width=300)
-    console.print(render(made))
-    out = console.file
-    assert isinstance(out, StringIO)
-    return out.getvalue()
+from preceptor.evaluation.report import Report
+from tests.evaluation.labelling import answer, printed, report
 
 
 def labelled(made: Report, path: Path, number: int, *, seed: int = 0) -> Report:

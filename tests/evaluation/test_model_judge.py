@@ -3,12 +3,10 @@
 import json
 import sys
 from collections.abc import Generator
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from preceptor.cli import main
 from preceptor.errors import SettingsError
@@ -19,10 +17,11 @@ from preceptor.evaluation.model_judge import judge_report, open_judge
 from preceptor.evaluation.outcome import Verdict
 from preceptor.evaluation.page import to_html
 from preceptor.evaluation.record import Record
-from preceptor.evaluation.report import Report, render
+from preceptor.evaluation.report import Report
 from preceptor.evaluation.run import evaluate, judge_again
 from preceptor.settings import EvaluationSettings, Settings, load_settings
 from tests.evaluation.example import CASES, Reply, cases_file, hits, passage
+from tests.evaluation.labelling import printed
 from tests.standins.provider import Answer, Provider, fails, whole
 
 LENIENT = EvaluationSettings(found=0, cited=0, refused=0)
@@ -85,14 +84,6 @@ async def judged(report: Report, provider: Provider, *answers: Answer, **options
 
 def says(verdict: str, reason: str = "It says so.") -> Answer:
     return whole({"content": json.dumps({"reason": reason, "verdict": verdict})})
-
-
-def printed(report: Report) -> str:
-    console = Console(file=StringIO(), width=200)
-    console.print(render(report))
-    out = console.file
-    assert isinstance(out, StringIO)
-    return out.getvalue()
 
 
 async def test_a_judge_is_told_the_case_and_its_verdicts_are_kept_beside_what_is_counted(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from bench.on_ray import WORDS
 from preceptor.books import Book, read_books
 from preceptor.cli import app
 from preceptor.errors import RayUnavailable
@@ -21,22 +22,6 @@ from preceptor.indexing.library import BookRun, index_library
 from preceptor.library import open_engine
 from preceptor.settings import Settings
 
-_WORDS = [
-    "robot",
-    "node",
-    "topic",
-    "sensor",
-    "filter",
-    "policy",
-    "reward",
-    "message",
-    "queue",
-    "state",
-    "camera",
-    "torque",
-    "joint",
-    "path",
-]
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed: pip install 'preceptor[ray]'"
 )
@@ -49,9 +34,7 @@ def write_books(folder: Path, *, number: int, pages: int = 1) -> Path:
         chance, name = random.Random(count), f"book-{count}"
         (folder / name).mkdir(parents=True)
         for page in range(pages):
-            said = " ".join(
-                f"The {chance.choice(_WORDS)} moves the {chance.choice(_WORDS)}." for _ in range(6)
-            )
+            said = " ".join(f"The {chance.choice(WORDS)} moves the {chance.choice(WORDS)}." for _ in range(6))
             (folder / name / f"{page}.md").write_text(f"# Page {page} of {name}\n\n{said}\n")
         tables += f'[books.{name}]\nsource = "{name}"\n\n'
     (folder / "books.toml").write_text(tables)

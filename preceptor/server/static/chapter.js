@@ -1,7 +1,6 @@
 /** A chapter's page: its code and formulas as in answers, and a field to ask the book. */
 
-import { h } from './dom.js';
-import { codeBlock, colour, copyAsTex, formula } from './rich.js';
+import { codeBlock, colour, copyAsTex, formula, scrolling } from './rich.js';
 import { wordsFor } from './words.js';
 
 const say = await wordsFor(document.documentElement.lang);
@@ -12,12 +11,7 @@ for (const pre of document.querySelectorAll('main pre:not(.tex)')) {
   pre.replaceWith(element);
   colour(code, language);
 }
-for (const table of document.querySelectorAll('main table')) {
-  // What scrolls can be reached by keyboard.
-  const frame = h('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': say('table') });
-  table.replaceWith(frame);
-  frame.append(table);
-}
+for (const table of document.querySelectorAll('main table')) scrolling(table, say);
 for (const tex of document.querySelectorAll('.tex')) formula(tex, tex.classList.contains('display'), say);
 copyAsTex(document.body);
 

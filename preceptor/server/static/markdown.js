@@ -4,7 +4,7 @@ import DOMPurify from './vendor/purify.es.mjs';
 import { Marked } from './vendor/marked.esm.js';
 
 import { directed, h } from './dom.js';
-import { codeBlock, colour, copyAsTex, formula } from './rich.js';
+import { codeBlock, colour, copyAsTex, formula, scrolling } from './rich.js';
 import { nameOf, quoted } from './sources.js';
 
 /** Characters that are looked at in one step: few while the code is cold or the machine slow, … */
@@ -336,7 +336,7 @@ export class Markdown {
       return { raw: token.raw, text: token.text, lang: token.lang, element, code };
     }
     const fragment = this._fragment(token);
-    for (const table of fragment.querySelectorAll('table')) this._scrolling(table);
+    for (const table of fragment.querySelectorAll('table')) scrolling(table, this._say);
     const element = fragment.firstElementChild ?? h('p', null);
     if (!element.matches('.code, .formula')) directed(element);
     for (const item of element.matches('ul, ol') ? element.children : []) directed(item);
@@ -394,13 +394,6 @@ export class Markdown {
       note.scrollIntoView({ block: 'nearest' });
     });
     return h('sup', { class: 'mark' }, mark);
-  }
-
-  /** What is wider than the page scrolls by itself, by keyboard too. */
-  _scrolling(table) {
-    const frame = h('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': this._say('table') });
-    table.replaceWith(frame);
-    frame.append(table);
   }
 }
 

@@ -1,6 +1,13 @@
-/** Code and formulas, in answers and on pages of chapters: a frame with its tools, and what draws it loaded by need. */
+/** Code, formulas and tables, in answers and on pages of chapters: a frame with its tools, and what draws it loaded by need. */
 
 import { h, icon } from './dom.js';
+
+/** What is wider than the page scrolls by itself, by keyboard too. */
+export function scrolling(table, say) {
+  const frame = h('div', { class: 'table', tabindex: '0', role: 'group', 'aria-label': say('table') });
+  table.replaceWith(frame);
+  frame.append(table);
+}
 
 /** A block of code with its language's name, *Copy* and a switch for long lines. Its text may grow. */
 export function codeBlock(text, language, say) {
