@@ -44,6 +44,9 @@ async def visiting(
             await reader.page.route(lambda url: url.startswith((HOME, TUTOR)), forward)
             await reader.page.goto(HOME + path)
             yield reader
+            # What the page still loads at the end would find no site.
+            await reader.page.goto("about:blank")
+            await reader.page.unroute_all(behavior="ignoreErrors")
 
 
 async def marks(page: Page, sentence: str) -> bool:
