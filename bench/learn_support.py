@@ -50,6 +50,7 @@ FEW_WORDS = -5.4
 MADE = "made"
 BY_HAND = 0.5
 """Weight of a file of pairs that were written by hand, beside that of all which are made."""
+THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 FOLDS = 4
 """Groups of the languages with one passage each."""
 PASSAGES = 34
@@ -788,6 +789,21 @@ def calibration(found: Array, true: Array, weight: Array) -> None:
             print(f"| {low:.1f}–{low + 0.1:.1f} | {mean:.2f} | {share:.2f} | {int(inside.sum())} |")
 
 
+def held_back(pairs: Sequence[Pair], found: Array) -> None:
+    """Prints the share of sentences whose support is below each threshold, by set and language, true ones first."""
+    groups: dict[tuple[bool, str, str], list[float]] = defaultdict(list)
+    for one, value in zip(pairs, found, strict=True):
+        where = one.book if one.source == MADE else one.source
+        groups[not one.true, f"{where}, {one.passage.language}", "true" if one.true else one.kind].append(
+            value
+        )
+    print(f"| | {' | '.join(f'{least:.2f}' for least in THRESHOLDS)} | pairs |")
+    print(f"|---|{'---|' * len(THRESHOLDS)}---|")
+    for (_, where, kind), values in sorted(groups.items()):
+        shares = " | ".join(f"{np.mean(np.array(values) < least):.3f}" for least in THRESHOLDS)
+        print(f"| {where}: {kind} | {shares} | {len(values)} |")
+
+
 def all_pairs(books: Sequence[Path], seed: int) -> list[Pair]:
     """The pairs of all books, without the sections from which the pairs by hand are."""
     held_out = {
@@ -850,7 +866,10 @@ def main() -> None:
     print(f"\nbooks left out, the intercept lowered by {lowered:.2f}\n")
     table(pairs, odds - lowered)
     print()
-    calibration(1 / (1 + np.exp(lowered - odds)), true, weights(pairs))
+    judged = 1 / (1 + np.exp(lowered - odds))
+    calibration(judged, true, weights(pairs))
+    print("\nshare of sentences with a support below\n")
+    held_back(pairs, judged)
 
 
 if __name__ == "__main__":

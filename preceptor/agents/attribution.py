@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preceptor.agents.bearing import Judged, adds, judge, line_adds, rests_on
-from preceptor.agents.passageless import is_plain, refuses
+from preceptor.agents.bearing import Judged, adds, is_unlikely, judge, line_adds, rests_on
+from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import SUPPORTED
 from preceptor.library.passage import Hit
@@ -37,7 +37,15 @@ class _Waiting:
 class Attribution:
     """A filter for one reply: pieces of it in, what rests on the book out, with the keys that were missing."""
 
-    def __init__(self, run: Run, *, tag: str, drops: bool = True, strict: bool = False) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        tag: str,
+        drops: bool = True,
+        strict: bool = False,
+        least_support: float = 0.0,
+    ) -> None:
         """Begin a reply.
 
         Args:
@@ -45,10 +53,12 @@ class Attribution:
             tag: BCP 47 tag of the language that the reply will probably be in.
             drops: Whether what rests on nothing is left out.
             strict: Whether a sentence that cites nothing stays behind one that does only if that passage supports it.
+            least_support: Support below which a sentence does not rest on the passage that it cites.
         """
         self._run = run
         self._drops = drops
         self._strict = strict
+        self._least_support = least_support
         self._sentences = Sentences(tag)
         self._waiting: list[_Waiting] = []
         """Sentences of a paragraph that may rest on what a later one cites."""
@@ -83,9 +93,10 @@ class Attribution:
         for unit in self._sentences.finish():
             self._take(unit)
         self._end_paragraph()
-        if not self._rests:
-            # A reply of which nothing does has passed the gate as one that needs no passage.
-            self._rests, self._out, self.left_out = True, self._raw, 0
+        # A reply of which nothing does has passed the gate as one that needs no passage.
+        if not self._rests and needs_no_passage("".join(self._raw), self._run):
+            self._out, self.left_out = self._raw, 0
+        self._rests = True
         return self._decided()
 
     def _decided(self) -> str:
@@ -125,7 +136,8 @@ class Attribution:
 
     def _take_resting(self, text: str, found: Judged) -> None:
         """Take a sentence that cites a passage, or that one bears."""
-        if adds(found, self._run.ledger):
+        ledger = self._run.ledger
+        if adds(found, ledger) or is_unlikely(found, ledger, least=self._least_support):
             self._waiting.append(_Waiting(text, found))
             return
         self._rests = True

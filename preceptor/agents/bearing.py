@@ -1,5 +1,6 @@
 """Finds the passages on which a sentence of a reply rests: those that it cites, or the one that bears it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from preceptor.agents.support import (
     hosts,
     invents,
     is_too_short,
+    likelihood,
     support,
     unknown_figures,
     unknown_names,
@@ -34,6 +36,8 @@ _HALF = 0.5
 _COUNTED = 12
 """Largest figure by which a tutor may count what a passage only lists: "These 3 steps", "1) … 2) …"."""
 
+_VERBATIM = re.compile(r"`[^`\n]+`|\$[^$\n]+\$")
+"""Code or a formula within a sentence."""
 _A_FEW = 3
 """Words of a question that no answer has in a row by chance."""
 
@@ -78,11 +82,18 @@ def judge(sentence: str, run: Run) -> Judged:
     return found
 
 
-def is_borne(found: Judged, ledger: Ledger) -> bool:
+def is_borne(found: Judged, ledger: Ledger, *, least: float) -> bool:
     """Whether a sentence rests on the book.
 
     It cites a passage, says something, and adds no name or figure; or it cites none, and a passage bears it.
+
+    Args:
+        found: The sentence.
+        ledger: The passages that the run has shown.
+        least: Support that the passages on which it rests must give it, if it can be judged.
     """
+    if is_unlikely(found, ledger, least=least):
+        return False
     if not found.cited or found.bearer:
         return found.bearer is not None
     if is_too_short(found.claim):
@@ -90,6 +101,26 @@ def is_borne(found: Judged, ledger: Ledger) -> bool:
     if not _can_be_judged(found, ledger):
         return not adds(found, ledger)
     return not invents(found.claim, _passages(found.cited))
+
+
+def is_unlikely(found: Judged, ledger: Ledger, *, least: float) -> bool:
+    """Whether a claim rests on passages that hardly say it: the opposite, something else, something added.
+
+    Args:
+        found: The claim.
+        ledger: The passages that the run has shown.
+        least: Support that they must give it.
+    """
+    if not least or not found.claim or not found.hits or not (found.bearer or _can_be_judged(found, ledger)):
+        return False
+    passages = _passages(found.hits)
+
+    def says_little_of(claim: str) -> bool:
+        has = likelihood(claim, passages)
+        return has is not None and has < least
+
+    # Code and formulas in a sentence are not judged: the 2 of `$x_2$` is no figure of the passage's.
+    return says_little_of(found.claim) and says_little_of(_VERBATIM.sub(" ", found.claim))
 
 
 def adds(found: Judged, ledger: Ledger) -> bool:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from preceptor.agents.attribution import Attribution
-from preceptor.agents.bearing import Judged, invents_beside, is_borne, judge, keys
+from preceptor.agents.bearing import Judged, invents_beside, is_borne, judge
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.passageless import needs_no_passage
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import check, unknown_names
 from preceptor.errors import AnswerUnusable
-from preceptor.library.passage import KEY, Hit, Passage
+from preceptor.library.passage import Hit, Passage
 from preceptor.providers.failure import FailureClass
 from preceptor.text.languages import language, language_of, words
 from preceptor.text.questions import depends_on_previous
@@ -31,11 +31,8 @@ _MOST_KEYS = 12
 _LONGEST_MARKER = 64
 _STEP = 500
 """Characters of a reply that are looked at together, however long its pieces are."""
-_GROWTH = 1.25
-"""A sentence that goes on is judged again when it has grown so much."""
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 """Characters that nobody sees, and that would hide the instructions."""
-_LIKE_A_KEY = re.compile(rf"\b{KEY}\b(?=.)", re.DOTALL)
 
 RULE = """\
 Answer the question now, from the quotations above alone. Behind each sentence write the key of the quotation that \
@@ -125,6 +122,10 @@ class Gate:
     """Characters after which nothing more is held back."""
     least_confidence: float = 0.0
     """Confidence that the answer must have; above 0 it is held back until it is whole."""
+    least_support: float = 0.0
+    """Support that a sentence must have from the passage that it cites."""
+    of_book: str = "en"
+    """BCP 47 tag of the book's language."""
     _shown: ShownText = field(init=False)
     _sentences: Sentences = field(init=False)
     _raw: list[str] = field(default_factory=list[str])
@@ -133,15 +134,18 @@ class Gate:
     _words: deque[str] = field(default_factory=lambda: deque(maxlen=_GRAM))
     _half_word: str = ""
     _is_borne: bool = False
-    _judged: int = 0
-    """Length of the sentence that is not finished when it was judged last."""
     _unborne: list[Judged] = field(default_factory=list[Judged])
     """The sentences before the first one that rests on the book."""
 
     def __post_init__(self) -> None:
         """Begin a reply."""
         self._shown = ShownText(self.run.ledger.get)
-        self._sentences = Sentences(language_of(self.run.question) or "en")
+        self._sentences = Sentences(self._tag)
+
+    @property
+    def _tag(self) -> str:
+        """Tag of the language that the reply will probably be in."""
+        return language_of(self.run.question) or self.of_book
 
     def feed(self, piece: str) -> bool:
         """Whether the reply may be shown, now that `piece` has come.
@@ -164,7 +168,7 @@ class Gate:
             return said
         if not self._is_borne:
             self._raw.append(piece)
-            self._is_borne = self._bears(self._sentences.feed(piece)) or self._is_cited_already()
+            self._is_borne = self._bears(self._sentences.feed(piece))
             # Nobody waits for the end of an answer that would be cut there.
             if not self._is_borne and self._length > self.longest:
                 raise AnswerUnusable("uncited", "nothing of a long answer rests on a passage")
@@ -207,21 +211,10 @@ class Gate:
             if not unit.is_prose:
                 continue
             found = judge(unit.text, self.run)
-            if is_borne(found, self.run.ledger):
+            if is_borne(found, self.run.ledger, least=self.least_support):
                 return self._follows_nothing_else(found)
             self._unborne.append(found)
         return False
-
-    def _is_cited_already(self) -> bool:
-        """Whether the sentence that is not finished cites a passage, and all that it says so far is borne."""
-        tail, ledger = self._sentences.tail, self.run.ledger
-        if self._judged <= len(tail) < self._judged * _GROWTH:
-            return False
-        if not any(word in keys(ledger) for word in _LIKE_A_KEY.findall(tail[-_LONGEST_MARKER:])):
-            return False
-        self._judged = len(tail)
-        found = judge(tail, self.run)
-        return bool(found.cited) and is_borne(found, ledger) and self._follows_nothing_else(found)
 
     def _follows_nothing_else(self, found: Judged) -> bool:
         # The true sentence behind an invention does not make the invention true.
@@ -235,7 +228,7 @@ class Gate:
         if unknown_names(self.run.question, [hit.passage for hit in ledger]):
             return False  # what is asked about is in no passage
         # Judged as the reader would see it, with the keys that are added on the way.
-        attribution = Attribution(self.run, tag=language_of(self.run.question) or "en", strict=True)
+        attribution = Attribution(self.run, tag=self._tag, strict=True, least_support=self.least_support)
         citations = Citations(ledger.get)
         pieces = [*citations.feed(attribution.feed(text) + attribution.finish()), *citations.finish()]
         shown, marks, passages = "", list[Mark](), dict[int, Passage]()

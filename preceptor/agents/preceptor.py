@@ -205,6 +205,7 @@ class Preceptor:
             tag=language_of(question.text) or of_book,
             drops=self._holds(question),
             strict=tutor.least_confidence > 0,
+            least_support=tutor.least_support,
         )
         reply = Reply(
             run.ledger,
@@ -230,6 +231,8 @@ class Preceptor:
                 holds=holds,
                 longest=tutor.max_answer,
                 least_confidence=tutor.least_confidence,
+                least_support=tutor.least_support,
+                of_book=of_book,
             ),
             book=None if question.selection_only else BookRule(run, _said(turns.history), of_book=of_book),
             whole=whole,

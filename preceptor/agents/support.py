@@ -152,6 +152,12 @@ def likelihood(claim: str, passages: Sequence[Passage]) -> float | None:
         claim: A sentence.
         passages: Those that it cites.
     """
+    return _likelihood(claim, tuple(passages))
+
+
+# The same sentence is judged while the answer is made, and once more with the whole answer.
+@lru_cache(maxsize=256)
+def _likelihood(claim: str, passages: tuple[Passage, ...]) -> float | None:
     measured = measures(claim, passages)
     if measured is None:
         return support(claim, passages)

@@ -162,7 +162,6 @@ KEPT = {
         "A node is a process that computes [k7qd].\n\n"
     ),
     # a reply of which nothing rests on a passage has been let pass for what it is
-    "Hello, how nice to meet you!": None,
     "The book does not cover this.\nSorry.": None,
 }
 
@@ -222,9 +221,41 @@ def test_nothing_is_given_on_before_something_rests_on_the_book() -> None:
     )
 
 
-def test_a_reply_of_which_nothing_rests_on_the_book_is_given_as_it_is_and_nothing_counts_as_left_out() -> (
-    None
-):
+def test_a_reply_that_needs_no_passage_is_given_as_it_is_and_nothing_counts_as_left_out() -> None:
     kept = Attribution(Run("Hello", ledger=shown(NODE)), tag="en")
-    text = "Bread rises overnight in kitchens. It costs 500 dollars."
+    text = "Hello, how nice to meet you!"
     assert (kept.feed(text), kept.finish(), kept.left_out) == ("", text, 0)
+
+
+def test_of_any_other_reply_of_which_nothing_rests_on_the_book_nothing_is_given() -> None:
+    kept = Attribution(Run("What is a node?", ledger=shown(NODE)), tag="en")
+    assert kept.feed("A node [k7qd] is what Unitree sells for 500 dollars.") == ""
+    assert (kept.finish(), kept.left_out) == ("", 1)
+
+
+UNLIKELY = {
+    # something else, something added and the opposite, all of it in plain words
+    "A node is a process that computes [k7qd]. Nodes bake bread in kitchens every night [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd]. A node is a process that thieves hide in dark cellars [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    "A node is a process that computes [k7qd]. One node may not hold two timers [k7qd].": (
+        "A node is a process that computes [k7qd]."
+    ),
+    # also where the server itself would have found the passage
+    "A node is a process that computes [k7qd]. Nodes share memory with each other.": None,
+    # in other words, beside code and formulas, and what cannot be judged
+    "A node is a process that computes [k7qd]. With `f(7)` and $x_{9}$ one node may hold two timers [k7qd].": None,
+    "A node is a process that computes [k7qd]. Each node can have two timers [k7qd].": None,
+    "A node is a process that computes [k7qd]. Memory is not shared by nodes [k7qd].": None,
+    "A node is a process that computes [k7qd]. Yes [k7qd].": None,
+    "A node is a process that computes [k7qd]. Knoten backen in der Küche jede Nacht ein Brot [k7qd].": None,
+}
+
+
+@pytest.mark.parametrize("text", UNLIKELY)
+def test_a_sentence_that_its_passage_hardly_says_is_left_out(text: str) -> None:
+    kept = Attribution(Run("What is a node?", ledger=shown(NODE)), tag="en", least_support=0.05)
+    assert (kept.feed(text) + kept.finish()).rstrip(" ") == (UNLIKELY[text] or text)

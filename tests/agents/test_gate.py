@@ -228,7 +228,7 @@ def test_a_sentence_may_rest_on_what_stands_beside_it_unless_that_says_something
 def test_a_citation_of_next_to_nothing_bears_nothing() -> None:
     ledger = shown(NODE)
     for said in ("Yes [k7qd].", "[k7qd]", "A node [k7qd]."):
-        assert not is_borne(judge(said, ledger), ledger)
+        assert not is_borne(judge(said, ledger), ledger, least=0.0)
 
 
 @pytest.mark.parametrize(
@@ -261,27 +261,33 @@ def test_the_passage_that_bears_a_sentence_best_is_taken() -> None:
 
 def test_a_citation_bears_what_adds_no_name_and_no_figure() -> None:
     ledger = shown(NODE)
-    assert is_borne(judge("Computing is done in processes, so-called nodes [k7qd].", ledger), ledger)
-    assert not is_borne(judge("Computing is done by Unitree [k7qd].", ledger), ledger)
-    assert not is_borne(judge("Computing is done in 40 nodes [k7qd].", ledger), ledger)
-    assert not is_borne(judge(INVENTED, ledger), ledger)
+    assert is_borne(
+        judge("Computing is done in processes, so-called nodes [k7qd].", ledger), ledger, least=0.0
+    )
+    assert not is_borne(judge("Computing is done by Unitree [k7qd].", ledger), ledger, least=0.0)
+    assert not is_borne(judge("Computing is done in 40 nodes [k7qd].", ledger), ledger, least=0.0)
+    assert not is_borne(judge(INVENTED, ledger), ledger, least=0.0)
 
 
 def test_of_a_passage_that_an_earlier_answer_cited_only_a_sentence_is_known() -> None:
     ledger = Ledger(earlier=hits(NODE))
-    assert is_borne(judge("Computing is done by Unitree [k7qd].", ledger), ledger)
+    assert is_borne(judge("Computing is done by Unitree [k7qd].", ledger), ledger, least=0.0)
 
 
 def test_over_languages_a_figure_that_no_passage_has_is_an_invention_from_the_first_sentence_on() -> None:
     ledger = shown(NODE)
-    assert is_borne(judge("Ein Knoten ist ein Prozess und rechnet mit 2 Uhren [k7qd].", ledger), ledger)
-    assert not is_borne(judge("Ein Knoten ist ein Prozess und kostet 119 Dollar [k7qd].", ledger), ledger)
+    assert is_borne(
+        judge("Ein Knoten ist ein Prozess und rechnet mit 2 Uhren [k7qd].", ledger), ledger, least=0.0
+    )
+    assert not is_borne(
+        judge("Ein Knoten ist ein Prozess und kostet 119 Dollar [k7qd].", ledger), ledger, least=0.0
+    )
 
 
 def test_names_and_figures_cannot_be_compared_over_languages() -> None:
     ledger = shown(NODE)
     said = "Die Berechnungen werden in Prozessen ausgeführt, die man auch Knoten nennt [k7qd]."
-    assert is_borne(judge(said, ledger), ledger)
+    assert is_borne(judge(said, ledger), ledger, least=0.0)
 
 
 # --- the key that is added
@@ -356,22 +362,44 @@ def test_a_reply_is_shown_from_its_first_sentence_that_rests_on_the_book() -> No
     assert looked.finish() is None
 
 
-def test_a_sentence_that_is_cited_is_shown_before_it_is_finished() -> None:
+def test_a_sentence_that_cites_in_its_midst_is_judged_with_its_end() -> None:
     looked = gate()
-    assert not looked.feed("Computing is done in processes ")
-    assert looked.feed("[k7qd]")
+    assert not looked.feed("Computing is done in processes [k7qd]")
+    assert looked.feed(". And ")
     invented = gate()
-    assert not invented.feed("Computing is done by Unitree [k7qd]")
-    assert not invented.feed(" in"), "a sentence that goes on a little is as it was judged"
-    unknown = gate()
-    assert not unknown.feed("Computing is done in processes [z9zz]")
+    assert not invented.feed("Computing is done in processes [k7qd] of ")
+    assert not invented.feed("Unitree for 119 dollars. ")
+    assert invented.finish() == "uncited"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Nodes bake bread in kitchens every night [k7qd].", "uncited"),
+        ("A node is not a process that computes [k7qd].", "uncited"),
+        ("Each node can have two timers [k7qd].", None),
+    ],
+)
+def test_a_reply_whose_passage_hardly_says_it_is_no_answer(said: str, reason: str | None) -> None:
+    looked = replace(gate(), least_support=0.05)
+    assert not looked.feed(said)
+    assert looked.finish() == reason
+    open_to_it = gate()
+    assert not open_to_it.feed(said)
+    assert open_to_it.finish() is None
+
+
+def test_the_sentences_of_a_reply_are_cut_as_those_of_the_book_where_the_question_has_no_language() -> None:
+    looked = replace(gate(question="000"), of_book="de")
+    assert not looked.feed("Ein Knoten rechnet z. B. Bahnen. ")
+    assert looked.finish() == "uncited"
 
 
 @pytest.mark.parametrize(
     "pieces",
     [
         ["AlphaFold is a thing of great worth. ", f"{BORNE} And so on."],
-        ["AlphaFold is a thing of great worth. ", "Computing is done in processes [k7qd]"],
+        ["AlphaFold is a thing of great worth. ", "Computing is done in processes [k7qd]. And "],
     ],
     ids=["borne", "cited"],
 )

@@ -154,6 +154,42 @@ async def test_a_citation_does_not_bear_a_name_or_a_figure_that_its_passage_has_
     assert "AlphaFold" not in str(events)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["streamed", "whole"])
+async def test_what_stands_behind_a_key_in_mid_sentence_is_held_to_its_passage_too(
+    whole: bool, settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    async with opened(settings) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will_only(
+            searches(), says("A node is ", f"a participant [{key}]", " of Unitree", " for 119 dollars.")
+        )
+        openai.will_only(
+            says(f"A node is a participant [{key}] and ", "bakes bread in kitchens every dark night.")
+        )
+        if whole:
+            answer, events = await preceptor.ask(ASKED), []
+        else:
+            answer, events = await told(preceptor, ASKED)
+    assert answer.provider == "offline"
+    assert left(answer) == [("gemini", "uncited"), ("openai", "uncited")]
+    assert not re.search("119|Unitree|kitchen", f"{answer.text} {events}")
+
+
+async def test_a_plain_claim_that_its_passage_hardly_says_is_left_out_and_the_setting_takes_it_back(
+    settings: Settings, gemini: Provider
+) -> None:
+    true = "A node is a participant in the ROS 2 graph"
+    for least, kept in ((0.05, False), (0.0, True)):
+        async with opened(changed(settings, "tutor", least_support=least)) as preceptor:
+            key = await key_of(preceptor)
+            gemini.will(searches(), says(f"{true} [{key}]. ", f"Nodes bake bread in dark kitchens [{key}]."))
+            answer, events = await told(preceptor, ASKED)
+        assert answer.text.startswith(f"{true} [1].")
+        assert ("kitchen" in answer.text) is kept
+        assert ("kitchen" in str(events)) is kept
+        assert answer.left_out == (not kept)
+
+
 async def test_where_the_book_need_not_be_kept_to_nothing_is_held(
     settings: Settings, gemini: Provider
 ) -> None:
