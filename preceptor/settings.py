@@ -276,8 +276,8 @@ class TutorSettings(_Section):
     """Confidence below which the offline tutor's quotations are given in place of a provider's answer. Above 0 an
     answer is shown only when it is whole.
     """
-    least_support: _Fraction = 0.05
-    """Support below which a sentence does not rest on the passage that it cites: it is left out."""
+    least_support: _Fraction = 0.0
+    """Support below which a sentence does not rest on the passage that it cites: it is left out; 0: none is."""
     deadline: _Seconds = 30.0
     """Longest time for a whole answer, in seconds."""
     max_answer: int = Field(default=24_000, ge=500, le=1_000_000)

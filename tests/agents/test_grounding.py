@@ -158,7 +158,7 @@ async def test_a_citation_does_not_bear_a_name_or_a_figure_that_its_passage_has_
 async def test_what_stands_behind_a_key_in_mid_sentence_is_held_to_its_passage_too(
     whole: bool, settings: Settings, gemini: Provider, openai: Provider
 ) -> None:
-    async with opened(settings) as preceptor:
+    async with opened(changed(settings, "tutor", least_support=0.05)) as preceptor:
         key = await key_of(preceptor)
         gemini.will_only(
             searches(), says("A node is ", f"a participant [{key}]", " of Unitree", " for 119 dollars.")
