@@ -11,6 +11,8 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
 
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.bearing import Judged, invents_beside, is_borne, judge
@@ -27,6 +29,9 @@ from preceptor.tools.plugin import Run
 
 _GRAM = 8
 """Words in a row that nobody writes by chance as the instructions have them."""
+_LETTERS = 26
+_LEAST_PLAIN = 0.25
+"""Share of Latin letters among words from which they may be ones of the instructions in disguise."""
 _MOST_KEYS = 12
 _LONGEST_MARKER = 64
 _STEP = 500
@@ -49,7 +54,9 @@ class Rules:
         Args:
             texts: Their parts, without what the book says of itself (its title and its subject).
         """
-        self._grams = {gram for text in texts for gram in _grams(words(text))}
+        told = [words(text) for text in texts]
+        self._grams = {tuple(map(_intervals, gram)) for each in told for gram in _grams(each)}
+        self._told = "\n".join(f" {' '.join(each)} " for each in told)
 
     def recited(self, last: deque[str], found: Iterable[str]) -> bool:
         """Whether words of the instructions follow each other in a reply.
@@ -60,9 +67,31 @@ class Rules:
         """
         for word in found:
             last.append(word)
-            if len(last) == _GRAM and tuple(last) in self._grams:
+            if len(last) < _GRAM:
+                continue
+            if tuple(map(_intervals, last)) in self._grams or self._looks_recited(last):
                 return True
         return False
+
+    def _looks_recited(self, last: Sequence[str]) -> bool:
+        """Whether words look like those of the instructions, with letters of other scripts in the place of some."""
+        text = " ".join(last)
+        if text.isascii():
+            return False
+        plain = sum(char.isascii() for char in text) - text.count(" ")
+        # Of a text in another script nothing is left to be compared.
+        if plain < _LEAST_PLAIN * (len(text) - text.count(" ")):
+            return False
+        shape = "".join(char if char.isascii() else "." for char in text)
+        return bool(re.search(f" {shape} ", self._told))
+
+
+@lru_cache(maxsize=4096)
+def _intervals(word: str) -> str | tuple[int, ...]:
+    """How far each letter of a word is from the one before it: the same however the alphabet is shifted (ROT13)."""
+    if not word.isascii():
+        return word
+    return tuple((ord(after) - ord(before)) % _LETTERS for before, after in pairwise(word))
 
 
 def _grams(found: list[str]) -> Iterator[tuple[str, ...]]:
