@@ -6,6 +6,7 @@ need no passage: a question back, thanks for thanks, a plain refusal after a sea
 instructions is none either (`disclosed`). What of a reply rests on the book, once it does, `Attribution` tells.
 """
 
+import html
 import re
 import unicodedata
 from collections import deque
@@ -102,7 +103,8 @@ def _grams(found: list[str]) -> Iterator[tuple[str, ...]]:
 class ShownText:
     """Whether a reply says anything once its citations are checked.
 
-    Invented keys are dropped from an answer, and what is left of one that holds little else may be a full stop.
+    Invented keys are dropped from an answer, and what is left of one that holds little else may be a full stop. Nor
+    does a reader see comments, tags, the language of a block of code, or a note or a picture without a word beside it.
     """
 
     def __init__(self, shown: Callable[[str], Hit | None]) -> None:
@@ -113,30 +115,81 @@ class ShownText:
         """
         self._citations = Citations(shown)
         self._said = False
+        self._begun = ""
+        """The end of the reply so far, of which the reader may see nothing."""
+        self._enough = 0
+        """Length from which it is looked at again."""
 
     def feed(self, piece: str) -> bool:
         """Whether the reader has been told something, now that `piece` has come."""
-        self._said = self._said or _says(self._citations.feed(piece))
+        if not self._said:
+            self._begun += _unmarked(self._citations.feed(piece))
+            if len(self._begun) >= self._enough:
+                seen = _seen(self._begun)
+                begun = _BEGUN.search(seen)
+                self._begun = begun.group() if begun else ""
+                self._enough = int(_GROWTH * len(self._begun))
+                self._said = _says(seen[: begun.start()] if begun else seen)
         return self._said
 
     def finish(self) -> bool:
         """Whether the reader has been told something, now that the reply has ended."""
-        self._said = self._said or _says(self._citations.finish())
+        if not self._said:
+            rest = self._begun + _unmarked(self._citations.finish())
+            # A comment that never ends is one all the same.
+            self._said = _says(_seen(f"{rest}\n").partition(_COMMENT)[0])
         return self._said
 
 
-def _says(pieces: Iterable[Text | Cited]) -> bool:
-    """Whether there is a letter, a digit or a symbol; a citation alone says nothing, nor do signs of Markdown."""
+_COMMENT = "<!--"
+_NOT_SEEN = re.compile(
+    r"</?[a-z][\w-]{0,30}(?:[\s/][^<>]{0,300})?>|(?:```|~~~)[^`\n]{0,300}\n"
+    r"|!\[[^\]\n]{0,300}\](?:\([^)\n]{0,300}\)|\[[^\]\n]{0,300}\]|(?=[^(\[]))|\[\^[^\]\s]{1,300}\]"
+    r"|\[\s{0,9}\]\([^)\n]{0,300}\)|(?m:^ {0,3}\[[^\]\n]{1,300}\]:[ \t]{0,9}\S{1,300}(?=\s))",
+    re.IGNORECASE,
+)
+"""Tags and marks of Markdown that have come whole, and of which a reader sees no word."""
+_BEGUN = re.compile(
+    r"(?:<!--[\s\S]*|<!?-?|</?(?:[a-z][^<>]{0,300})?|[`~]{1,3}[^`\n]{0,300}|!(?:\[[^\]\n]{0,300})?"
+    r"|!\[[^\]\n]{0,300}\](?:[(\[][^)\]\n]{0,300})?|\[[^\]\n]{0,300}(?:\](?::[ \t]{0,9}\S{0,300})?)?"
+    r"|\[\s{0,9}\]\([^)\n]{0,300}|&\#?\w{0,30})\Z",
+    re.IGNORECASE,
+)
+"""The same, which may become whole; and what may become a character."""
+_GROWTH = 1.25
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that are blank."""
+
+
+def _seen(text: str) -> str:
+    """A text without what a reader never sees, as far as it has come whole."""
+    kept, place = "", 0
+    while (start := text.find(_COMMENT, place)) >= 0 and (end := text.find("-->", start)) >= 0:
+        kept += f"{text[place:start]} "
+        place = end + len("-->")
+    return _NOT_SEEN.sub(" ", kept + text[place:])
+
+
+def _unmarked(pieces: Iterable[Text | Cited]) -> str:
+    """The text of an answer without its citations: one alone says nothing."""
+    kept: list[str] = []
     for piece in pieces:
-        if isinstance(piece, Cited):
-            continue
-        marked = {place for mark in piece.marks for place in range(mark.start, mark.end)}
-        for place, character in enumerate(piece.text):
-            if place not in marked and (
-                character.isalnum() or (not character.isascii() and unicodedata.category(character)[0] == "S")
-            ):
-                return True
-    return False
+        if isinstance(piece, Text):
+            place = 0
+            for mark in piece.marks:
+                kept.append(piece.text[place : mark.start])
+                place = mark.end
+            kept.append(piece.text[place:])
+    return "".join(kept)
+
+
+def _says(text: str) -> bool:
+    """Whether there is a letter, a digit or a symbol; signs of Markdown say nothing."""
+    return any(
+        char not in _FILLERS
+        and (char.isalnum() or (not char.isascii() and unicodedata.category(char)[0] == "S"))
+        for char in html.unescape(text)
+    )
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import pytest
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.bearing import Judged, invents_beside, is_borne, rests_on
 from preceptor.agents.bearing import judge as judge_in_run
-from preceptor.agents.grounding import BookRule, Gate, Rules
+from preceptor.agents.grounding import BookRule, Gate, Rules, _seen  # pyright: ignore[reportPrivateUsage]
 from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.errors import AnswerUnusable
@@ -772,3 +772,90 @@ def test_a_passage_is_read_once_however_many_sentences_are_compared_with_it(
     kept.feed(f"{BORNE[:-1]} [k7qd]. " + "It has 7 timers in Rome, says nobody. " * 100)
     kept.finish()
     assert sum(size > 5_000 for size in read) <= 2
+
+
+# --- whether anything is seen
+
+UNSEEN = [
+    "[^1]",
+    "[^1] [^note].",
+    "![A robot](/img/robot.png)",
+    "![A robot][picture]\n",
+    "![A robot]",
+    "<!-- A node is a process. -->",
+    "<!-- A node is\n\na process.",
+    "```\n```",
+    "```python\n\n```\n",
+    "~~~text\n",
+    "\u200b\u200d\ufeff",
+    "\x00\x07\x1b\x7f",
+    "\u3164\u115f\u2800",
+    "&nbsp;&#8203;&zwnj;",
+    "… – ¡!?",
+    "---\n***\n",
+    "| | |\n|---|---|\n| | |",
+    "<br><br/></p>",
+    '<img src="/img/robot.png" alt="A robot">',
+    "[](https://example.org/node)",
+    "[x]: https://example.org/node",
+    "$$\n$$",
+    "> - #",
+]
+SEEN = [
+    "7",
+    "A",
+    "✓",
+    "&copy;",
+    "<https://example.org>",
+    "[The chapter](/docs/nodes)",
+    "![A robot](/img/robot.png) It is red.",
+    "<!-- so --> Yes.",
+    "```\nx = 1\n```",
+    "`x`",
+    "a < b",
+    "[ ] Install it",
+    "[^1] and [^1]: the chapter",
+    "<b>No</b>",
+    "本",
+]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("said", UNSEEN)
+def test_what_no_reader_sees_is_an_empty_answer(said: str, size: int) -> None:
+    looked = gate(holds=False)
+    assert not any(list(map(looked.feed, cut(said, size))))
+    assert looked.finish() == "empty_answer"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("said", SEEN)
+def test_whatever_a_reader_sees_is_an_answer(said: str, size: int) -> None:
+    looked = gate(holds=False)
+    for piece in cut(said, size):
+        looked.feed(piece)
+    assert looked.finish() is None
+
+
+def cut(text: str, size: int) -> list[str]:
+    return [text[place : place + size] for place in range(0, len(text), size)]
+
+
+@pytest.mark.parametrize(
+    "filler", ["[", "![", "<!--", "<a ", "```", "[](", "&", "[x]:", "[\n", "<p>", "[^1]"]
+)
+def test_to_see_nothing_takes_work_for_each_character_alone(
+    filler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = 0
+
+    def counted(text: str) -> str:
+        nonlocal looked_at
+        looked_at += len(text)
+        return _seen(text)
+
+    monkeypatch.setattr("preceptor.agents.grounding._seen", counted)
+    looked = Gate(Run("What is a node?"), Rules(()), holds=False, longest=24_000)
+    for char in filler * (20_000 // len(filler)):
+        looked.feed(char)
+    assert looked_at < 200_000
