@@ -340,6 +340,11 @@ def index(
         typer.echo(json.dumps(told, ensure_ascii=False, default=str) if as_json else _lines(told))
     elif dry_run:
         _dry_run(source, settings, strict=strict, as_json=as_json)
+    elif settings.library.file and collection is None:
+        raise typer.BadParameter(
+            f"`library.file` names several books: index one of them with `--library {settings.library.file} "
+            "--book ID`, or say with --collection where this one goes"
+        )
     else:
         _run_index(source, settings, quiet=quiet, rebuild=rebuild, strict=strict, as_json=as_json)
 

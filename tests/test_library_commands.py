@@ -198,6 +198,18 @@ def test_one_book_is_tried_beside_a_library(cli: Cli) -> None:
     assert "wild yeast" in out
 
 
+def test_where_there_are_several_books_one_is_not_indexed_into_a_place_that_none_of_them_reads(
+    cli: Cli, folder: Path
+) -> None:
+    code, _, err = cli("index", "--source", "kitchen")
+    assert code == 2
+    assert "`--library books.toml --book ID`" in _joined(err)
+    code, _, err = cli("index", "--source", "kitchen", "--collection", "tried", "--quiet")
+    assert code == 0, err
+    assert cli("index", "--source", "kitchen", "--dry-run", "--quiet")[0] == 0
+    assert cli("index", "--delete", "tried")[0] == 0
+
+
 def _joined(text: str) -> str:
     """The words of a message, without the frame and the line breaks of the terminal."""
     return " ".join(text.replace("│", " ").split())
