@@ -1,12 +1,14 @@
 """Measures the page for readers in Chromium: first load, bytes, and long tasks under long answers.
 
-`python -m bench.page` prints three tables. A long task is one of more than 50 ms in which the page cannot answer to a
-key; they are Chromium's own (`PerformanceObserver`, `longtask`). `--trace` says what the longest tasks did.
+`python -m bench.page` prints two tables. A long task is one of more than 50 ms in which the page cannot answer to a
+key; they are Chromium's own (`PerformanceObserver`, `longtask`). On a busy machine the clock says little: beside them
+stand the tasks that took more than 50 ms of the processor, from Chromium's trace. `--trace` says what the largest did.
 """
 
 import argparse
 import asyncio
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,9 @@ _ROW = "| row {0} | the words of a *cell* | `code {0}` | 3.14 |\n"
 _HEAD = "| a | b | c | d |\n|---|---|---|---|\n"
 _LINE = "value_{0} = compute({0}, factor=2)  # line {0}\n"
 _PARAGRAPH = "Paragraph {0} has **words**, `code` and $x_{0}^2$, as an answer has them.\n\n"
+
+_LONG = 50.0
+"""Milliseconds from which on a task is a long one."""
 
 _OBSERVE = """() => {
     window.tasks = [];
@@ -71,47 +76,59 @@ def _paced(text: str, pace: int, size: int = 40) -> list[Step]:
     return [*steps, done(text)]
 
 
-async def _stream(browser: Browser, text: str, slower: int, pace: int, trace: Path | None) -> list[float]:
-    """Returns the long tasks, in ms, of a page that shows this answer."""
+_TRACED = ["devtools.timeline", "v8.execute", "toplevel"]
+
+
+async def _stream(browser: Browser, text: str, slower: int, pace: int, trace: Path) -> list[float]:
+    """Returns the long tasks, in ms, of a page that shows this answer; its trace is written."""
     async with reading(browser) as reader:
         if slower > 1:
             devtools = await reader.page.context.new_cdp_session(reader.page)
             await devtools.send("Emulation.setCPUThrottlingRate", {"rate": slower})
-        await reader.page.wait_for_timeout(500)
+        # Nobody types a question in less.
+        await reader.page.wait_for_timeout(1000)
         await reader.page.evaluate(_OBSERVE)
-        if trace:
-            await browser.start_tracing(
-                page=reader.page, path=trace, categories=["devtools.timeline", "v8.execute", "toplevel"]
-            )
+        await browser.start_tracing(page=reader.page, path=trace, categories=_TRACED)
         reader.script.answers(*_paced(text, pace))
         await reader.ask("Long?")
         await reader.page.locator(".turn:last-child footer").wait_for(timeout=120_000)
         await reader.page.wait_for_timeout(500)
-        if trace:
-            await browser.stop_tracing()
+        await browser.stop_tracing()
         tasks: list[float] = await reader.page.evaluate("window.tasks")
         return tasks
 
 
-def _busiest(trace: Path, count: int = 4) -> list[str]:
-    """Returns what the tasks with the most CPU did, in ms: on a busy machine their length says little."""
+def _traced(trace: Path) -> list[dict[str, Any]]:
+    """Returns what the page's own thread did, in order."""
     events: list[dict[str, Any]] = json.loads(trace.read_text())["traceEvents"]
-    whole = [each for each in events if each.get("ph") == "X" and each.get("tdur", 0) > 20_000]
-    tasks = sorted(
-        (each for each in whole if each["name"].endswith("RunTask")), key=lambda each: -each["tdur"]
-    )
-    told: list[str] = []
-    for task in tasks[:count]:
-        parts: Counter[str] = Counter()
-        for each in events:
-            inside = each.get("ph") == "X" and each["tid"] == task["tid"] and each is not task
-            if inside and task["ts"] <= each["ts"] < task["ts"] + task["dur"]:
-                parts[each["name"]] += each.get("dur", 0)
-        told.append(
-            f"{task['dur'] / 1000:.0f} (CPU {task.get('tdur', 0) / 1000:.0f}): "
-            + ", ".join(f"{n} {d / 1000:.0f}" for n, d in parts.most_common(9))
-        )
-    return told
+    page = {
+        (each["pid"], each["tid"])
+        for each in events
+        if each["name"] == "thread_name" and each["args"]["name"] == "CrRendererMain"
+    }
+    found = [each for each in events if each.get("ph") == "X" and (each["pid"], each["tid"]) in page]
+    return sorted(found, key=lambda each: (each["ts"], -each.get("dur", 0)))
+
+
+def _tasks(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the tasks, the one with the most CPU first; one lies within another under two names."""
+    tasks: list[dict[str, Any]] = []
+    for each in events:
+        if each["name"].endswith("RunTask") and not (
+            tasks and each["ts"] < tasks[-1]["ts"] + tasks[-1]["dur"]
+        ):
+            tasks.append(each)
+    return sorted(tasks, key=lambda each: -each.get("tdur", 0))
+
+
+def _told(events: Sequence[dict[str, Any]], task: dict[str, Any]) -> str:
+    """Returns what a task did, in ms of CPU."""
+    parts: Counter[str] = Counter()
+    for each in events:
+        if each is not task and task["ts"] <= each["ts"] < task["ts"] + task["dur"]:
+            parts[each["name"]] += each.get("tdur", 0)
+    whole = f"{task['dur'] / 1000:.0f} (CPU {task['tdur'] / 1000:.0f}): "
+    return whole + ", ".join(f"{name} {cpu / 1000:.0f}" for name, cpu in parts.most_common(9))
 
 
 async def _load(browser: Browser) -> Mapping[str, float]:
@@ -146,17 +163,24 @@ async def main() -> None:
             loads: Sequence[Mapping[str, float]] = [await _load(browser) for _ in range(3)]
             print("first load (median of 3): ", end="")
             print(", ".join(f"{name} {sorted(each[name] for each in loads)[1]:.3g}" for name in loads[0]))
-        print(f"{'answer':20} {'pace':>6} {'tasks':>6} {'sum ms':>7} {'longest':>8}")
-        for name, (text, slower) in _answers().items():
-            for pace in chosen.pace if chosen.only in name else ():
-                trace = chosen.trace / f"{name}-{pace}.json" if chosen.trace else None
-                tasks = await _stream(browser, text, slower, pace, trace)
-                print(
-                    f"{name:20} {pace or 'burst':>6} {len(tasks):6} {sum(tasks):7.0f} {max(tasks, default=0):8.0f}",
-                    flush=True,
-                )
-                for line in _busiest(trace) if trace else ():
-                    print("   ", line)
+        print(
+            f"{'answer':20} {'pace':>6} {'tasks':>6} {'sum ms':>7} {'longest':>8} {'by CPU':>7} {'longest':>8}"
+        )
+        with tempfile.TemporaryDirectory() as nowhere:
+            for name, (text, slower) in _answers().items():
+                for pace in chosen.pace if chosen.only in name else ():
+                    trace = (chosen.trace or Path(nowhere)) / f"{name}-{pace}.json"
+                    tasks = await _stream(browser, text, slower, pace, trace)
+                    events = _traced(trace)
+                    largest = _tasks(events)
+                    cpu = [each.get("tdur", 0) / 1000 for each in largest]
+                    print(
+                        f"{name:20} {pace or 'burst':>6} {len(tasks):6} {sum(tasks):7.0f} {max(tasks, default=0):8.0f}"
+                        f" {sum(each > _LONG for each in cpu):7} {max(cpu, default=0):8.0f}",
+                        flush=True,
+                    )
+                    for each in largest[:4] if chosen.trace else ():
+                        print("   ", _told(events, each))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import { Marked } from './vendor/marked.esm.js';
 import { directed, h } from './dom.js';
 import { codeBlock, colour, copyAsTex, formula, scrolling } from './rich.js';
 import { nameOf, quoted } from './sources.js';
+import { nextFrame } from './tasks.js';
 
 /** Characters that are looked at in one step: few while the code is cold or the machine slow, … */
 const FEWEST = 125;
@@ -129,6 +130,7 @@ export class Markdown {
     /** Blocks and rows that were made: what the work is, for tests. */
     this.made = 0;
     this._restsUntil = 0;
+    this._working = false;
     this._reset();
   }
 
@@ -144,9 +146,10 @@ export class Markdown {
     if (!this._text.startsWith(this._seen)) this._reset();
     this._shown ??= new Promise((resolve) => (this._done = resolve));
     const shown = this._shown;
-    if (!this._timer) {
+    if (!this._working) {
+      this._working = true;
       const rest = this._restsUntil - performance.now();
-      if (rest > 0) this._timer = setTimeout(() => this._work(), rest);
+      if (rest > 0) setTimeout(() => this._work(), rest);
       else this._work();
     }
     return shown;
@@ -163,26 +166,37 @@ export class Markdown {
     this._open = null;
   }
 
-  _work() {
-    this._timer = 0;
+  async _work() {
     const begin = performance.now();
     let now = begin;
-    while (this._hasMore() && now - begin < BUDGET_MS) {
+    for (let full = false; this._hasMore() && !full && now - begin < BUDGET_MS; full = this._isFull()) {
       this._step();
       const took = performance.now() - now;
       now += took;
       this._piece = Math.max(FEWEST, Math.min(MOST, took > BUDGET_MS / 2 ? this._piece / 2 : this._piece * 2));
     }
+    // Layout is the larger part of a long table's work: it is made in the frame's own task, and counts.
+    await nextFrame();
+    const frame = performance.now();
     this._grew();
-    // Layout is the larger part of a long table's work: have it done now, so that it counts.
     void this.element.offsetHeight;
-    this._restsUntil = performance.now() + (performance.now() - begin) * REST;
+    const done = performance.now();
+    const rest = (now - begin + done - frame) * REST;
+    this._restsUntil = done + rest;
     if (this._hasMore()) {
-      this._timer = setTimeout(() => this._work());
+      // What is here as a whole keeps nobody waiting for the rest of it.
+      setTimeout(() => this._work(), this._whole ? 0 : rest);
       return;
     }
+    this._working = false;
     this._shown = null;
     this._done();
+  }
+
+  /** Whether a table's columns are measured next: that waits for the layout of the rows it has. */
+  _isFull() {
+    const into = this._open?.type === 'table' && this._open.into;
+    return into && into.rows.length >= PART && !into.parentElement.classList.contains('long');
   }
 
   _hasMore() {
@@ -397,17 +411,26 @@ export class Markdown {
   }
 }
 
-const SAMPLE = 'A **word**, *one*, `code` and [1].\n\n- item\n- item\n\n| a | b |\n|---|---|\n| c | d |\n';
+const SAMPLE = 'A **word**, *one*, `code` and [1].\n\n- item\n- item\n\n| a | b |\n|---|---|\n| c | `d` |\n';
 
 /**
- * Have the browser compile what shows an answer, piece by piece, while the reader types: the first words of an answer would
- * wait for all of it, on a phone for a tenth of a second.
+ * Have the browser compile what shows an answer and look up its fonts, piece by piece, while the reader types: the first
+ * words of an answer would wait for all of it, on a phone for a tenth of a second.
+ *
+ * @param place an element in which an answer looks as it will; it is given back empty
  */
-export async function warmUp(say) {
+export async function warmUp(say, place) {
+  const markdown = new Markdown(say, { cite: never, opens: () => ({}) });
   const pieces = [
     () => marked.lexer(SAMPLE, marked.defaults),
     () => DOMPurify.sanitize('<p class="cite">A <a href="#">word</a></p>', CLEAN),
-    () => new Markdown(say, { cite: never, opens: () => ({}) }).show(SAMPLE),
+    () => markdown.show(SAMPLE, true),
+    ...[0, 1, 2].map((each) => () => {
+      const block = markdown.element.children[each].cloneNode(true);
+      place.append(h('div', { class: 'answer' }, block));
+      void place.offsetHeight;
+      place.replaceChildren();
+    }),
   ];
   for (const piece of pieces) {
     await new Promise((done) => setTimeout(done, 50));

@@ -1,7 +1,11 @@
 /** Asking the tutor over HTTP: one request, and the server-sent events of its answer. */
 
+import { nextTask } from './tasks.js';
+
 /** The server sends a comment every 15 s while it is silent; after this long the connection is dead. */
 const SILENCE_MS = 45_000;
+/** Events that come at once are given out for so long before the page has its turn. */
+const TURN_MS = 8;
 
 export const JSON_BODY = { 'Content-Type': 'application/json' };
 
@@ -45,7 +49,12 @@ export async function* ask(url, question, { key, signal }) {
     }).catch(unlessStopped('UNREACHABLE'));
     if (!response.ok) throw await refusal(response);
     const messages = events(response.body, heard);
+    let turn = performance.now();
     for (;;) {
+      if (performance.now() - turn > TURN_MS) {
+        await nextTask();
+        turn = performance.now();
+      }
       const { value, done } = await messages.next().catch(unlessStopped('CONNECTION_LOST'));
       if (done) throw new TutorError('CONNECTION_LOST');
       const data = JSON.parse(value.data);

@@ -4,9 +4,12 @@ import { directed, h, icon, webAddress } from './dom.js';
 import { Markdown } from './markdown.js';
 import { copyButton } from './rich.js';
 import { nameOf, quoted, sourceList } from './sources.js';
+import { nextFrame, nextTask } from './tasks.js';
 
 /** Questions that are suggested after an answer, beside the two that fit every answer. */
 const SUGGESTED = 3;
+/** Words that come within one frame are shown together. */
+const FRAME_MS = 16;
 const TUTORS = { gemini: 'Gemini', openai: 'OpenAI' };
 
 /** Errors after which the same question may be answered. */
@@ -140,7 +143,8 @@ export class Turn {
 
   _clear() {
     this._sources = new Map();
-    this._frame = 0;
+    clearTimeout(this._soon);
+    this._soon = 0;
     this._answer = new Markdown(this._say, {
       cite: (number) => this._sources.get(number),
       opens: this._opens,
@@ -187,10 +191,10 @@ export class Turn {
   _grow(text) {
     this.record.text += text;
     this._status.hidden = true;
-    this._frame ||= requestAnimationFrame(() => {
-      this._frame = 0;
+    this._soon ||= setTimeout(() => {
+      this._soon = 0;
       this._answer.show(this.record.text);
-    });
+    }, FRAME_MS);
   }
 
   _restart() {
@@ -206,16 +210,33 @@ export class Turn {
 
   /** The answer as it stayed, and what belongs below it. */
   _show() {
-    const { state, body, text } = this.record;
-    cancelAnimationFrame(this._frame);
-    this._frame = 0;
+    const { body, text } = this.record;
+    clearTimeout(this._soon);
+    this._soon = 0;
     this._sources = new Map(this.record.sources.map((source) => [source.n, source]));
-    this._live = false;
-    this.shown = this._answer.show(text, true);
     this._status.hidden = true;
+    this._speaks(body?.language ?? this._language());
+    this.shown = this._answer.show(text, true);
+    if (this._live) this._thenBelow();
+    else this._showBelow();
+  }
+
+  /** The text first; what belongs below it in a task of its own, unless the answer has begun anew by then. */
+  async _thenBelow() {
+    const below = this._below;
+    // What came before the end is followed; what comes as a whole is read from its beginning.
+    await nextFrame();
+    if (this._below !== below) return;
+    this._live = false;
+    await this.shown;
+    await nextTask();
+    if (this._below === below) this._showBelow();
+  }
+
+  _showBelow() {
+    const { state, body, text } = this.record;
     this._below.replaceChildren();
     this._reply.setAttribute('aria-busy', 'false');
-    this._speaks(body?.language ?? this._language());
     if (this._sources.size) this._below.append(this._list('sources', [...this._sources.values()]));
     const related = body?.also_relevant ?? [];
     if (!this._sources.size && related.length) this._below.append(this._list('related', related));

@@ -5,6 +5,7 @@ import { directed, direction, h, icon, webAddress } from './dom.js';
 import { warmUp } from './markdown.js';
 import { SourceCard } from './sources.js';
 import { ask, bearing, JSON_BODY, TutorError } from './stream.js';
+import { nextFrame, nextTask } from './tasks.js';
 import { newRecord, Turn } from './turn.js';
 import { wordsFor } from './words.js';
 
@@ -102,7 +103,9 @@ export class Tutor {
     this._tab = this._ofTab('tab') ?? crypto.getRandomValues(new Uint32Array(2)).join('-');
     this._ofTab('tab', this._tab);
     this._go(this._ofTab('conversation') ?? this._latest());
-    warmUp(say);
+    const place = h('div', { class: 'warming', 'aria-hidden': 'true' });
+    root.append(place);
+    warmUp(say, place).finally(() => place.remove());
   }
 
   /** Put the cursor where the question goes. */
@@ -202,7 +205,11 @@ export class Tutor {
 
   _write(text) {
     this._field.value = text;
-    this._typed();
+    this._kept.draft = text;
+    this._update();
+    if (text) this._fit();
+    // Nothing is one line high.
+    else this._field.style.height = '';
   }
 
   _pressed(event) {
@@ -278,7 +285,10 @@ export class Tutor {
     const record = newRecord(this._page ? { ...asked, source_page: this._page() } : asked);
     this._own.add(record.id);
     const turn = this._show(record);
-    this._toLast();
+    nextFrame().then(() => {
+      this._fit();
+      this._toLast();
+    });
     this._happened('question', { question: asked.content });
     this._run(turn);
   }
@@ -291,14 +301,18 @@ export class Tutor {
     turn.begin();
     this._update();
     this._keep();
-    const beat = setInterval(() => this._keep(), BEAT_MS);
+    running.beat = setInterval(() => this._keep(), BEAT_MS);
     try {
       if (navigator.onLine === false) throw new TutorError('OFFLINE');
+      // The question is there at once; what it takes to send it comes after.
+      await nextTask();
       await this._listen(turn, running.signal);
+      // A long answer takes a while to be shown: the next question need not wait for that.
+      this._ended(running);
       const { answer, sources, response_id: id } = turn.record.body;
       this._happened('answer', { question: turn.record.asked.content, answer, sources, id });
       await turn.shown;
-      this._tell(`${turn.text} ${this._say('ready', { count: turn.record.sources.length })}`);
+      if (!this._running) this._tell(`${turn.text} ${this._say('ready', { count: turn.record.sources.length })}`);
     } catch (error) {
       if (running.signal.aborted) turn.stop(running.signal.reason === 'left' ? 'left' : 'stopped');
       else {
@@ -306,11 +320,16 @@ export class Tutor {
         this._happened('error', { question: turn.record.asked.content, code: error.code });
       }
     } finally {
-      clearInterval(beat);
-      if (this._running === running) this._running = null;
-      this._update();
-      this._keepOf(running);
+      this._ended(running);
     }
+  }
+
+  /** The answer is running no more: another question may be asked. */
+  _ended(running) {
+    clearInterval(running.beat);
+    if (this._running === running) this._running = null;
+    this._update();
+    this._keepOf(running);
   }
 
   /** Stop the answer that is running, if there is one, because the reader goes elsewhere. */
