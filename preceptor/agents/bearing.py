@@ -17,6 +17,7 @@ from preceptor.agents.support import (
     support,
     unknown_figures,
     unknown_names,
+    untranslated_names,
 )
 from preceptor.library.passage import Hit, Passage
 from preceptor.text.languages import language_of, words
@@ -127,14 +128,22 @@ def adds(found: Judged, ledger: Ledger) -> bool:
     """Whether a sentence has a name or a figure that no passage has, of those that the run has shown.
 
     Small figures may count what a passage lists, where it is cited. Of what an earlier answer cited only one sentence
-    is known, so that nothing can be said of it; and over languages names are written otherwise.
+    is known, so that nothing can be said of it; and over languages names are written otherwise, but for those that
+    keep their letters.
     """
     if not _is_known(found, ledger):
         return False
     shown = [hit.passage for hit in ledger]
     if _has_new_figure(found.said, shown, may_count=bool(found.cited)):
         return True
-    return are_comparable(language_of(found.said), shown) and bool(unknown_names(found.said, shown))
+    spoken = language_of(found.said)
+    if are_comparable(spoken, shown):
+        return bool(unknown_names(found.said, shown))
+    return any(
+        not any(stems(name, one.language) <= stems(one.embedded_text, one.language) for one in shown)
+        and not any(name.casefold().rstrip("s") in casefolded(one.embedded_text) for one in shown)
+        for name in untranslated_names(_VERBATIM.sub(" ", found.said), spoken or "")
+    )
 
 
 def line_adds(line: str, ledger: Ledger) -> bool:

@@ -1,6 +1,7 @@
 """Tells replies that need no passage: a greeting to a greeting, a question back, a refusal after a search."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from preceptor.agents.support import SAYS_LITTLE, casefolded, names
@@ -28,6 +29,20 @@ _GREETING = (
     "enjoy luck pleasure problem worry course sure day morning evening afternoon night bye goodbye soon take care need"
 )
 """English words of a reply to a greeting."""
+_ASKING = (
+    "mean meant ask want wish like would could should can tell more say said which one kind sort type example interest "
+    "refer specify clarify explain explanation describe other another else first second third former latter help show "
+    "see look hear go going further continue either both instead part chapter section topic subject question "
+    "particular specific detail exactly precisely version case context read start begin prefer give need please "
+    "sure hello"
+)
+"""English words of a question back; what another word in it says, it claims."""
+_TO_KNOW = re.compile(r"\b(?:want|like|wish|need|interested|care) to know\b", re.IGNORECASE)
+_UNKNOWN_WORDS = (0, 3, 6)
+"""Content words that a question back may have beside those of the reader's question: in English, whose words of asking
+are known; in other languages; in those without spaces, pairs of characters."""
+_UNKNOWN_BEHIND = (2, 4, 12)
+"""The same, of a question behind what rests on a passage."""
 _ANSWERS_NO = re.compile(r"^\W*no\b\W", re.IGNORECASE)
 _PART_ENDS = r"[:;—]"
 _WORD = re.compile(r"\w+")
@@ -57,7 +72,8 @@ def needs_no_passage(text: str, run: Run) -> bool:
     *before, last = sentences
     # An answer with a question behind it is no question back.
     if last.endswith(QUESTION_MARKS) and len(words(bare)) < _SHORT_QUESTION:
-        return all(len(words(one)) < 4 for one in before)
+        known = (run.question, *(" ".join(hit.passage.breadcrumb) for hit in run.ledger))
+        return all(len(words(one)) < 4 for one in before) and not _claims(last, known, tag, _UNKNOWN_WORDS)
     return bool(run.searched) and _refuses(sentences, run, tag)
 
 
@@ -69,10 +85,13 @@ def is_plain(sentence: str, run: Run) -> bool:
         run: The question, whose names and figures it may have, as those of the passages.
     """
     tag = language_of(run.question) or "en"
-    asks = sentence.endswith((*QUESTION_MARKS, *COLONS))
-    if not asks and len(stems(sentence, tag)) >= SAYS_LITTLE:
+    texts = [hit.passage.embedded_text for hit in run.ledger]
+    if sentence.endswith(QUESTION_MARKS):
+        if _claims(sentence, (run.question, *texts), tag, _UNKNOWN_BEHIND):
+            return False
+    elif not sentence.endswith(COLONS) and len(stems(sentence, tag)) >= SAYS_LITTLE:
         return False
-    return not _adds(sentence, run.question, tag, *(hit.passage.embedded_text for hit in run.ledger))
+    return not _adds(sentence, run.question, tag, *texts)
 
 
 def refuses(sentence: str, run: Run) -> bool:
@@ -106,6 +125,24 @@ def _without_titles(text: str, run: Run) -> str:
         for name in (hit.passage.title, hit.passage.chapter):
             text = text.replace(name, " ") if name else text
     return text
+
+
+def _claims(question: str, known: Sequence[str], tag: str, most: tuple[int, int, int]) -> bool:
+    """Whether a question puts a claim: "Did you know that nodes bake bread?".
+
+    Args:
+        question: The question.
+        known: Texts whose words may be asked about, first the reader's question.
+        tag: BCP 47 tag of the language that it is presumed to be in.
+        most: Further content words that it may have: in English, in other languages, and in those without spaces.
+    """
+    in_english, in_words, in_pairs = most
+    spoken = language_of(question) or language_of(known[0])
+    tag = spoken or tag
+    has = frozenset[int]().union(*(stems(one, tag) for one in known))
+    if spoken == "en":
+        return len(stems(_TO_KNOW.sub(" ", question), tag) - has - stems(_ASKING, tag)) > in_english
+    return len(stems(question, tag) - has) > (in_words if language(tag).spaced else in_pairs)
 
 
 def _adds(text: str, question: str, tag: str, *others: str) -> bool:

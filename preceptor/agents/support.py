@@ -46,11 +46,13 @@ _TOO_SHORT = 3
 
 _WORD = re.compile(r"\w+")
 _NAME = re.compile(r"[^\W\d_]\w+")
+_LATIN_NAME = re.compile(r"(?<![A-Za-z])(?=[a-z]{0,30}[A-Z])[A-Za-z]{3,30}(?![A-Za-z])")
+"""A word of Latin letters with a capital, such as one beside Arabic or Chinese letters."""
 _ADDRESS = re.compile(
     r"(?:\b(?:https?|ftp)://|(?<![\w.])(?=www\.))(?P<host>[\w.-]+\w)|(?<![\w.+-])[\w.+-]++@(?P<at>[\w.-]+\.\w+)"
 )
 """The host of an address, or of a mailbox."""
-_MARKS_BEFORE = " \t\"'“„«(*_`-"
+_MARKS_BEFORE = " \t\"'“„«¿¡(*_`-"
 """Characters that may stand between the beginning of a sentence and its first word."""
 _ENDS = frozenset(".:;!?…\n")
 _CAPITAL_NOUNS = frozenset({"de", "lb"})
@@ -402,6 +404,22 @@ def names(text: str, tag: str) -> tuple[str, ...]:
 
     words_of_names = (found for found in _NAME.finditer(text) if is_name(found.group(), found.start()))
     return (*(found.group() for found in words_of_names), *hosts(text))
+
+
+def untranslated_names(text: str, tag: str) -> list[str]:
+    """The names in a text that are the same in every language: `AlphaFold`, and in another script whatever is Latin.
+
+    Args:
+        text: A sentence or more.
+        tag: BCP 47 tag of its language.
+    """
+    is_latin = "Latn" in (language(tag).scripts or ("Latn",))
+
+    def has_inner_capital(word: str) -> bool:
+        # `PC` and `PCs` are words of many languages.
+        return word[1:] != word[1:].lower() and word.rstrip("s") != word.rstrip("s").upper()
+
+    return [word for word in _LATIN_NAME.findall(text) if not is_latin or has_inner_capital(word)]
 
 
 def hosts(text: str) -> tuple[str, ...]:

@@ -139,6 +139,20 @@ KEPT = {
         "Ein Knoten ist ein Prozess und rechnet [k7qd]."
     ),
     "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er ist für sich allein.": None,
+    # and names that no language writes otherwise
+    "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er stammt von der Firma DeepMind.": (
+        "Ein Knoten ist ein Prozess und rechnet [k7qd]."
+    ),
+    "Ein Knoten ist ein Prozess und rechnet [k7qd]. Er ist auf PCs und auf GPUs ganz für sich allein.": None,
+    "Узел это процесс, который считает [k7qd]. Его делает фирма Tesla на своём заводе.": (
+        "Узел это процесс, который считает [k7qd]."
+    ),
+    "Узел это процесс, который считает [k7qd]. Каждый Node это Process, и он знает своё дело.": None,
+    "节点是进行计算的进程 [k7qd]。它由 Unitree 公司在工厂里生产。": "节点是进行计算的进程 [k7qd]。",
+    "نوڈ ایک عمل ہے جو حساب کرتا ہے [k7qd]۔ اسے Boston کی ایک کمپنی بناتی ہے۔": (
+        "نوڈ ایک عمل ہے جو حساب کرتا ہے [k7qd]۔"
+    ),
+    "نوڈ ایک عمل ہے جو حساب کرتا ہے [k7qd]۔ یہ timer بھی رکھتا ہے اور `Rclpy` سے چلتا ہے۔": None,
     # code and formulas are not judged
     "A node is a process that computes [k7qd].\n\n```sh\nros2 run 500\n```\n\n$$\nx = 500\n$$\n\n$$ x = 500 $$\n": None,
     # of titles, rows and HTML only figures and addresses are

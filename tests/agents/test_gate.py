@@ -619,6 +619,70 @@ def test_what_may_be_said_without_a_passage(asked: str, said: str, searched: boo
     assert needs_no_passage(said, Run(asked, searched=["it"] if searched else [])) is passes
 
 
+CLAIMS_AS_QUESTIONS = [
+    ("What is a node?", "Did you know that a node costs 119 dollars?"),
+    ("What is a node?", "Did you know that nodes bake bread in kitchens?"),
+    ("Do nodes share memory?", "Did you know that nodes share memory?"),
+    ("What is a node?", "Is it not true that nodes share memory?"),
+    ("What is a node?", "Isn't a node a small oven for bread?"),
+    ("And that?", "Sure. Have you heard that nodes steal energy at night?"),
+    ("Was ist ein Knoten in der Robotik?", "Wusstest du, dass Knoten nachts in der Küche Brot backen?"),
+    ("Qu'est-ce qu'un nœud dans un robot ?", "Saviez-vous que les nœuds cuisent du pain la nuit ?"),
+    ("¿Qué es un nodo de un robot?", "¿Sabías que los nodos cuecen pan por la noche en la cocina?"),
+    ("Что такое узел робота?", "Знаете ли вы, что узлы пекут хлеб по ночам на кухне?"),
+    ("什么是节点？", "你知道节点晚上会在厨房里烤面包吗？"),
+    ("ノードとは何ですか？", "ノードが夜に台所でパンを焼くことを知っていますか？"),
+    ("روبوٹ میں نوڈ کیا ہے؟", "کیا آپ جانتے ہیں کہ نوڈ رات کو باورچی خانے میں روٹی پکاتے ہیں؟"),
+]
+QUESTIONS_BACK = [
+    ("Is it a ROS 2 node or a DOM node?", "Do you mean the ROS 2 node or a DOM node?"),
+    ("What is a node?", "Which of the two do you mean?"),
+    ("What is a node?", "Could you tell me which kind of node you mean?"),
+    ("What is a node?", "What would you like to know about nodes?"),
+    ("What is a node?", "Sure. Are you interested in an example, or in an explanation?"),
+    ("What is a node?", "Do you want me to explain what a node is?"),
+    ("And that?", "Do you mean the first one or the second?"),
+    ("And that?", "Which chapter are you reading, please?"),
+    ("Was ist das?", "Welchen der beiden meinst du?"),
+    ("Was ist ein Knoten in der Robotik?", "Meinst du einen Knoten der Robotik oder einen anderen Knoten?"),
+    ("Qu'est-ce qu'un nœud dans un robot ?", "De quel nœud parlez-vous ?"),
+    ("¿Y eso?", "¿Cuál de los dos quieres decir?"),
+    ("А это что такое?", "Не могли бы вы уточнить вопрос?"),
+    ("那是什么？", "您是指哪一个？"),
+    ("それは何ですか？", "どちらのことですか？"),
+    ("وہ کیا ہے؟", "آپ کا مطلب کون سا ہے؟"),
+]
+
+
+@pytest.mark.parametrize(("asked", "said"), CLAIMS_AS_QUESTIONS)
+def test_a_claim_that_is_put_as_a_question_is_no_answer(asked: str, said: str) -> None:
+    assert not needs_no_passage(said, Run(asked, ledger=shown(NODE)))
+
+
+@pytest.mark.parametrize(("asked", "said"), QUESTIONS_BACK)
+def test_a_question_back_is_an_answer(asked: str, said: str) -> None:
+    assert needs_no_passage(said, Run(asked, ledger=shown(NODE)))
+
+
+@pytest.mark.parametrize(
+    ("said", "stays"),
+    [
+        ("Did you know that nodes bake bread in kitchens?", False),
+        ("And is it not true that nodes steal energy at night?", False),
+        ("Wusstest du, dass Knoten nachts in der dunklen Küche Brot backen?", False),
+        ("Did you know that a node holds its timers?", True),
+        ("Would you like to see an example of a timer?", True),
+        ("Shall I go on with what nodes share?", True),
+        ("Do you want to know more about a robot's memory?", True),
+        ("要不要我再举一个例子？", True),
+    ],
+)
+def test_behind_an_answer_a_question_stays_unless_it_puts_a_claim(said: str, stays: bool) -> None:
+    kept = Attribution(Run("What is a node?", ledger=shown(NODE)), tag="en")
+    text = f"A node is a process that computes [k7qd]. {said}"
+    assert (kept.feed(text) + kept.finish()).endswith(said) is stays
+
+
 @pytest.mark.parametrize(("words", "passes"), [(11, True), (12, False)])
 def test_the_reply_to_a_greeting_is_short(words: int, passes: bool) -> None:
     assert needs_no_passage("so " * words, Run("Hello", ledger=shown(NODE))) is passes

@@ -413,6 +413,7 @@ def test_the_weights_are_those_of_the_decision(claim: str, evidence: float) -> N
         ("Dann hält der Greifer eine Tasse aus PyTorch.", "de", ["PyTorch"]),
         ("Dann hält der Greifer eine Tasse.", "de-AT", []),
         ("The arm of Unitree grips.", "", ["Unitree"]),
+        ("¿Cuál es? ¡Así agarra la mano de Unitree!", "es", ["Unitree"]),
     ],
 )
 def test_names_are_told_by_their_capitals_in_the_language_of_the_text(
