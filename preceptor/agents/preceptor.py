@@ -16,7 +16,7 @@ from agents.items import TResponseInputItem
 from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
-from preceptor.agents.answer import Answer, Done, Event, NewArtifact, Question, Started, Timings, hit
+from preceptor.agents.answer import Answer, Done, Event, NewArtifact, Question, Source, Started, Timings, hit
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.grounding import BookRule, Gate, Rules
 from preceptor.agents.offline import OfflineModel, current_run
@@ -175,6 +175,7 @@ class Preceptor:
                 for out in reply.finish():
                     clock.note(out)
                     yield out
+                checked = await reply.checked()
             # A reader who leaves is a cancellation: the provider's call ends, and the run is told of all the same.
             except BaseException as error:
                 result.cancel()
@@ -184,7 +185,7 @@ class Preceptor:
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
-            answer = self._answer(started, run, reply, scope, result, clock.stop())
+            answer = self._answer(started, run, reply, checked, scope, result, clock.stop())
             try:
                 # Before `Done`: a follow-up that comes at once has to find this turn.
                 await turns.add(question.text, reply.raw, shown=answer)
@@ -301,13 +302,14 @@ class Preceptor:
         started: Started,
         run: Run,
         reply: Reply,
+        checked: tuple[float | None, Sequence[Source]],
         scope: RunScope,
         result: RunResultStreaming,
         times: tuple[float, Timings],
     ) -> Answer:
         seconds, timings = times
         offline = reply.provider == "offline"
-        confidence, sources = reply.checked()
+        confidence, sources = checked
         return Answer(
             text=reply.text,
             sources=tuple(sources),

@@ -1,5 +1,6 @@
 """Translates the SDK's stream of one run into the reader's events."""
 
+import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.citations import Citations, Cited, Mark, Text
-from preceptor.agents.support import check
+from preceptor.agents.support import Check, checking
 from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
 from preceptor.text.sentences import split_sentences
@@ -96,7 +97,7 @@ class Reply:
         """Number of sentences that were left out, since they rest on nothing."""
         return self._attribution.left_out if self._attribution else 0
 
-    def checked(self) -> tuple[float | None, list[Source]]:
+    async def checked(self) -> tuple[float | None, list[Source]]:
         """Share of the answer's claims that are supported, and the sources, each with its support.
 
         Sources from earlier answers are not judged: only one sentence of them is known.
@@ -104,7 +105,14 @@ class Reply:
         shown = {hit.passage.key: hit.passage for hit in self._ledger}
         passages = {one.number: shown[one.key] for one in self.sources if one.key in shown}
         chosen = self._attribution.claims if self._attribution else ()
-        found = check("".join(self._shown), self._marks, passages, without=chosen)
+        steps = checking("".join(self._shown), self._marks, passages, without=chosen)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as ended:
+                found: Check = ended.value
+                break
+            await asyncio.sleep(0)  # a claim takes a millisecond, and others wait
         return found.confidence, [replace(one, support=found.support.get(one.number)) for one in self.sources]
 
     def also_relevant(self, limit: int) -> Sequence[Source]:

@@ -12,7 +12,7 @@ import math
 import operator
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -88,7 +88,19 @@ class Check:
 def check(
     text: str, marks: Sequence[Mark], passages: Mapping[int, Passage], *, without: Collection[str] = ()
 ) -> Check:
-    """Compare every claim of an answer with the passages it cites.
+    """Compare every claim of an answer with the passages it cites; the arguments are those of `checking`."""
+    steps = checking(text, marks, passages, without=without)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return ended.value
+
+
+def checking(
+    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage], *, without: Collection[str] = ()
+) -> Generator[None, None, Check]:
+    """Compare every claim of an answer with the passages it cites, and pause behind each: there may be a thousand.
 
     Args:
         text: The answer as the reader sees it.
@@ -100,6 +112,7 @@ def check(
     by_source: dict[int, list[float]] = {}
     spoken = language_of(text)
     for claim in claims(text, marks):
+        yield
         cited = [passages[number] for number in claim.sources if number in passages]
         if not are_comparable(spoken, cited):
             continue
@@ -158,7 +171,7 @@ def likelihood(claim: str, passages: Sequence[Passage]) -> float | None:
 
 
 # The same sentence is judged while the answer is made, and once more with the whole answer.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _likelihood(claim: str, passages: tuple[Passage, ...]) -> float | None:
     measured = measures(claim, passages)
     if measured is None:
@@ -211,7 +224,7 @@ class _Compared:
 
 
 # While an answer is made each sentence is compared by the gate, by the attribution and by the check at the end.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _compare(claim: str, passages: tuple[Passage, ...]) -> _Compared | None:
     """Returns what the words of a claim tell beside those of the passages; None if it cannot be judged."""
     if not passages:

@@ -1,8 +1,8 @@
 """A reader gets the events of a run while it goes on."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
 
 import pytest
 from agents import Agent, FunctionTool, function_tool
@@ -21,6 +21,7 @@ from preceptor.providers.local_model import Call, call_item
 from preceptor.tools.plugin import Ledger, reading
 from tests.agents.quoting import hits, passage
 
+T = TypeVar("T")
 TUTOR = Agent[Any](name="Gemini tutor")
 
 
@@ -36,6 +37,17 @@ def calls(tool: str, tutor: Agent[Any] = TUTOR, arguments: str = '{"query": "nod
     """The SDK's events of a model's call."""
     item = call_item(Call(tool, arguments))
     return RunItemStreamEvent(name="tool_called", item=ToolCallItem(agent=tutor, raw_item=item))
+
+
+def in_turns(awaited: Coroutine[Any, Any, T]) -> tuple[int, T]:
+    """How many times others have their turn until a coroutine is done, and what it gives."""
+    turns = 0
+    while True:
+        try:
+            awaited.send(None)
+        except StopIteration as ended:
+            return turns, ended.value
+        turns += 1
 
 
 @function_tool
@@ -157,3 +169,18 @@ def test_the_quote_is_the_sentence_that_is_cited_however_the_answer_came() -> No
             list(reply.take(event, reason=""))
         list(reply.finish())
         assert [source.quote for source in reply.sources] == ["Topics carry messages."]
+
+
+def test_others_have_their_turn_between_the_lines_of_an_answer_that_is_checked() -> None:
+    """Each line is compared with what the answer cites, once all of them are there."""
+    ledger = Ledger()
+    ledger.note(hits(passage("A node is a process that computes.")))
+    reply = Reply(ledger, str)
+    lines = "".join(f"- Node {number} drives a red robot.\n" for number in range(300))
+    for event in says("A node is a process that computes [k7qd].\n", lines):
+        list(reply.take(event, reason=""))
+    list(reply.finish())
+    turns, (confidence, sources) = in_turns(reply.checked())
+    assert turns == 301
+    assert confidence == pytest.approx(1 / 301, abs=0.001)
+    assert [source.key for source in sources] == ["k7qd"]

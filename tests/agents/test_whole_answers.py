@@ -161,6 +161,14 @@ async def test_others_have_their_turn_while_a_long_answer_is_read(
     assert len(set(pieces)) > 5
 
 
+def test_of_an_answer_in_short_lines_few_are_looked_at_in_one_turn() -> None:
+    lines = "".join(f"- Node {number} is one.\n" for number in range(1000))
+    whole = completion(message={"content": lines})
+    pieces = [piece.choices[0].delta.content or "" for piece in in_pieces(as_chunk(whole))]
+    assert "".join(pieces) == lines
+    assert max(piece.count("\n") for piece in pieces) < 40
+
+
 async def test_others_have_their_turn_while_many_chunks_are_read(
     preceptor: Preceptor, gemini: Provider
 ) -> None:
