@@ -39,6 +39,15 @@ def test_a_configured_secret_is_removed_however_often_it_was_escaped() -> None:
         assert "word" not in cleaned
 
 
+@pytest.mark.parametrize("secret", ["line\nbreak-ü-😀", r"[a-z]{3}.*(?P<x>\d)#", "half \ud83d a pair"])
+def test_a_configured_secret_may_hold_any_sign(secret: str) -> None:
+    assert Redactor([secret])(f"it is {secret}, keep it") == "it is [removed], keep it"
+
+
+def test_a_key_is_removed_from_text_that_is_not_unicode() -> None:
+    assert Redactor([])(f"half \ud83d a pair, {KEYS['google']}!") == "half \ud83d a pair, [removed]!"
+
+
 def test_of_two_secrets_where_one_begins_the_other_nothing_is_left() -> None:
     assert Redactor(["longer-secret", "longer-secret-still"])("longer-secret-still") == "[removed]"
 
