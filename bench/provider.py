@@ -17,6 +17,8 @@ import uvloop
 
 Json = dict[str, Any]
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+_WHOLE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 _OWN_CALL = re.compile(r"call_(\d+\.\d+)")
 _WORDS = ("A ", "node ", "is ", "a ", "process ", "that ", "computes. ")
 
@@ -48,7 +50,9 @@ class _Connection(asyncio.Protocol):
         self._body += data
 
     def on_message_complete(self) -> None:
-        messages: list[Json] = json.loads(self._body)["messages"]
+        asked: Json = json.loads(self._body)
+        self._streams = bool(asked.get("stream"))
+        messages: list[Json] = asked["messages"]
         found = _OWN_CALL.fullmatch(str(messages[-1].get("tool_call_id")))
         answering = self._answer(float(found[1])) if found else self._call(messages)
         self._task = asyncio.get_running_loop().create_task(answering)
@@ -60,20 +64,37 @@ class _Connection(asyncio.Protocol):
         function = {"name": "search_textbook", "arguments": json.dumps({"query": question})}
         # What it held so far comes back with the tool's result.
         call = {"index": 0, "id": f"call_{held:.6f}", "type": "function", "function": function}
+        if not self._streams:
+            del call["index"]
+            self._give({"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls")
+            return
         self._begin()
         self._say({"role": "assistant", "tool_calls": [call]})
         self._end("tool_calls")
 
     async def _answer(self, held_before: float) -> None:
         await asyncio.sleep(self._delays.first)
+        if not self._streams:
+            await asyncio.sleep(self._delays.gap * self._delays.tokens)
         held = time.perf_counter() - self._received + held_before
-        self._begin()
         content = f"{held:.6f} seconds, sent at {time.perf_counter():.6f}. "
+        if not self._streams:
+            words = "".join(_WORDS[number % len(_WORDS)] for number in range(self._delays.tokens))
+            self._give({"role": "assistant", "content": content + words}, "stop")
+            return
+        self._begin()
         self._say({"role": "assistant", "content": content})
         for number in range(self._delays.tokens):
             await asyncio.sleep(self._delays.gap)
             self._say({"content": _WORDS[number % len(_WORDS)]})
         self._end("stop")
+
+    def _give(self, message: Json, finish: str) -> None:
+        """Answer in one piece, as a request without `stream` wants it."""
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        body = json.dumps({**answer, "usage": _USAGE}).encode()
+        self._transport.write(_WHOLE_HEAD % len(body) + body)
 
     def _begin(self) -> None:
         self._transport.write(_HEAD)
@@ -84,8 +105,7 @@ class _Connection(asyncio.Protocol):
 
     def _end(self, finish: str) -> None:
         self._say({}, finish)
-        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        self._send({"id": "1", "object": "chat.completion.chunk", "choices": [], "usage": usage})
+        self._send({"id": "1", "object": "chat.completion.chunk", "choices": [], "usage": _USAGE})
         self._transport.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
 
     def _send(self, body: Json) -> None:
