@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any, cast
 from uuid import uuid4
@@ -48,6 +48,7 @@ from preceptor.tracing.tape import Step
 logger = logging.getLogger(__name__)
 
 _ALSO_RELEVANT = 5
+_OF_QUESTION = [one.name for one in fields(Question) if one.name not in ("session_id", "history")]
 
 
 class Preceptor:
@@ -432,11 +433,10 @@ async def open_preceptor(
 
 def _asked(question: Question, turns: Turns, of_book: str) -> dict[str, Any]:
     """Returns a question with what belongs to it, for the tape."""
-    asked = {name: value for name, value in asdict(question).items() if name not in ("session_id", "history")}
     return {
-        **asked,
+        **{name: getattr(question, name) for name in _OF_QUESTION},
         "turns": turns.history,
-        "cited": [asdict(one) for one in turns.cited],
+        "cited": turns.cited,
         "language": of_book,
     }
 

@@ -4,7 +4,6 @@ The SDK calls a processor on the event loop, so this one only remembers each spa
 when the run has ended, on the store's thread.
 """
 
-import random
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,12 +20,12 @@ from agents.tracing import (
     setup,
 )
 from agents.tracing.processors import default_exporter, default_processor
-from agents.tracing.provider import DefaultTraceProvider
 
 from preceptor.errors import ExtraMissing
 from preceptor.settings import TracesSettings
 from preceptor.tracing.cost import ModelCall, cost_of
 from preceptor.tracing.run import RunRecord, SpanRecord
+from preceptor.tracing.spans import CheapSpan, Provider
 from preceptor.tracing.store import TraceStore
 
 _MOST_OPEN = 1000
@@ -131,15 +130,7 @@ def send_nothing() -> None:
     """
     # One that a host has made is the host's.
     if setup.GLOBAL_TRACE_PROVIDER is None:
-        set_trace_provider(_Provider())
-
-
-class _Provider(DefaultTraceProvider):
-    """The SDK's provider of spans, with cheaper ids: a run has a dozen spans, and uuid4 asks the kernel each time."""
-
-    def gen_span_id(self) -> str:
-        """Returns the id of a span, in the SDK's form."""
-        return f"span_{random.getrandbits(96):024x}"
+        set_trace_provider(Provider())
 
 
 # What is kept of each kind of span, by the names of its attributes. A table and no `isinstance`: the SDK's
@@ -175,15 +166,15 @@ def _record(run: _Open, *, seconds: float | None, text: bool) -> RunRecord:
             # Every call repeats the conversation so far: keep what is new since the call before.
             data["repeats"] = repeats = _common(shown, data["input"])
             shown, data["input"] = data["input"], data["input"][repeats:]
-        at = _seconds(span.started_at, run.started)
-        ended = _seconds(span.ended_at, run.started) if span.ended_at else None
+        began, ended = _times(span)
+        at = 0.0 if began is None else began - run.started
         records.append(
             {
                 "parent": places.get(span.parent_id or ""),
                 "type": span.span_data.type,
                 "name": _name(span.span_data),
                 "at": round(at * 1000, 3),
-                "ms": None if ended is None else round((ended - at) * 1000, 3),
+                "ms": None if ended is None else round((ended - run.started - at) * 1000, 3),
                 "data": data,
                 "error": _error(span, text=text),
             }
@@ -259,6 +250,12 @@ def _common(before: Sequence[Any], now: Sequence[Any]) -> int:
     return min(len(before), len(now))
 
 
-def _seconds(moment: str | None, start: float) -> float:
-    """Converts a span's ISO time to seconds since the start of the run."""
-    return 0.0 if moment is None else datetime.fromisoformat(moment).timestamp() - start
+def _times(span: Span[Any]) -> tuple[float | None, float | None]:
+    """Returns start and end of a span, in seconds since 1970, as far as they are there."""
+    if isinstance(span, CheapSpan):
+        return span.began, span.ended
+    began, ended = (
+        None if moment is None else datetime.fromisoformat(moment).timestamp()
+        for moment in (span.started_at, span.ended_at)
+    )
+    return began, ended

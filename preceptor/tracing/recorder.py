@@ -5,8 +5,6 @@ from contextvars import ContextVar
 from hashlib import blake2b
 from typing import Any
 
-from pydantic_core import to_jsonable_python
-
 from preceptor.tracing.tape import Step, Tape
 
 _current_call: ContextVar[str] = ContextVar("call", default="")
@@ -87,7 +85,7 @@ class Recorder:
         self._steps.append((step, False))
 
     def tape(self, *, answer: Any = None, error: str | None = None) -> Tape:
-        """Returns the tape of the run, which has ended.
+        """Returns the tape of the run, which has ended; to be stored, as it holds dataclasses where it will hold JSON.
 
         Args:
             answer: The answer, a dataclass; None if there was none.
@@ -96,21 +94,22 @@ class Recorder:
         return Tape(
             asked=self._asked(),
             steps=[step if is_plain else _plain(step) for step, is_plain in self._steps],
-            # A third of what a run's writing takes went into `dataclasses.asdict`, which copies each value.
-            answer=to_jsonable_python(answer),
+            answer=answer,
             error=error,
         )
 
 
 def _plain(step: Step) -> Step:
-    """Returns a step as JSON."""
+    """Returns a step as JSON, but for its passages."""
     plain: Any = dict(step)
     if step.get("kind") == "model":
         plain["output"] = [item.model_dump(mode="json", exclude_none=True) for item in plain["output"]]
-        plain["usage"] = plain["usage"] and plain["usage"].model_dump(mode="json")
         # The text is among the spans; here it is only compared.
         plain["prompt"] = plain["prompt"] and blake2b(plain["prompt"].encode(), digest_size=6).hexdigest()
     else:
         plain["output"] = plain["output"] if isinstance(plain["output"], str) else str(plain["output"])
-        plain["passages"] = to_jsonable_python(plain["passages"])
+        plain["passages"] = [
+            {"passage": hit.passage, "score": hit.score, "dense": hit.dense, "bm25": hit.bm25}
+            for hit in plain["passages"]
+        ]
     return plain

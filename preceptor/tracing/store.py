@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import stamina
-from pydantic_core import to_json
 
 from preceptor.errors import TapeMissing, TraceNotFound, TracesUnavailable
 from preceptor.private import make_private
@@ -36,7 +35,7 @@ from preceptor.tracing.run import (
     summary,
     tree,
 )
-from preceptor.tracing.tape import Tape, stored, tape_of
+from preceptor.tracing.tape import Tape, json_text, stored, tape_of
 
 logger = logging.getLogger(__name__)
 
@@ -190,8 +189,8 @@ class _Row:
     columns: tuple[str, float, float | None, str | None, str | None, str, str | None, str | None, str | None]
     words: Mapping[str, str]
     """Its question and its answer, as they are searched, as far as they are among the facts."""
-    passages: Mapping[str, Mapping[str, Any]]
-    """Passages that its tools have shown, by digest."""
+    passages: Mapping[str, str]
+    """JSON of the passages that its tools have shown, by digest."""
 
 
 class TraceStore:
@@ -588,11 +587,12 @@ class TraceStore:
             # A passage is kept once, however many runs have shown it.
             if connection.execute(_SHOW, (number, digest)).rowcount:
                 continue
+            data = self.redacted(passage)
             made = connection.execute(
-                "INSERT OR IGNORE INTO passages (digest, data) VALUES (?, ?)", (digest, self._json(passage))
+                "INSERT OR IGNORE INTO passages (digest, data) VALUES (?, ?)", (digest, data)
             )
             if made.rowcount:
-                words = (made.lastrowid, spaced(str(passage.get("text", ""))))
+                words = (made.lastrowid, spaced(json.loads(data).get("text", "")))
                 connection.execute("INSERT INTO passage_words (rowid, text) VALUES (?, ?)", words)
                 connection.execute(_SHOW, (number, digest))
 
@@ -662,12 +662,7 @@ class TraceStore:
 
     def _json(self, value: object) -> str:
         """Returns `value` as JSON without secrets."""
-        try:
-            text = to_json(value, serialize_unknown=True, inf_nan_mode="null").decode()
-        except ValueError:
-            # A lone surrogate, which a reader's JSON may hold and UTF-8 may not.
-            text = json.dumps(value, default=str)
-        return self.redacted(text)
+        return self.redacted(json_text(value))
 
 
 def _removed(connection: sqlite3.Connection, keep_runs: int, keep_days: float) -> int:

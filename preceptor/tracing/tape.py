@@ -10,10 +10,11 @@ an evaluation judges the recorded answer without asking anybody.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Literal, TypedDict
 
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 
 VERSION = 1
 """Version of the tape's JSON; a tape of another version is not played."""
@@ -69,13 +70,15 @@ class Tape:
     """Name of the error that ended the run."""
 
 
-def stored(tape: Tape) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
-    """Returns a tape as JSON that names its passages by digest, and the passages by digest."""
-    passages: dict[str, Mapping[str, Any]] = {}
+def stored(tape: Tape) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns a tape that names its passages by digest, and the JSON of the passages by digest."""
+    passages: dict[str, str] = {}
 
     def named(shown: Shown) -> list[Any]:
-        digest = _digest(shown["passage"])
-        passages[digest] = shown["passage"]
+        # Always the same fields in the same order.
+        data = json_text(shown["passage"])
+        digest = blake2b(data.encode(), digest_size=12).hexdigest()
+        passages[digest] = data
         return [digest, shown["score"], shown["dense"], shown["bm25"]]
 
     steps = [
@@ -104,10 +107,10 @@ def tape_of(data: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]]) 
     return Tape(asked=data["asked"], steps=steps, answer=data["answer"], error=data["error"])
 
 
-def _digest(passage: Mapping[str, Any]) -> str:
-    # Always the same fields in the same order. Half a pair of surrogates is no UTF-8, and rare.
+def json_text(value: object) -> str:
+    """Returns a value as JSON, dataclasses and models in it included."""
     try:
-        data = to_json(passage, serialize_unknown=True)
+        return to_json(value, serialize_unknown=True, inf_nan_mode="null").decode()
     except ValueError:
-        data = json.dumps(passage, default=str).encode()
-    return blake2b(data, digest_size=12).hexdigest()
+        # Half a pair of surrogates, which a reader's JSON may hold and UTF-8 may not.
+        return json.dumps(value, default=partial(to_jsonable_python, serialize_unknown=True))

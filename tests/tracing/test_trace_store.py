@@ -5,14 +5,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from preceptor.errors import TraceNotFound, TracesUnavailable
+from preceptor.providers.failure import FailureNote
 from preceptor.tracing.run import RunRecord, SpanRecord
 from preceptor.tracing.store import TraceStore
+from preceptor.tracing.tape import Tape
 
 Open = Callable[..., TraceStore]
 
@@ -227,6 +230,22 @@ def test_a_value_that_json_cannot_hold_does_not_lose_the_next_run(open_store: Op
 
     assert store.run("trace_next").summary.question is not None
     assert len(store.runs()) + store.dropped == 2
+
+
+def test_a_tape_keeps_a_dataclass_whatever_its_text(open_store: Open) -> None:
+    store = open_store()
+    answers = {
+        "trace_plain": FailureNote("gemini", "timeout"),
+        "trace_odd": FailureNote("half a pair: \ud83d", "timeout"),
+    }
+    for trace_id, answer in answers.items():
+        said: Any = answer
+        store.record(trace_id, lambda said=said: Tape(asked={}, steps=[], answer=said, error=None))
+    store.flush()
+
+    assert {trace_id: store.tape(trace_id).answer for trace_id in answers} == {
+        trace_id: asdict(answer) for trace_id, answer in answers.items()
+    }
 
 
 def test_a_run_that_cannot_be_read_costs_itself_alone(open_store: Open) -> None:
