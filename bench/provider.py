@@ -1,8 +1,9 @@
 """A model provider of fixed delays, as a process of its own: a call of `search_textbook`, then an answer.
 
-It prints its port. The answer begins with the seconds that the provider itself held the question, both calls
-together, so that whoever reads it can tell that time from everybody else's, and with the time at which they were
-sent (`time.perf_counter`, which is one clock for all processes of a Linux machine).
+It prints its port. With `--quotes` the answer is what the passages say, with their keys, so that it holds where an
+answer must rest on the book. Without it, the answer begins with the seconds that the provider itself held the question,
+both calls together, so that whoever reads it can tell that time from everybody else's, and with the time at which they
+were sent (`time.perf_counter`, which is one clock for all processes of a Linux machine).
 """
 
 import argparse
@@ -20,6 +21,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodin
 _WHOLE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 _OWN_CALL = re.compile(r"call_(\d+\.\d+)")
+_QUOTED = re.compile(r'<quotation key="(\w+)"[^>]*>\n([A-Z][^.\n]+)\.')
 _WORDS = ("A ", "node ", "is ", "a ", "process ", "that ", "computes. ")
 
 
@@ -54,6 +56,8 @@ class _Connection(asyncio.Protocol):
         self._streams = bool(asked.get("stream"))
         messages: list[Json] = asked["messages"]
         found = _OWN_CALL.fullmatch(str(messages[-1].get("tool_call_id")))
+        quoted = [f"{said} [{key}]. " for key, said in _QUOTED.findall(str(messages[-1]["content"]))]
+        self._quotation = " ".join(quoted[:3]) if self._delays.quotes else ""
         answering = self._answer(float(found[1])) if found else self._call(messages)
         self._task = asyncio.get_running_loop().create_task(answering)
 
@@ -77,16 +81,18 @@ class _Connection(asyncio.Protocol):
         if not self._streams:
             await asyncio.sleep(self._delays.gap * self._delays.tokens)
         held = time.perf_counter() - self._received + held_before
-        content = f"{held:.6f} seconds, sent at {time.perf_counter():.6f}. "
+        words = [f"{held:.6f} seconds, sent at {time.perf_counter():.6f}. "]
+        words += [_WORDS[number % len(_WORDS)] for number in range(self._delays.tokens)]
+        if self._quotation:
+            words = re.findall(r"\S+\s*", self._quotation)
         if not self._streams:
-            words = "".join(_WORDS[number % len(_WORDS)] for number in range(self._delays.tokens))
-            self._give({"role": "assistant", "content": content + words}, "stop")
+            self._give({"role": "assistant", "content": "".join(words)}, "stop")
             return
         self._begin()
-        self._say({"role": "assistant", "content": content})
-        for number in range(self._delays.tokens):
+        self._say({"role": "assistant", "content": words[0]})
+        for word in words[1:]:
             await asyncio.sleep(self._delays.gap)
-            self._say({"content": _WORDS[number % len(_WORDS)]})
+            self._say({"content": word})
         self._end("stop")
 
     def _give(self, message: Json, finish: str) -> None:
@@ -127,6 +133,7 @@ def main() -> None:
     parser.add_argument("--decide", type=float, default=0.0, help="seconds until it calls the tool")
     parser.add_argument("--first", type=float, default=0.5, help="seconds until the answer's first token")
     parser.add_argument("--tokens", type=int, default=20, help="further tokens")
+    parser.add_argument("--quotes", type=int, default=0, help="1: answer with the passages' own sentences")
     parser.add_argument("--gap", type=float, default=0.02, help="seconds between tokens")
     uvloop.run(serve(parser.parse_args()))
 

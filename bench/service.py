@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,9 +63,11 @@ def provider(**delays: float) -> Generator[str]:
 
 
 @contextmanager
-def serving(variables: Mapping[str, str]) -> Generator[tuple[int, int]]:
+def serving(
+    variables: Mapping[str, str], program: Sequence[str] = ("-m", "preceptor")
+) -> Generator[tuple[int, int]]:
     """`preceptor serve` with these variables; gives its port and its process id when it is ready."""
-    arguments = ["-m", "preceptor", "serve", "--env", variables["PRECEPTOR_ENV"], "--port", "0"]
+    arguments = [*program, "serve", "--env", variables["PRECEPTOR_ENV"], "--port", "0"]
     log = PLACE / "serve.log"
     with log.open("w+") as written, started(arguments, variables, stderr=written.fileno()) as process:
         with log.open() as read:

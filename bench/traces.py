@@ -1,35 +1,42 @@
 """What traces cost: lists and searches over a large file while runs are written, and the CPU of tracing a chat.
 
 - `list`, `filter`, `search`: milliseconds of one query of the operator over `--runs` runs, p50 and p95, while 20 runs
-  a second are written to the same file.
-- `tracing`: CPU of a chat with traces over that without, all threads, at 20 readers at a time who read streams
-  of a provider in another process; the sides alternate in one run. Serving HTTP is not among it, so that the share of a
-  real chat is smaller. `off` has the SDK's own tracing switched off, too.
+  a second are written to the same file; and p95 of the query's own CPU, which a busy machine does not change so much.
+- `tracing`: what tracing takes of a chat's CPU in a service at 20 readers at a time, whose answers rest on the book.
+  Both are of the same chats: `bench/watched.py` counts the CPU of what tracing does, on the event loop and in the
+  thread that writes, and that of the whole process. Comparing chats with traces to chats without drowns in what else a machine
+  does: over 60 pairs half of the differences lay between -3 and 19 %.
+- `calls`: the check, by counted work. Functions that are called for a chat with traces and without, C's among them, all
+  threads; the same every time. A call of tracing is cheaper or dearer than another, so it is no share of the CPU.
 """
 
 import argparse
 import asyncio
-import gc
 import json
+import os
 import random
+import signal
 import sqlite3
 import statistics
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from agents import set_trace_processors, set_tracing_disabled
-from service import PLACE, index_sample_book, provider
+from agents import set_tracing_disabled
+from openai.types.responses import ResponseTextDeltaEvent
+from service import PLACE, environment, index_sample_book, provider, serving
 
+from preceptor.agents import recorded
 from preceptor.agents.answer import Question
-from preceptor.agents.preceptor import Preceptor, open_preceptor
+from preceptor.agents.preceptor import open_preceptor
 from preceptor.settings import load_settings
 from preceptor.tracing.filters import Filters
-from preceptor.tracing.processor import LocalProcessor, install
+from preceptor.tracing.processor import install
 from preceptor.tracing.run import RunRecord
 from preceptor.tracing.store import TraceStore
 from preceptor.tracing.tape import Tape
@@ -190,14 +197,17 @@ def large_file(runs: int, rounds: int) -> dict[str, Any]:
         asked: dict[str, Any] = {}
         for name, filters in QUERIES.items():
             times: list[float] = []
+            cpu: list[float] = []
             found = 0
             for _ in range(rounds):
-                start = time.perf_counter()
+                start, used = time.perf_counter(), time.thread_time()
                 found = len(store.runs(50, filters=filters))
                 times.append((time.perf_counter() - start) * 1000)
+                cpu.append((time.thread_time() - used) * 1000)
             asked[name] = {
                 "p50": round(statistics.median(times), 1),
                 "p95": round(percentile(times, 0.95), 1),
+                "cpu_p95": round(percentile(cpu, 0.95), 1),
                 "found": found,
             }
         start = time.perf_counter()
@@ -214,62 +224,145 @@ def large_file(runs: int, rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def tracing(rounds: int, chats: int) -> dict[str, Any]:
-    """CPU of a chat with traces and without."""
+def share_of_cpu(rounds: int, chats: int) -> dict[str, Any]:
+    """What tracing takes of the CPU of a service's chats."""
     index_sample_book()
-    with tempfile.TemporaryDirectory() as folder, provider(first=0.0, gap=0.0) as address:
+    per_event = ms_of_an_event()
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "watched.jsonl"
+        with provider(decide=0.4, first=0.5, tokens=40, gap=0.05, quotes=1) as address:
+            variables = environment(
+                BENCH_WATCHED=str(told),
+                PRECEPTOR_TRACES__PATH=f"{folder}/traces.db",
+                PRECEPTOR_TUTOR__PROVIDERS='["openai"]',
+                PRECEPTOR_TUTOR__DEADLINE="120",
+                PRECEPTOR_OPENAI__BASE_URL=address,
+                PRECEPTOR_OPENAI__TIMEOUT="120",
+                PRECEPTOR_OPENAI__FIRST_TOKEN="60",
+                OPENAI_API_KEY="bench",
+            )
+            program = [str(Path(__file__).parent / "watched.py")]
+            with serving(variables, program) as (port, pid):
+
+                def counted() -> dict[str, Any]:
+                    time.sleep(1)  # until what was asked is written
+                    lines = told.read_text().count("\n") if told.exists() else 0
+                    os.kill(pid, signal.SIGUSR1)
+                    while not told.exists() or told.read_text().count("\n") == lines:
+                        time.sleep(0.05)
+                    return json.loads(told.read_text().splitlines()[-1])
+
+                asyncio.run(asked(port, _READERS, stream=True))
+                rows: dict[str, list[dict[str, Any]]] = {"json": [], "stream": []}
+                for _ in range(rounds):
+                    for form, found in rows.items():
+                        before = counted()
+                        asyncio.run(asked(port, chats, stream=form == "stream"))
+                        found.append(_per_chat(before, counted(), chats, per_event))
+    return {form: _medians(found) for form, found in rows.items()}
+
+
+async def asked(port: int, chats: int, *, stream: bool) -> None:
+    """Readers who ask again as soon as they have their answer, each question a new one."""
+    numbers = iter(range(chats))
+
+    async def read() -> None:
+        for number in numbers:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            body = json.dumps({"content": f"What is a node in ROS 2? ({number})", "stream": stream}).encode()
+            head = "POST /api/v1/chat HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Type: application/json"
+            writer.write(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            answer = await reader.read()
+            writer.close()
+            if b'"degraded":false' not in answer.replace(b" ", b""):
+                raise RuntimeError(f"no answer: {answer[-500:].decode(errors='replace')}")
+
+    await asyncio.gather(*(read() for _ in range(_READERS)))
+
+
+def _per_chat(before: Any, after: Any, chats: int, per_event: float) -> dict[str, Any]:
+    """Milliseconds of CPU for a chat, between two lines of `bench/watched.py`."""
+
+    def ms(old: float, new: float) -> float:
+        return (new - old) / chats * 1000
+
+    loop = {name: ms(before["loop"][name], spent) for name, spent in after["loop"].items()}
+    loop["events"] = (after["events"] - before["events"]) / chats * per_event
+    row = {"chat_ms": ms(before["all"], after["all"]), "writer_ms": ms(before["writer"], after["writer"])}
+    traced = row["writer_ms"] + sum(loop.values())
+    return {**row, "loop_ms": sum(loop.values()), "percent": traced / row["chat_ms"] * 100, **loop}
+
+
+def _medians(rows: Sequence[dict[str, float]]) -> dict[str, Any]:
+    middle = {name: round(statistics.median(row[name] for row in rows), 3) for name in rows[0]}
+    shares = [row["percent"] for row in rows]
+    return {**middle, "percent_from_to": [round(min(shares), 2), round(max(shares), 2)]}
+
+
+def ms_of_an_event() -> float:
+    """CPU that the recorder takes for one event of a model, in milliseconds."""
+
+    async def events(count: int) -> AsyncGenerator[Any, None]:
+        event = ResponseTextDeltaEvent.model_construct(type="response.output_text.delta", delta="word ")
+        for _ in range(count):
+            yield event
+
+    def forget(**_: object) -> None:
+        return None
+
+    async def cpu(stream: AsyncIterator[Any]) -> float:
+        began = time.process_time()
+        async for _ in stream:
+            pass
+        return time.process_time() - began
+
+    count = 20_000
+    recorder = recorded._recorded  # pyright: ignore[reportPrivateUsage]
+    best = [
+        asyncio.run(cpu(recorder(events(count), forget))) - asyncio.run(cpu(events(count))) for _ in range(7)
+    ]
+    return statistics.median(best) / count * 1000
+
+
+async def calls_of_a_chat(chats: int) -> dict[str, Any]:
+    """Calls of functions for a chat with traces and without, in one process without HTTP."""
+    with tempfile.TemporaryDirectory() as folder, provider(first=0.0, gap=0.0, quotes=1) as address:
         settings = load_settings(
             "demo",
             overrides={
                 "index": {"path": str(PLACE / "index")},
                 "traces": {"path": f"{folder}/traces.db"},
                 "session": {"url": f"sqlite:///{folder}/sessions.db"},
-                "tutor": {"providers": ["openai"], "book_only": False, "deadline": 120},
+                "tutor": {"providers": ["openai"], "deadline": 120},
                 "openai": {"api_key": "none", "base_url": address, "model": "m"},
             },
         )
+        counts: dict[str, int] = {"on": 0, "off": 0}
+        side = ""
+
+        def count(_frame: Any, event: str, _of: Any) -> None:
+            if side and event in ("call", "c_call"):
+                counts[side] += 1
+
+        threading.setprofile(count)  # the thread that writes begins with the first run
         store = install(settings.traces)
         async with (
             open_preceptor(settings, traces=store) as with_traces,
             open_preceptor(settings) as without,
         ):
-            numbers = iter(range(10**9))
-
-            async def cpu_ms(preceptor: Preceptor, count: int) -> float:
-                began, gate = time.process_time(), asyncio.Semaphore(_READERS)
-
-                async def one() -> None:
-                    async with gate:
-                        asked = Question(text=f"What is a node in ROS 2, and why {next(numbers) % 50}?")
-                        async for _ in preceptor.stream(asked):
-                            pass
-
-                await asyncio.gather(*(one() for _ in range(count)))
-                store.flush(30)
-                return (time.process_time() - began) / count * 1000
-
-            sides: dict[str, list[float]] = {"on": [], "off": []}
-            await cpu_ms(with_traces, _READERS)
-            await cpu_ms(without, _READERS)
-            gc.collect()
-            gc.freeze()  # else a full collection over two opened books falls into some round or other
-            for number in range(rounds + 1):
-                for side in ("on", "off") if number % 2 else ("off", "on"):
-                    set_tracing_disabled(side == "off")
-                    set_trace_processors([LocalProcessor(store)] if side == "on" else [])
-                    cost = await cpu_ms(with_traces if side == "on" else without, chats)
-                    if number:  # the first warms up
-                        sides[side].append(cost)
+            for number in range(chats + 2):
+                for name, preceptor in (("on", with_traces), ("off", without)):
+                    set_tracing_disabled(name == "off")
+                    side = name if number > 1 else ""  # the first ones warm up
+                    sys.setprofile(count)
+                    async for _ in preceptor.stream(Question(text=f"What is a node in ROS 2? ({number})")):
+                        pass
+                    sys.setprofile(None)
+                    store.flush(30)
+        threading.setprofile(None)
         store.close()
-    # What else the machine does only ever adds to a round, so that the quickest rounds are the ones to compare.
-    quiet = {side: statistics.quantiles(costs)[0] for side, costs in sides.items()}
-    shares = [on / off - 1 for on, off in zip(sides["on"], sides["off"], strict=True)]
-    return {
-        "chat_cpu_ms": {side: round(statistics.median(costs), 3) for side, costs in sides.items()},
-        "tracing_percent": round(statistics.median(shares) * 100, 1),
-        "tracing_percent_of_lower_quartiles": round((quiet["on"] / quiet["off"] - 1) * 100, 1),
-        "quartiles": [round(share * 100, 1) for share in statistics.quantiles(shares)],
-    }
+    on, off = counts["on"] / chats, counts["off"] / chats
+    return {"on": round(on), "off": round(off), "percent": round((on / off - 1) * 100, 1)}
 
 
 def main() -> None:
@@ -279,16 +372,15 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=30, help="of each query")
-    parser.add_argument("--chats", type=int, default=20, help="of each side in a round; 0: only the file")
-    parser.add_argument(
-        "--chat-rounds", type=int, default=60, help="pairs of sides; short ones, as machines drift"
-    )
+    parser.add_argument("--chats", type=int, default=100, help="of each form in a round; 0: only the file")
+    parser.add_argument("--chat-rounds", type=int, default=5)
     args = parser.parse_args()
     result: dict[str, Any] = {"bench": "traces"}
     if args.runs:
         result |= large_file(args.runs, args.rounds)
     if args.chats:
-        result["tracing"] = asyncio.run(tracing(args.chat_rounds, args.chats))
+        result["tracing"] = share_of_cpu(args.chat_rounds, args.chats)
+        result["calls"] = asyncio.run(calls_of_a_chat(10))
     print(json.dumps(result, indent=1))
 
 
