@@ -4,8 +4,8 @@
   a second are written to the same file; and p95 of the query's own CPU, which a busy machine does not change so much.
 - `tracing`: what tracing takes of a chat's CPU in a service at 20 readers at a time, whose answers rest on the book.
   Both are of the same chats: `bench/watched.py` counts the CPU of what tracing does, on the event loop and in the
-  thread that writes, and that of the whole process. Comparing chats with traces to chats without drowns in what else a machine
-  does: over 60 pairs half of the differences lay between -3 and 19 %.
+  thread that writes, and that of the whole process. Comparing chats with traces to chats without drowns in what else a
+  machine does: over 60 pairs half of the differences lay between -3 and 19 %.
 - `calls`: the check, by counted work. Functions that are called for a chat with traces and without, C's among them, all
   threads; the same every time. A call of tracing is cheaper or dearer than another, so it is no share of the CPU.
 """

@@ -88,6 +88,8 @@ async def listed(request: Request) -> Response:
 async def shown(request: Request) -> Response:
     """One run."""
     run, tape = await _run(request, request.path_params["id"])
+    if run.summary.seconds is None:
+        _store(request).follow(run.summary.trace_id)
     title = run.summary.question or run.summary.trace_id
     return _page(request, title, lambda page: page.run(run, tape), [run.summary])
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -86,6 +86,9 @@ CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN
     DELETE FROM passage_words WHERE rowid = old.id;
 END;
 """
+# Runs whose page is open in some process; the process that answers them writes their steps as they go on. Not among the
+# tables of a version: an earlier Preceptor may read the file.
+_FOLLOWED = "CREATE TABLE IF NOT EXISTS followed (trace_id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID"
 _SCHEMA = f"{_RUNS}{_WORDS}PRAGMA user_version = {_VERSION};"
 # Version 1 had no tapes and no words to search: its runs are kept, and found by question and answer.
 _UPGRADE = f"""
@@ -138,6 +141,10 @@ _PATIENCE = 5.0
 _GATHER = 0.2
 """Pause to collect more jobs for one write, in seconds: a run's facts arrive right after its end, and several runs in
 one transaction cost less than each in one of its own. Whoever waits for a write ends the pause."""
+_FOLLOW_EVERY = 1.0
+"""Pause between two looks at whose pages are open, in seconds."""
+_FOLLOWED_FOR = 5.0
+"""How long the page of a run that is loaded again each second counts as open after a load, in seconds."""
 _PRUNE_EVERY = 50
 """Number of runs between removals of old ones."""
 _LONGEST_RUN = 200_000
@@ -145,6 +152,8 @@ _LONGEST_RUN = 200_000
 _LONGEST_TAPE = 1_000_000
 """Longest tape, in characters; a longer one is not kept."""
 _LONGEST_TEXT = 2_000
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""Errors of a span that holds what it should not, or what no JSON can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +239,7 @@ class TraceStore:
         self._closed = False
         self._complaint = ""
         self._unpruned = _PRUNE_EVERY  # the first write looks for old runs, too
+        self._looked = 0.0
 
     @classmethod
     def from_settings(cls, settings: TracesSettings, redact: Collection[str] = ()) -> "TraceStore":
@@ -262,6 +272,27 @@ class TraceStore:
             so_far: Gives the run as far as it has come; called when somebody looks, on a thread of theirs.
         """
         self._running[trace_id] = so_far
+
+    def follow(self, trace_id: str) -> None:
+        """Have the process that answers a run write its steps for the next seconds, while it goes on.
+
+        A run that nobody follows costs nothing: it is written when it has ended.
+
+        Args:
+            trace_id: Its id.
+        """
+        if trace_id in self._running:
+            return
+
+        def write(connection: sqlite3.Connection) -> bool:
+            now = time.time()
+            connection.execute("DELETE FROM followed WHERE at < ?", (now - _FOLLOWED_FOR,))
+            connection.execute(
+                "INSERT OR REPLACE INTO followed (trace_id, at) VALUES (?, ?)", (trace_id, now)
+            )
+            return True
+
+        self._enqueue(_Task(write, Future()))
 
     def forget(self, trace_id: str) -> None:
         """A run that was begun goes on no longer."""
@@ -405,7 +436,7 @@ class TraceStore:
             return [_summary(row) for row in connection.execute(query, {**parameters, "limit": limit})]
 
     def run(self, trace_id: str) -> RecordedRun:
-        """Returns one run with its spans, or those that it has so far if it goes on in this process.
+        """Returns one run with its spans; of one that goes on here or is followed, those that it has so far.
 
         Args:
             trace_id: Its id, or the beginning of it.
@@ -423,7 +454,7 @@ class TraceStore:
                 ).fetchall()
         if len(rows) != 1:
             raise TraceNotFound(trace_id, self.path, matches=len(rows))
-        spans: list[SpanRecord] = json.loads(rows[0]["spans"] or self._so_far(rows[0]["trace_id"]))
+        spans: list[SpanRecord] = json.loads(self._so_far(rows[0]["trace_id"]) or rows[0]["spans"] or "[]")
         known: dict[str, Any] = json.loads(rows[0]["facts"])
         # In an order that does not tell when which of them was written.
         facts = {name: known.pop(name) for name in Facts.__annotations__ if name in known} | known
@@ -483,9 +514,9 @@ class TraceStore:
                 for row in rows
             ]
 
-    def _so_far(self, trace_id: str) -> str:
+    def _so_far(self, trace_id: str) -> str | None:
         running = self._running.get(trace_id)
-        return self._json(running().spans) if running else "[]"
+        return self._json(running().spans) if running else None
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection | None]:
@@ -534,13 +565,19 @@ class TraceStore:
         while not ending:
             jobs = self._gathered()
             ending = None in jobs
-            connection = self._written([job for job in jobs if job is not None], connection)
+            connection = (
+                self._written([job for job in jobs if job is not None], connection) if jobs else connection
+            )
+            connection = self._told_followers(connection)
         if connection is not None:
             connection.close()
 
     def _gathered(self) -> list[_Job | None]:
-        """Returns the next job together with those that arrive shortly after it."""
-        jobs = [self._jobs.get()]
+        """Returns the next job together with those that arrive shortly after it; none while a run just goes on."""
+        try:
+            jobs = [self._jobs.get(timeout=_FOLLOW_EVERY if self._running else None)]
+        except queue.Empty:
+            return []
         self._hurry.wait(_GATHER)
         self._hurry.clear()
         while not self._jobs.empty():
@@ -574,6 +611,25 @@ class TraceStore:
         self._complaint = ""
         for task, result in zip(tasks, results, strict=True):
             task.done.set_result(result)
+        return connection
+
+    def _told_followers(self, connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
+        """Writes the steps of runs that go on here and are followed; returns the connection, as `_written` does."""
+        now = time.time()
+        if connection is None or not self._running or now - self._looked < _FOLLOW_EVERY:
+            return connection
+        self._looked = now
+        try:
+            rows = connection.execute("SELECT trace_id FROM followed WHERE at > ?", (now - _FOLLOWED_FOR,))
+            for (trace_id,) in rows.fetchall():
+                with suppress(*_UNREADABLE):
+                    if spans := self._so_far(trace_id):
+                        written = "UPDATE runs SET spans = ? WHERE trace_id = ? AND seconds IS NULL"
+                        connection.execute(written, (spans, trace_id))
+        except sqlite3.Error as error:
+            logger.warning("The steps of a run that goes on were not written to %s: %s", self.path, error)
+            connection.close()
+            return None
         return connection
 
     def _write(self, connection: sqlite3.Connection, row: _Row) -> None:
@@ -610,8 +666,7 @@ class TraceStore:
                 run = ended[trace_id]() if trace_id in ended else None
                 tape = tapes[trace_id]() if trace_id in tapes else None
                 rows.append(self._row(trace_id, run, known, tape))
-            except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-                # A span that holds what it should not, or what no JSON can.
+            except _UNREADABLE as error:
                 self._lost(f"{type(error).__name__} while reading the run", 1)
         return rows
 
@@ -697,6 +752,7 @@ def _open(path: Path) -> sqlite3.Connection:
             # Two processes that do this at once do not wait for each other: one is refused, and tries again.
             connection.execute("PRAGMA journal_mode = WAL")
             _make_tables(connection)
+        connection.execute(_FOLLOWED)
         # A killed process loses nothing that was committed; only a power cut may lose the last runs.
         connection.execute("PRAGMA synchronous = NORMAL")
     except (sqlite3.Error, TracesUnavailable):

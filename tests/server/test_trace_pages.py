@@ -302,14 +302,19 @@ def test_a_run_that_goes_on_is_followed_and_one_without_an_end_is_called_lost(
     assert "The run has no end" in killed
 
 
-async def test_the_page_of_a_run_shows_each_step_and_then_the_answer_by_itself(store: TraceStore) -> None:
+@pytest.mark.parametrize("worker", ["the same", "another"])
+async def test_the_page_of_a_run_shows_each_step_and_then_the_answer_by_itself(
+    store: TraceStore, worker: str
+) -> None:
     set_trace_processors([LocalProcessor(store)])
+    other = TraceStore(store.path, keep_runs=1000, keep_days=30, include_text=True)
     try:
         run = trace("preceptor", trace_id="trace_live")
         run.start()
         store.annotate("trace_live", question="What goes on?")
         store.flush()
-        async with serving(app_of(store)) as address, chromium() as browser:
+        asked = store if worker == "the same" else other
+        async with serving(app_of(asked)) as address, chromium() as browser:
             page = await (await browser.new_context()).new_page()
             told: list[str] = []
             page.on("console", lambda message: told.append(message.text))
@@ -328,6 +333,7 @@ async def test_the_page_of_a_run_shows_each_step_and_then_the_answer_by_itself(s
             assert told == []
     finally:
         set_trace_processors([])
+        other.close()
 
 
 def test_a_shared_file_of_hundreds_of_steps_is_small_too_and_says_what_was_cut(tmp_path: Path) -> None:

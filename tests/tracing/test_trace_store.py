@@ -34,9 +34,9 @@ def open_store(tmp_path: Path) -> Iterator[Open]:
         store.close()
 
 
-def add(store: TraceStore, trace_id: str, *, started: float | None = None, **data: Any) -> None:
-    """Let the store keep a run with one span."""
-    span: SpanRecord = {
+def step(**data: Any) -> SpanRecord:
+    """A span."""
+    return {
         "parent": None,
         "type": "function",
         "name": "search_textbook",
@@ -45,6 +45,11 @@ def add(store: TraceStore, trace_id: str, *, started: float | None = None, **dat
         "data": data,
         "error": None,
     }
+
+
+def add(store: TraceStore, trace_id: str, *, started: float | None = None, **data: Any) -> None:
+    """Let the store keep a run with one span."""
+    span = step(**data)
     store.add(trace_id, lambda: RunRecord(started or time.time(), 0.5, "session-1", None, [span]))
 
 
@@ -246,6 +251,36 @@ def test_a_tape_keeps_a_dataclass_whatever_its_text(open_store: Open) -> None:
     assert {trace_id: store.tape(trace_id).answer for trace_id in answers} == {
         trace_id: asdict(answer) for trace_id, answer in answers.items()
     }
+
+
+def test_a_run_of_another_process_shows_its_steps_while_somebody_follows_it(open_store: Open) -> None:
+    answers, shows = open_store(), open_store()
+    steps: list[SpanRecord] = []
+    looked: list[str] = []
+
+    def so_far(trace_id: str) -> RunRecord:
+        looked.append(trace_id)
+        return RunRecord(time.time(), None, None, None, list(steps))
+
+    for trace_id in ("trace_followed", "trace_alone"):
+        answers.begin(trace_id, lambda trace_id=trace_id: so_far(trace_id))
+        answers.annotate(trace_id, question="?")
+    answers.flush()
+    assert shows.run("trace_followed").spans == ()
+
+    steps.append(step())
+    shows.follow("trace_followed")
+    shows.flush()
+    until = time.monotonic() + 20
+    while not shows.run("trace_followed").spans and time.monotonic() < until:
+        answers.flush()  # the thread that writes looks once a second
+    assert len(shows.run("trace_followed").spans) == 1
+    assert shows.run("trace_followed").summary.seconds is None
+    assert set(looked) == {"trace_followed"}
+
+    answers.add("trace_followed", lambda: RunRecord(time.time(), 2.0, None, None, [*steps, step()]))
+    answers.flush()
+    assert len(shows.run("trace_followed").spans) == 2
 
 
 def test_a_run_that_cannot_be_read_costs_itself_alone(open_store: Open) -> None:
