@@ -31,7 +31,7 @@ from preceptor.commands.opening import (
     sample_book,
     to_stderr,
 )
-from preceptor.errors import PreceptorError, SettingsError, VectorIndexError
+from preceptor.errors import PreceptorError, SettingsError, VectorIndexError, why_unread
 from preceptor.log_levels import LOG_LEVELS
 from preceptor.private import make_private
 from preceptor.settings import Settings, load_settings
@@ -76,12 +76,13 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the edge: a person gets a sentence, the log the traceback
         make_private(_ERROR_LOG)
         _ERROR_LOG.write_text(traceback.format_exc(), encoding="utf-8")
-        typer.secho(
-            f"Error: something unexpected happened ({type(error).__name__}). The details are in `{_ERROR_LOG}`; "
-            "please report them.",
-            fg="red",
-            err=True,
+        told = (
+            f"something unexpected happened ({type(error).__name__}). The details are in `{_ERROR_LOG}`; please report "
+            "them."
         )
+        if isinstance(error, OSError) and error.filename:  # most often the name of a person's file
+            told = f"`{error.filename}` cannot be read or written: {why_unread(error)}."
+        typer.secho(f"Error: {told}", fg="red", err=True)
         sys.exit(1)
 
 

@@ -89,6 +89,17 @@ def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def why_unread(error: OSError | UnicodeDecodeError) -> str:
+    """Returns in words why a file of text cannot be read or written."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    return {
+        FileNotFoundError: "it does not exist",
+        IsADirectoryError: "it is a folder",
+        PermissionError: "it is not permitted",
+    }.get(type(error), (error.strerror or str(error)).lower())
+
+
 class PreceptorError(Exception):
     """The root: its text is written for the person who reads it."""
 
@@ -771,8 +782,9 @@ class ReportInvalid(EvaluationError):
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
+        made = path if path.suffix == ".json" else "report.json"
         super().__init__(
-            f"`{path}` is not a report: {reason}. Make one with `preceptor evaluate --save {path}`."
+            f"`{path}` is not a report: {reason}. Make one with `preceptor evaluate --save {made}`."
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from preceptor.errors import PageUnreadable, RevisionUnknown
+from preceptor.errors import BookNotFound, PageUnreadable, RevisionUnknown
 from preceptor.evaluation.book import BookSection, Edition
 from preceptor.indexing.discover import discover
 from preceptor.indexing.parse import read_page
@@ -53,11 +53,20 @@ def at_revision(folder: Path, revision: str) -> Generator[Path]:
         RevisionUnknown: The folder is in no repository, or the repository has no such commit, or the commit no such
             folder.
     """
-    top = Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if not folder.is_dir():
+        raise BookNotFound(folder)
+
+    def git(place: Path, *words: str) -> bytes:
+        try:
+            return _git(place, *words)
+        except ValueError as error:
+            raise RevisionUnknown(folder, revision, str(error)) from None
+
+    top = Path(git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    commit = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     with tempfile.TemporaryDirectory(prefix="preceptor-") as made:
         root = Path(made).resolve()
-        archive = io.BytesIO(_git(top, "archive", "--format=tar", commit.decode().strip()))
+        archive = io.BytesIO(git(top, "archive", "--format=tar", commit.decode().strip()))
         with tarfile.open(fileobj=archive) as files:
             wanted = [one for one in files if not _NOT_TEXT.search(one.name)]
             files.extractall(root, members=wanted, filter="data")
@@ -70,6 +79,11 @@ def at_revision(folder: Path, revision: str) -> Generator[Path]:
 
 
 def _git(folder: Path, *words: str) -> bytes:
+    """Returns what git says.
+
+    Raises:
+        ValueError: It says why not.
+    """
     try:
         ran = subprocess.run(  # noqa: S603
             ["git", "-C", str(folder), *words],  # noqa: S607
@@ -77,10 +91,10 @@ def _git(folder: Path, *words: str) -> bytes:
             check=True,
         )
     except FileNotFoundError:
-        raise RevisionUnknown(folder, words[-1], "`git` is not installed") from None
+        raise ValueError("`git` is not installed") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip() or "there is no such commit"
-        raise RevisionUnknown(folder, words[-1].partition("^")[0], said) from None
+        said = error.stderr.decode(errors="replace").strip().removeprefix("fatal: ")
+        raise ValueError(said or "there is no such commit") from None
     return ran.stdout
 
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from preceptor.errors import CasesInvalid
+from preceptor.errors import CasesInvalid, why_unread
 from preceptor.library.passage import Chapter
 
 if TYPE_CHECKING:
@@ -209,10 +209,8 @@ def unknown_section(section: str, known: Sequence[str]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CasesInvalid(path, ["the file does not exist"]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise CasesInvalid(path, [f"the file cannot be read: {error}"]) from None
+        raise CasesInvalid(path, [f"the file cannot be read: {why_unread(error)}"]) from None
     except yaml.YAMLError as error:
         raise CasesInvalid(path, [f"the file is not valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(data, dict) or not isinstance(data.get("cases"), list):

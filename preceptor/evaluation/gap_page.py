@@ -18,14 +18,13 @@ def gaps_to_html(report: GapReport) -> str:
 def gaps_body(report: GapReport) -> str:
     """Returns the content of the page, without styles and scripts; those of its plots are `plot.STYLE`."""
     told = f"{report.unanswered} not answered by the book, {report.weak} answered weakly"
-    seldom = counted(report.seldom, "further questions")
     body = [
         f"<h1>{escape(report.title)}</h1>",
         f"<p>{counted(report.runs, 'runs')}: {told}.</p>",
         "<h2>Asked and not answered</h2>",
         *(_gap(gap) for gap in report.gaps),
         "" if report.gaps else "<p>Nothing that was asked more than once or twice.</p>",
-        f"<p>{seldom} of this kind were asked seldom.</p>",
+        f"<p>Further questions of this kind, asked too seldom: {report.seldom}.</p>" if report.seldom else "",
         "<h2>Chapters that no answer cited</h2>",
         _list(f"<code>{escape(chapter)}</code>" for chapter in report.never_cited),
         "<h2>Sections cited in answers that readers disliked</h2>",

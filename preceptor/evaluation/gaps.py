@@ -280,7 +280,8 @@ def to_markdown(report: GapReport) -> str:
         lines += [f"### {_text(gap.question)}", "", *_told(gap), ""]
     if not report.gaps:
         lines += ["Nothing that was asked more than once or twice.", ""]
-    lines += [f"{counted(report.seldom, 'further questions')} of this kind were asked seldom.", ""]
+    if report.seldom:
+        lines += [f"Further questions of this kind, asked too seldom: {report.seldom}.", ""]
     lines += [
         "## Chapters that no answer cited",
         "",

@@ -46,7 +46,7 @@ def to_html(report: Report, *, traces: str = "") -> str:
     made = report.conditions
     body = [
         f"<h1>{escape(report.dataset)}: {'passed' if report.passed else 'did not pass'}</h1>",
-        f"<p>{len(grouped(report.cases))} cases, {report.began:%Y-%m-%d %H:%M} UTC"
+        f"<p>{counted(len(grouped(report.cases)), 'cases')}, {report.began:%Y-%m-%d %H:%M} UTC"
         + (
             f", asked of {escape(report.book)} in <code>{escape(report.collection)}</code>"
             if report.book

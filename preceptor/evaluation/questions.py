@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preceptor.errors import CasesInvalid
+from preceptor.errors import CasesInvalid, why_unread
 from preceptor.library.passage import Chapter, Hit
 from preceptor.text.pieces import plain_sentences
 from preceptor.text.tokens import overlap
@@ -54,7 +54,7 @@ def read_questions(path: Path, chapters: Iterable[Chapter]) -> QuestionList:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CasesInvalid(path, [f"the list of questions cannot be read: {error}"]) from None
+        raise CasesInvalid(path, [f"the list of questions cannot be read: {why_unread(error)}"]) from None
     asked = [_BULLET.sub("", line).strip() for line in lines if not line.lstrip().startswith("#")]
     asked = list(dict.fromkeys(line for line in asked if any(map(str.isalnum, line))))
     if not asked:

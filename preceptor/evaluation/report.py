@@ -17,7 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from preceptor.errors import ReportInvalid, TooFewLabels
+from preceptor.errors import ReportInvalid, TooFewLabels, why_unread
 from preceptor.evaluation.conditions import Conditions
 from preceptor.evaluation.interval import LEAST_LABELS, Estimate, estimate, kappa
 from preceptor.evaluation.outcome import Label, Outcome, SaidFact, Verdict
@@ -311,17 +311,21 @@ class Report(_Model):
             ReportInvalid: The file is missing or is not such a report.
         """
         try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            data: Any = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(data, dict):
+                raise ReportInvalid(path, "it holds no JSON object")
             if data.get("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
                 raise ReportInvalid(path, "a newer version of Preceptor wrote it")
             return cls(**{name: data[name] for name in cls.model_fields if name in data})
-        except FileNotFoundError:
-            raise ReportInvalid(path, "the file does not exist") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ReportInvalid(path, why_unread(error)) from None
+        except json.JSONDecodeError as error:
+            raise ReportInvalid(path, f"it is not JSON (line {error.lineno})") from None
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(str(part) for part in fault["loc"])
             raise ReportInvalid(path, f"`{where}`: {fault['msg']}") from None
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ReportInvalid(path, str(error)) from None
 
 
@@ -561,7 +565,7 @@ def heading(name: str, k: int) -> str:
 def _title(report: Report) -> str:
     asked = f", asked of {report.book} in `{report.collection}`" if report.collection else ""
     times = f" {report.repeats} times" if report.repeats > 1 else ""
-    return f"{report.dataset}: {len(grouped(report.cases))} cases{asked}{times}"
+    return f"{report.dataset}: {counted(len(grouped(report.cases)), 'cases')}{asked}{times}"
 
 
 def _below(limits: Mapping[str, float], cases: Sequence[CaseResult], where: str = "") -> Iterator[str]:
