@@ -93,11 +93,13 @@ def why_unread(error: OSError | UnicodeDecodeError) -> str:
     """Returns in words why a file of text cannot be read or written."""
     if isinstance(error, UnicodeDecodeError):
         return "it is not text in UTF-8"
-    return {
-        FileNotFoundError: "it does not exist",
-        IsADirectoryError: "it is a folder",
-        PermissionError: "it is not permitted",
-    }.get(type(error), (error.strerror or str(error)).lower())
+    match error:
+        case FileNotFoundError():
+            return "it does not exist"
+        case IsADirectoryError():
+            return "it is a folder"
+        case _:
+            return (error.strerror or str(error)).lower()
 
 
 class PreceptorError(Exception):

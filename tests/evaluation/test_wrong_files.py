@@ -1,10 +1,12 @@
 """A file that is not what a command wants ends it with a sentence, and with no traceback."""
 
-import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
+from preceptor.tracing.run import RunRecord
+from preceptor.tracing.store import TraceStore
 from tests.command_line import Cli
 
 CASES = """
@@ -95,17 +97,10 @@ def test_a_damaged_file_of_runs_is_told(
     ],
 )
 def test_a_file_that_cannot_be_written_is_named(cli: Cli, folder: Path, words: list[str], told: str) -> None:
-    from preceptor.tracing.run import RunRecord
-    from preceptor.tracing.store import TraceStore
-
     store = TraceStore(folder / "runs.db", keep_runs=10, keep_days=30, include_text=True)
-    store.add("trace_1", lambda: RunRecord(1_800_000_000.0, 0.5, None, None, []))
+    store.add("trace_1", lambda: RunRecord(time.time(), 0.5, None, None, []))
     store.annotate("trace_1", question="What is a node?")
     store.close()
-    with sqlite3.connect(folder / "runs.db") as file:
-        file.execute("UPDATE runs SET started = unixepoch()")
-    file.close()
-
     code, _, err = cli("traces", *words)
 
     assert code == 1
