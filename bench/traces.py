@@ -230,7 +230,7 @@ def share_of_cpu(rounds: int, chats: int) -> dict[str, Any]:
     per_event = ms_of_an_event()
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "watched.jsonl"
-        with provider(decide=0.4, first=0.5, tokens=40, gap=0.05, quotes=1) as address:
+        with provider(first=0.0, gap=0.0, quotes=1) as address:
             variables = environment(
                 BENCH_WATCHED=str(told),
                 PRECEPTOR_TRACES__PATH=f"{folder}/traces.db",

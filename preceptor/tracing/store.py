@@ -132,7 +132,11 @@ _SUMMARY = "trace_id, started, seconds, session_id, response_id, facts, outline"
 _BEGINS = "trace_id >= ?1 AND trace_id < ?1 || char(0x10ffff)"
 _SHOWN = "SELECT digest, data FROM passages WHERE id IN (SELECT passage FROM shown WHERE run = ?)"
 
-_SHOW = "INSERT OR IGNORE INTO shown (passage, run) SELECT id, ? FROM passages WHERE digest = ?"
+# All at once: each statement gives the other threads their turn, and waits for its own.
+_SHOW = """
+INSERT OR IGNORE INTO shown (passage, run)
+SELECT id, ? FROM passages WHERE digest IN (SELECT value FROM json_each(?))
+"""
 
 _WAITING = 1000
 """Largest number of queued jobs; further ones are dropped."""
@@ -639,18 +643,23 @@ class TraceStore:
             connection.execute(_WRITE_WORDS, (number, row.words["question"], row.words["answer"]))
         elif row.words:
             connection.execute(_WRITE_WORDS_OF_BOTH, (number,))
-        for digest, passage in row.passages.items():
-            # A passage is kept once, however many runs have shown it.
-            if connection.execute(_SHOW, (number, digest)).rowcount:
-                continue
-            data = self.redacted(passage)
-            made = connection.execute(
-                "INSERT OR IGNORE INTO passages (digest, data) VALUES (?, ?)", (digest, data)
-            )
-            if made.rowcount:
-                words = (made.lastrowid, spaced(json.loads(data).get("text", "")))
-                connection.execute("INSERT INTO passage_words (rowid, text) VALUES (?, ?)", words)
-                connection.execute(_SHOW, (number, digest))
+        if not row.passages:
+            return
+        shown = (number, json.dumps(list(row.passages)))
+        if connection.execute(_SHOW, shown).rowcount < len(row.passages):
+            for digest, passage in row.passages.items():
+                self._keep_passage(connection, digest, passage)
+            connection.execute(_SHOW, shown)
+
+    def _keep_passage(self, connection: sqlite3.Connection, digest: str, passage: str) -> None:
+        """Keep a passage once, however many runs have shown it."""
+        data = self.redacted(passage)
+        made = connection.execute(
+            "INSERT OR IGNORE INTO passages (digest, data) VALUES (?, ?)", (digest, data)
+        )
+        if made.rowcount:
+            words = (made.lastrowid, spaced(json.loads(data).get("text", "")))
+            connection.execute("INSERT INTO passage_words (rowid, text) VALUES (?, ?)", words)
 
     def _rows(self, jobs: list[_Job]) -> list[_Row]:
         """Builds one row for each run that the jobs mention."""
