@@ -40,7 +40,7 @@ def gaps_body(report: GapReport) -> str:
 
 
 def _gap(gap: Gap) -> str:
-    asked = f"asked {gap.asked} times, {gap.unanswered} not answered, {gap.weak} answered weakly"
+    asked = f"asked {counted(gap.asked, 'times')}, {gap.unanswered} not answered, {gap.weak} answered weakly"
     questions = "".join(f'<li dir="auto">{escape(question)}</li>' for question in gap.questions)
     return (
         f'<section><details><summary><strong dir="auto">{escape(gap.question)}</strong>: {asked}</summary>'

@@ -320,7 +320,7 @@ def to_cases(gaps: Sequence[Gap]) -> str:
     for gap in gaps:
         chapters = dict.fromkeys(near.section.partition("#")[0] for near in gap.nearest)
         lines.append(
-            f"  # Asked {gap.asked} times and not answered. Name the section once it is written, or say"
+            f"  # Asked {counted(gap.asked, 'times')} and not answered. Name the section once it is written, or say"
         )
         lines.append("  # `{in_book: false}` if the book shall not cover it.")
         lines.append(f"  - name: {json.dumps(gap.question, ensure_ascii=False)}")
@@ -332,7 +332,10 @@ def to_cases(gaps: Sequence[Gap]) -> str:
 
 
 def _told(gap: Gap) -> list[str]:
-    lines = [f"Asked {gap.asked} times: {gap.unanswered} not answered, {gap.weak} answered weakly.", ""]
+    lines = [
+        f"Asked {counted(gap.asked, 'times')}: {gap.unanswered} not answered, {gap.weak} answered weakly.",
+        "",
+    ]
     lines += [f"- {_text(question)}" for question in gap.questions[:_SHOWN]]
     if len(gap.questions) > _SHOWN:
         lines.append(f"- and {len(gap.questions) - _SHOWN} more")

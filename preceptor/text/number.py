@@ -4,7 +4,7 @@ import re
 
 _COUNTED = re.compile(
     r"\b(answer|block|case|chapter|code reference|component|directive|embed|expression|file|frame|include|marker|page"
-    r"|passage|question|role|run|shortcode|snippet|step|tag)s\b"
+    r"|passage|question|role|run|shortcode|snippet|step|tag|time)s\b"
 )
 _AGREEING = {"their own": "its own", "that are": "that is", "are not": "is not"}
 

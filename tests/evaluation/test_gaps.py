@@ -117,6 +117,9 @@ def test_a_gap_becomes_an_issue_and_a_case_that_can_be_read(tmp_path: Path) -> N
     assert case.expected_output is not None
     assert case.expected_output.sections == ("ros2/nodes",)
     assert "## Asked and not answered" in to_markdown(report)
+    assert "Further questions of this kind, asked too seldom: 1." in to_markdown(report)
+    assert "asked too seldom" not in to_markdown(made(run(nasty), run(nasty)))
+    assert "Asked 1 time: 1 not answered" in to_issue(replace(gap, asked=1, unanswered=1))
     assert json.loads(report.to_json())["gaps"][0]["asked"] == 2
 
 
