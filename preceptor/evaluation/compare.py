@@ -323,6 +323,10 @@ def _corrected(changes: Sequence[Change]) -> Iterator[Change]:
 
 
 def _differences(old: Report, new: Report) -> Iterable[str]:
+    for name in ("book", "collection"):
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            yield f"{name}: {before or 'unknown'} → {after or 'unknown'}"
     if old.conditions or new.conditions:
         yield from differences(old.conditions, new.conditions)
     if old.judge != new.judge:

@@ -458,11 +458,13 @@ class TraceStore:
                 ).fetchall()
         if len(rows) != 1:
             raise TraceNotFound(trace_id, self.path, matches=len(rows))
-        spans: list[SpanRecord] = json.loads(self._so_far(rows[0]["trace_id"]) or rows[0]["spans"] or "[]")
-        known: dict[str, Any] = json.loads(rows[0]["facts"])
-        # In an order that does not tell when which of them was written.
-        facts = {name: known.pop(name) for name in Facts.__annotations__ if name in known} | known
-        return RecordedRun(summary=_summary(rows[0]), facts=facts, spans=tree(spans))
+        row = rows[0]
+        with self._whole(row["trace_id"]):
+            spans: list[SpanRecord] = json.loads(self._so_far(row["trace_id"]) or row["spans"] or "[]")
+            known: dict[str, Any] = json.loads(row["facts"])
+            # In an order that does not tell when which of them was written.
+            facts = {name: known.pop(name) for name in Facts.__annotations__ if name in known} | known
+            return RecordedRun(summary=_summary(row), facts=facts, spans=tree(spans))
 
     def tape(self, trace_id: str) -> Tape:
         """Returns the tape of a run, with the passages that its tools have shown.
@@ -488,7 +490,8 @@ class TraceStore:
                     found = {one["digest"]: json.loads(one["data"]) for one in shown}
         if len(rows) != 1:
             raise TraceNotFound(trace_id, self.path, matches=len(rows))
-        tape = tape_of(json.loads(rows[0]["tape"] or "{}"), found)
+        with self._whole(rows[0]["trace_id"]):
+            tape = tape_of(json.loads(rows[0]["tape"] or "{}"), found)
         if tape is None:
             raise TapeMissing(rows[0]["trace_id"])
         return tape
@@ -521,6 +524,14 @@ class TraceStore:
     def _so_far(self, trace_id: str) -> str | None:
         running = self._running.get(trace_id)
         return self._json(running().spans) if running else None
+
+    @contextmanager
+    def _whole(self, trace_id: str) -> Generator[None]:
+        """Says which run cannot be read, where its JSON is damaged."""
+        try:
+            yield
+        except _UNREADABLE as error:
+            raise TracesUnavailable(self.path, f"the run `{trace_id}` is damaged ({error})") from error
 
     @contextmanager
     def _reading(self) -> Generator[sqlite3.Connection | None]:

@@ -33,6 +33,14 @@ def report(*held: bool, k: int = 5, first: str = "What is case 0?") -> Report:
     return Report(dataset="d", began=datetime.now(UTC), k=k, thresholds={"found": 0.9}, cases=cases)
 
 
+def test_a_report_of_another_book_is_told() -> None:
+    old = report(True, False).model_copy(update={"book": "Robots", "collection": "robots"})
+    new = old.model_copy(update={"book": "Gardens", "collection": "gardens"})
+
+    assert compare(old, new).differs == ("book: Robots → Gardens", "collection: robots → gardens")
+    assert compare(old, old).differs == ()
+
+
 def test_the_cases_that_changed_are_named() -> None:
     (found,) = compare(report(True, True, False, False), report(True, False, True, False)).changes
 

@@ -283,6 +283,23 @@ def test_a_run_of_another_process_shows_its_steps_while_somebody_follows_it(open
     assert len(shows.run("trace_followed").spans) == 2
 
 
+@pytest.mark.parametrize("damaged", ["[{bad", "3", '[{"parent": 7}]'])
+def test_a_damaged_run_is_named(open_store: Open, damaged: str) -> None:
+    store = open_store()
+    add(store, "trace_damaged")
+    add(store, "trace_whole")
+    store.flush()
+    with sqlite3.connect(store.path) as file:
+        file.execute(
+            "UPDATE runs SET spans = ?, tape = ? WHERE trace_id = 'trace_damaged'", (damaged, damaged)
+        )
+    file.close()
+
+    with pytest.raises(TracesUnavailable, match="the run `trace_damaged` is damaged"):
+        store.run("trace_d")
+    assert store.run("trace_whole").spans
+
+
 def test_a_run_that_cannot_be_read_costs_itself_alone(open_store: Open) -> None:
     store = open_store()
 
