@@ -123,7 +123,8 @@ class CheckedChat(OpenAIChatCompletionsModel):
                     )
         except TimeoutError:
             raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        # A number of thousands of digits is a ValueError of its own.
+        except (ValueError, RecursionError) as error:
             # What begins like JSON was cut off on its way; anything else is the page of a proxy.
             begun = isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{")
             raise AnswerUnusable(
@@ -253,6 +254,8 @@ class _Reply:
         self.started = False
         self.finish: str | None = None
         self.is_empty = True
+        self._number: int | None = None
+        """Which of several answers is read."""
         self._room = max(0, most - made) if tools else 0
         self._made = made
         self._calls = calls
@@ -275,10 +278,10 @@ class _Reply:
         chunk.usage = _with_thoughts(chunk.usage)
         self._usage = chunk.usage or self._usage
         # The client builds its objects without validation: what a provider leaves out is None.
-        choices = cast("list[Choice] | None", chunk.choices)
+        choices = self._one(cast("list[Choice] | None", chunk.choices))
+        if choices is not None:
+            chunk.choices = choices
         for choice in choices or ():
-            if cast("int | None", choice.index) is None:
-                choice.index = 0
             ended = choice.finish_reason is not None and self.finish is None
             self.finish = choice.finish_reason or self.finish
             delta = cast("ChoiceDelta | None", choice.delta)
@@ -293,6 +296,17 @@ class _Reply:
                 # What there is no room for is not run.
                 delta.tool_calls = [call for call in delta.tool_calls if call.index < self._room] or None
             self._content(delta, ended=ended)
+
+    def _one(self, choices: list[Choice] | None) -> list[Choice] | None:
+        """Of several answers at once the first, under the number that the SDK reads."""
+        kept: list[Choice] = []
+        for choice in choices or ():
+            number = cast("int | None", choice.index) or 0
+            self._number = number if self._number is None else self._number
+            if number == self._number:
+                choice.index = 0
+                kept.append(choice)
+        return None if choices is None else kept
 
     async def add_whole(self, completion: ChatCompletion) -> None:
         """Note a reply that was not streamed."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import httpx2
 from openai import AsyncOpenAI, Omit, omit
+from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
@@ -25,6 +26,9 @@ class Client(AsyncOpenAI):
         """The part that is called."""
         return _Chat(self)
 
+    def _make_sse_decoder(self) -> SSEDecoder:
+        return _Decoder()
+
     def _process_response_data(self, *, data: object, cast_to: type[Any], response: httpx2.Response) -> Any:
         # Private: the version is pinned, and a test over HTTP notices when it is not called any more.
         if cast_to is ChatCompletionChunk or cast_to is ChatCompletion:
@@ -34,6 +38,13 @@ class Client(AsyncOpenAI):
             except ValidationError:
                 pass
         return cast("Any", super()._process_response_data(data=data, cast_to=cast_to, response=response))
+
+
+class _Decoder(SSEDecoder):
+    """A reader of events that passes over a byte order mark, as the specification of event streams has it."""
+
+    def decode(self, line: str) -> ServerSentEvent | None:
+        return super().decode(line.removeprefix("\ufeff"))
 
 
 class _Chat(AsyncChat):

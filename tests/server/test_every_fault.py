@@ -61,6 +61,11 @@ def many(name: str, arguments: Json, count: int) -> Answer:
     return stream(chunk({"tool_calls": made}), chunk({}, "tool_calls"))
 
 
+def numbered(number: int, one: Json) -> Json:
+    """A chunk of one of several answers."""
+    return {**one, "choices": [{**choice, "index": number} for choice in one["choices"]]}
+
+
 def body(content: bytes, kind: str | None, status: int = 200) -> Answer:
     return Answer([content], status, {"Content-Type": kind} if kind else {})
 
@@ -118,6 +123,18 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "an error that cannot be unpacked": (
         [Answer([b"PSEUDO"], 500, {"Content-Type": "application/json", "Content-Encoding": "gzip"})], "unreachable"
     ),
+    "no head that is HTTP": ([Answer([b"PSEUDO PSEUDO\r\n\r\n"], is_raw=True)], "unreachable"),
+    "a change of protocol": (
+        [Answer([b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: PSEUDO\r\n\r\n"], is_raw=True)], "unreachable"
+    ),
+    "two lengths": (
+        [Answer([b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nContent-Length: 40\r\n\r\nPSEUDO"], is_raw=True)],
+        "unreachable",
+    ),
+    "a redirect without end": ([Answer([b"PSEUDO"], 307, {"Location": "completions"})], "unreachable"),
+    "a redirect to no address": ([Answer([b"PSEUDO"], 308, {"Location": "http://[PSEUDO"})], "unreachable"),
+    "a Retry-After that is no number": ([fails(429, {}, retry_after="nan")], "rate_limited"),
+    "a Retry-After without end": ([fails(429, {}, retry_after="9" * 400)], "rate_limited"),
     "a Retry-After behind all time": (
         [fails(503, {}, retry_after="Fri, 31 Dec 9999 23:59:59 -2359")], "server_error"
     ),
@@ -274,6 +291,21 @@ GOOD: dict[str, tuple[Answer, str]] = {
         says("<|channel|>analysis<|mess", "age|>PSEUDO<|end|>", "A node."),
         "A node.",
     ),
+    "the second of several answers alone": (
+        stream(*(numbered(1, one) for one in (chunk({"content": "A node."}), chunk({}, "stop")))),
+        "A node.",
+    ),
+    "roles again and again": (
+        stream(
+            *(chunk({"role": "assistant", "content": text}) for text in ("", "A ", "node.")),
+            chunk({}, "stop"),
+        ),
+        "A node.",
+    ),
+    "an empty finish reason in each chunk": (
+        stream(chunk({"content": "A <thi"}, ""), chunk({"content": "ng> node."}, ""), chunk({}, "stop")),
+        "A <thing> node.",
+    ),
     "no choices before": (stream(chunk(), chunk({"content": "A node."}), chunk({}, "stop")), "A node."),
     "two finish reasons": (stream(chunk({"content": "A node."}, "stop"), chunk({}, "stop")), "A node."),
     "an unknown finish reason": (stream(chunk({"content": "A node."}), chunk({}, "eos")), "A node."),
@@ -307,6 +339,17 @@ GOOD: dict[str, tuple[Answer, str]] = {
 _HALF, _REST = "A €node.".encode()[:3], "A €node.".encode()[3:]
 _TEXT, _STOP = chunk({"content": "A €node."}), chunk({}, "stop")
 WIRE: dict[str, Sequence[bytes]] = {
+    "a byte order mark": [
+        b"\xef\xbb\xbf",
+        *(f"data: {json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)),
+    ],
+    "data in several lines": [
+        b'data: {"choices": [{"index": 0,\ndata:  "delta": {"content": "A \xe2\x82\xacnode."}}]}\n\n',
+        f"data: {json.dumps(_STOP)}\n\n".encode(),
+    ],
+    "a byte order mark before each event": [
+        f"\ufeffdata: {json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)
+    ],
     "CRLF": [f"data: {json.dumps(each)}\r\n\r\n".encode() for each in (_TEXT, _STOP)],
     "CR": [f"data: {json.dumps(each)}\r\r".encode() for each in (_TEXT, _STOP)],
     "no space": [f"data:{json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
@@ -334,6 +377,10 @@ NO_STREAM: dict[str, tuple[bytes, Sequence[str]]] = {
     "other events": (b"event: ping\ndata: {}\n\n", ("stream_cut", "not_an_api")),
     "a list without end": (b"[" * 200_000, ("empty_answer", "not_an_api")),
     "a list without end in a stream": (b"data: " + b"[" * 200_000 + b"\n\n", ("stream_cut", "not_an_api")),
+    "a number without end": (
+        b'data: {"created": ' + b"9" * 5000 + b', "choices": []}\n\n',
+        ("stream_cut", "not_an_api"),
+    ),
     "half a character": (b'data: {"id": "PSEUDO \xe2\x82\n\n', ("stream_cut", "not_an_api")),
 }
 """Bodies that are no answer, whether or not a stream was asked for, and the reasons for a stream and for JSON."""
@@ -544,6 +591,41 @@ def test_a_body_that_is_no_answer_ends_in_one(
 @pytest.mark.parametrize("pieces", WIRE.values(), ids=WIRE)
 def test_a_stream_of_any_form_is_read(service: Service, pieces: Sequence[bytes]) -> None:
     service.gemini.will_only(Answer(pieces))
+    told = ask(service, streamed=True)
+    assert (told["answer"], told["failover"]) == ("A €node.", [])
+
+
+def test_of_two_answers_at_once_the_first_is_read(service: Service) -> None:
+    """The second one calls a tool and is filtered in the end."""
+    both = [numbered(1, chunk({"content": "PSEUDO"})), chunk({"content": "de."})]
+    service.gemini.will_only(
+        stream(
+            chunk({"content": "A no"}),
+            numbered(1, chunk({"tool_calls": [call("browse", {}, index=0, id="b")]})),
+            {**chunk(), "choices": [choice for one in both for choice in one["choices"]]},
+            chunk({}, "stop"),
+            numbered(1, chunk({}, "content_filter")),
+        )
+    )
+    told = ask(service, streamed=True)
+    assert (told["answer"], told["failover"], len(service.gemini.requests)) == ("A node.", [], 1)
+
+
+RAW = {
+    "HTTP/1.0 without a length": b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+    "a 100 before it": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+    "a 103 before it": b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200\r\nContent-Type: text/event-stream\r\n\r\n",
+    "a head of 100 kB": b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX: "
+    + b"x" * 100_000
+    + b"\r\n\r\n",
+}
+"""Heads of an answer as HTTP allows them."""
+
+
+@pytest.mark.parametrize("head", RAW.values(), ids=RAW)
+def test_an_answer_behind_any_head_is_read(service: Service, head: bytes) -> None:
+    events_of_it = "".join(f"data: {json.dumps(each)}\n\n" for each in (_TEXT, _STOP))
+    service.gemini.will_only(Answer([head, events_of_it.encode()], is_raw=True))
     told = ask(service, streamed=True)
     assert (told["answer"], told["failover"]) == ("A €node.", [])
 

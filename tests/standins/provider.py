@@ -35,6 +35,8 @@ class Answer:
     """Dropped: the connection is cut before the body's end. Hanging: nothing more comes."""
     pause: float = 0.0
     """Seconds before each piece but the first."""
+    is_raw: bool = False
+    """Whether the pieces are all that is sent, the head too; then the connection ends."""
     is_held: bool = False
     """Whether all pieces but the first wait for `Provider.go_on`."""
 
@@ -125,11 +127,15 @@ class Provider:
                     # The client may be gone before the first of the answer is written.
                     if answer.ending == "hanging":
                         self.hung_up.set()
-                if answer.ending == "dropped":
+                if answer.ending == "dropped" or answer.is_raw:
                     break
         writer.close()
 
     async def _give(self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer.is_raw:
+            writer.write(b"".join(answer.pieces))
+            await writer.drain()
+            return
         if answer.status is not None:
             lines = [f"HTTP/1.1 {answer.status} Scripted", "Transfer-Encoding: chunked"]
             lines += [f"{name}: {value}" for name, value in answer.headers.items()]
@@ -161,6 +167,8 @@ def stream(*chunks: object, done: bool = True, ending: Ending = "whole", pause: 
 
 def _in_one_piece(answer: Answer) -> Answer:
     """The same for a client that wants no stream; a stream that breaks off becomes half an answer."""
+    if answer.is_raw:
+        return answer
     events = b"".join(answer.pieces).split(b"\n\n")
     data = [event.removeprefix(b"data: ") for event in events if event.startswith(b"data: ")]
     if not data:
