@@ -2,20 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from starlette.applications import Starlette
+from starlette.routing import Route
 
+from preceptor.server import pages
+from preceptor.settings import BookSettings
 from tests.server.chromium import (
     ROS,
     Browser,
     Page,
     Reader,
+    Script,
     chromium,
+    done,
     expect,
+    opened,
     reading,
+    serving,
     start,
 )
 from tests.server.test_widget import visiting
@@ -49,6 +59,23 @@ def node(): return "x"  # a comment, 1
 [^a]: Said below."""
 
 
+MADE = "Not TeX:\n\n$$\n\\nosuchcommand{x}\n$$"
+FAILED_OVER: dict[str, Any] = {
+    "in_book": False,
+    "truncated": True,
+    "failover": [{"from": "gemini", "reason": "rate_limited"}],
+    "artifacts": [
+        {"kind": "table", "title": "Sizes", "data": {"columns": ["a", "b"], "rows": [["1", "2"]]}},
+        {
+            "kind": "image",
+            "title": "The arm",
+            "data": {"url": "https://book.example/arm.png", "alt": "An arm"},
+        },
+    ],
+}
+"""An answer with all that may stand below one."""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncGenerator[Browser]:
     if not AXE.is_file():
@@ -71,7 +98,7 @@ def ours(found: list[Any]) -> list[Any]:
 
 
 async def every_state(reader: Reader) -> dict[str, list[Any]]:
-    """Returns the findings on the empty conversation, a running answer, a whole one, an error and the list."""
+    """Returns the findings on each state from the empty conversation to the list of them, by name."""
     page, found = reader.page, {}
     found["empty"] = await findings(page)
     reader.script.answers(start(), ("source", ROS), ("token", {"content": "As far [1]"}), asyncio.Event())
@@ -85,14 +112,48 @@ async def every_state(reader: Reader) -> dict[str, list[Any]]:
     await reader.answered()
     await reader.answer.locator(".cite").first.focus()
     found["answer"] = await findings(page)
+    await page.locator(".turn:last-child summary").click()
+    await page.locator(".turn:last-child .rating button").first.click()
+    await page.locator(".comment").wait_for()
+    found["sources and comment"] = await findings(page)
+    await page.locator(".turn:last-child .share").click()
+    await expect(page.locator(".undo")).to_be_visible()
+    found["shared"] = await findings(page)
+    await page.locator(".comment input").fill("Short.")
+    await page.locator(".comment input").press("Enter")
+    await expect(page.locator(".comment")).to_have_count(0)
+    found["thanks"] = await findings(page)
     reader.script.refuses(429, "RATE_LIMIT_EXCEEDED", "Too many.", **{"Retry-After": "60"})
     await reader.ask("And a topic?")
     await page.locator(".turn:last-child .error").wait_for()
     await reader.field.fill("x" * 4001)
     found["error"] = await findings(page)
     await reader.field.fill("")
+    reader.script.answers(start(), ("restart", {}), done(MADE, **FAILED_OVER))
+    await reader.ask("And a table?")
+    await reader.answered()
+    found["another tutor"] = await findings(page)
+    reader.script.refuses(401, "AUTHENTICATION_ERROR", "A key is needed.")
+    await reader.ask("And a key?")
+    await page.locator("input[type=password]").wait_for()
+    found["key"] = await findings(page)
+    reader.expects("net::ERR_INTERNET_DISCONNECTED")
+    await page.context.set_offline(True)
+    await reader.ask("And now?")
+    await page.locator(".turn:last-child .error").wait_for()
+    found["offline"] = await findings(page)
+    await page.locator(".turn:last-child .error button").first.click()
+    await expect(page.locator(".turn:last-child .error button")).to_have_count(1)
+    found["queued"] = await findings(page)
+    await page.locator(".tutor header .icon").nth(1).click()
+    await page.context.set_offline(False)
+    await expect(page.locator(".undo button")).to_be_visible()
+    found["begun"] = await findings(page)
     await page.locator(".tutor header .icon").first.click()
     found["list"] = await findings(page)
+    await page.locator(".others li .icon").click()
+    await expect(page.locator(".undo button")).to_be_visible()
+    found["deleted"] = await findings(page)
     return {state: each for state, each in found.items() if each}
 
 
@@ -254,3 +315,59 @@ async def test_the_widget_in_every_layout(browser: Browser, layout: str) -> None
         tree = await told(guest.page)
         assert ("dialog", "Ask the robots") in tree
         assert "banner" not in dict(tree)
+
+
+@asynccontextmanager
+async def choosing(browser: Browser, **options: Any) -> AsyncGenerator[Reader]:
+    """The page on which a reader chooses one of several books."""
+    titles = {"ros": ("Physical AI", "en"), "urdu": ("فزیکل اے آئی", "ur"), "long": ("Robots " * 30, "en")}
+    books = {
+        name: SimpleNamespace(
+            id=name, hosts=(), settings=SimpleNamespace(book=BookSettings(title=title, language=language))
+        )
+        for name, (title, language) in titles.items()
+    }
+
+    async def info(book: Any) -> None:
+        """No index is open."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[dict[str, Any]]:
+        settings = SimpleNamespace(library=SimpleNamespace(paths=True))
+        yield {"settings": settings, "shelf": SimpleNamespace(books=books, info=info)}
+
+    app = Starlette(routes=[Route("/", pages.books_page), pages.routes()[-1]], lifespan=lifespan)
+    async with serving(app) as address, opened(browser, Script(), **options) as reader:
+        await reader.page.goto(address)
+        await reader.page.get_by_role("link", name="Physical AI").wait_for()
+        yield reader
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"color_scheme": "dark"}, {"forced_colors": "active"}, {"viewport": {"width": 320, "height": 256}}],
+    ids=["light", "dark", "forced", "zoomed"],
+)
+async def test_the_choice_of_a_book(browser: Browser, options: dict[str, Any]) -> None:
+    async with choosing(browser, **options) as reader:
+        assert await findings(reader.page) == []
+        assert await reader.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.long
+async def test_the_widget_with_a_marked_text_and_without_its_service(browser: Browser) -> None:
+    async with visiting(browser, head="<title>Nodes</title>") as guest:
+        await guest.mark()
+        await expect(guest.bubble).to_be_visible()
+        assert ours(await findings(guest.page)) == []
+        await guest.bubble.click()
+        await guest.panel.locator(".marked").wait_for()
+        assert ours(await findings(guest.page)) == []
+        await guest.page.route("**/static/tutor.js", lambda route: route.abort())
+        guest.expects("net::ERR_FAILED")
+        await guest.page.evaluate("sessionStorage.clear()")
+        await guest.page.reload()
+        await guest.launcher.click()
+        await guest.panel.locator(".lost").wait_for()
+        assert ours(await findings(guest.page)) == []

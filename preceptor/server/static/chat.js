@@ -13,12 +13,12 @@ const tutor = new Tutor(root, { server, title, say, disclaimer, books, questions
 onShortcut('mod+k,/', () => tutor.focus());
 
 const here = new URL(location.href);
-const question = here.searchParams.get('q');
-if (question) {
+if (here.searchParams.has('q')) {
+  const question = here.searchParams.get('q');
   // A reload must not ask it again.
   here.searchParams.delete('q');
   history.replaceState(history.state, '', here);
-  tutor.askAnew(question);
+  if (question) tutor.askAnew(question);
 }
 // On a phone the keyboard would cover half of the page before anything was read.
 if (matchMedia('(hover: hover)').matches) tutor.focus();

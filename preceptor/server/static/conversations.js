@@ -26,12 +26,13 @@ export class Conversations {
   list() {
     const oldest = Date.now() - KEPT_MS;
     // One that made room for another is there no more.
-    return (this._get('list') ?? []).filter(({ id, at }) => at > oldest && this._get(id));
+    return this._entries().filter(({ id, at }) => at > oldest && this._get(id));
   }
 
   /** The conversation with this id, or an empty one. */
   read(id) {
-    return { session: null, turns: [], removed: [], ...this._get(id), id };
+    const kept = this._get(id);
+    return { session: null, turns: [], removed: [], ...(Array.isArray(kept?.turns) && kept), id };
   }
 
   /**
@@ -87,6 +88,12 @@ export class Conversations {
     list.sort((one, other) => other.at - one.at);
     for (const { id: old } of list.splice(KEPT_CONVERSATIONS)) this._drop(old);
     this._set('list', list);
+  }
+
+  /** The list as it was written; what another script or version has made of it is none. */
+  _entries() {
+    const list = this._get('list');
+    return Array.isArray(list) ? list : [];
   }
 
   _get(name) {

@@ -97,7 +97,8 @@ const marked = new Marked({
     inline('sub', /~/, /^~(?!~)([^~\s]{1,20})~(?!~)/, ({ text }) => `<sub>${escaped(text)}</sub>`),
     inline('sup', /\^/, /^\^([^^\s]{1,20})\^/, ({ text }) => `<sup>${escaped(text)}</sup>`),
     footnote,
-    tex('block', /^(?:\$\$[^$]+\$\$|\\\[[\s\S]+?\\\])[ \t]*(?:\n|$)/, /\$\$|\\\[/),
+    // Only at the beginning of a line: the end of another formula must not be the beginning of this one.
+    tex('block', /^(?:\$\$[^$]+\$\$|\\\[[\s\S]+?\\\])[ \t]*(?:\n|$)/, /(?<=\n {0,3})(?:\$\$|\\\[)/),
     tex(
       'inline',
       /^(?:\$\$[^$]+\$\$|\$(?![\s$])(?:\\.|[^$\\\n])*?[^\s$\\]\$(?![\w$])|\\\([\s\S]+?\\\)|\\\[[\s\S]+?\\\])/,
@@ -131,6 +132,7 @@ export class Markdown {
     this.made = 0;
     this._restsUntil = 0;
     this._working = false;
+    this._plain = false;
     this._reset();
   }
 
@@ -170,7 +172,8 @@ export class Markdown {
     const begin = performance.now();
     let now = begin;
     for (let full = false; this._hasMore() && !full && now - begin < BUDGET_MS; full = this._isFull()) {
-      this._step();
+      if (this._plain) this._showPlain();
+      else this._tryStep();
       const took = performance.now() - now;
       now += took;
       this._piece = Math.max(FEWEST, Math.min(MOST, took > BUDGET_MS / 2 ? this._piece / 2 : this._piece * 2));
@@ -206,6 +209,23 @@ export class Markdown {
   /** Whether the last blocks are still to be coloured. */
   _finishing() {
     return this._whole && this._blocks.some((block) => block.code && !block.coloured);
+  }
+
+  /** What cannot be made into elements (a page whose Trusted Types forbid it, say) is shown as it is written. */
+  _tryStep() {
+    try {
+      this._step();
+    } catch (error) {
+      console.error(error);
+      this._plain = true;
+      this._reset();
+      this._showPlain();
+    }
+  }
+
+  _showPlain() {
+    this._seen = this._text;
+    this.element.replaceChildren(directed(h('p', { class: 'plain' }, this._text)));
   }
 
   _step() {

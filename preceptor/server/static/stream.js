@@ -5,7 +5,7 @@ import { nextTask } from './tasks.js';
 /** The server sends a comment every 15 s while it is silent; after this long the connection is dead. */
 const SILENCE_MS = 45_000;
 /** Events that come at once are given out for so long before the page has its turn. */
-const TURN_MS = 8;
+const TURN_MS = 4;
 
 export const JSON_BODY = { 'Content-Type': 'application/json' };
 
@@ -57,7 +57,7 @@ export async function* ask(url, question, { key, signal }) {
       }
       const { value, done } = await messages.next().catch(unlessStopped('CONNECTION_LOST'));
       if (done) throw new TutorError('CONNECTION_LOST');
-      const data = JSON.parse(value.data);
+      const data = parsed(value.data);
       ended = value.event === 'done' || value.event === 'error';
       if (value.event === 'error') throw new TutorError(data.code, data.error, data.retry_after);
       yield { event: value.event, data };
@@ -70,6 +70,15 @@ export async function* ask(url, question, { key, signal }) {
   } finally {
     clearTimeout(timer);
     if (!ended) silence.abort();
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Something between the service and this page has changed or cut the stream.
+    throw new TutorError('CONNECTION_LOST');
   }
 }
 

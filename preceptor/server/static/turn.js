@@ -40,7 +40,8 @@ export class Turn {
    * @param say strings of the interface
    * @param opens attributes of a link to a source's address
    * @param acts what the reader can do: `rate(turn, rating, comment)`, `again(turn, key)`, `edit(turn)`, `later(turn)`,
-   *   `ask(question)`, `share(question)`; and `grew()`, called when there is more of the answer to see
+   *   `ask(question)`, `share(question)`; `grew()`, called when there is more of the answer to see, and `filled()`, when there is more of one
+   *   that was kept
    * @param language of the book
    */
   constructor(record, { say, opens, acts, language }) {
@@ -149,7 +150,7 @@ export class Turn {
       cite: (number) => this._sources.get(number),
       opens: this._opens,
       // What was kept is shown from its question on; only what comes now is followed.
-      grew: () => this._live && this._acts.grew(),
+      grew: () => (this._live ? this._acts.grew() : this._acts.filled()),
     });
     this._notes = h('div', { class: 'notes' });
     this._status = h('p', { class: 'status' }, this._say('searching'));
@@ -374,6 +375,8 @@ export class Turn {
       form.replaceWith(h('p', { class: 'note', role: 'status' }, this._say('thanks')));
     });
     this._below.querySelector('footer').after(form);
+    // On a phone it would lie below the window.
+    form.scrollIntoView({ block: 'nearest' });
   }
 
   _left(named, { from, reason }) {

@@ -24,6 +24,8 @@ const GONE_MS = 90_000;
 const GOES_ON_MS = 24 * 3600 * 1000;
 /** Pixels below the window from which on there is a button to the end. */
 const FAR_PX = 160;
+/** What is told beside the conversation stays for so long. */
+const TOLD_MS = 6000;
 /** The reader can take a deletion back for so long. */
 const UNDO_MS = 8000;
 
@@ -68,7 +70,7 @@ export class Tutor {
     this._about = this._told();
 
     this._log = h('div', { class: 'log', role: 'region', 'aria-label': say('conversation'), tabindex: '0' });
-    this._others = h('div', { class: 'others', hidden: true, role: 'region', 'aria-label': say('conversations') });
+    this._others = h('div', { class: 'others', hidden: true, role: 'region', 'aria-label': say('conversations'), tabindex: '0' });
     this._status = h('p', { class: 'hidden', role: 'status' });
     this._toEnd = this._iconButton('toEnd', () => this._end());
     this._toEnd.classList.add('to-end');
@@ -273,10 +275,12 @@ export class Tutor {
     this.ask(question);
   }
 
-  /** Ask a question as if it had been typed, unless an answer is running: then it waits in the field. */
+  /** Ask a question as if it had been typed. One that cannot be asked now, or as it is, waits in the field. */
   ask(question) {
-    if (this._running || [...question].length > this._longest) this._write(question);
-    else this._ask({ content: question });
+    const content = question.trim();
+    const { length } = [...content];
+    if (this._running || length < SHORTEST_QUESTION || length > this._longest) this._write(content);
+    else this._ask({ content });
   }
 
   _ask(asked) {
@@ -298,6 +302,7 @@ export class Tutor {
     const running = Object.assign(new AbortController(), { turn, conversation: this._conversation });
     this._running = running;
     this._own.add(turn.record.id);
+    this._filled();
     turn.begin();
     this._update();
     this._keep();
@@ -312,12 +317,15 @@ export class Tutor {
       const { answer, sources, response_id: id } = turn.record.body;
       this._happened('answer', { question: turn.record.asked.content, answer, sources, id });
       await turn.shown;
+      await nextTask();
       if (!this._running) this._tell(`${turn.text} ${this._say('ready', { count: turn.record.sources.length })}`);
     } catch (error) {
       if (running.signal.aborted) turn.stop(running.signal.reason === 'left' ? 'left' : 'stopped');
       else {
-        this._tell(turn.fail(error));
-        this._happened('error', { question: turn.record.asked.content, code: error.code });
+        const fault = error instanceof TutorError ? error : new TutorError('INTERNAL_ERROR');
+        if (fault !== error) console.error(error);
+        this._tell(turn.fail(fault));
+        this._happened('error', { question: turn.record.asked.content, code: fault.code });
       }
     } finally {
       this._ended(running);
@@ -418,6 +426,7 @@ export class Tutor {
     }).catch(() => null);
     // The service keeps no feedback: do not ask for it.
     if (response?.status === 404) this._root.classList.add('unrated');
+    else if (!response?.ok) this._tellAll(response ? 'failures.INTERNAL_ERROR' : 'failures.UNREACHABLE');
     if (!response?.ok) return false;
     turn.record.rated = rating;
     this._happened('rating', { id: turn.record.responseId, rating, comment });
@@ -447,7 +456,7 @@ export class Tutor {
     const told = h('span', null, this._say(name));
     this._undo.replaceChildren(told);
     this._undo.hidden = false;
-    setTimeout(() => (this._undo.hidden = this._undo.hidden || told.isConnected), 3000);
+    setTimeout(() => (this._undo.hidden = this._undo.hidden || told.isConnected), TOLD_MS);
   }
 
   /** For those who listen: what happens, and the whole answer when it is complete, not piece by piece. */
@@ -468,6 +477,7 @@ export class Tutor {
         ask: (question) => this.ask(question),
         share: (question) => this._share(question),
         grew: () => this._follow(),
+        filled: () => this._stayAtLast(),
       },
       language: () => this._language,
     });
@@ -498,6 +508,26 @@ export class Tutor {
     if (last) this._log.scrollTop = last.element.offsetTop - this._log.firstElementChild.offsetTop;
     this._following = true;
     this._reached = this._log.scrollTop;
+  }
+
+  /** While long kept answers are filled in, the last question stays at the top, unless the reader scrolls or asks. */
+  async _fill() {
+    this._atLast = this._log.scrollTop;
+    this._log.style.overflowAnchor = 'none';
+    await Promise.all(this._turns.map(({ shown }) => shown));
+    this._filled();
+  }
+
+  _stayAtLast() {
+    if (Number.isNaN(this._atLast)) return;
+    if (Math.abs(this._log.scrollTop - this._atLast) > 1) return this._filled();
+    this._toLast();
+    this._atLast = this._log.scrollTop;
+  }
+
+  _filled() {
+    this._atLast = NaN;
+    this._log.style.overflowAnchor = '';
   }
 
   /** Follow the answer while it grows, until the reader scrolls up; at the end again, it is followed again. */
@@ -609,6 +639,7 @@ export class Tutor {
     this._sync();
     if (!this._turns.length) this._welcome();
     this._toLast();
+    this._fill();
     this._reconcile();
     this._sendQueued();
   }

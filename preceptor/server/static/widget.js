@@ -5,7 +5,7 @@ import { onShortcut } from './shortcuts.js';
 import { wordsFor } from './words.js';
 
 const LONGEST_MARK = 8000;
-const PHONE = matchMedia('(max-width: 480px)');
+const PHONE = matchMedia('(max-width: 480px), (max-height: 400px)');
 const OPEN = 'preceptor:open';
 const LAYOUTS = ['floating', 'docked', 'expanded', 'modal'];
 const SHORTCUTS = 'mod+k,/';
@@ -37,7 +37,8 @@ export async function openWidget(server, options) {
   shadow.adoptedStyleSheets = sheets;
   shadow.append(widget.root);
   if (!document.body) await new Promise((done) => addEventListener('DOMContentLoaded', done, { once: true }));
-  document.body.append(place);
+  // Beside the body: there, no transform or filter of the body's moves it, and sites that replace the body leave it in place.
+  document.documentElement.append(place);
   widget.begin();
   return Object.freeze({
     open: (marked) => widget.open(marked),
@@ -109,13 +110,14 @@ class Widget {
 
   /** Follow the page: its theme, what is marked on it, whether the panel was open before it was loaded. */
   begin() {
-    const { documentElement: html, body } = document;
+    const html = document.documentElement;
     const follow = () => {
+      const { body } = document;
       // MkDocs and mdBook have names of their own for their themes, but say to the browser which are dark.
       const said = [html.dataset.theme, body.dataset.theme, getComputedStyle(body).colorScheme];
       this.root.dataset.theme = said.find((theme) => theme === 'dark' || theme === 'light') ?? 'auto';
     };
-    for (const element of [html, body]) new MutationObserver(follow).observe(element, { attributes: true });
+    for (const element of [html, document.body]) new MutationObserver(follow).observe(element, { attributes: true });
     follow();
 
     let pause;
@@ -212,7 +214,8 @@ class Widget {
     this._panel.hidden = false;
     this._veil.hidden = this._layout !== 'modal';
     // A page that makes room for the docked panel finds its width here.
-    if (this._layout === 'docked') document.documentElement.style.setProperty('--preceptor-docked', '400px');
+    if (this._layout === 'docked' && !PHONE.matches)
+      document.documentElement.style.setProperty('--preceptor-docked', `${this._panel.offsetWidth}px`);
     this._panel.setAttribute('aria-modal', String(PHONE.matches || this._layout === 'modal'));
     this._remember(true);
     this._making ??= this._made().catch(() => this._lost());
@@ -295,8 +298,9 @@ class Widget {
     if (!marked) return;
     const { offsetWidth: width, offsetHeight: height } = this._bubble;
     const { left, top, bottom } = marked.box;
-    const below = bottom + 8 + height < innerHeight ? bottom + 8 : Math.max(8, top - height - 8);
-    this._bubble.style.top = `${below}px`;
+    const below = bottom + 8 + height < innerHeight ? bottom + 8 : top - height - 8;
+    // The end of a long text may be above or below the window.
+    this._bubble.style.top = `${Math.max(8, Math.min(below, innerHeight - height - 8))}px`;
     this._bubble.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
   }
 }
