@@ -3,7 +3,9 @@
 It refuses where the book does not cover the question. The score of the best passage shows how near it is, but not
 whether it answers. Three corrections are added: the share of the question's words in a single sentence, weighted by
 rarity; the embedding model's similarity of question and sentence; and, with a negative sign, the share of words that
-only name the chapter, since they bring all of its passages near. Decision 0008 explains the weights.
+only name the chapter, since they bring all of its passages near. Decision 0008 explains the weights. Three more speak
+against an answer where a book treats the subject and not what is asked of it (decision 0029): a name that no passage
+has, a number, a date or a name that is asked for in words that no sentence has together, and a question for steps.
 """
 
 import json
@@ -16,11 +18,12 @@ from typing import Any, cast
 from agents import Handoff, Tool
 
 from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
+from preceptor.agents.support import unknown_names
 from preceptor.errors import ProviderFailed
 from preceptor.library.passage import Hit
 from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.text.languages import language, language_of, phrases
-from preceptor.text.questions import depends_on_previous, names_subject, says_little
+from preceptor.text.questions import depends_on_previous, kinds, names_subject, says_little
 from preceptor.text.tokens import overlap, stems
 from preceptor.tools.plugin import Run
 
@@ -44,7 +47,14 @@ _LIKENESS = 0.75
 """Cosine of the question and the best sentence that is evidence neither for nor against."""
 _UNREAD = 0.65
 """Cosine assumed when the model cannot read the question's language; the words must then prove more."""
-_NEEDED = -1.25
+_UNKNOWN = 3.0
+"""Weight of a name in the question that no passage has: "How do I install ROS 2 on Windows?"."""
+_FACT = 1.5
+"""Weight of the words that no sentence has beside the rest, where a number, a date or a name is asked for."""
+_FACTS = frozenset({"count", "when", "who"})
+_HOW = 1.5
+"""Weight of a question for steps: a sentence on the subject has its words, too."""
+_NEEDED = -1.5
 """Evidence at which coverage is .5. It is low, because a wrong refusal annoys more than a poor quotation."""
 _CERTAIN = 0.999
 _TELLING = 0.2
@@ -214,10 +224,32 @@ def coverage(
     names = stems(
         " ".join(passage.breadcrumb[:-1] if passage.heading else passage.breadcrumb), passage.language
     )
+    found = max((one.found for one in candidates), default=0.0)
     evidence = (
         math.log(score / (1 - score))
-        + _FOUND * max((one.found for one in candidates), default=0.0)
+        + _FOUND * found
+        - _missed(question, hits, found)
         - _NAMED * len(asked & names) / max(len(asked), 1)
         + _LIKE * (max(likeness, default=_UNREAD) - _LIKENESS)
     )
     return 1 / (1 + math.exp(_NEEDED - evidence))
+
+
+def _missed(question: str, hits: Sequence[Hit], found: float) -> float:
+    """Evidence that the passages treat the subject of a question and not what is asked of it, at least 0.
+
+    Args:
+        question: The reader's question.
+        hits: Hits of the search, at least one.
+        found: Largest share of the question's words that a candidate has.
+    """
+    tag = hits[0].passage.language
+    # Over languages no sentence has the question's words, answer or not.
+    if language_of(question) not in (None, language(tag).tag):
+        return 0.0
+    asked = kinds(question, tag)
+    # A question that was joined to the one before may begin in the middle: its "What" is no name.
+    unknown = any(stems(name, tag) for name in unknown_names(question, [hit.passage for hit in hits]))
+    # "How do I see how often …?" asks for steps.
+    wanted = _HOW if "how" in asked else _FACT * (not _FACTS.isdisjoint(asked)) * max(0.0, 1 - found)
+    return _UNKNOWN * unknown + wanted

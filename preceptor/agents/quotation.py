@@ -25,7 +25,7 @@ _READ = 80
 """Number of words of a candidate that the embedding model reads."""
 _PASSAGES = 6
 """Number of best passages from which candidates are taken."""
-_RANK = 0.5
+_RANK = 1.0
 """Weight of the passage's relevance, relative to the best one's."""
 _HEADING = 0.5
 """Weight of a word that occurs only in a heading above the passage."""
@@ -35,7 +35,7 @@ _DEFINITION = 0.3
 """Bonus for a definition of the subject; doubled below a heading that names exactly that subject."""
 _CODE = 0.5
 """Bonus for code when the question asks for code."""
-_MARGIN = 0.5
+_MARGIN = 0.65
 _MARGIN_OF_FULL = 0.15
 """Largest distance to the best quotation; the smaller one if the best has all the words asked for."""
 _FULL = 0.9

@@ -24,7 +24,7 @@ from preceptor.text.languages import language, language_of, words
 from preceptor.text.pieces import FENCE, plain_sentences
 from preceptor.text.questions import QUESTION_MARKS
 from preceptor.text.sentences import COLONS, split_sentences
-from preceptor.text.tokens import folded, overlap, stems
+from preceptor.text.tokens import UNSPACED, folded, overlap, stems
 
 SUPPORTED = 0.5
 """Support from which a claim counts as supported."""
@@ -45,7 +45,7 @@ _TOO_SHORT = 3
 """Word count below which a claim cannot be judged, since any passage has its words: "Yes [k7qd]."."""
 
 _WORD = re.compile(r"\w+")
-_NAME = re.compile(r"[^\W\d_]\w+")
+_NAME = re.compile(rf"(?![\d_])[^\W{UNSPACED}]{{2,}}")
 _LATIN_NAME = re.compile(r"(?<![A-Za-z])(?=[a-z]{0,30}[A-Z])[A-Za-z]{3,30}(?![A-Za-z])")
 """A word of Latin letters with a capital, such as one beside Arabic or Chinese letters."""
 _ADDRESS = re.compile(

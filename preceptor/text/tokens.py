@@ -16,11 +16,13 @@ from qdrant_edge import SparseVector as EdgeVector
 
 from preceptor.text.languages import language
 
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-    "\uac00-\ud7af]+"  # Korean has spaces, but its words carry their particles
+    "\uac00-\ud7af"  # Korean has spaces, but its words carry their particles
 )
+"""The characters of scripts without spaces between words, as a regular expression's set has them."""
+_UNSPACED = re.compile(f"[{UNSPACED}]+")
 
 
 @dataclass(frozen=True, slots=True)

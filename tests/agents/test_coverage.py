@@ -39,6 +39,50 @@ def test_a_sentence_that_means_the_same_speaks_for_an_answer() -> None:
     )
 
 
+def test_a_name_that_no_passage_has_speaks_against_it() -> None:
+    known = covered("What grips with the Robotiq?", "The gripper is a Robotiq.")
+    assert covered("What grips with the Schunk?", "The gripper is a Robotiq.") < known / 2
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "tag"),
+    [
+        ("¿Pesa mucho la pinza?", "La pinza cierra con 40 newtons.", "es"),
+        ("用ROS怎么关闭夹爪？", "夹爪由ROS关闭。", "zh"),
+        ("close the gripper What happens?", "The gripper is closed by its spring.", "en"),
+    ],
+)
+def test_the_first_word_of_a_question_is_no_name(question: str, text: str, tag: str) -> None:
+    """Nor is what stands beside a name in a script without spaces, or behind a question that was joined to it."""
+    here = hits(replace(passage(text, chapter="gripper", heading="Force"), language=tag), score=0.3)
+    asked = coverage(question, here, [], [0.75])
+    assert asked > 2 * coverage(question.replace("?", " Zeta?").replace("？", " Zeta？"), here, [], [0.75])
+
+
+def test_a_fact_needs_a_sentence_with_the_words_that_ask_for_it() -> None:
+    """What the same sentence says of the subject is enough for other questions."""
+    text, likeness = "The gripper is made of steel.", (0.75,)
+    other = covered("What is special about the gripper factory?", text, likeness=likeness)
+    fact = covered("Who founded the special gripper factory?", text, likeness=likeness)
+    assert fact < other
+    assert covered("Who made the gripper of steel?", text, likeness=likeness) > fact
+
+
+def test_a_question_for_steps_needs_more() -> None:
+    text = "The gripper closes with 40 newtons."
+    assert covered("How do I close the gripper?", text) < covered("Why close the gripper?", text)
+    steps = covered("How do I see how often an arm moves?", text)
+    assert steps == pytest.approx(covered("How do I see an arm that moves?", text))
+
+
+def test_over_languages_only_the_meaning_speaks_for_an_answer_and_nothing_against_it() -> None:
+    """No sentence has the words of such a question, whatever is asked."""
+    asked = "گرپر کتنی قوت سے بند ہوتا ہے؟"
+    found = hits(GRIPPER, score=0.3)
+    told = coverage("گرپر کا بیان", found, [], [0.75])
+    assert coverage(asked, found, [], [0.75]) == pytest.approx(told)
+
+
 def test_words_that_only_name_the_chapter_speak_against_it() -> None:
     found = hits(GRIPPER, score=0.3)
     named = coverage("Who makes the gripper?", found, [], [0.75])
