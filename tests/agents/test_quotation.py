@@ -26,6 +26,16 @@ def test_nothing_is_quoted_twice_nor_almost() -> None:
     assert found == ["A costmap is a grid around the robot with costs in its cells. [k7qd]"]
 
 
+def test_a_passage_that_is_much_nearer_outweighs_a_word_more() -> None:
+    near = Hit(passage("A motor drives the belt.", heading="Drive"), 0.9, dense=0.8, bm25=None)
+    far = passage("The red belt is what the boy drives on a slope.", key="m4tw", chapter="toys")
+    question = "What drives the red belt?"
+    best = candidates(question, [near, Hit(far, 0.3, dense=0.8, bm25=None)])[0]
+    assert best.section.passages[0] is near.passage
+    as_near = candidates(question, [near, Hit(far, 0.9, dense=0.8, bm25=None)])[0]
+    assert as_near.section.passages[0] is far
+
+
 def test_an_answer_in_one_sentence_stands_alone() -> None:
     found = ask(
         "How many newtons does the gripper close with?",
