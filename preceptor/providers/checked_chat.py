@@ -298,7 +298,7 @@ class _Reply:
             self._content(delta, ended=ended)
 
     def _one(self, choices: list[Choice] | None) -> list[Choice] | None:
-        """Of several answers at once the first, under the number that the SDK reads."""
+        """Returns the first of several answers at once, under the number that the SDK reads."""
         kept: list[Choice] = []
         for choice in choices or ():
             number = cast("int | None", choice.index) or 0
