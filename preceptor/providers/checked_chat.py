@@ -20,6 +20,7 @@ from agents.items import TResponseInputItem
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
+from pydantic import ValidationError
 
 from preceptor.errors import AnswerUnusable
 from preceptor.providers.failure import FailureClass, error_object
@@ -114,10 +115,9 @@ class CheckedChat(OpenAIChatCompletionsModel):
         try:
             async with asyncio.timeout_at(min(began + limit, run.until)):
                 answer = await fetch(system_instructions, input, model_settings, tools, *rest, **more)
-                if stream:
-                    await self._check_kind(answer[1])
-                else:
-                    completion = await self._checked_whole(answer, reply, run)
+                whole = await self._whole_all_the_same(answer[1]) if stream else answer
+                if whole is not None:
+                    completion = await self._checked_whole(whole, reply, run)
                     return (
                         as_stream(completion, model_settings, model=str(self.model)) if wanted else completion
                     )
@@ -125,6 +125,8 @@ class CheckedChat(OpenAIChatCompletionsModel):
             raise AnswerUnusable(reason, f"no answer within {min(limit, run.until - began):.3g} s") from None
         # A number of thousands of digits is a ValueError of its own.
         except (ValueError, RecursionError) as error:
+            if isinstance(error, ValidationError):
+                raise  # a fault of ours
             # What begins like JSON was cut off on its way; anything else is the page of a proxy.
             begun = isinstance(error, json.JSONDecodeError) and error.doc.lstrip().startswith("{")
             raise AnswerUnusable(
@@ -134,20 +136,24 @@ class CheckedChat(OpenAIChatCompletionsModel):
         self._attach_stream_request_id(response, chunks)
         return response, self._checked(chunks, reply, run, began)
 
-    async def _check_kind(self, chunks: openai.AsyncStream[ChatCompletionChunk]) -> None:
-        """Look at what a 200 says it is: of a page that is no stream of events, the client reads nothing."""
+    async def _whole_all_the_same(
+        self, chunks: openai.AsyncStream[ChatCompletionChunk]
+    ) -> ChatCompletion | None:
+        """The completion that came in the place of a stream, as from servers that know none; None: it is a stream.
+
+        Of a page, the client would read nothing.
+        """
         kind = chunks.response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in ("text/html", "application/xhtml+xml", "application/json"):
-            return
-        body = await chunks.response.aread()
+            return None
+        read = await chunks.response.aread()
         await chunks.close()
-        if kind == "application/json":
-            try:
-                raise self._error(json.loads(body))
-            # Only JSON that cannot be read is one; the error that is raised is not.
-            except (ValueError, RecursionError):
-                pass
-        raise AnswerUnusable("not_an_api", f"a 200 that is `{kind}`")
+        if kind != "application/json":
+            raise AnswerUnusable("not_an_api", f"a 200 that is `{kind}`")
+        body: object = json.loads(read)
+        if not isinstance(body, dict) or "choices" not in body:
+            raise self._error(cast("object", body))
+        return ChatCompletion.construct(None, **cast("dict[str, Any]", body))
 
     async def _checked_whole(self, answer: object, reply: "_Reply", run: RunScope) -> ChatCompletion:
         # The SDK takes whatever is no completion for a stream, and pairs it with a response.

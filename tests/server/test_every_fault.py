@@ -38,6 +38,7 @@ from tests.standins.provider import (
     says,
     stream,
     usage,
+    whole,
 )
 
 pytestmark = pytest.mark.long
@@ -119,6 +120,9 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "no JSON that says it is": ([body(b"PSEUDO", "application/json")], "not_an_api"),
     "JSON without end": ([body(b"[" * 200_000, "application/json")], "not_an_api"),
     "an error without end": ([fails(400, "[" * 200_000, content_type="application/json")], "other"),
+    "nothing in one piece": ([whole({"content": " "})], "empty_answer"),
+    "half of it in one piece": ([body(b'{"choices": [{"message": {"PSEUDO', "application/json")], "stream_cut"),
+    "no message in one piece": ([body(b'{"choices": [{"text": "PSEUDO"}]}', "application/json")], "not_an_api"),
     "an error in a 200": ([fails(200, {"error": {"code": 429, "message": "PSEUDO"}})], "rate_limited"),
     "an error that cannot be unpacked": (
         [Answer([b"PSEUDO"], 500, {"Content-Type": "application/json", "Content-Encoding": "gzip"})], "unreachable"
@@ -306,6 +310,7 @@ GOOD: dict[str, tuple[Answer, str]] = {
         stream(chunk({"content": "A <thi"}, ""), chunk({"content": "ng> node."}, ""), chunk({}, "stop")),
         "A <thing> node.",
     ),
+    "in one piece, whatever was asked for": (whole({"content": "<think>PSEUDO</think>A node."}), "A node."),
     "no choices before": (stream(chunk(), chunk({"content": "A node."}), chunk({}, "stop")), "A node."),
     "two finish reasons": (stream(chunk({"content": "A node."}, "stop"), chunk({}, "stop")), "A node."),
     "an unknown finish reason": (stream(chunk({"content": "A node."}), chunk({}, "eos")), "A node."),
