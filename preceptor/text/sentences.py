@@ -17,6 +17,8 @@ COLONS = (":", "：")
 
 _WORD_GOES_ON = re.compile(r"[\w./-]")
 """A character behind a full stop that makes it part of a name or a path: "BehaviorTree.CPP"."""
+_CODE = re.compile(r"(?<!`)(`++)(?:(?!\n\s*\n)[^`]|(?!\1(?!`))`++)+?\1(?!`)")
+"""Code within a sentence: a half of it would have a mark without its partner, which takes what follows for code."""
 
 
 def split_sentences(text: str, tag: str) -> list[str]:
@@ -34,6 +36,8 @@ def split_sentences(text: str, tag: str) -> list[str]:
     inside = (
         {place for match in pattern.finditer(text) for place in _places(match)} if pattern else set[int]()
     )
+    if "`" in text:
+        inside.update(place for code in _CODE.finditer(text) for place in range(code.start() + 1, code.end()))
     cuts, place = [0], 0
     for sentence in found[:-1]:
         place += len(sentence)

@@ -16,6 +16,7 @@ from preceptor.text.sentences import split_sentences
                 "End?",
             ],
         ),
+        ("en", ["It is made `<b>...</b>` here.", "Use ``a ` b. C`` or `d.`", "Then `open.", "Go."]),
         ("en-GB", ["It uses, e.g. ROS 2.0, approx. 5 kg.", "Dr. Who came.", "Next!"]),
         ("en", ["Trees are executed by the BehaviorTree.CPP library.", "Use ./setup.sh for that.", "Done."]),
         ("de", ["Das ist z. B. Gut, z.B. Räder, d. h. Ja.", "Vgl. Abb. 3 und Kap. 4 auf S. 12.", "Ende."]),
