@@ -445,16 +445,17 @@ export async function warmUp(say, place) {
     () => marked.lexer(SAMPLE, marked.defaults),
     () => DOMPurify.sanitize('<p class="cite">A <a href="#">word</a></p>', CLEAN),
     () => markdown.show(SAMPLE, true),
-    ...[0, 1, 2].map((each) => () => {
-      const block = markdown.element.children[each].cloneNode(true);
-      place.append(h('div', { class: 'answer' }, block));
-      void place.offsetHeight;
-      place.replaceChildren();
-    }),
   ];
+  const pause = () => new Promise((done) => setTimeout(done, 50));
   for (const piece of pieces) {
-    await new Promise((done) => setTimeout(done, 50));
+    await pause();
     piece();
+  }
+  for (const block of [...markdown.element.children]) {
+    await pause();
+    place.append(h('div', { class: 'answer' }, block));
+    void place.offsetHeight;
+    place.replaceChildren();
   }
 }
 
