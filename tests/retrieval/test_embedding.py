@@ -39,16 +39,24 @@ async def test_every_vector_has_the_models_dimensions_and_length_one(embedder: D
         assert cosine(vector, vector) == pytest.approx(1, abs=1e-5)
 
 
-async def test_a_question_asked_again_is_remembered(embedder: DenseEmbedder) -> None:
-    assert await embedder.question("What is ROS 2?") is await embedder.question("What is ROS 2?")
-
-
-async def test_only_as_many_questions_are_remembered_as_the_settings_say() -> None:
+async def test_as_many_questions_are_remembered_as_the_settings_say() -> None:
     embedder = DenseEmbedder(EmbeddingSettings(cache_size=1))
-    first = await embedder.question("What is a node?")
-    await embedder.question("What is a topic?")
-    assert await embedder.question("What is a node?") is not first
-    embedder.close()
+    await embedder.question("What is a node?")
+    last = await embedder.question("What is a topic?")
+    embedder.close()  # from here on nothing can be embedded
+    assert await embedder.question("What is a topic?") == last
+    with pytest.raises(RuntimeError):
+        await embedder.question("What is a node?")
+
+
+@pytest.mark.parametrize("model", [ENGLISH, MULTILINGUAL])
+def test_the_tokenizer_of_a_model_that_is_loaded_is_the_one_of_its_file(model: str) -> None:
+    """With the model it shares the vocabulary; without, it reads a file of its own."""
+    alone, loaded = (DenseEmbedder(EmbeddingSettings(), model=model) for _ in range(2))
+    loaded.load()
+    assert loaded.tokenizer.to_str() == alone.tokenizer.to_str()
+    for one in (alone, loaded):
+        one.close()
 
 
 def test_passages_come_in_the_order_in_which_they_were_given(embedder: DenseEmbedder) -> None:
