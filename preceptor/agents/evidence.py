@@ -248,7 +248,7 @@ def is_form(word: str, other: str, tag: str) -> bool:
         if shared >= max(_BEGINNING, _SHARE_OF_FORM * longest):
             return True
     # Arabic and Hebrew write "and", "the" and "in" with the word.
-    shorter, longer = sorted((word, other), key=len)
+    shorter, longer = (other, word) if len(other) < len(word) else (word, other)
     return (
         len(shorter) >= _ENDING
         and len(longer) - len(shorter) <= 2

@@ -4,6 +4,7 @@ import base64
 import hmac
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
@@ -39,7 +40,11 @@ _PRIVATE = ("/api/", "/v1/", "/mcp")
 
 def client_of(scope: Scope) -> str:
     """Returns the identity for limits: the client's IPv4 address, or the /64 network of its IPv6 address."""
-    host: str = (scope.get("client") or ("unknown",))[0]
+    return _identity((scope.get("client") or ("unknown",))[0])
+
+
+@lru_cache(maxsize=1024)
+def _identity(host: str) -> str:
     try:
         address = ip_address(host)
     except ValueError:
