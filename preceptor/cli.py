@@ -5,6 +5,7 @@ stdout is the result (`--json` for machines), stderr is progress and errors. Exi
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -200,6 +201,10 @@ def mcp_server(book: BookId = None, env: Env = None) -> None:
 
 
 def _serve(settings: Settings, *, reload_tools: bool = False) -> None:
+    if settings.server.workers == 1:
+        # What is imported is no garbage, and to look for some takes a fifth of the start. The service itself begins to
+        # collect, in `collected_rarely`.
+        gc.disable()
     from preceptor.server.serve import serve
 
     serve(settings, reload_tools=reload_tools)

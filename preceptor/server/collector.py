@@ -19,6 +19,7 @@ def collected_rarely() -> Generator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
+    gc.enable()  # off while the modules were imported
     try:
         yield
     finally:
