@@ -60,7 +60,7 @@ async def test_a_citation_leads_to_the_quoted_sentence_on_the_site(browser: Brow
         reader.script.says("With a launch file. [1]", cited)
         await reader.ask("How is a node started?")
         await reader.answered()
-        await reader.page.set_viewport_size({"width": 1100, "height": 400})
+        await reader.page.set_viewport_size({"width": 1100, "height": 450})
         await reader.page.locator(".sources a").click()
         await reader.page.wait_for_url(f"{cited['url']}:~:text=*")
         await reader.page.locator("html[data-has-hydrated='true']").wait_for()
