@@ -37,6 +37,10 @@ _HALF = 0.5
 _COUNTED = 12
 """Largest figure by which a tutor may count what a passage only lists: "These 3 steps", "1) … 2) …"."""
 
+_LEADS_ON = frozenset(
+    ("is", "are", "was", "were", "be", "the", "a", "an", "of", "in", "at", "by", "from", "under", "as", "see")
+)
+"""English words with which a sentence does not end but before what it is about to say."""
 _VERBATIM = re.compile(r"`[^`\n]+`|\$[^$\n]+\$")
 """Code or a formula within a sentence."""
 _A_FEW = 3
@@ -101,6 +105,8 @@ def is_borne(found: Judged, ledger: Ledger, *, least: float) -> bool:
         return False
     if not _can_be_judged(found, ledger):
         return not adds(found, ledger)
+    if _only_points(found):
+        return False
     return not invents(found.claim, _passages(found.cited))
 
 
@@ -207,6 +213,15 @@ def _is_known(found: Judged, ledger: Ledger) -> bool:
 def _can_be_judged(found: Judged, ledger: Ledger) -> bool:
     """Whether a sentence can be compared with what it cites."""
     return _is_known(found, ledger) and are_comparable(language_of(found.claim), _passages(found.cited))
+
+
+def _only_points(found: Judged) -> bool:
+    """Whether a key stands where the answer should: "The setting for late subscribers is [k7qd]."."""
+    *_, last = words(found.claim) or [""]
+    if last not in _LEADS_ON or language_of(found.claim) not in ("en", None):
+        return False
+    has = support(found.claim, _passages(found.cited))
+    return has is not None and has < SUPPORTED
 
 
 def _has_new_figure(text: str, shown: Sequence[Passage], *, may_count: bool) -> bool:

@@ -233,6 +233,21 @@ def test_a_citation_of_next_to_nothing_bears_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "rests"),
+    [
+        ("The setting that makes a late subscriber get the map is [k7qd].", False),
+        ("You can read everything about late subscribers in [k7qd].", False),
+        ("Computing is what a process is [k7qd].", True),
+        ("Computing is what nodes are for [k7qd].", True),
+        ("Was ein Prozess rechnet, das ist [k7qd].", True),
+    ],
+)
+def test_a_key_in_the_place_of_the_answer_bears_nothing(said: str, rests: bool) -> None:
+    ledger = shown(NODE)
+    assert is_borne(judge(said, ledger), ledger, least=0.0) is rests
+
+
+@pytest.mark.parametrize(
     ("said", "invents"),
     [
         ("AlphaFold is a process that computes.", True),
