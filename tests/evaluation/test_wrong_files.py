@@ -8,14 +8,7 @@ import pytest
 from preceptor.tracing.run import RunRecord
 from preceptor.tracing.store import TraceStore
 from tests.command_line import Cli
-
-CASES = """
-name: mine
-cases:
-  - name: node
-    inputs: {question: "What is a node?"}
-    expected_output: {in_book: true, sections: ["nodes#what-is-a-node"]}
-"""
+from tests.evaluation.example import CASES
 
 
 @pytest.fixture(autouse=True)

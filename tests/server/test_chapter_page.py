@@ -1,16 +1,15 @@
 """A chapter's own page, with everything real behind it, in a headless Chromium."""
 
 import base64
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import quote
 
 import pytest
-import pytest_asyncio
 
 from preceptor.server import create_app
 from preceptor.settings import Settings
-from tests.server.chromium import Browser, Script, chromium, expect, opened, serving
+from tests.server.chromium import Browser, Script, expect, opened, serving
 from tests.server.test_page_accessibility import AXE, findings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
@@ -31,12 +30,6 @@ MARKED = """async (png) => {
     return count;
 }"""
 """How many pixels of a picture have the colour of a sentence that was quoted."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 async def test_a_chapter_is_read_and_asked_about(browser: Browser, demo_settings: Settings) -> None:

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -20,7 +19,6 @@ from tests.server.chromium import (
     Page,
     Reader,
     Script,
-    chromium,
     done,
     expect,
     opened,
@@ -30,9 +28,11 @@ from tests.server.chromium import (
 )
 from tests.server.test_widget import visiting
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 AXE = Path(__file__).parent.parent / "standins/node_modules/axe-core/axe.min.js"
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not AXE.is_file(), reason="needs axe: run `npm install` in tests/standins"),
+]
 
 RUN = """async () => {
     const { violations } = await axe.run(document, { resultTypes: ['violations'] });
@@ -74,14 +74,6 @@ FAILED_OVER: dict[str, Any] = {
     ],
 }
 """An answer with all that may stand below one."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    if not AXE.is_file():
-        pytest.skip("needs axe: run `npm install` in tests/standins")
-    async with chromium() as started:
-        yield started
 
 
 async def findings(page: Page) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.server.chromium import Browser, Locator, Reader, chromium, done, expect, reading, start
+from tests.server.chromium import Browser, Locator, Reader, done, expect, reading, start
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,12 +23,6 @@ LIGHT = """async (png) => {
     return [1, image.width / 2 | 0, image.width - 2].map((x) => paint.getImageData(x, 6, 1, 1).data[1]);
 }"""
 """How light a picture is at its left edge, in its middle and at its right edge, above its first line of text."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")

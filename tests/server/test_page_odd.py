@@ -1,26 +1,19 @@
 """Odd windows, sites, texts and moments, in which readers still ask and read: in a headless Chromium."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import pytest_asyncio
 from starlette.responses import Response
 
-from tests.server.chromium import ROS, Browser, chromium, expect, reading
+from tests.server.chromium import ROS, Browser, expect, reading
 from tests.server.test_widget import PHONE, visiting
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 LONG = "Some words of a paragraph.\n\n" * 400
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 async def height(element: Any) -> float:

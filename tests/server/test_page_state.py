@@ -3,31 +3,18 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from preceptor.server import pages
-from tests.server.chromium import ROS, Browser, Reader, chromium, done, expect, reading, start
+from tests.server.chromium import ROS, Browser, Reader, done, expect, reading, start
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORDS = Path(pages.__file__).parent / "static" / "words"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def reader(browser: Browser) -> AsyncGenerator[Reader]:
-    async with reading(browser) as found:
-        yield found
 
 
 async def test_a_reload_in_the_middle_of_an_answer_loses_nothing(reader: Reader) -> None:

@@ -1,12 +1,10 @@
 """Storage that is forbidden, full or unwanted, and pages from the browser's own memory: in a headless Chromium."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.server.chromium import ROS, Browser, Reader, chromium, expect, reading
+from tests.server.chromium import ROS, Browser, Reader, expect, reading
 from tests.server.test_widget import visiting
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
@@ -28,18 +26,6 @@ STORED = """async () => [
     ...Object.entries(localStorage), ...Object.entries(sessionStorage),
     ...await indexedDB.databases(), ...await caches.keys(), document.cookie].filter(Boolean)"""
 """Whatever a page can leave in a browser."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def reader(browser: Browser) -> AsyncGenerator[Reader]:
-    async with reading(browser) as found:
-        yield found
 
 
 @pytest.mark.parametrize("storage", [FORBIDDEN, FULL], ids=["forbidden", "full"])

@@ -1,12 +1,10 @@
 """The page's work comes in small tasks, between which it answers to the reader: in a headless Chromium."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.server.chromium import ROS, Browser, Reader, chromium, expect, reading
+from tests.server.chromium import ROS, Browser, Reader, expect, reading
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -27,18 +25,6 @@ COUNT = """() => {
     }
 }"""
 """Counts tasks: what happened under the same number happened in the same one."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def reader(browser: Browser) -> AsyncGenerator[Reader]:
-    async with reading(browser) as found:
-        yield found
 
 
 async def test_a_question_is_there_before_the_request_for_its_answer_is_made(reader: Reader) -> None:

@@ -17,7 +17,6 @@ from tests.server.chromium import (
     Reader,
     Script,
     asking,
-    chromium,
     expect,
     reading,
     service,
@@ -30,12 +29,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STATIC = Path(pages.__file__).parent / "static"
 TOPICS = {**ROS, "n": 2, "breadcrumb": ["Physical AI", "Topics"], "url": "/docs/topics#t", "support": 0.2}
 DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="170"/>'
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest_asyncio.fixture(loop_scope="module")

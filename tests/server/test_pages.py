@@ -3,12 +3,10 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from preceptor.server import create_app, pages
 from preceptor.settings import Settings
@@ -19,7 +17,6 @@ from tests.server.chromium import (
     Reader,
     Script,
     asking,
-    chromium,
     done,
     expect,
     opened,
@@ -38,19 +35,6 @@ URDU = {
     "breadcrumb": ["Physical AI", "ROS 2 کیا ہے؟"],
     "quote": "ایسے ہر پروگرام کو نوڈ (node) کہتے ہیں۔",
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def reader(browser: Browser) -> AsyncGenerator[Reader]:
-    """The page in a window of 1100 × 800, and the script of the service behind it."""
-    async with reading(browser) as found:
-        yield found
 
 
 # What is served

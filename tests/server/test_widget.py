@@ -14,7 +14,6 @@ from tests.server.chromium import (
     Locator,
     Reader,
     Script,
-    chromium,
     done,
     expect,
     opened,
@@ -71,12 +70,6 @@ class Guest(Reader):
     async def mark(self) -> None:
         """Mark the first paragraph."""
         await self.page.locator("#first").evaluate("element => getSelection().selectAllChildren(element)")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @asynccontextmanager

@@ -1,22 +1,13 @@
 """Layouts, parameter and events of the widget, in a headless Chromium."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
-import pytest_asyncio
 
-from tests.server.chromium import Browser, chromium, expect
+from tests.server.chromium import Browser, expect
 from tests.server.test_widget import visiting
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
 
 DOCKED = "document.documentElement.style.getPropertyValue('--preceptor-docked')"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 async def test_a_docked_panel_is_as_high_as_the_window_and_tells_its_width(browser: Browser) -> None:

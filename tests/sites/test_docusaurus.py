@@ -4,9 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-import pytest_asyncio
 
-from tests.server.chromium import ROS, Browser, Reader, Script, chromium, expect, service
+from tests.server.chromium import ROS, Browser, Reader, Script, expect, service
 from tests.sites.visit import HOME, ROOT, marks, visiting
 
 BUILT = ROOT / "build/sites/docusaurus"
@@ -15,12 +14,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(not (BUILT / "ur/index.html").is_file(), reason="not built: `make test-sites`"),
 ]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @asynccontextmanager

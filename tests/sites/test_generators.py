@@ -6,7 +6,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from preceptor.indexing.run import Indexing
 from preceptor.library import open_engine
 from preceptor.server import create_app
 from tests.sample import sample_settings
-from tests.server.chromium import Browser, chromium, expect
+from tests.server.chromium import Browser, expect
 from tests.sites.visit import HOME, ROOT, marks, visiting
 
 TOOLS = ROOT / "build/sites/tools/bin"
@@ -95,12 +95,6 @@ def build(name: str, folder: Path, *, language: str = "en") -> Path:
     done = subprocess.run([TOOLS / program, *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return built
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncGenerator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=GENERATORS)
