@@ -14,6 +14,7 @@ from preceptor.agents.support import (
     invents,
     is_too_short,
     likelihood,
+    stands_in,
     support,
     unknown_figures,
     unknown_names,
@@ -147,7 +148,7 @@ def adds(found: Judged, ledger: Ledger) -> bool:
         return bool(unknown_names(found.said, shown))
     return any(
         not any(stems(name, one.language) <= stems(one.embedded_text, one.language) for one in shown)
-        and not any(name.casefold().rstrip("s") in casefolded(one.embedded_text) for one in shown)
+        and not stands_in(name, shown)
         for name in untranslated_names(_VERBATIM.sub(" ", found.said), spoken or "")
     )
 

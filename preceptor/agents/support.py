@@ -12,7 +12,7 @@ import math
 import operator
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -88,19 +88,7 @@ class Check:
 def check(
     text: str, marks: Sequence[Mark], passages: Mapping[int, Passage], *, without: Collection[str] = ()
 ) -> Check:
-    """Compare every claim of an answer with the passages it cites; the arguments are those of `checking`."""
-    steps = checking(text, marks, passages, without=without)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as ended:
-            return ended.value
-
-
-def checking(
-    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage], *, without: Collection[str] = ()
-) -> Generator[None, None, Check]:
-    """Compare every claim of an answer with the passages it cites, and pause behind each: there may be a thousand.
+    """Compare every claim of an answer with the passages it cites.
 
     Args:
         text: The answer as the reader sees it.
@@ -108,23 +96,37 @@ def checking(
         passages: Passages by marker number; a missing one is not judged.
         without: Claims that do not count in the confidence, since their citations were chosen by their support.
     """
-    judged: list[float] = []
-    by_source: dict[int, list[float]] = {}
+    return summed(judged_claims(text, marks, passages), passages, without=without)
+
+
+def judged_claims(
+    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]
+) -> Iterator[tuple[Claim, float | None]]:
+    """Yields each claim of an answer with its support, or None if it cannot be judged; the arguments are `check`'s.
+
+    One takes a millisecond, and there may be a thousand.
+    """
     spoken = language_of(text)
     for claim in claims(text, marks):
-        yield
         cited = [passages[number] for number in claim.sources if number in passages]
-        if not are_comparable(spoken, cited):
-            continue
-        found = likelihood(claim.text, cited)
+        yield claim, likelihood(claim.text, cited) if are_comparable(spoken, cited) else None
+
+
+def summed(
+    judged: Iterable[tuple[Claim, float | None]], passages: Mapping[int, Passage], *, without: Collection[str]
+) -> Check:
+    """Sums up what `judged_claims` has found; the other arguments are those of `check`."""
+    counted: list[float] = []
+    by_source: dict[int, list[float]] = {}
+    for claim, found in judged:
         if found is None:
             continue
         if claim.text not in without:
-            judged.append(found)
+            counted.append(found)
         for number in claim.sources:
             by_source.setdefault(number, []).append(found)
     return Check(
-        round(sum(one >= SUPPORTED for one in judged) / len(judged), 4) if judged else None,
+        round(sum(one >= SUPPORTED for one in counted) / len(counted), 4) if counted else None,
         {
             number: round(sum(found) / len(found), 4)
             for number, found in by_source.items()
@@ -386,16 +388,18 @@ def unknown_names(claim: str, passages: Sequence[Passage]) -> list[str]:
     named = names(claim, tag)
     if not named:
         return []
-    texts = [one.embedded_text for one in passages]
-    has = frozenset[int]().union(*(stems(text, tag) for text in texts))
-    as_it_is = [casefolded(text) for text in texts]
+    has = frozenset[int]().union(*(stems(one.embedded_text, tag) for one in passages))
     return [
         word
         for word in named
-        # Without the plural's ending: `GPUs` is there if `GPU` is.
-        if not any(word.casefold().rstrip("s") in text for text in as_it_is)
+        if not stands_in(word, passages)
         and not ("." not in word and (own := stems(word, tag)) and own <= has)
     ]
+
+
+def stands_in(name: str, passages: Iterable[Passage]) -> bool:
+    """Whether a passage has a name as it is, without the plural's ending: `GPUs` is there if `GPU` is."""
+    return any(name.casefold().rstrip("s") in casefolded(one.embedded_text) for one in passages)
 
 
 @lru_cache(maxsize=1024)

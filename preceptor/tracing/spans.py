@@ -20,8 +20,8 @@ class Provider(DefaultTraceProvider):
     """The SDK's provider of spans, with cheaper ones."""
 
     def gen_span_id(self) -> str:
-        """Returns the id of a span, in the SDK's form; uuid4 would ask the kernel each time."""
-        return f"span_{random.getrandbits(96):024x}"
+        """Returns the id of a span."""
+        return _new_id()
 
     def create_span(
         self,
@@ -65,7 +65,7 @@ class CheapSpan(SpanImpl[TSpanData]):
     def span_id(self) -> str:
         """The id, in the SDK's form."""
         if not self._span_id:
-            self._span_id = f"span_{random.getrandbits(96):024x}"
+            self._span_id = _new_id()
         return self._span_id
 
     @property
@@ -107,6 +107,11 @@ class CheapSpan(SpanImpl[TSpanData]):
         self._parent_id = self.parent_id
         self._started_at, self._ended_at = self.started_at, self.ended_at
         return super().export()
+
+
+def _new_id() -> str:
+    """Returns an id in the SDK's form; uuid4 would ask the kernel each time."""
+    return f"span_{random.getrandbits(96):024x}"
 
 
 def _iso(moment: float | None) -> str | None:

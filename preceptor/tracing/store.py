@@ -580,9 +580,8 @@ class TraceStore:
         while not ending:
             jobs = self._gathered()
             ending = None in jobs
-            connection = (
-                self._written([job for job in jobs if job is not None], connection) if jobs else connection
-            )
+            if jobs:
+                connection = self._written([job for job in jobs if job is not None], connection)
             connection = self._told_followers(connection)
         if connection is not None:
             connection.close()
