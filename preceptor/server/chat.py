@@ -13,7 +13,6 @@ from preceptor.agents.answer import Done, Event, NewArtifact, NewSource, Restart
 from preceptor.agents.preceptor import Preceptor
 from preceptor.agents.sessions import PrivateId
 from preceptor.errors import SessionNotFound
-from preceptor.server.accept import prefers
 from preceptor.server.contract import (
     ArtifactBody,
     ChatEvent,
@@ -29,7 +28,7 @@ from preceptor.server.contract import (
 from preceptor.server.dialect import Dialect, readers_mark
 from preceptor.server.faults import fault
 from preceptor.server.openapi import Operation, operation
-from preceptor.server.request import read_body
+from preceptor.server.request import prefers, read_body
 from preceptor.server.run import EventStream, RunningAnswer, framed, while_connected
 
 

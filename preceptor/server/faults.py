@@ -16,11 +16,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor import errors
-from preceptor.server.accept import prefers
 from preceptor.server.access import PAGE_HEADERS
 from preceptor.server.contract import ErrorBody
 from preceptor.server.dialect import Dialect
 from preceptor.server.openai_contract import OpenAIErrorBody
+from preceptor.server.request import prefers
 
 logger = logging.getLogger(__name__)
 

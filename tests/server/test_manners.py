@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from preceptor.server import create_app
-from preceptor.server.accept import prefers
+from preceptor.server.request import prefers
 from preceptor.settings import Settings
 from tests.sample import sample_settings
 from tests.server.loopback import served
