@@ -24,9 +24,9 @@ from preceptor.library.library import Library
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.client import Client
 from preceptor.providers.failover import Failover
-from preceptor.providers.history import HAND_OVER
 from preceptor.providers.models import ProviderModel, ProviderModels
 from preceptor.providers.order import FallbackOrder
+from preceptor.providers.scope import HAND_OVER
 from preceptor.settings import Settings
 from preceptor.tools.discovery import Toolbox
 from preceptor.tracing.store import TraceStore

@@ -13,11 +13,10 @@ from agents import Agent, Handoff, Model, ModelSettings, RunContextWrapper, Tool
 from preceptor.agents.decline import ends_turn, tools_of
 from preceptor.agents.recorded import RecordedModel, recorded_tool
 from preceptor.errors import NoTutorLeft
-from preceptor.providers.history import HAND_OVER
 from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.providers.models import ProviderModel, ProviderModels
 from preceptor.providers.order import FallbackOrder
-from preceptor.providers.scope import scope
+from preceptor.providers.scope import HAND_OVER, scope
 from preceptor.tools.plugin import Run
 
 TRIAGE = "Triage"

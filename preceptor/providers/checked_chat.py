@@ -25,9 +25,8 @@ from pydantic import ValidationError
 from preceptor.errors import AnswerUnusable
 from preceptor.providers.failure import FailureClass, error_object
 from preceptor.providers.form import check_form
-from preceptor.providers.history import calls_for_question
 from preceptor.providers.prose import Prose, without_unopened_thought
-from preceptor.providers.scope import RunScope, scope
+from preceptor.providers.scope import RunScope, calls_for_question, scope
 from preceptor.providers.time_limit import TimeLimit
 from preceptor.providers.tool_calls import ToolCalls
 from preceptor.providers.whole import PIECE, as_stream, in_pieces

@@ -40,16 +40,18 @@ from openai.types.responses.response_prompt_param import ResponsePromptParam
 from preceptor.errors import AnswerUnusable, ProviderFailed
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.failure import PATIENCE, UNGROUNDED, FailureNote, classify
-from preceptor.providers.history import (
+from preceptor.providers.local_model import Call, call_item, events
+from preceptor.providers.order import FallbackOrder
+from preceptor.providers.scope import (
     HAND_OVER,
+    RunScope,
+    Shown,
     calls_for_question,
+    scope,
     seen_by,
     with_passages,
     wrong_in_a_row,
 )
-from preceptor.providers.local_model import Call, call_item, events
-from preceptor.providers.order import FallbackOrder
-from preceptor.providers.scope import RunScope, Shown, scope
 from preceptor.settings import Retrieval
 from preceptor.tracing.run import trace_id
 

@@ -31,8 +31,7 @@ from openai.types.responses import (
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
 from preceptor.errors import PreceptorError, ProviderFailed
-from preceptor.providers.history import seen_by
-from preceptor.providers.scope import scope
+from preceptor.providers.scope import scope, seen_by
 from preceptor.tracing.run import trace_id
 
 logger = logging.getLogger(__name__)

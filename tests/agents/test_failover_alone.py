@@ -41,10 +41,9 @@ from preceptor.providers.breaker import Breaker
 from preceptor.providers.failover import Failover
 from preceptor.providers.failure import FailureClass, FailureNote
 from preceptor.providers.failure import Usage as Spent
-from preceptor.providers.history import HAND_OVER
 from preceptor.providers.local_model import Call, call_item, events, message_item
 from preceptor.providers.order import FallbackOrder
-from preceptor.providers.scope import RunScope, current_scope
+from preceptor.providers.scope import HAND_OVER, RunScope, current_scope
 from preceptor.settings import Retrieval
 from tests.standins.desk import Spans
 from tests.standins.no_sleep import no_sleep

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
 from preceptor.providers.gemini import GeminiChat
-from preceptor.providers.history import HAND_OVER
+from preceptor.providers.scope import HAND_OVER
 from preceptor.providers.tool_calls import ToolCalls
 from tests.standins.desk import Spans, open_desk, two_providers
 from tests.standins.provider import Answer, Json, Provider, call, calls, chunk, says, stream, whole

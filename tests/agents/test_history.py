@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 from agents.items import TResponseInputItem
 
-from preceptor.providers.history import (
+from preceptor.providers.scope import (
     HAND_OVER,
     calls_for_question,
     seen_by,

@@ -16,9 +16,8 @@ from openai.types.responses import (
 )
 
 from preceptor.errors import NoTutorLeft, ProviderFailed
-from preceptor.providers.history import HAND_OVER
 from preceptor.providers.local_model import Call, Items, LocalModel, call_item, events, message_item
-from preceptor.providers.scope import RunScope, current_scope
+from preceptor.providers.scope import HAND_OVER, RunScope, current_scope
 from tests.agents.test_failover_alone import to, tool
 from tests.standins.desk import Spans
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from agents import Agent, Handoff, RunContextWrapper
 
-from preceptor.providers.history import HAND_OVER
+from preceptor.providers.scope import HAND_OVER
 
 
 async def tutor_of(triage: Agent[Any], provider: str) -> Agent[Any]:
