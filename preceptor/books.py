@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from preceptor.errors import SettingsError
+from preceptor.errors import SettingsError, why_unread
 from preceptor.settings import BookSettings, LimitsSettings, Settings
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
@@ -93,12 +93,8 @@ def read_books(file: Path, settings: Settings) -> dict[str, Book]:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         tables = _File.model_validate(content).books
-    except FileNotFoundError:
-        raise _wrong(settings, f"`library.file`: there is no file `{file}`.") from None
-    except OSError as error:
-        raise _wrong(settings, f"`{file.name}` cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise _wrong(settings, f"`{file.name}` is not UTF-8. Save it as UTF-8.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _wrong(settings, f"`library.file`: `{file}` cannot be read: {why_unread(error)}.") from None
     except tomllib.TOMLDecodeError as error:
         raise _wrong(settings, f"`{file.name}` is not valid TOML: {error}.") from None
     except ValidationError as error:

@@ -92,7 +92,8 @@ def _quoted(names: Iterable[str]) -> str:
 def why_unread(error: OSError | UnicodeDecodeError) -> str:
     """Returns in words why a file of text cannot be read or written."""
     if isinstance(error, UnicodeDecodeError):
-        return "it is not text in UTF-8"
+        line = error.object[: error.start].count(b"\n") + 1
+        return f"it is not text in UTF-8 (line {line})"
     match error:
         case FileNotFoundError():
             return "it does not exist"

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from preceptor.errors import SettingsError
+from preceptor.errors import SettingsError, why_unread
 
 Environment = Literal["demo", "local", "production"]
 ProviderKind = Literal["openai", "gemini"]
@@ -876,16 +876,8 @@ def _readable(file: Path, *, env: str) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
-    except IsADirectoryError:
-        raise SettingsError(
-            [f"`{file.name}` is a folder. Move it away, or make it a file."], env=env
-        ) from None
-    except OSError as error:
-        raise SettingsError([f"`{file.name}` cannot be read: {error.strerror}."], env=env) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        problem = f"`{file.name}` is not UTF-8 (line {line}). Save it as UTF-8."
-        raise SettingsError([problem], env=env) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"`{file.name}` cannot be read: {why_unread(error)}."], env=env) from None
 
 
 def _unfolded(reader: Any) -> dict[str, Any]:

@@ -329,7 +329,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content:
         load_settings("demo")
     (problem,) = caught.value.problems
     assert f"`{file}`" in problem
-    assert ("is a folder" if content is None else "is not UTF-8") in problem
+    assert ("it is a folder" if content is None else "it is not text in UTF-8 (line") in problem
 
 
 WRONG = {

@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["score", "folder"], "`folder` is not a report: it is a folder."),
         (["score", "words.json"], "`words.json` is not a report: it is not JSON (line 1)."),
         (["score", "list.json"], "`list.json` is not a report: it holds no JSON object."),
-        (["score", "bytes.json"], "`bytes.json` is not a report: it is not text in UTF-8."),
+        (["score", "bytes.json"], "`bytes.json` is not a report: it is not text in UTF-8 (line 1)."),
         (["score", "newer.json"], "`newer.json` is not a report: a newer version of Preceptor wrote it."),
         (["label", "cases.yaml"], "`preceptor evaluate --save report.json`"),
         (["--compare", "list.json", "words.json"], "`list.json` is not a report"),

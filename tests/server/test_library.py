@@ -275,3 +275,16 @@ def test_a_wrong_table_is_named_before_the_service_starts(tmp_path: Path, text: 
     with pytest.raises(SettingsError) as raised:
         create_app(library_settings(tmp_path))
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "it does not exist"), (b"# \n\xff", "it is not text in UTF-8 (line 2)")]
+)
+def test_a_list_of_books_that_cannot_be_read_is_named_with_the_reason(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    if content is not None:
+        (tmp_path / "books.toml").write_bytes(content)
+    with pytest.raises(SettingsError) as raised:
+        create_app(library_settings(tmp_path))
+    assert f"`library.file`: `{tmp_path / 'books.toml'}` cannot be read: {why}." in str(raised.value)
