@@ -19,7 +19,7 @@ def offered(question: str, text: str, *, heading: str = "Layers", tag: str = "en
         (WHAT, "A gripper holds cups of tea.", "What does a gripper hold, and why?"),
         (WHAT, "A gripper holds cups of tea.", "Explain which cups a gripper holds."),
         (WHAT, "A gripper holds cups of tea.", "In this chapter you will see what a gripper holds."),
-        (WHAT, "A gripper holds cups of tea.", "A gripper holds:"),
+        (WHAT, "A gripper holds cups of tea.", "A gripper holds the following things:"),
         (WHAT, "A gripper holds cups of tea.", "Cups of tea."),
         ("Why does a gripper slip?", "It slips because the cup is wet.", "It slips on cups of tea."),
         ("How many cups does it hold?", "It holds 3 cups of tea.", "It holds many cups of tea."),
@@ -31,6 +31,12 @@ def offered(question: str, text: str, *, heading: str = "Layers", tag: str = "en
             "A hook may hold large bags of bread.",
         ),
         ("How do I close it?", "1. Press the lever.\n2. Let it go.", "It closes in many kinds of ways."),
+        ("How do I close it?", "```sh\ngripper close --all\n```", "It closes in many kinds of ways."),
+        (
+            "What is the difference between hooks and grippers?",
+            "| | holds |\n|---|---|\n| hook | bags |\n| gripper | cups |",
+            "A hook may hold large bags of bread.",
+        ),
     ],
 )
 def test_a_text_that_has_what_is_asked_for_offers_more(question: str, better: str, worse: str) -> None:
@@ -62,6 +68,35 @@ def test_the_section_whose_heading_is_the_question_offers_more() -> None:
     assert offered(WHAT, text, heading="What does a gripper hold?") > offered(
         WHAT, text, heading="Hold bread"
     )
+
+
+def test_a_heading_is_the_question_in_other_forms_of_its_words_too() -> None:
+    text = "It holds cups of tea."
+    assert offered("cups", text, heading="Cup") == offered("cups", text, heading="Cups")
+
+
+def test_what_the_question_says_itself_is_no_answer_to_it() -> None:
+    plain = "It was built by people near here."
+    assert offered("When was it built, in 1998?", "In 1998, it was built near here.") == offered(
+        "When was it built, in 1998?", plain
+    )
+    assert offered("Who built Mary first?", "The first one, Mary, was built near here.") == offered(
+        "Who built Mary first?", plain
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Who built it?", "It was built when I was young."),
+        ("Who built it?", "It was built with gRPC in mind."),
+        (WHAT, "1. Press the lever of it.\n2. Let it go."),
+        (WHAT, "| | holds |\n|---|---|\n| hook | bags |\n| gripper | cups |"),
+    ],
+    ids=["a letter", "a word with a capital in it", "steps", "a table"],
+)
+def test_what_was_not_asked_for_offers_nothing(question: str, text: str) -> None:
+    assert offered(question, text) == 0
 
 
 def test_a_plain_sentence_offers_nothing_but_its_words() -> None:
