@@ -662,7 +662,7 @@ class KeyMissing(RequestRefused):
 
 
 class OperatorsOnly(RequestRefused):
-    """Without an operator key, the operator's pages answer only this machine."""
+    """There is no operator key, and without one the operator's pages answer only this machine."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -112,7 +112,7 @@ class BookSettings(_Section):
     them is another language, every passage gets a second vector by which their questions find it.
     """
     instructions: str = Field(default="", max_length=4000)
-    """What the tutors are told beside Preceptor's own instructions, which it does not lift."""
+    """Instructions for the tutors beside Preceptor's own, which they do not lift."""
     example_questions: tuple[str, ...] = Field(default=(), max_length=10, examples=[["What is a node?"]])
     """Questions that the page offers to begin with; empty: made of the book's outline."""
 
@@ -187,7 +187,7 @@ class IndexSettings(_Section):
         examples=["my_book"],
     )
     layout: Literal["separate", "shared"] = "separate"
-    """In the cloud: a collection for each version of each book, or one collection for all books."""
+    """Whether each version of each book has a collection in the cloud, or all books share one."""
     shared: str = Field(
         default="preceptor_library",
         pattern=r"^[A-Za-z0-9_-]{1,80}$",
@@ -351,7 +351,7 @@ _OWN_ROWS: Mapping[str, Mapping[str, Any]] = {
 
 
 class BreakerSettings(_Section):
-    """When a failing provider is no longer asked."""
+    """Limits at which a failing provider is no longer asked."""
 
     failures: int = Field(default=3, ge=1, le=100)
     """Failures in a row that open the breaker."""
@@ -549,7 +549,7 @@ class McpServerSettings(_Section):
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     """Headers of the requests, such as a key."""
     timeout: _Seconds = 10.0
-    """For connecting, and for one call, in seconds."""
+    """Time limit of connecting, and of one call, in seconds."""
 
     @model_validator(mode="after")
     def _has_one_way(self) -> "McpServerSettings":
@@ -568,9 +568,9 @@ class ToolsSettings(_Section):
     plugins: tuple[str, ...] = Field(default=(), examples=[["tools/glossary.py"]])
     """Further modules (`my_book.tools`) or files (`tools/glossary.py`) that export `tools(deps)`."""
     timeout: _Seconds = 10.0
-    """For one call of a plug-in's tool, in seconds, unless the tool says another; ours have those of the index."""
+    """Time limit of a call of a plug-in's tool, in seconds, unless the tool says another; ours have the index's."""
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By the short name of a plug-in, a section of its own, which the plug-in's model checks."""
+    """Sections of the plug-ins by their short names, each checked by the plug-in's model."""
     max_output: int = Field(default=4000, ge=100, le=100_000)
     """Longest result of one call of a plug-in's tool, in tokens; the rest is cut off."""
     mcp: dict[_ProviderName, McpServerSettings] = Field(default_factory=dict)
@@ -787,7 +787,7 @@ def shipped(name: str) -> Path:
 
 
 _Origins = dict[tuple[str, ...], str]
-"""By setting, where it was said last: `in a file`, or the name of a variable."""
+"""The place where each setting was given last: `in a file`, or the name of a variable."""
 
 
 def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str], _Origins]:
@@ -1007,7 +1007,7 @@ def _explained(
 
 
 def _origin(where: Sequence[str], origins: _Origins) -> str:
-    """Where a setting, the list that it is in, or something in it was said; empty: nowhere."""
+    """Returns where a setting, the list that it is in, or something in it was given; empty: nowhere."""
     place = tuple(where)
     for length in range(len(place), 0, -1):
         if place[:length] in origins:

@@ -1,4 +1,4 @@
-r"""For tests of plug-ins: a tiny open book, a call of a tool, and a model that calls it.
+r"""Helps to test plug-ins: a tiny open book, a call of a tool, and a model that calls it.
 
     async with open_book({"nodes.md": "# Nodes\n\nA node is a process."}, plugins=["glossary.py"]) as book:
         called = await book.call("define", term="node")
@@ -39,16 +39,16 @@ class Answered:
         """Keep what came of it."""
         self.run = run
         self.told = tuple(told)
-        """What the model was told by each call."""
+        """The text that the model got from each call."""
 
     @property
     def sources(self) -> list[Source]:
-        """What the calls showed, in order, as readers see a source."""
+        """Passages that the calls showed, in order, as readers see a source."""
         return [source(number, hit, hit.passage.text) for number, hit in enumerate(self.run.ledger, start=1)]
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """What the calls made."""
+        """Artifacts that the calls made."""
         return self.run.artifacts
 
 
@@ -60,7 +60,7 @@ class TinyBook:
         self.library = library
         self.tools: Sequence[Tool] = tools
         self.faults = tools.faults()
-        """What is wrong with plug-ins that could not be loaded."""
+        """Faults of the plug-ins that could not be loaded."""
 
     async def call(self, name: str, /, **arguments: Any) -> Called:
         """Returns what a tool gives for these arguments."""

@@ -96,6 +96,7 @@ def test_the_command_line_starts_without_what_is_heavy() -> None:
 
 
 _WITHOUT_SUBJECT = re.compile(r"\s*Of\b|.*\n +[\w, ]+: Of\b", re.DOTALL)
+_HALF_A_SENTENCE = re.compile(r"\s*(?:What|Where|When|None|By|For|In)\b")
 
 
 def _descriptions(source: str) -> Iterator[tuple[int, str]]:
@@ -119,6 +120,18 @@ def test_every_docstring_has_a_subject() -> None:
         if _WITHOUT_SUBJECT.match(text)
     ]
     assert wrong == [], "write a sentence: `Length of the vectors.`, not `Of the vectors.`"
+
+
+def test_no_docstring_of_the_package_begins_in_the_middle_of_a_sentence() -> None:
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for line, text in _descriptions(file.read_text())
+        if _HALF_A_SENTENCE.match(text)
+    ]
+    assert wrong == [], (
+        "say what it is: `Stems near each negation.`, not `For each negation the stems near it.`"
+    )
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,14 @@ class _Said:
     """A sentence, looked at once."""
 
     text: str
-    """In lower case."""
+    """The sentence in lower case."""
     order: tuple[int, ...]
     """Stems of its content words, in order."""
     surface: tuple[str, ...]
     """The same words as they are written."""
     has: frozenset[int]
     negations: tuple[frozenset[int], ...]
-    """For each negation the stems near it."""
+    """The stems near each negation."""
     plain: tuple[frozenset[int], ...]
     """The stems of each clause that is not negated."""
     poles: tuple[tuple[Pole, frozenset[int]], ...]
@@ -225,7 +225,7 @@ def _clauses(text: str, tag: str) -> list[str]:
 
 
 def _known(own: _Said, has: frozenset[int], there: Sequence[_Said], tag: str) -> list[bool]:
-    """For each content word whether the sentences have it, another form of it, or a word that means the same."""
+    """Tells for each content word whether the sentences have it, another form of it, or a word that means the same."""
     known = [stem in has for stem in own.order]
     if not language(tag or "en").spaced or all(known):
         return known

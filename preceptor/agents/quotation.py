@@ -55,7 +55,7 @@ class SectionPieces:
     passages: tuple[Passage, ...]
     pieces: tuple[Piece, ...]
     keys: tuple[tuple[str, ...], ...]
-    """For each piece, the keys of the passages that it comes from."""
+    """Keys of the passages that each piece comes from."""
 
     @property
     def language(self) -> str:

@@ -37,7 +37,7 @@ from preceptor.tracing.tape import Step
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What happens to the steps of a run."""
+    """Says where the steps of a run go, or come from."""
 
     recorder: Recorder | None = None
     player: Player | None = None

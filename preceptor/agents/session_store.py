@@ -1,4 +1,4 @@
-"""Where sessions are stored: the SDK's session classes, chosen by the scheme of `session.url`."""
+"""Stores sessions in the SDK's session classes, chosen by the scheme of `session.url`."""
 
 import asyncio
 import copy

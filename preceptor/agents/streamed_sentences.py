@@ -107,7 +107,7 @@ class Sentences:
         self._tail = line[cut:]
 
     def _ends(self, line: str, *, whole: bool) -> tuple[list[int], bool]:
-        """Where sentences of a line end, and whether markers stand at the last one.
+        """Returns where sentences of a line end, and whether markers stand at the last one.
 
         Behind them the line is to be cut anew: the splitter has put them to the next sentence.
         """

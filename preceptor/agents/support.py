@@ -82,7 +82,7 @@ class Check:
     confidence: float | None
     """Share of the claims that are supported; None when none could be judged."""
     support: Mapping[int, float]
-    """By source number, the mean support of the claims that cite it, in [0, 1]."""
+    """Mean support of the claims that cite a source, in [0, 1], by its number."""
 
 
 def check(

@@ -1,4 +1,4 @@
-"""What several commands open and share: the sample book, an index of a book, the traces, common options."""
+"""Parts that several commands open and share: the sample book, an index of a book, the traces, common options."""
 
 import asyncio
 from collections.abc import Generator, Mapping

@@ -1,4 +1,4 @@
-"""What an edit of the book took from its cases: the page, the heading, the passage or the sentence that answered.
+"""Finds what an edit of the book took from its cases: the page, the heading, the passage or the sentence that answered.
 
 Two editions of the book are compared section by section, without an index and without a tutor. Of a section that a
 case expects, the sentences that are most like the question are those that answer it; each of them must still be said

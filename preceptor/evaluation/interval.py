@@ -1,4 +1,4 @@
-"""What a person's labels on some answers, and a judge's verdicts on all of them, say of the share of good answers.
+"""Estimates the share of good answers from a person's labels on some of them and a judge's verdicts on all.
 
 A judge errs, and its rate errs with it. The labels say by how much, so that the rate can be corrected, and the interval
 is narrower than that of the labels alone where the judge agrees with the person. It holds whatever the judge is worth.

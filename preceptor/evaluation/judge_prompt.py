@@ -22,7 +22,7 @@ style and courtesy do not count. If you cannot tell, it is bad.
 
 Reply with a JSON object: `reason`, one sentence in English that names what decided, and `verdict`, "good" or "bad".""",
 }
-"""By version. A version that was released stays as it is: a new wording is a new one."""
+"""The prompts by version. A version that was released stays as it is: a new wording is a new one."""
 
 
 def message(case: CaseResult) -> str:

@@ -40,7 +40,7 @@ class Verdict(_Model):
     """A judge's verdict on an answer."""
 
     good: bool | None = None
-    """None: it was not judged."""
+    """The judge's verdict; None: it was not judged."""
     reason: str
     """The judge's reason, in a sentence; where it did not judge, why not."""
     asked: str = ""

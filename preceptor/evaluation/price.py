@@ -58,7 +58,7 @@ class Estimate:
     model: str
     tokens: int
     dollars: float | None
-    """None: no price is known."""
+    """The cost in US dollars; None: no price is known."""
 
     @property
     def sentence(self) -> str:

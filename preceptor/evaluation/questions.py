@@ -24,7 +24,7 @@ class Proposed:
     section: str
     """`chapter#anchor`."""
     title: str
-    """Where it stands in the book: `Module › Chapter › Section`."""
+    """The section's place in the book: `Module › Chapter › Section`."""
     sentence: str
     """Its sentence that shares most words with the question."""
 

@@ -119,7 +119,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a person's labels say of the answers, and of the judge."""
+    """Agreement of a judge with a person's labels, and the share of good answers that both give."""
 
     answers: int
     """Answers of the report that can be labelled."""
@@ -133,7 +133,7 @@ class Agreement:
     agreed: int
     kappa: float | None
     estimate: Estimate | None
-    """None: the random sample has too few labels."""
+    """Estimated share of good answers; None: the random sample has too few labels."""
 
 
 class Report(_Model):
@@ -241,7 +241,7 @@ class Report(_Model):
 
     @property
     def agreement(self) -> Agreement | None:
-        """What the labels say of the answers and of the judge; None if there are none."""
+        """Agreement of the judge with the labels; None if there are no labels."""
         if self.label_seed is None:
             return None
         drawn = self.sample(self.label_seed)

@@ -24,7 +24,7 @@ class BookRun:
 
     book: str
     summary: Summary | None
-    """None if there is none because of `problem`."""
+    """Summary of the run; None if `problem` prevented it."""
     problem: str = ""
     """Reason for which the book was not indexed, and the remedy; empty: it was."""
     place: str = ""
@@ -41,7 +41,7 @@ class LibrarySummary:
     """Result of a run over a library."""
 
     runs: list[BookRun] = field(default_factory=list[BookRun])
-    """In the order of the file."""
+    """The books' runs, in the order of the file."""
     duration: float = 0.0
     """Duration of the run in seconds."""
 

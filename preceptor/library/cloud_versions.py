@@ -47,7 +47,7 @@ class Version:
 
     @property
     def place(self) -> Place:
-        """Where its points are."""
+        """The place of its points."""
         shared = self.note.get("place")
         return Place(shared, self.note["of"], self.name) if shared else Place(self.name)
 

@@ -42,7 +42,7 @@ def check_form(answer: ChatCompletion | ChatCompletionChunk) -> None:
 
 
 def _listed(value: object) -> Iterator[object]:
-    """What is in a list; of what is none, itself."""
+    """Yields the items of a list, or the value itself if it is no list."""
     if value is not None:
         yield from cast("list[object]", value) if isinstance(value, list) else [value]
 

@@ -31,7 +31,7 @@ _THOUGHTS = {
     "channel": (r"<\|channel\|>analysis\b", r"<\|(?:end|return)\|>|(?=<\|channel\|>final)"),
     "fence": (rf"```[ \t]?(?:{_THINKING})[ \t]{{0,4}}\n", r"\n```[ \t]{0,4}\n"),
 }
-"""By kind, how a thought begins and ends."""
+"""The beginning and the end of a thought, by its kind."""
 _THOUGHT = "|".join(rf"(?P<{kind}>{begin})" for kind, (begin, _) in _THOUGHTS.items())
 _END = rf"</\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷"
 _STRAY = (
@@ -266,7 +266,7 @@ def _pattern(
 
 
 def _end_of(kind: str, name: str) -> "regex.Pattern[str]":
-    """What ends a thought of a kind; a tag only by its own name."""
+    """Returns the pattern that ends a thought of a kind; a tag ends only by its own name."""
     return regex.compile(_THOUGHTS[kind][1].replace("{name}", name), regex.IGNORECASE)
 
 

@@ -83,7 +83,7 @@ class RunScope:
     seconds: float = inf
     """The run's whole time."""
     deadline: float = inf
-    """When it is over, as a time of the event loop."""
+    """The run's end, as a time of the event loop."""
     refused: Collection[str] = ()
     """Ids of the tool calls that did not fit their tool."""
     call_ids: set[str] = field(default_factory=set[str])
@@ -99,7 +99,7 @@ class RunScope:
     own_calls: set[str] = field(default_factory=set[str])
     """Ids of the searches that the server made."""
     until: float = inf
-    """When the call that goes on must have ended, as a time of the event loop."""
+    """The latest end of the call that goes on, as a time of the event loop."""
     whole: bool = False
     """Whether nobody reads the answer while it is made, so that a provider need not stream it."""
     truncated: bool = False

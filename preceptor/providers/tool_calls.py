@@ -11,7 +11,7 @@ from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 from openai.types.chat.chat_completion_message_function_tool_call import ChatCompletionMessageFunctionToolCall
 
 _ID = re.compile(r"[!-~]{1,256}")
-"""What servers give as an id."""
+"""The form of ids that servers give."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 logger = logging.getLogger(__name__)
 
 _HEAD_SECONDS = 10.0
-"""For the head of a request, from the connection or from its first byte. For a body, see `BodyLimit`."""
+"""Time limit of a request's head, from the connection or from its first byte; `BodyLimit` has that of a body."""
 
 
 class Connection(HttpToolsProtocol):
@@ -66,7 +66,7 @@ class Connection(HttpToolsProtocol):
             self._reader = None
 
     def on_response_complete(self) -> None:
-        """What the reader has not read yet is with the operating system, or waits here."""
+        """Begin to wait for a reader who has not read all of the response yet."""
         super().on_response_complete()
         if self._reader is None and self.transport.get_write_buffer_size():
             self._await_reader()

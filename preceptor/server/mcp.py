@@ -93,7 +93,7 @@ class PassageContent(BaseModel):
 
 
 class PassagesContent(BaseModel):
-    """What `search_textbook` and `get_chapter` give."""
+    """Result of `search_textbook` and of `get_chapter`."""
 
     passages: list[PassageContent]
 
@@ -109,7 +109,7 @@ class ChapterContent(BaseModel):
 
 
 class ChaptersContent(BaseModel):
-    """What `list_chapters` gives."""
+    """Result of `list_chapters`."""
 
     chapters: list[ChapterContent]
 
@@ -122,7 +122,7 @@ class SourceContent(PassageContent):
 
 
 class AnswerContent(BaseModel):
-    """What `ask_textbook` gives."""
+    """Result of `ask_textbook`."""
 
     answer: str
     sources: list[SourceContent]
@@ -133,7 +133,7 @@ class AnswerContent(BaseModel):
 
 
 class PluginContent(BaseModel):
-    """What the tool of a plug-in gives."""
+    """Result of the tool of a plug-in."""
 
     text: str
     sources: list[dict[str, Any]]

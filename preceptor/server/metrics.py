@@ -57,7 +57,7 @@ class Metrics:
             "first_token_seconds", "From a question to the first text.", ["provider"], buckets=_SECONDS, **own
         )
         self._phases = Histogram(
-            "phase_seconds", "Of an answer: starting, searching, reading, answering.", ["phase"],
+            "phase_seconds", "Seconds that an answer spent starting, searching, reading, answering.", ["phase"],
             buckets=_SECONDS, **own,
         )  # fmt: skip
         self._provider_failures = Counter(

@@ -35,7 +35,7 @@ _HEADERS = {
     )
 }
 _BASE = "{base}"
-"""Where the address of the service goes."""
+"""Stands for the address of the service."""
 _CODE = re.compile(r"`([^`]+)`")
 
 

@@ -103,7 +103,7 @@ class Shelf:
         self._settings = settings
         self._opened = opened
         self._open: dict[str, _Open] = {}
-        """By id, the one that was not asked for longest first."""
+        """The open books by id, the one that was not asked for longest first."""
         self._freed = asyncio.Event()
         self._infos: dict[str, IndexInfo] = {}
 

@@ -145,7 +145,7 @@ async def case(request: Request) -> Response:
 
 
 async def gaps(request: Request) -> Response:
-    """What readers did not get: the report of `preceptor report`, as a page."""
+    """Send the report of what readers did not get, that of `preceptor report`, as a page."""
     # Here and not above: whoever does not open the page need not import it.
     from preceptor.evaluation.gap_page import gaps_body
     from preceptor.evaluation.gaps import asked_run

@@ -17,7 +17,7 @@ _ROOT = 3
 @dataclass(frozen=True, slots=True)
 class _Pairs:
     whole: Mapping[str, tuple[Pole, ...]]
-    """By word, or by phrase."""
+    """Poles by word, or by phrase."""
     beginnings: Mapping[str, tuple[Pole, ...]]
     found: re.Pattern[str]
     """Matches whatever may be in one of the two."""

@@ -1,4 +1,4 @@
-"""Where sentences end: the one place that cuts prose, in the language that it is told.
+"""Finds where sentences end: the one place that cuts prose, in the language that it is told.
 
 `sentencex` knows the ends of sentences in every script and abbreviations in many languages. The records of
 `preceptor.text.languages` add those that it does not know, or takes apart: "p. ex.", "Abb. 3", "डॉ.".

@@ -18,7 +18,7 @@ class Called:
     """A tool that was called."""
 
     text: str
-    """What the model would be told."""
+    """The text that a model would get."""
     run: Run
     """The question as the tool saw it: what it showed is in `run.ledger`, what it made in `run.artifacts`."""
 

@@ -97,7 +97,7 @@ class Origin:
     """Tokens of a text; None: one for four characters."""
     file: str = ""
     failing: dict[str, Fault] = field(default_factory=dict[str, Fault])
-    """By tool, the fault of its last call, until one goes well."""
+    """The fault of each tool's last call, until one goes well."""
     loop: "_OwnLoop | None" = None
     deps: Deps | None = None
     is_remote: bool = False

@@ -54,7 +54,7 @@ class Step(TypedDict, total=False):
     passages: Sequence[Shown]
     """Passages that the tool has shown, best first."""
     state: Mapping[str, Any]
-    """What the run had noted after this step, as far as it is not empty."""
+    """The run's notes after this step, as far as they are not empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
