@@ -6,16 +6,57 @@ anything. What a provider is sent is taken as it is. The client looks through it
 is in the messages and tools that the SDK writes.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import cached_property
 from typing import Any, cast
 
 import httpx2
-from openai import AsyncOpenAI, Omit, omit
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Omit, omit
 from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
+
+_LARGEST = 16 * 2**20
+"""Bytes of an answer that came packed: more than the longest text that is read of one (JSON writes a letter in six)."""
+_PIECE = 4096
+"""Bytes of it that are read before others have their turn."""
+
+
+def http_client() -> httpx2.AsyncClient:
+    """Returns an HTTP client like the base's own, which unpacks no more of an answer than one may hold."""
+    return DefaultAsyncHttpxClient(event_hooks={"response": [_unpack]})
+
+
+async def _unpack(response: httpx2.Response) -> None:
+    if "content-encoding" not in response.headers:
+        return
+    packed = httpx2.Response(
+        response.status_code, headers=response.headers, stream=response.stream, request=response.request
+    )
+    del response.headers["content-encoding"]
+    response.stream = _Unpacked(packed)
+
+
+class _Unpacked(httpx2.AsyncByteStream):
+    """The body of a packed answer, of which a few bytes may hold gigabytes."""
+
+    def __init__(self, packed: httpx2.Response) -> None:
+        self._packed = packed
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = _LARGEST
+        async for piece in self._packed.aiter_bytes():
+            left -= len(piece)
+            if left < 0:
+                raise httpx2.DecodingError(f"The answer is longer than {_LARGEST:,} bytes.")
+            for start in range(0, len(piece), _PIECE):
+                yield piece[start : start + _PIECE]
+                await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        await self._packed.aclose()
 
 
 class Client(AsyncOpenAI):

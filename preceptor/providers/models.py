@@ -11,7 +11,7 @@ from openai.types.shared import Reasoning
 
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.checked_chat import CheckedChat
-from preceptor.providers.client import Client
+from preceptor.providers.client import Client, http_client
 from preceptor.providers.failover import Failover
 from preceptor.providers.gemini import GeminiChat
 from preceptor.providers.order import FallbackOrder
@@ -83,6 +83,7 @@ def open_client(settings: ProviderSettings, *, max_retries: int) -> Client:
         # Half the time for the first token, so that a host that drops packets is told from a slow model.
         timeout=Timeout(settings.timeout, connect=settings.first_token / 2),
         max_retries=max_retries,
+        http_client=http_client(),
     )
 
 

@@ -1,6 +1,7 @@
 """Our client sends what the base sends, and makes of an answer what the base makes of it."""
 
 import json
+import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -11,7 +12,7 @@ from agents import Tool, function_tool
 from agents.models.chatcmpl_converter import Converter
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from preceptor.providers.client import Client
+from preceptor.providers.client import Client, http_client
 from tests.standins.provider import Answer, Json, Provider, call, chunk, stream, usage
 
 FULL = {"created": 1, "model": "m", "system_fingerprint": None}
@@ -76,6 +77,25 @@ async def test_a_complete_chunk_is_validated(
 
     monkeypatch.setattr("openai._base_client.construct_type", build)
     await received(Client, openai_like, sent)
+
+
+async def test_a_packed_answer_is_unpacked_while_it_comes_and_no_further_than_an_answer_may_be(
+    openai_like: Provider,
+) -> None:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    events = [f"data: {json.dumps(full({'content': text}))}\n\n".encode() for text in ("A node", " is.")]
+    pieces = [packer.compress(each) + packer.flush(zlib.Z_SYNC_FLUSH) for each in events]
+    endless = [packer.compress(b": " + b" " * 20_000_000) + packer.flush()]
+    packed = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+    openai_like.will(Answer([*pieces, *endless], headers=packed, is_held=True))
+    client = Client(base_url=openai_like.base_url, api_key="k", max_retries=0, http_client=http_client())
+    async with streamed(client) as chunks:
+        assert (await anext(chunks)).choices[0].delta.content == "A node"
+        openai_like.go_on()
+        assert (await anext(chunks)).choices[0].delta.content == " is."
+        with pytest.raises(openai.APIConnectionError) as failure:
+            await anext(chunks)
+    assert "longer than" in str(failure.value.__cause__)
 
 
 COMPLETION: Json = {

@@ -5,6 +5,7 @@ and the reason that the answer must name. Each is put on Gemini, on OpenAI (whil
 and as a stream, with and without the rule that answers rest on the book.
 """
 
+import gzip
 import json
 import re
 from collections.abc import Generator, Sequence
@@ -49,6 +50,8 @@ SECRET = "PSEUDO"
 KEYS = {"gemini": "of-gemini-without-a-shape", "openai": "of-openai-without-a-shape"}
 """Keys of the providers, who repeat them in whatever they say."""
 SSE = {"Content-Type": "text/event-stream"}
+BOMB = gzip.compress(b" " * 20_000_000, 1)
+"""Unpacked, it is longer than an answer may be."""
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 PAGE = b"<!doctype html><html><body>Sign in to PSEUDO</body></html>"
 
@@ -116,6 +119,10 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a portal's 302": ([Answer([PAGE], 302, {**HTML, "Location": "/login"})], "unreachable"),
     "a 302 to nowhere": ([Answer([PAGE], 302, HTML)], "not_an_api"),
     "no gzip that says it is": ([Answer([b"PSEUDO"], headers={**SSE, "Content-Encoding": "gzip"})], "stream_cut"),
+    "a bomb": ([Answer([BOMB], headers={**SSE, "Content-Encoding": "gzip"})], "stream_cut"),
+    "a bomb behind a redirect": (
+        [Answer([BOMB], 307, {"Location": "completions", "Content-Encoding": "gzip"})], "unreachable"
+    ),
     "another service's JSON": ([body(b'{"PSEUDO": "ok"}', "application/json")], "not_an_api"),
     "no JSON that says it is": ([body(b"PSEUDO", "application/json")], "not_an_api"),
     "JSON without end": ([body(b"[" * 200_000, "application/json")], "not_an_api"),
