@@ -6,6 +6,7 @@ need no passage: a question back, thanks for thanks, a plain refusal after a sea
 instructions is none either (`disclosed`). What of a reply rests on the book, once it does, `Attribution` tells.
 """
 
+import asyncio
 import html
 import re
 import unicodedata
@@ -20,7 +21,7 @@ from preceptor.agents.bearing import Judged, invents_beside, is_borne, judge
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.passageless import needs_no_passage
 from preceptor.agents.streamed_sentences import Sentences, Unit
-from preceptor.agents.support import check, unknown_names
+from preceptor.agents.support import check_in_turns, unknown_names
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import Hit, Passage
 from preceptor.providers.failure import FailureClass
@@ -258,7 +259,7 @@ class Gate:
             self._raw.append(piece)
         return said and self._is_borne and not self.least_confidence
 
-    def finish(self) -> FailureClass | None:
+    async def finish(self) -> FailureClass | None:
         """Why the reply is no answer, now that it has ended; None: it is one."""
         if not self._shown.finish():
             return "empty_answer"
@@ -267,7 +268,7 @@ class Gate:
             text = "".join(self._raw)
             if not self._is_borne:
                 return None if needs_no_passage(text, self.run) else "uncited"
-            if self.least_confidence and not self._is_sure(text):
+            if self.least_confidence and not await self._is_sure(text):
                 return "unsupported"
         return None
 
@@ -304,7 +305,7 @@ class Gate:
             raise AnswerUnusable("uncited", "it begins with what no passage says")
         return True
 
-    def _is_sure(self, text: str) -> bool:
+    async def _is_sure(self, text: str) -> bool:
         """Whether the answer's confidence is high enough; one that cannot be judged has to be believed."""
         ledger = self.run.ledger
         if unknown_names(self.run.question, [hit.passage for hit in ledger]):
@@ -312,16 +313,21 @@ class Gate:
         # Judged as the reader would see it, with the keys that are added on the way.
         attribution = Attribution(self.run, tag=self._tag, strict=True, least_support=self.least_support)
         citations = Citations(ledger.get)
-        pieces = [*citations.feed(attribution.feed(text) + attribution.finish()), *citations.finish()]
         shown, marks, passages = "", list[Mark](), dict[int, Passage]()
-        for piece in pieces:
-            if isinstance(piece, Cited):
-                passages[piece.number] = piece.hit.passage
-            else:
-                marks += (Mark(len(shown) + mark.start, mark.number) for mark in piece.marks)
-                shown += piece.text
-        found = check(shown, marks, passages, without=attribution.claims).confidence
-        return found is None or found >= self.least_confidence
+        for place in range(0, len(text) + 1, _STEP):
+            kept = attribution.feed(text[place : place + _STEP])
+            pieces = [*citations.feed(kept)]
+            if place + _STEP > len(text):
+                pieces += [*citations.feed(attribution.finish()), *citations.finish()]
+            for piece in pieces:
+                if isinstance(piece, Cited):
+                    passages[piece.number] = piece.hit.passage
+                else:
+                    marks += (Mark(len(shown) + mark.start, mark.number) for mark in piece.marks)
+                    shown += piece.text
+            await asyncio.sleep(0)  # others wait
+        found = await check_in_turns(shown, marks, passages, without=attribution.claims)
+        return found.confidence is None or found.confidence >= self.least_confidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Translates the SDK's stream of one run into the reader's events."""
 
-import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.citations import Citations, Cited, Mark, Text
-from preceptor.agents.support import Claim, judged_claims, summed
+from preceptor.agents.support import check_in_turns
 from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
 from preceptor.text.sentences import split_sentences
@@ -105,11 +104,7 @@ class Reply:
         shown = {hit.passage.key: hit.passage for hit in self._ledger}
         passages = {one.number: shown[one.key] for one in self.sources if one.key in shown}
         chosen = self._attribution.claims if self._attribution else ()
-        judged: list[tuple[Claim, float | None]] = []
-        for one in judged_claims("".join(self._shown), self._marks, passages):
-            judged.append(one)
-            await asyncio.sleep(0)  # others wait
-        found = summed(judged, passages, without=chosen)
+        found = await check_in_turns("".join(self._shown), self._marks, passages, without=chosen)
         return found.confidence, [replace(one, support=found.support.get(one.number)) for one in self.sources]
 
     def also_relevant(self, limit: int) -> Sequence[Source]:

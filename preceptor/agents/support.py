@@ -7,6 +7,7 @@ additions and the changes of places that `evidence` finds (`likelihood`). Claims
 cannot be judged. Decisions 0008 and 0025 describe the calibration.
 """
 
+import asyncio
 import json
 import math
 import operator
@@ -96,26 +97,36 @@ def check(
         passages: Passages by marker number; a missing one is not judged.
         without: Claims that do not count in the confidence, since their citations were chosen by their support.
     """
-    return summed(judged_claims(text, marks, passages), passages, without=without)
+    return _summed(_judged(text, marks, passages), passages, without=without)
 
 
-def judged_claims(
-    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]
-) -> Iterator[tuple[Claim, float | None]]:
-    """Yields each claim of an answer with its support, or None if it cannot be judged; the arguments are `check`'s.
+async def check_in_turns(
+    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage], *, without: Collection[str] = ()
+) -> Check:
+    """The same as `check`; between two claims others have their turn.
 
     One takes a millisecond, and there may be a thousand.
     """
+    judged: list[tuple[Claim, float | None]] = []
+    for one in _judged(text, marks, passages):
+        judged.append(one)
+        await asyncio.sleep(0)
+    return _summed(judged, passages, without=without)
+
+
+def _judged(
+    text: str, marks: Sequence[Mark], passages: Mapping[int, Passage]
+) -> Iterator[tuple[Claim, float | None]]:
+    """Yields each claim of an answer with its support, or None if it cannot be judged."""
     spoken = language_of(text)
     for claim in claims(text, marks):
         cited = [passages[number] for number in claim.sources if number in passages]
         yield claim, likelihood(claim.text, cited) if are_comparable(spoken, cited) else None
 
 
-def summed(
+def _summed(
     judged: Iterable[tuple[Claim, float | None]], passages: Mapping[int, Passage], *, without: Collection[str]
 ) -> Check:
-    """Sums up what `judged_claims` has found; the other arguments are those of `check`."""
     counted: list[float] = []
     by_source: dict[int, list[float]] = {}
     for claim, found in judged:

@@ -240,7 +240,7 @@ class Failover(Model):
                 if isinstance(event, ResponseTextDeltaEvent) and shown.feed(event.delta):
                     break
                 if isinstance(event, ResponseCompletedEvent):
-                    _check_shown(event.response.output, shown, event.response.usage)
+                    await _check_shown(event.response.output, shown, event.response.usage)
                     if _calls(
                         event.response.output
                     ):  # what it said before its calls is no part of the answer
@@ -377,13 +377,13 @@ def _give_time(run: RunScope, handoffs: Sequence[Handoff]) -> None:
     run.give_time(providers=1 + len(handoffs) - offline, offline=offline)
 
 
-def _check_shown(output: Sequence[object], shown: Shown, usage: ResponseUsage | None) -> None:
+async def _check_shown(output: Sequence[object], shown: Shown, usage: ResponseUsage | None) -> None:
     """Raise what cannot be the answer.
 
     Raises:
         AnswerUnusable: The reply calls no tool, and nothing of it may be shown to the reader.
     """
-    if _calls(output) or (reason := shown.finish()) is None:
+    if _calls(output) or (reason := await shown.finish()) is None:
         return
     raise AnswerUnusable(
         reason,

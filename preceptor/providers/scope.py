@@ -37,7 +37,7 @@ class Shown(Protocol):
         """
         ...
 
-    def finish(self) -> FailureClass | None:
+    async def finish(self) -> FailureClass | None:
         """Why the reply cannot be the answer, now that it has ended; None: it can."""
         ...
 
@@ -71,7 +71,7 @@ class _Verbatim:
         self._said = self._said or bool(piece.strip())
         return self._said
 
-    def finish(self) -> FailureClass | None:
+    async def finish(self) -> FailureClass | None:
         return None if self._said else "empty_answer"
 
 

@@ -3,6 +3,7 @@
 `Work` is the citation filter's, `HeldWork` that of holding an answer to the book.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -126,7 +127,7 @@ class HeldWork:
             for place in range(0, len(written), size):
                 gate.feed(written[place : place + size])
                 self._note(gate._sentences)  # pyright: ignore[reportPrivateUsage]
-            gate.finish()
+            asyncio.run(gate.finish())
         attribution = Attribution(_run(), tag="en")
         attribution.feed("A node is a process that computes [k7qd]. ")
         for place in range(0, len(written), size):

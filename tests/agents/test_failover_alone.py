@@ -141,7 +141,7 @@ class Held:
             raise AnswerUnusable("disclosed", "as scripted")
         return len(self.text) >= self.until
 
-    def finish(self) -> FailureClass | None:
+    async def finish(self) -> FailureClass | None:
         return self.reason
 
 

@@ -1,5 +1,6 @@
 """The gate before a reply, the sentences that it sees and the rule that it sends back, without a provider."""
 
+import asyncio
 import codecs
 from collections import deque
 from collections.abc import Sequence
@@ -418,23 +419,23 @@ def test_half_a_word_of_any_length_is_read_with_its_other_half_only_up_to_a_limi
 # --- the gate
 
 
-def test_a_reply_is_shown_from_its_first_sentence_that_rests_on_the_book() -> None:
+async def test_a_reply_is_shown_from_its_first_sentence_that_rests_on_the_book() -> None:
     looked = gate()
     assert not looked.feed("A node is a process ")
     assert not looked.feed("that computes.")
     assert looked.feed(" And ")
     assert looked.feed("more.")
-    assert looked.finish() is None
+    assert await looked.finish() is None
 
 
-def test_a_sentence_that_cites_in_its_midst_is_judged_with_its_end() -> None:
+async def test_a_sentence_that_cites_in_its_midst_is_judged_with_its_end() -> None:
     looked = gate()
     assert not looked.feed("Computing is done in processes [k7qd]")
     assert looked.feed(". And ")
     invented = gate()
     assert not invented.feed("Computing is done in processes [k7qd] of ")
     assert not invented.feed("Unitree for 119 dollars. ")
-    assert invented.finish() == "uncited"
+    assert await invented.finish() == "uncited"
 
 
 @pytest.mark.parametrize(
@@ -445,19 +446,21 @@ def test_a_sentence_that_cites_in_its_midst_is_judged_with_its_end() -> None:
         ("Each node can have two timers [k7qd].", None),
     ],
 )
-def test_a_reply_whose_passage_hardly_says_it_is_no_answer(said: str, reason: str | None) -> None:
+async def test_a_reply_whose_passage_hardly_says_it_is_no_answer(said: str, reason: str | None) -> None:
     looked = replace(gate(), least_support=0.05)
     assert not looked.feed(said)
-    assert looked.finish() == reason
+    assert await looked.finish() == reason
     open_to_it = gate()
     assert not open_to_it.feed(said)
-    assert open_to_it.finish() is None
+    assert await open_to_it.finish() is None
 
 
-def test_the_sentences_of_a_reply_are_cut_as_those_of_the_book_where_the_question_has_no_language() -> None:
+async def test_the_sentences_of_a_reply_are_cut_as_those_of_the_book_where_the_question_has_no_language() -> (
+    None
+):
     looked = replace(gate(question="000"), of_book="de")
     assert not looked.feed("Ein Knoten rechnet z. B. Bahnen. ")
-    assert looked.finish() == "uncited"
+    assert await looked.finish() == "uncited"
 
 
 @pytest.mark.parametrize(
@@ -475,62 +478,62 @@ def test_a_reply_that_begins_with_an_invention_is_no_answer(pieces: list[str]) -
     assert failure.value.reason == "uncited"
 
 
-def test_a_table_does_not_rest_on_the_book_by_itself() -> None:
+async def test_a_table_does_not_rest_on_the_book_by_itself() -> None:
     looked = gate()
     assert not looked.feed(f"| {BORNE} |\n\n")
-    assert looked.finish() == "uncited"
+    assert await looked.finish() == "uncited"
 
 
-def test_a_reply_that_rests_on_nothing_is_no_answer() -> None:
+async def test_a_reply_that_rests_on_nothing_is_no_answer() -> None:
     looked = gate()
     assert not looked.feed(INVENTED)
-    assert looked.finish() == "uncited"
+    assert await looked.finish() == "uncited"
 
 
-def test_the_last_sentence_counts_though_nothing_follows_it() -> None:
+async def test_the_last_sentence_counts_though_nothing_follows_it() -> None:
     looked = gate()
     assert not looked.feed(BORNE)
-    assert looked.finish() is None
+    assert await looked.finish() is None
 
 
-def test_a_reply_without_a_word_is_empty_and_a_refusal_is_none() -> None:
-    assert gate().finish() == "empty_answer"
+async def test_a_reply_without_a_word_is_empty_and_a_refusal_is_none() -> None:
+    assert await gate().finish() == "empty_answer"
     looked = gate()
     assert not looked.feed("[z9zz]")
-    assert looked.finish() == "empty_answer"
+    assert await looked.finish() == "empty_answer"
     dots = gate()
     assert not dots.feed("… – “”")
-    assert dots.finish() == "empty_answer", "signs say nothing, whichever alphabet has them"
+    assert await dots.finish() == "empty_answer", "signs say nothing, whichever alphabet has them"
     refusal = gate(question="What is gold?")
     assert not refusal.feed("The book does not cover this.")
-    assert refusal.finish() is None
+    assert await refusal.finish() is None
 
 
 @pytest.mark.parametrize(
     ("said", "shown_at_once", "reason"),
     [("✓", True, None), ("→", True, None), ("+", False, "empty_answer"), ("**", False, "empty_answer")],
 )
-def test_a_sign_says_something_where_no_mark_of_markdown_is_meant(
+async def test_a_sign_says_something_where_no_mark_of_markdown_is_meant(
     said: str, shown_at_once: bool, reason: str | None
 ) -> None:
     looked = gate(holds=False)
     assert bool(looked.feed(said)) is shown_at_once
-    assert looked.finish() == reason
+    assert await looked.finish() == reason
 
 
-def test_what_is_held_back_as_half_a_marker_is_said_at_the_end() -> None:
+async def test_what_is_held_back_as_half_a_marker_is_said_at_the_end() -> None:
     looked = gate(holds=False)
     assert not looked.feed("[a")
-    assert looked.finish() is None
+    assert await looked.finish() is None
 
 
-def test_where_an_answer_need_not_be_sure_its_confidence_does_not_matter() -> None:
+async def test_where_an_answer_need_not_be_sure_its_confidence_does_not_matter() -> None:
     looked = gate(question="What is a node of Unitree?")
     looked.feed(f"{BORNE} And")
-    assert looked.finish() is None
+    assert await looked.finish() is None
     sure = gate(question="What is a node of Unitree?", sure=0.1)
     sure.feed(f"{BORNE} And")
-    assert sure.finish() == "unsupported"
+    assert await sure.finish() == "unsupported"
 
 
 def test_a_long_reply_that_rests_on_nothing_is_not_read_to_its_end() -> None:
@@ -545,35 +548,54 @@ def test_a_long_reply_that_rests_on_nothing_is_not_read_to_its_end() -> None:
     assert late.feed("so it is " * 100), "behind a sentence that rests on the book nothing is counted"
 
 
-def test_where_the_book_need_not_be_kept_to_every_word_is_shown_at_once() -> None:
+async def test_where_the_book_need_not_be_kept_to_every_word_is_shown_at_once() -> None:
     looked = gate(holds=False)
     assert not looked.feed("[z9zz]")
     assert looked.feed(" A")
-    assert looked.finish() is None
-    assert gate(holds=False).finish() == "empty_answer"
+    assert await looked.finish() is None
+    assert await gate(holds=False).finish() == "empty_answer"
 
 
-def test_where_an_answer_must_be_sure_it_is_held_back_until_it_is_whole() -> None:
+async def test_where_an_answer_must_be_sure_it_is_held_back_until_it_is_whole() -> None:
     sure = gate(sure=0.6)
     assert not sure.feed(f"{BORNE[:-1]} [k7qd]. ")
     assert not sure.feed("A topic carries messages of one type [m4tw].")
-    assert sure.finish() is None
+    assert await sure.finish() is None
     unsure = gate(sure=0.6)
     assert not unsure.feed(f"{BORNE[:-1]} [k7qd]. ")
     assert not unsure.feed("Bread rises overnight in kitchens [m4tw].")
-    assert unsure.finish() == "unsupported"
+    assert await unsure.finish() == "unsupported"
 
 
-def test_an_answer_to_a_question_of_no_language_is_judged_too() -> None:
+async def test_others_have_their_turn_while_a_long_answer_is_judged() -> None:
+    sure = replace(gate(sure=0.6), longest=100_000)
+    sure.feed(f"{BORNE[:-1]} [k7qd]. ")
+    for _ in range(100):
+        sure.feed("Bread rises overnight in kitchens [m4tw]. ")
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(others())
+    assert await sure.finish() == "unsupported"
+    waiting.cancel()
+    assert turns > 100
+
+
+async def test_an_answer_to_a_question_of_no_language_is_judged_too() -> None:
     sure = gate(question="000", sure=0.6)
     assert not sure.feed(f"{BORNE[:-1]} [k7qd]. ")
-    assert sure.finish() is None
+    assert await sure.finish() is None
 
 
-def test_an_answer_whose_confidence_cannot_be_judged_is_believed() -> None:
+async def test_an_answer_whose_confidence_cannot_be_judged_is_believed() -> None:
     looked = gate(sure=0.9)
     assert not looked.feed(f"{BORNE}")
-    assert looked.finish() is None
+    assert await looked.finish() is None
 
 
 # --- what may be said without a passage
@@ -901,19 +923,19 @@ SEEN = [
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("said", UNSEEN)
-def test_what_no_reader_sees_is_an_empty_answer(said: str, size: int) -> None:
+async def test_what_no_reader_sees_is_an_empty_answer(said: str, size: int) -> None:
     looked = gate(holds=False)
     assert not any(list(map(looked.feed, cut(said, size))))
-    assert looked.finish() == "empty_answer"
+    assert await looked.finish() == "empty_answer"
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("said", SEEN)
-def test_whatever_a_reader_sees_is_an_answer(said: str, size: int) -> None:
+async def test_whatever_a_reader_sees_is_an_answer(said: str, size: int) -> None:
     looked = gate(holds=False)
     for piece in cut(said, size):
         looked.feed(piece)
-    assert looked.finish() is None
+    assert await looked.finish() is None
 
 
 def cut(text: str, size: int) -> list[str]:

@@ -69,7 +69,7 @@ async def test_when_no_time_is_left_no_provider_is_asked(
     assert until(RunScope(deadline=1000.5), monkeypatch, offline=False) == 1000.5
 
 
-def test_without_a_run_nothing_bounds_a_call_and_a_reader_sees_every_word() -> None:
+async def test_without_a_run_nothing_bounds_a_call_and_a_reader_sees_every_word() -> None:
     free = scope()
     assert (free.seconds, free.deadline, free.until, list(free.refused)) == (inf, inf, inf, [])
     assert (free.truncated, free.failures.notes) == (False, [])
@@ -79,10 +79,8 @@ def test_without_a_run_nothing_bounds_a_call_and_a_reader_sees_every_word() -> N
     current_scope.reset(token)
     assert scope() is not free
     shown = free.shown()
-    assert [shown.feed(" \n"), shown.finish(), shown.feed("A"), shown.feed(" "), shown.finish()] == [
-        *(False, "empty_answer"),
-        *(True, True, None),
-    ]
+    assert (shown.feed(" \n"), await shown.finish()) == (False, "empty_answer")
+    assert (shown.feed("A"), shown.feed(" "), await shown.finish()) == (True, True, None)
 
 
 async def test_two_slow_providers_leave_the_offline_tutor_its_time(
