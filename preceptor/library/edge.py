@@ -124,7 +124,8 @@ def create(folder: Path, *, sizes: Mapping[str, int], log: bool, compressed: boo
         name: EdgeVectorParams(
             size=size,
             distance=Distance.Cosine,
-            memory=Memory.Cold if compressed else None,
+            # Else the engine reads whole files of 32 MiB into memory, however few vectors are in them.
+            memory=Memory.Cold,
             # No graph: compressed vectors are searched one after the other, and hardly one of the nearest is missed.
             hnsw_config=HnswIndexConfig(m=0, payload_m=0, ef_construct=16, full_scan_threshold=0)
             if compressed

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,13 @@ def python(code: str, *arguments: object) -> "subprocess.Popen[str]":
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=root)
+
+
+def pages_in_memory(folder: Path) -> int:
+    """KiB of the files with dense vectors below a folder that this process has in memory."""
+    maps = Path("/proc/self/smaps").read_text(encoding="utf-8").split("VmFlags:")
+    own = [one for one in maps if f"{folder}/" in one and "/vectors/" in one]
+    return sum(int(re.findall(r"Rss: +(\d+) kB", one)[0]) for one in own)
 
 
 async def test_what_a_killed_process_left_of_a_file_under_way_is_no_damage(folder: Path) -> None:
@@ -315,6 +323,18 @@ def compressing(monkeypatch: pytest.MonkeyPatch) -> None:
 def shard_of(folder: Path) -> Path:
     """The published shard."""
     return folder / "robots/v0001/shard"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is in memory")
+async def test_the_vectors_of_a_small_book_take_no_memory_for_those_that_are_not_there(folder: Path) -> None:
+    """The engine's file for vectors has room for 32 MiB of them, of which this book has a few kB."""
+    await publish(Embedded(folder), book())
+    engine = Embedded(folder)
+    assert await candidates(await engine.open("robots"), vectors(book())[0], chapter=None, limit=3)
+    resident = pages_in_memory(shard_of(folder))
+    await engine.close()
+    assert sum(one.stat().st_size for one in shard_of(folder).rglob("vectors/*.mmap")) > 2**24
+    assert resident < 1024
 
 
 @pytest.mark.usefixtures("compressing")
