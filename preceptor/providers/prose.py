@@ -33,6 +33,11 @@ _THOUGHTS = {
 }
 """The beginning and the end of a thought, by its kind."""
 _THOUGHT = "|".join(rf"(?P<{kind}>{begin})" for kind, (begin, _) in _THOUGHTS.items())
+_THOUGHT_IN_LINE = "|".join(
+    rf"(?P<{kind}>{_THOUGHTS[kind][0]})" for kind in ("tag", "bracket", "triangle", "token")
+)
+"""Those that may begin behind a sentence, too."""
+_SENTENCE_ENDS = frozenset(".!?…]。！？")
 _END = rf"</\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷"
 _STRAY = (
     rf"(?P<stray>{_END}|<\|start\|>assistant\b"
@@ -86,6 +91,8 @@ class Prose:
         """Place of the next name of a tool in the text that is read."""
         self._said = False
         self._last = ""
+        self._visible = ""
+        """The last character that is no space."""
         self._at_line_start = True
         self._in_fence = False
         self._end_of_thought: regex.Pattern[str] | None = None
@@ -138,7 +145,11 @@ class Prose:
             self._say(blank.group())
             return blank.end()
         pattern = _pattern(
-            self._tools, at_line_start=self._at_line_start, in_fence=self._in_fence, said=self._said
+            self._tools,
+            at_line_start=self._at_line_start,
+            in_fence=self._in_fence,
+            said=self._said,
+            behind_sentence=self._last.isspace() and self._visible in _SENTENCE_ENDS,
         )
         found = pattern.match(text, start, partial=True)
         # It may still become a call, or a thought.
@@ -152,7 +163,7 @@ class Prose:
             return start + 1
         groups = found.groupdict()
         if kind := next((kind for kind in _THOUGHTS if groups.get(kind)), None):
-            self._end_of_thought = _end_of(kind, (groups["name"] or "").lower())
+            self._end_of_thought = _end_of(kind, (groups.get("name") or "").lower())
         elif not groups.get("stray"):
             self.is_call = True
         return found.end()
@@ -172,6 +183,7 @@ class Prose:
         if text:
             self._said = True
             self._last = text[-1]
+            self._visible = text.rstrip()[-1:] or self._visible
             self._at_line_start = self._last == "\n"
             self._out.append(text)
 
@@ -208,7 +220,7 @@ def _whole_characters(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _pattern(
-    tools: frozenset[str], *, at_line_start: bool, in_fence: bool, said: bool
+    tools: frozenset[str], *, at_line_start: bool, in_fence: bool, said: bool, behind_sentence: bool
 ) -> "regex.Pattern[str]":
     """Returns the pattern of a call or a thought that begins here.
 
@@ -217,6 +229,7 @@ def _pattern(
         at_line_start: Whether a line begins here.
         in_fence: Whether this is in a code block.
         said: Whether something of the reply was said before.
+        behind_sentence: Whether the last that was said is a sentence's end and a space.
     """
     names = _alternatives(tools)
     # A word that code and prose use as well says nothing by itself.
@@ -262,6 +275,8 @@ def _pattern(
             ]
         if not said:
             parts.append(r"\s{0,8}(?:print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2})?default_api\s{0,2}[.:]")
+    elif behind_sentence and not in_fence:
+        parts.append(_THOUGHT_IN_LINE)
     return regex.compile("|".join(f"(?:{part})" for part in parts), regex.IGNORECASE)
 
 

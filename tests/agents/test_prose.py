@@ -179,6 +179,13 @@ THOUGHTS = {
     "<think>a</thinking></think>\nA": "A",
     "A\n<think>a</think>B": "A\nB",
     "A <think> b": "A <think> b",
+    "A node. <think>hm</think> B": "A node.  B",
+    "A node [k7qd]. [think]hm[/think] B": "A node [k7qd].  B",
+    "What?  <|think|>hm": "What?  ",
+    "A node.<think> b": "A node.<think> b",
+    "A tag. `<think>` opens, </think> ends.": "A tag. `<think>` opens, </think> ends.",
+    "Between <think> and </think> it thinks.": "Between <think> and </think> it thinks.",
+    "```xml\n<a>. <think>\n```": "```xml\n<a>. <think>\n```",
 }
 
 
