@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.agents.evidence import AGAINST, against
+from preceptor.agents.evidence import AGAINST, against, is_form
 from preceptor.library.passage import Passage
 from tests.agents.quoting import passage
 
@@ -74,6 +74,48 @@ def test_a_claim_in_a_script_without_spaces_is_counted_in_words() -> None:
     place = passage("仿真器计算机器人的运动。", language="zh")
     assert of("仿真器计算机器人的运动。", place) == {}
     assert of("仿真器计算机器人的运动并且发送电子邮件。", place)["three_in_a_row_missing"] == 1
+    # One strange word of two characters, one of three, then two of two.
+    assert "two_in_a_row_missing" not in of("仿真器模拟机器人的运动。", place)
+    assert "two_in_a_row_missing" not in of("仿真器模拟船人的运动。", place)
+    assert of("仿真器模拟飞船人的运动。", place)["two_in_a_row_missing"] == 1
+
+
+def test_sides_have_changed_although_a_word_of_both_has_stayed() -> None:
+    place = passage("In tests the red arm stops before the green wheel turns.")
+    assert of("In tests the green wheel turns before the red arm stops.", place)["sides_changed"] > 0
+    assert of("In tests the red arm stops before the green wheel turns.", place) == {}
+
+
+def test_sides_have_changed_before_what_stays_where_it_is() -> None:
+    place = passage("A gripper is a hand at the end of an arm.")
+    assert of("A hand is a gripper at the end of an arm.", place)["sides_changed"] == 1
+
+
+@pytest.mark.parametrize(
+    "claim", ["The wheel turns before the lamp glows.", "The lamp glows before the arm stops."]
+)
+def test_one_side_that_stands_elsewhere_is_no_change_of_sides(claim: str) -> None:
+    place = passage("The red arm stops before the green wheel turns. The lamp glows.")
+    assert "sides_changed" not in of(claim, place)
+
+
+@pytest.mark.parametrize(
+    ("word", "other", "tag", "are_forms"),
+    [
+        ("simulator", "simulated", "en", True),
+        ("simple", "simulated", "en", False),
+        # "the book" and "book", whichever of the two the claim has
+        ("الكتاب", "كتاب", "ar", True),
+        ("كتاب", "الكتاب", "ar", True),
+        ("بيت", "البيت", "ar", True),
+        ("وبالكتاب", "كتاب", "ar", False),
+        ("the", "he", "en", False),
+    ],
+)
+def test_forms_of_a_word_are_known_by_their_beginning_or_by_what_stands_before_it(
+    word: str, other: str, tag: str, are_forms: bool
+) -> None:
+    assert is_form(word, other, tag) is are_forms
 
 
 def test_a_passage_of_marks_alone_can_be_compared() -> None:
