@@ -1,5 +1,7 @@
 """The order and the score that two halves give together."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from preceptor.library.embedding import ENGLISH, MULTILINGUAL
 from preceptor.library.fusion import Scale, rank, scale
 from tests.retrieval.shelf import passages
 
+MULTILINGUAL_SCALE = scale(MULTILINGUAL)
 PASSAGES = {
     str(number): passage for number, passage in enumerate(passages("b", {f"p{i}": "" for i in range(30)}))
 }
@@ -43,6 +46,12 @@ def test_cosines_say_nothing_where_the_model_can_only_spell() -> None:
     dense = {"1": 0.95, "2": 0.85, "3": 0.75}
     assert order(dense, {"3": 6.0}, coverage=1.0)[0] == "1"
     assert order(dense, {"3": 6.0}, coverage=0.0) == ["3", "1", "2"]
+
+
+def test_a_match_of_the_only_word_asked_for_says_more_than_one_of_two() -> None:
+    dense, bm25 = {"1": 0.75, "2": 0.67}, {"2": 6.0}
+    assert order(dense, bm25, tokens=1) == ["2", "1"]
+    assert order(dense, bm25, tokens=2) == ["1", "2"]
 
 
 def test_one_empty_half_leaves_the_order_of_the_other() -> None:
@@ -139,11 +148,12 @@ def test_the_weights_are_those_of_the_decision(
     assert [found[name] for name in "1234"] == scores
 
 
-def test_without_a_word_on_it_the_model_is_taken_to_read_the_language() -> None:
-    dense, bm25 = {"1": 0.75, "2": 0.7}, {"2": 14.0}
-    assert scored(dense, bm25, tokens=4, points=500) == scored(
-        dense, bm25, tokens=4, points=500, coverage=1.0
-    )
+@pytest.mark.parametrize("scale", [Scale(), MULTILINGUAL_SCALE])
+def test_without_a_word_on_it_the_model_is_taken_to_read_a_question_in_the_books_language(
+    scale: Scale,
+) -> None:
+    ranked = partial(rank, half({"1": 0.75, "2": 0.7}), half({"2": 14.0}), tokens=4, points=500, scale=scale)
+    assert ranked() == ranked(coverage=1.0, is_foreign=False)
 
 
 def test_no_more_hits_than_asked_for() -> None:
@@ -160,9 +170,6 @@ def test_equal_evidence_is_ordered_by_the_cosine_and_then_by_the_id() -> None:
 
 def test_evidence_beyond_what_a_float_can_raise_is_no_error() -> None:
     assert scored({"1": -80.0}, {}, tokens=1, points=9) == {"1": 0.0}
-
-
-MULTILINGUAL_SCALE = scale(MULTILINGUAL)
 
 
 def test_models_of_a_family_have_one_scale() -> None:
