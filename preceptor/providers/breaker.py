@@ -125,8 +125,7 @@ class Breaker:
             logger.warning("%s answers again", self.name)
             self._open_until = None
             self._tell(0.0)
-        if self._open_until is None:
-            self._in_a_row = 0
+        self._in_a_row = 0
 
     def _failed(self, failure: Failure, *, probe: bool) -> None:
         self.last_failure = failure.reason

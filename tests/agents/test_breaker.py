@@ -108,6 +108,43 @@ def test_what_does_not_mend_itself_opens_it_at_once_and_for_longer(
     assert (breaker.state, breaker.retry_after) == ("open", 300)
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "rate_limited",
+        "server_error",
+        "unreachable",
+        "connect_timeout",
+        "read_timeout",
+        "too_slow",
+        "stream_cut",
+        "not_an_api",
+    ],
+)
+def test_what_speaks_of_the_provider_opens_it_after_failures_in_a_row(
+    reason: FailureClass, breaker: Breaker
+) -> None:
+    for _ in range(3):
+        fail(breaker, reason)
+    assert (breaker.state, breaker.retry_after) == ("open", 30)
+
+
+def test_it_is_open_as_long_as_another_process_says_and_no_shorter(breaker: Breaker, clock: Clock) -> None:
+    fail(breaker)
+    fail(breaker)
+    breaker.adopt(20)
+    breaker.adopt(10)
+    assert (breaker.state, breaker.retry_after) == ("open", 20)
+    breaker.adopt(40)
+    clock.now += 20
+    assert (breaker.state, breaker.retry_after) == ("open", 20)
+    breaker.adopt(0)
+    assert (breaker.state, breaker.retry_after) == ("closed", 0)
+    fail(breaker)
+    fail(breaker)
+    assert breaker.state == "closed"
+
+
 @pytest.mark.parametrize("reason", ["safety_block", "empty_answer", "malformed_tool_call", "other"])
 def test_what_says_nothing_of_the_providers_health_is_not_counted(
     reason: FailureClass, breaker: Breaker, clock: Clock
