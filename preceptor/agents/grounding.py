@@ -58,6 +58,7 @@ class Rules:
         """
         told = [words(text) for text in texts]
         self._grams = {tuple(map(_intervals, gram)) for each in told for gram in _grams(each)}
+        self._last = {gram[-1] for gram in self._grams}
         self._told = "\n".join(f" {' '.join(each)} " for each in told)
 
     def recited(self, last: deque[str], found: Iterable[str]) -> bool:
@@ -71,7 +72,8 @@ class Rules:
             last.append(word)
             if len(last) < _GRAM:
                 continue
-            if tuple(map(_intervals, last)) in self._grams or self._looks_recited(last):
+            ends_one = _intervals(word) in self._last and tuple(map(_intervals, last)) in self._grams
+            if ends_one or self._looks_recited(last):
                 return True
         return False
 
@@ -273,7 +275,9 @@ class Gate:
         return None
 
     def _look_for_rules(self, piece: str) -> None:
-        text = self._half_word + _UNSEEN.sub("", unicodedata.normalize("NFKC", piece))
+        if not piece.isascii():
+            piece = _UNSEEN.sub("", unicodedata.normalize("NFKC", piece))
+        text = self._half_word + piece
         cut = len(text)
         # A word may come in two pieces; a run of letters longer than any word is not waited for.
         while (

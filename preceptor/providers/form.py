@@ -14,6 +14,8 @@ from preceptor.errors import AnswerUnusable
 _THOUGHTS = ("reasoning", "reasoning_content")
 _UNREAD = (*_THOUGHTS, "audio", "thinking_blocks")
 """Nobody asks for these; the SDK reads them all the same, and takes thoughts for texts."""
+_LOOKED_FOR = (*_UNREAD, "annotations")
+"""The SDK looks for these in each piece of a stream, and pydantic takes microseconds to say that there is none."""
 
 
 def check_form(answer: ChatCompletion | ChatCompletionChunk) -> None:
@@ -37,6 +39,8 @@ def check_form(answer: ChatCompletion | ChatCompletionChunk) -> None:
             value = said.get(unread)
             if value is not None and not (unread in _THOUGHTS and isinstance(value, str)):
                 setattr(part, unread, None)
+        if not is_whole:
+            vars(part).update({name: None for name in _LOOKED_FOR if name not in said})
         if not all(_is_call(one, is_whole=is_whole) for one in _listed(part.tool_calls)):
             raise AnswerUnusable("malformed_tool_call", "a call whose fields are of other types")
 

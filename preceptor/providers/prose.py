@@ -213,7 +213,7 @@ def without_unopened_thought(text: str) -> str:
 
 def _whole_characters(text: str) -> str:
     """A text whose characters can be sent: halves are joined, or replaced where they are alone."""
-    if not _HALF.search(text):
+    if text.isascii() or not _HALF.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

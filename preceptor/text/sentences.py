@@ -15,6 +15,8 @@ from preceptor.text.languages import Language, language
 COLONS = (":", "：")
 """Signs at the end of a sentence that announces what follows."""
 
+_MAY_END = re.compile(r"[^\w ,'-]")
+"""What an ASCII text of more than one sentence has; while an answer comes, its sentence is looked at word by word."""
 _WORD_GOES_ON = re.compile(r"[\w./-]")
 """A character behind a full stop that makes it part of a name or a path: "BehaviorTree.CPP"."""
 _CODE = re.compile(r"(?<!`)(`++)(?:(?!\n\s*\n)[^`]|(?!\1(?!`))`++)+?\1(?!`)")
@@ -28,6 +30,8 @@ def split_sentences(text: str, tag: str) -> list[str]:
         text: Prose; line breaks that are no end of a paragraph do not end a sentence.
         tag: BCP 47 tag of its language.
     """
+    if text.isascii() and not _MAY_END.search(text):
+        return [text] if text else []
     record = language(tag)
     found: list[str] = segment(record.tag, text)
     if len(found) < 2:

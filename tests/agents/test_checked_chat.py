@@ -9,6 +9,7 @@ import httpx2
 import openai as client_library
 import pytest
 from agents import ModelSettings, ModelTracing, TResponseInputItem
+from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseCompletedEvent, ResponseFunctionToolCall, ResponseTextDeltaEvent
 
 from preceptor.errors import AnswerUnusable
@@ -16,6 +17,7 @@ from preceptor.providers import checked_chat
 from preceptor.providers.checked_chat import CheckedChat
 from preceptor.providers.client import Client
 from preceptor.providers.failure import classify
+from preceptor.providers.form import check_form
 from preceptor.providers.prose import Prose
 from preceptor.providers.scope import RunScope, current_scope
 from tests.agents.test_failover_alone import tool
@@ -365,6 +367,17 @@ async def test_what_nobody_reads_may_be_of_any_type(more: Json, whole: bool, ope
         part = {"content": "A node.", **more}
         made = await reply(openai, told(whole=whole, part=part, logprobs=likely), whole=whole)
         assert (made.text, made.failed) == ("A node.", "")
+
+
+def test_a_piece_of_a_stream_says_itself_what_it_has_not() -> None:
+    """Pydantic takes long to say so, and the SDK asks each piece."""
+    given = ChatCompletionChunk.model_validate(
+        {**chunk({"content": "A", "reasoning": "hm", "audio": {"id": "a"}}), "created": 1, "model": "m"}
+    )
+    check_form(given)
+    delta = given.choices[0].delta
+    assert vars(delta).keys() >= {"annotations", "reasoning_content", "thinking_blocks"}
+    assert (getattr(delta, "reasoning", None), getattr(delta, "audio", "")) == ("hm", None)
 
 
 async def test_a_thought_that_the_template_begins_is_no_part_of_a_whole_answer(openai: Provider) -> None:

@@ -1,7 +1,9 @@
 """Where sentences end, in the language that is told."""
 
 import pytest
+from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue] - a compiled module without stubs
 
+from preceptor.text.languages import languages
 from preceptor.text.sentences import split_sentences
 
 
@@ -62,6 +64,17 @@ def test_sentences_without_spaces_between_them_end_at_their_full_stops(
 def test_a_sentence_ends_before_a_footnote_and_within_emphasis() -> None:
     assert len(split_sentences("It took minutes.[^rudin] The policy runs.", "en")) == 2
     assert len(split_sentences("**Predict.** Use the model.", "en")) == 2
+
+
+@pytest.mark.parametrize("language", languages())
+def test_words_alone_are_cut_as_the_library_would_cut_them(language: str) -> None:
+    for text in (
+        "and (a) g 1 (a) 1 z Dr (a) I p m   etc",
+        "It's his, - not  hers",
+        "1 One 2 two - b-c",
+        "Dr Who at No 5",
+    ):
+        assert split_sentences(text, language) == segment(language, text)
 
 
 def test_nothing_has_no_sentence() -> None:
