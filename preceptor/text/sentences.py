@@ -21,6 +21,7 @@ _WORD_GOES_ON = re.compile(r"[\w./-]")
 """A character behind a full stop that makes it part of a name or a path: "BehaviorTree.CPP"."""
 _CODE = re.compile(r"(?<!`)(`++)(?:(?!\n\s*\n)[^`]|(?!\1(?!`))`++)+?\1(?!`)")
 """Code within a sentence: a half of it would have a mark without its partner, which takes what follows for code."""
+_SPACE = re.compile(r"\s*")
 
 
 def split_sentences(text: str, tag: str) -> list[str]:
@@ -41,7 +42,11 @@ def split_sentences(text: str, tag: str) -> list[str]:
         {place for match in pattern.finditer(text) for place in _places(match)} if pattern else set[int]()
     )
     if "`" in text:
-        inside.update(place for code in _CODE.finditer(text) for place in range(code.start() + 1, code.end()))
+        for code in _CODE.finditer(text):
+            # Behind the code of "The `?` operator calls …" the splitter sees an end, too.
+            behind = _SPACE.match(text, code.end())
+            goes_on = behind and text[behind.end() : behind.end() + 1].islower()
+            inside.update(range(code.start() + 1, behind.end() + 1 if behind and goes_on else code.end()))
     cuts, place = [0], 0
     for sentence in found[:-1]:
         place += len(sentence)

@@ -19,6 +19,11 @@ from preceptor.text.sentences import split_sentences
             ],
         ),
         ("en", ["It is made `<b>...</b>` here.", "Use ``a ` b. C`` or `d.`", "Then `open.", "Go."]),
+        (
+            "en",
+            ["The `?` operator calls `from`.", "Macros such as `println!` are called.", "Use `x!`.", "So."],
+        ),
+        ("de", ["Der Operator `?` gibt Fehler weiter.", "Ende."]),
         ("en-GB", ["It uses, e.g. ROS 2.0, approx. 5 kg.", "Dr. Who came.", "Next!"]),
         ("en", ["Trees are executed by the BehaviorTree.CPP library.", "Use ./setup.sh for that.", "Done."]),
         ("de", ["Das ist z. B. Gut, z.B. Räder, d. h. Ja.", "Vgl. Abb. 3 und Kap. 4 auf S. 12.", "Ende."]),
