@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preceptor.errors import CasesInvalid, why_unread
-from preceptor.library.passage import Chapter, Hit
+from preceptor.library.passage import FOOTNOTES, Chapter, Hit
 from preceptor.text.pieces import plain_sentences
 from preceptor.text.tokens import overlap
 
@@ -77,7 +77,7 @@ def read_questions(path: Path, chapters: Iterable[Chapter]) -> QuestionList:
 
 
 async def propose(question: str, search: Callable[[str], Awaitable[Sequence[Hit]]]) -> list[Proposed]:
-    """Returns the sections that a search finds for a question, best first.
+    """Returns the sections that a search finds for a question, best first; a page's footnotes are none of the author's.
 
     Args:
         question: The question.
@@ -85,6 +85,8 @@ async def propose(question: str, search: Callable[[str], Awaitable[Sequence[Hit]
     """
     by_section: dict[str, list[Hit]] = {}
     for hit in await search(question):
+        if hit.passage.anchor == FOOTNOTES:
+            continue
         by_section.setdefault(f"{hit.passage.chapter}#{hit.passage.anchor}", []).append(hit)
     return [
         Proposed(

@@ -25,7 +25,7 @@ from preceptor.indexing.outline import Heading, Outline
 from preceptor.indexing.props import prose, said
 from preceptor.indexing.source import PageSource, slug_text, spaced_text, text_alone, title_heading
 from preceptor.indexing.tree import HEADINGS, Element
-from preceptor.library.passage import Image
+from preceptor.library.passage import FOOTNOTES, Image
 from preceptor.settings import SiteSettings
 
 Child = Element | str
@@ -463,7 +463,7 @@ class Writer:
     def _footnotes(self, element: Element) -> None:
         self._end_list()
         if self._site.preset in ("docusaurus", "plain"):  # others have a rule in its place
-            self.outline.begin(Heading(2, "footnote-label", "Footnotes"))
+            self.outline.begin(Heading(2, FOOTNOTES, "Footnotes"))
         self._children(element.children)
 
     def _footnote(self, element: Element) -> None:

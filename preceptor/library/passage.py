@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 KEY = r"[a-hjkmnp-z][2-9][a-hjkmnp-z2-9]{2,4}"
 """A key as a regular expression. The digit in second place distinguishes it from words and from `[1]`."""
 
+FOOTNOTES = "footnote-label"
+"""Anchor of the section that a site makes of a page's footnotes; the author has written no such heading."""
+
 _LETTERS = "abcdefghjkmnpqrstuvwxyz"
 _DIGITS = "23456789"
 _BOTH = _LETTERS + _DIGITS

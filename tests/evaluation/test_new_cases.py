@@ -14,8 +14,9 @@ from preceptor.cli import main
 from preceptor.commands.opening import kept_traces
 from preceptor.errors import CasesInvalid
 from preceptor.evaluation.dataset import load_cases, nearest_sections
-from preceptor.evaluation.questions import read_questions
-from preceptor.library.passage import Chapter, Section
+from preceptor.evaluation.questions import propose, read_questions
+from preceptor.library.passage import Chapter, Hit, Section
+from tests.evaluation.example import hits
 from tests.sample import sample_settings
 
 NODE = "How does a node differ from a process?"
@@ -181,3 +182,10 @@ def test_the_nearest_sections_are_those_that_moved_or_are_written_alike(
 ) -> None:
     known = ["ros2/nodes#", "ros2/nodes#what-is-a-node", "ros2/nodes#parameters", "grasping#suction"]
     assert nearest_sections(section, known) == near
+
+
+async def test_a_pages_footnotes_are_no_section_that_a_case_can_expect() -> None:
+    async def search(_: str) -> list[Hit]:
+        return hits("ros2/nodes#footnote-label", "ros2/nodes#what-is-a-node")
+
+    assert [one.section for one in await propose(NODE, search)] == ["ros2/nodes#what-is-a-node"]
