@@ -87,7 +87,7 @@ class RunSummary:
     trace_id: str
     started: datetime
     seconds: float | None
-    """Duration; None if the run has not ended, or its process was killed."""
+    """Duration until the reader had all of the answer; None if the run has not ended, or its process was killed."""
     session_id: str | None
     response_id: str | None
     question: str | None
@@ -197,10 +197,15 @@ def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str
     feedback: Mapping[str, Any] = facts.get("feedback", {})
     note: Mapping[str, Any] = facts.get("note", {})
     cost: Mapping[str, Any] = known.get("cost") or {}
+    timings: Mapping[str, float] = facts.get("timings", {})
+    seconds: float | None = row["seconds"]
+    if seconds is not None:
+        # The models' part may end before the answer is checked and its first word shown.
+        seconds = max(seconds, timings.get("total", 0.0) / 1000)
     return RunSummary(
         trace_id=row["trace_id"],
         started=datetime.fromtimestamp(row["started"], UTC),
-        seconds=row["seconds"],
+        seconds=seconds,
         session_id=row["session_id"],
         response_id=row["response_id"],
         question=facts.get("question"),
@@ -218,7 +223,7 @@ def summary(row: Mapping[str, Any], facts: Mapping[str, Any], known: Mapping[str
         degraded=facts.get("degraded"),
         cost=cost.get("usd"),
         prices=_prices(cost),
-        first_token=facts.get("timings", {}).get("first_token"),
+        first_token=timings.get("first_token"),
         verdict=note.get("verdict"),
         why=note.get("why"),
         book=facts.get("book"),

@@ -444,3 +444,28 @@ def test_the_facts_of_all_runs_since_a_time_are_read_without_their_spans(open_st
     assert (started, seconds) == (now, 0.5)
     assert facts == {"question": "What is a node?", "in_book": False, "cost": None}
     assert len(store.facts(0)) == 2
+
+
+def test_no_first_token_comes_after_the_end_of_its_run(open_store: Open) -> None:
+    store = open_store()
+    add(store, "trace_1")
+    store.annotate("trace_1", answer="A process.", timings={"first_token": 640.0, "total": 655.0})
+    add(store, "trace_2")
+    store.annotate("trace_2", answer="A process.", timings={"first_token": 40.0, "total": 45.0})
+    store.flush()
+
+    assert {run.trace_id: run.seconds for run in store.runs()} == {"trace_1": 0.655, "trace_2": 0.5}
+
+
+def test_a_run_is_written_when_its_facts_have_followed_or_have_let_it_wait(open_store: Open) -> None:
+    store = open_store()
+    store.annotate("trace_1", question="What is a node?")
+    add(store, "trace_1")
+    add(store, "trace_2")
+    store.annotate("trace_1", answer="A process.")
+    other = open_store()
+    seen: list[str] = []
+    while len(seen) < 2:
+        seen += [run.trace_id for run in other.runs() if run.trace_id not in seen]
+
+    assert seen == ["trace_1", "trace_2"]
