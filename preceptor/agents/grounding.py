@@ -19,7 +19,8 @@ from itertools import pairwise
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.bearing import Judged, invents_beside, is_borne, judge
 from preceptor.agents.citations import Citations, Cited, Mark, Text
-from preceptor.agents.passageless import needs_no_passage
+from preceptor.agents.offline import Likeness, answering
+from preceptor.agents.passageless import is_greeting, needs_no_passage
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import check_in_turns, unknown_names
 from preceptor.errors import AnswerUnusable
@@ -211,6 +212,8 @@ class Gate:
     """Support that a sentence must have from the passage that it cites."""
     of_book: str = "en"
     """BCP 47 tag of the book's language."""
+    within: frozenset[str] | None = None
+    """Keys of passages on one of which the answer must rest; None: on any that was shown."""
     _shown: ShownText = field(init=False)
     _sentences: Sentences = field(init=False)
     _raw: list[str] = field(default_factory=list[str])
@@ -221,6 +224,8 @@ class Gate:
     _is_borne: bool = False
     _unborne: list[Judged] = field(default_factory=list[Judged])
     """The sentences before the first one that rests on the book."""
+    _is_beside: bool = False
+    """Whether one rests on other passages than it must."""
 
     def __post_init__(self) -> None:
         """Begin a reply."""
@@ -269,7 +274,9 @@ class Gate:
             self._is_borne = self._is_borne or self._bears(self._sentences.finish())
             text = "".join(self._raw)
             if not self._is_borne:
-                return None if needs_no_passage(text, self.run) else "uncited"
+                if needs_no_passage(text, self.run):
+                    return None
+                return "beside" if self._is_beside else "uncited"
             if self.least_confidence and not await self._is_sure(text):
                 return "unsupported"
         return None
@@ -298,9 +305,12 @@ class Gate:
             if not unit.is_prose:
                 continue
             found = judge(unit.text, self.run)
-            if is_borne(found, self.run.ledger, least=self.least_support):
+            if not is_borne(found, self.run.ledger, least=self.least_support):
+                self._unborne.append(found)
+            elif self.within is None or any(hit.passage.key in self.within for hit in found.hits):
                 return self._follows_nothing_else(found)
-            self._unborne.append(found)
+            else:
+                self._is_beside = True
         return False
 
     def _follows_nothing_else(self, found: Judged) -> bool:
@@ -334,7 +344,7 @@ class Gate:
         return found.confidence is None or found.confidence >= self.least_confidence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BookRule:
     """The rule and the search that bind the providers' models to the book in one run; made when one is asked."""
 
@@ -343,6 +353,26 @@ class BookRule:
     """The conversation before the question as (role, text), oldest first."""
     of_book: str
     """BCP 47 tag of the book's language."""
+    likeness: Likeness
+    """Computes cosines with the embedding model."""
+    within: frozenset[str] | None = None
+    """Keys of the passages that answer the question, once that was judged."""
+    _judged: int = -1
+    """Number of passages that had been shown by then: a tutor may search again."""
+
+    async def covers(self) -> bool:
+        """Whether the offline tutor would quote what was found for the question."""
+        if is_greeting(self.run.question):
+            return True
+        if self._judged != len(self.run.ledger):
+            self._judged = len(self.run.ledger)
+            self.within = await answering(self.run, self._before, self.likeness, of_book=self.of_book)
+        return bool(self.within)
+
+    @property
+    def _before(self) -> str:
+        """The reader's previous question, or an empty string."""
+        return next((text for role, text in reversed(self.history) if role == "user"), "")
 
     @property
     def query(self) -> str:
@@ -351,9 +381,8 @@ class BookRule:
         asked = language_of(self.run.question) or own
         if asked != own:
             return ""
-        before = [text for role, text in self.history if role == "user"][-1:]
-        dependent = before and depends_on_previous(self.run.question, asked)
-        return " ".join([*before, self.run.question]) if dependent else self.run.question
+        dependent = self._before and depends_on_previous(self.run.question, asked)
+        return f"{self._before} {self.run.question}" if dependent else self.run.question
 
     @property
     def searched(self) -> bool:

@@ -13,11 +13,20 @@ import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, cast
 
 from agents import Handoff, Tool
 
-from preceptor.agents.quotation import SHORT_LIST, Candidate, candidates, incomplete, nearer, quotations
+from preceptor.agents.quotation import (
+    SHORT_LIST,
+    Candidate,
+    candidates,
+    chosen,
+    incomplete,
+    nearer,
+    quotations,
+)
 from preceptor.agents.support import unknown_names
 from preceptor.errors import ProviderFailed
 from preceptor.library.passage import Hit
@@ -87,12 +96,9 @@ class OfflineModel(LocalModel):
         can, called = {tool.name for tool in tools}, _called(input)
         # What another tutor searched in one chapter, or in vain, was not looked for in the book.
         tried = {*run.searched, *called["search_textbook"]}
-        before = _question_before(input)
-        joined, asked = f"{before} {run.question}", language_of(run.question)
-        spoken = asked or self._language
-        question = joined if before and depends_on_previous(run.question, spoken) else run.question
-        # What was asked before finds the place; a question that names its own subject is answered by itself.
-        subject = run.question if names_subject(run.question, spoken) else question
+        spoken = language_of(run.question)
+        asked = _Asked(run.question, _question_before(input), spoken or self._language)
+        question, subject = asked.searched, asked.subject
         hits = _best_first(run)
 
         def search(query: str) -> Call | None:
@@ -111,10 +117,10 @@ class OfflineModel(LocalModel):
         covered, found = await judged(subject, hits, self._likeness)
         # Not before it was searched alone: most short questions name their subject ("What is URDF?"), and the words
         # of the question before would lead astray.
-        if covered < THRESHOLD and before and says_little(run.question, spoken):
-            if call := search(joined):
+        if covered < THRESHOLD and asked.needs_previous:
+            if call := search(asked.joined):
                 return call
-            question = subject = joined
+            question = subject = asked.joined
             covered, found = await judged(subject, hits, self._likeness)
         if covered < THRESHOLD:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
@@ -124,12 +130,12 @@ class OfflineModel(LocalModel):
             return Call(
                 "get_chapter", json.dumps({"chapter": section.chapter, "section": section.anchor or None})
             )
-        said = _answer_before(input) if question == joined else ""
+        said = _answer_before(input) if question == asked.joined else ""
         answer = "\n\n".join(quotations(subject, found, said=said))
         if not answer:
             return self._refusal(run.question, hits, searched="search_textbook" in can)
         quoted = language(hits[0].passage.language).tag
-        if asked and quoted and asked != quoted:
+        if spoken and quoted and spoken != quoted:
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
         return answer
 
@@ -147,6 +153,39 @@ class OfflineModel(LocalModel):
         said = say.not_covered if language_of(question) in (None, self._language) else say.not_searched
         chapters = list(dict.fromkeys(hit.passage.title for hit in hits))[:_CHAPTERS]
         return f"{said} {say.nearest} {', '.join(chapters)}." if chapters else said
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question and the one before it."""
+
+    question: str
+    before: str
+    spoken: str
+    """BCP 47 tag of the language that it is in."""
+
+    @property
+    def joined(self) -> str:
+        """Both together."""
+        return f"{self.before} {self.question}"
+
+    @property
+    def searched(self) -> str:
+        """The question as the book is searched for it."""
+        return (
+            self.joined if self.before and depends_on_previous(self.question, self.spoken) else self.question
+        )
+
+    @property
+    def subject(self) -> str:
+        """The question as it is answered: one that names its own subject is answered by itself."""
+        # What was asked before finds the place.
+        return self.question if names_subject(self.question, self.spoken) else self.searched
+
+    @property
+    def needs_previous(self) -> bool:
+        """Whether it may be understood only together with the one before."""
+        return bool(self.before) and says_little(self.question, self.spoken)
 
 
 def _best_first(run: Run) -> list[Hit]:
@@ -186,6 +225,26 @@ def _answer_before(input: Items) -> str:
     if isinstance(parts, str):
         return parts
     return "\n".join(str(part.get("text", "")) for part in cast("Sequence[dict[str, Any]]", parts or ()))
+
+
+async def answering(run: Run, before: str, likeness: Likeness, *, of_book: str) -> frozenset[str]:
+    """Returns the keys of the sections that the offline tutor would quote; none if it would decline.
+
+    Args:
+        run: The question, and the passages that were found for it.
+        before: The reader's previous question, or an empty string.
+        likeness: Computes cosines with the embedding model.
+        of_book: BCP 47 tag of the book's language.
+    """
+    hits = _best_first(run)
+    asked = _Asked(run.question, before, language_of(run.question) or language(of_book).tag)
+    subject = asked.subject
+    covered, found = await judged(subject, hits, likeness)
+    if covered < THRESHOLD and asked.needs_previous:
+        covered, found = await judged(asked.joined, hits, likeness)
+    if covered < THRESHOLD:
+        return frozenset()
+    return frozenset(passage.key for one in chosen(found) for passage in one.section.passages)
 
 
 async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tuple[float, list[Candidate]]:

@@ -222,6 +222,9 @@ class Preceptor:
     ) -> RunScope:
         """Returns the run as the providers' models see it."""
         tutor, holds = self.settings.tutor, self._holds(question)
+        book = None
+        if not question.selection_only:
+            book = BookRule(run, _said(turns.history), of_book=of_book, likeness=self.library.likeness)
         return RunScope(
             seconds=tutor.deadline,
             deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
@@ -235,8 +238,9 @@ class Preceptor:
                 least_confidence=tutor.least_confidence,
                 least_support=tutor.least_support,
                 of_book=of_book,
+                within=book and book.within,
             ),
-            book=None if question.selection_only else BookRule(run, _said(turns.history), of_book=of_book),
+            book=book,
             whole=whole,
         )
 

@@ -170,26 +170,31 @@ def quotations(question: str, found: Sequence[Candidate], *, said: str = "") -> 
         found: Best first.
         said: The answer before, of which nothing is quoted again if something else fits nearly as well.
     """
+    return [_quoted(question, one) for one in chosen(found, said=said)]
+
+
+def chosen(found: Sequence[Candidate], *, said: str = "") -> list[Candidate]:
+    """Returns the candidates that are quoted, best first; the arguments are those of `quotations`."""
     before = _spaced_once(said)
     fresh = [one for one in found if _spaced_once(one.section.pieces[one.place].text) not in before]
     # Where nothing else fits nearly as well, the answer was there already.
     found = fresh if fresh and _adds(fresh[0], found[0]) else found
-    chosen: list[Candidate] = []
+    kept: list[Candidate] = []
     room = _SENTENCES
     for one in found:
         # The best one is quoted in any case: refusing has been decided before, by coverage. If it cannot be, because
         # a neighbour is missing, one that fits far less well is no answer in its place.
         if one.places is None or not _adds(one, found[0]):
             continue
-        if chosen and (_cut(one) or any(_repeats(one, other) for other in chosen)):
+        if kept and (_cut(one) or any(_repeats(one, other) for other in kept)):
             continue
         length = sum(1 if one.section.pieces[place].kind == "sentence" else _BLOCK for place in one.places)
         # A long first quotation may exceed the room; later ones must fit, since readers skim.
-        if chosen and length > room:
+        if kept and length > room:
             continue
-        chosen.append(one)
+        kept.append(one)
         room -= length
-    return [_quoted(question, one) for one in chosen]
+    return kept
 
 
 def _spaced_once(text: str) -> str:

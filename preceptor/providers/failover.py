@@ -169,6 +169,7 @@ class Failover(Model):
                 return
             after_text = False
             try:
+                await self._check_covered(run, handoffs)
                 call = partial(
                     self._inner.stream_response,
                     system_instructions,
@@ -275,6 +276,17 @@ class Failover(Model):
         item = call_item(Call(_SEARCH, json.dumps({"query": run.book.query}, ensure_ascii=False)))
         run.own_calls.add(item.call_id)
         return item
+
+    async def _check_covered(self, run: RunScope, handoffs: Sequence[Handoff]) -> None:
+        """Raise where the book does not cover the question: a small model answers from whatever it is shown.
+
+        Raises:
+            AnswerUnusable: It does not, and another tutor may say so (`not_covered`).
+        """
+        if self._retrieval != "first" or not handoffs or run.book is None or not run.book.searched:
+            return
+        if not await run.book.covers():
+            raise AnswerUnusable("not_covered", "what was found does not cover the question")
 
     def _settings(
         self,

@@ -20,6 +20,8 @@
     uncited              no sentence of the answer rests on a passage
     disclosed            it recites the tutor's instructions
     unsupported          its confidence is below `tutor.least_confidence`
+    beside               it rests on the book, but on none of the passages that answer the question
+    not_covered          not asked: what was found does not cover the question
     breaker_open         not tried: it failed too often just now
     out_of_time          not tried: the time for the answer was over
     other                the rest
@@ -59,6 +61,8 @@ FailureClass = Literal[
     "uncited",
     "disclosed",
     "unsupported",
+    "beside",
+    "not_covered",
     "breaker_open",
     "out_of_time",
     "other",
@@ -246,7 +250,7 @@ class Usage:
         )
 
 
-NOT_ASKED = ("not_configured", "breaker_open", "out_of_time")
+NOT_ASKED = ("not_configured", "breaker_open", "out_of_time", "not_covered")
 """Reasons for which a provider was passed over, at no cost."""
 
 

@@ -60,6 +60,10 @@ class BookRule(Protocol):
         """The rule that stands behind the passages; empty where there are none."""
         ...
 
+    async def covers(self) -> bool:
+        """Whether what was found covers the question; from then on an answer must rest on what answers it."""
+        ...
+
 
 class _Verbatim:
     """Takes a reply for what the reader sees."""

@@ -124,6 +124,10 @@ class Book:
     searched: bool = False
     query: str = "Was ist ein Gerät?"
     rule: str = "Cite."
+    covered: bool = True
+
+    async def covers(self) -> bool:
+        return self.covered
 
 
 @dataclass

@@ -598,6 +598,22 @@ async def test_an_answer_whose_confidence_cannot_be_judged_is_believed() -> None
     assert await looked.finish() is None
 
 
+async def test_a_reply_that_must_rest_on_certain_passages_may_not_rest_on_others_alone() -> None:
+    looked = replace(gate(), within=frozenset({"m4tw"}))
+    assert not looked.feed(f"{BORNE[:-1]} [k7qd]. And ")
+    assert await looked.finish() == "beside"
+    later = replace(gate(), within=frozenset({"m4tw"}))
+    assert not later.feed(f"{BORNE[:-1]} [k7qd]. ")
+    assert later.feed("A topic carries messages of one type [m4tw]. And ")
+    assert await later.finish() is None
+    invented = replace(gate(), within=frozenset({"m4tw"}))
+    assert not invented.feed(INVENTED)
+    assert await invented.finish() == "uncited"
+    refusal = replace(gate(question="What is gold?"), within=frozenset({"m4tw"}))
+    assert not refusal.feed("The book does not cover this.")
+    assert await refusal.finish() is None
+
+
 # --- what may be said without a passage
 
 
@@ -790,14 +806,30 @@ def test_a_refusal_in_greek_is_taken_for_one() -> None:
 # --- the rule
 
 
+async def unread(_question: str, _texts: Sequence[str]) -> Sequence[float]:
+    """Knows no cosine: words alone are compared."""
+    return []
+
+
+def far(found: Passage) -> Ledger:
+    """A ledger with a passage that is not near to what was searched."""
+    ledger = Ledger()
+    ledger.note([replace(hit, score=0.2) for hit in hits(found)])
+    return ledger
+
+
+def rule(run: Run, history: Sequence[tuple[str, str]] = (), *, of_book: str = "en") -> BookRule:
+    return BookRule(run, history, of_book=of_book, likeness=unread)
+
+
 def test_the_rule_names_the_last_twelve_keys() -> None:
     many = [passage("A node.", key=f"k{number}xx", heading=str(number)) for number in range(2, 10)]
     more = [passage("A node.", key=f"m{number}xx", heading=f"m{number}") for number in range(2, 10)]
-    rule = BookRule(Run("What is a node?", ledger=shown(*many, *more)), [], of_book="en").rule
-    assert rule.endswith(
+    told = rule(Run("What is a node?", ledger=shown(*many, *more)), [], of_book="en").rule
+    assert told.endswith(
         "The keys are: [k6xx] [k7xx] [k8xx] [k9xx] [m2xx] [m3xx] [m4xx] [m5xx] [m6xx] [m7xx] [m8xx] [m9xx]."
     )
-    assert BookRule(Run("What is a node?"), [], of_book="en").rule == ""
+    assert rule(Run("What is a node?"), [], of_book="en").rule == ""
 
 
 @pytest.mark.parametrize(
@@ -816,16 +848,44 @@ def test_the_server_searches_in_the_books_language_and_for_what_is_meant(
 ) -> None:
     asked = [("user", "Hello"), ("user", "What is a service?"), ("user", "What is a topic?")]
     history = [*asked, ("assistant", "A channel.")]
-    assert BookRule(Run(question), history, of_book=of_book).query == query
+    assert rule(Run(question), history, of_book=of_book).query == query
 
 
 def test_a_question_at_the_beginning_is_searched_as_it_is() -> None:
-    assert BookRule(Run("And how does that differ?"), [], of_book="en").query == "And how does that differ?"
+    assert rule(Run("And how does that differ?"), [], of_book="en").query == "And how does that differ?"
+
+
+async def test_the_book_covers_what_the_offline_tutor_would_quote() -> None:
+    found = rule(Run("What is a node?", ledger=shown(NODE, TOPIC)))
+    assert await found.covers()
+    assert found.within == {"k7qd"}
+    nothing = rule(Run("How is bread baked in kitchens?", ledger=far(NODE)))
+    assert not await nothing.covers()
+    assert nothing.within == frozenset()
+    greeted = rule(Run("Hello!", ledger=shown(NODE)))
+    assert await greeted.covers()
+    assert greeted.within is None, "a greeting is answered in any case"
+
+
+async def test_what_is_found_by_another_search_is_judged_anew() -> None:
+    ledger = far(NODE)
+    searched = rule(Run("What does a topic carry?", ledger=ledger))
+    assert not await searched.covers()
+    ledger.note(hits(TOPIC))
+    assert await searched.covers()
+    assert searched.within == {"m4tw"}
+
+
+async def test_a_question_that_follows_another_is_judged_with_it() -> None:
+    before = [("user", "What does a topic carry?"), ("assistant", "Messages.")]
+    run = Run("And does it bake?", ledger=far(TOPIC))
+    assert await rule(run, before).covers()
+    assert not await rule(run).covers()
 
 
 def test_the_book_was_searched_once_a_search_over_all_of_it_is_noted() -> None:
-    assert not BookRule(Run("What?"), [], of_book="en").searched
-    assert BookRule(Run("What?", searched=["what"]), [], of_book="en").searched
+    assert not rule(Run("What?"), [], of_book="en").searched
+    assert rule(Run("What?", searched=["what"]), [], of_book="en").searched
 
 
 # --- however long an answer is

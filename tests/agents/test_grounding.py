@@ -408,6 +408,46 @@ async def test_where_the_server_searches_first_the_tutor_has_the_passages_and_th
     assert any(one["span_data"].get("name") == "search_textbook" for one in spans.ended)
 
 
+async def test_where_the_server_searches_first_no_tutor_is_asked_for_what_the_book_does_not_cover(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    openai.will_only(says("Paris [z9zz]."))
+    async with opened(retrieving(settings, "first")) as preceptor:
+        answer, _ = await told(preceptor, Question(text="What is the capital of France?"))
+    assert left(answer) == [("gemini", "not_covered"), ("openai", "uncited")]
+    assert (answer.provider, answer.in_book, gemini.requests) == ("offline", False, [])
+
+
+async def test_where_no_tutor_is_left_to_say_so_the_model_is_asked_all_the_same(
+    settings: Settings, gemini: Provider
+) -> None:
+    alone = changed(settings, "tutor", providers=("gemini",), offline_fallback=False)
+    gemini.will(says("The book does not cover this."))
+    async with opened(retrieving(alone, "first")) as preceptor:
+        answer, _ = await told(preceptor, Question(text="What is the capital of France?"))
+    assert (answer.provider, left(answer), len(gemini.requests)) == ("gemini", [], 1)
+
+
+@pytest.mark.parametrize("retrieval", ["first", "agent"])
+async def test_where_the_server_searches_first_an_answer_must_rest_on_what_answers_the_question(
+    retrieval: str, settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    async with opened(retrieving(settings, retrieval)) as preceptor:
+        first, *_, last = await preceptor.library.search(ASKED.text)
+        assert first.passage.heading != last.passage.heading
+        beside = f"{last.passage.text.split('. ')[0]} [{last.passage.key}]."
+        gemini.will(*([] if retrieval == "first" else [searches()]), says(beside))
+        openai.will(says(f"A node is a participant [{first.passage.key}]."))
+        answer, events = await told(preceptor, ASKED)
+    if retrieval == "agent":
+        assert (answer.provider, left(answer)) == ("gemini", [])
+        return
+    assert left(answer) == [("gemini", "beside")]
+    assert (answer.provider, answer.text) == ("openai", "A node is a participant [1].")
+    assert last.passage.text[:20] not in "".join(one.content for one in events if isinstance(one, Token))
+    assert len(gemini.requests) == 1, "it is not asked again"
+
+
 async def test_a_question_in_another_language_is_put_by_the_tutor_itself(
     settings: Settings, gemini: Provider
 ) -> None:
