@@ -16,7 +16,7 @@ COLONS = (":", "：")
 """Signs at the end of a sentence that announces what follows."""
 
 _MAY_END = re.compile(r"[^\w ,'-]")
-"""What an ASCII text of more than one sentence has; while an answer comes, its sentence is looked at word by word."""
+"""A character that an ASCII text of two sentences has; while an answer comes, a sentence is looked at word by word."""
 _WORD_GOES_ON = re.compile(r"[\w./-]")
 """A character behind a full stop that makes it part of a name or a path: "BehaviorTree.CPP"."""
 _CODE = re.compile(r"(?<!`)(`++)(?:(?!\n\s*\n)[^`]|(?!\1(?!`))`++)+?\1(?!`)")
