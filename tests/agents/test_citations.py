@@ -86,6 +86,8 @@ CASES = [
     ("The quaternion [0, 0, 0, 1] means rest.", "The quaternion [0, 0, 0, 1] means rest.", [], 0),
     (r"With $x \in [1, 2]$, $A_{[1]}$ too.", r"With $x \in [1, 2]$, $A_{[1]}$ too.", [], 0),
     (r"With \(x \in [1]\) [k7qd].", r"With \(x \in [1]\) [1].", ["k7qd"], 0),
+    ("With $v = [x2ab, rows]$ too.", "With $v = [x2ab, rows]$ too.", [], 0),
+    ("With v = [x2ab, rows] too.", "With v = too.", [], 1),
     ("A lone $ sign.\n\nNo number [2] here.", "A lone $ sign.\n\nNo number here.", [], 1),
     ("The first is `arr`[0] or d[`a`][1].", "The first is `arr`[0] or d[`a`][1].", [], 0),
     ("From [1, 5] to [2, 9] it grows.", "From [1, 5] to [2, 9] it grows.", [], 0),
