@@ -938,6 +938,7 @@ def test_a_passage_is_read_once_however_many_sentences_are_compared_with_it(
 # --- whether anything is seen
 
 UNSEEN = [
+    "<|im_end|>\n<|end-of-text|>",
     "[^1]",
     "[^1] [^note].",
     "![A robot](/img/robot.png)",
@@ -974,6 +975,7 @@ SEEN = [
     "```\nx = 1\n```",
     "`x`",
     "a < b",
+    "<|a| b|>",
     "[ ] Install it",
     "[^1] and [^1]: the chapter",
     "<b>No</b>",

@@ -185,6 +185,7 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "an empty block of code": ([says("```PSEUDO\n", "```\n")], "empty_answer"),
     "an empty table": ([says("| | |\n|---|", "---|\n| | |\n")], "empty_answer"),
     "only punctuation": ([says("… – ", "¡!?")], "empty_answer"),
+    "only a token of a template": ([says("<|im_", "end|>")], "empty_answer"),
     "only tags": ([says("<PSEUDO><br>", "&nbsp;</PSEUDO>")], "empty_answer"),
     "a length of nothing": ([stream(chunk({"content": ""}, "length"))], "empty_answer"),
     # calls that do not fit
