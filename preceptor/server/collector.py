@@ -8,7 +8,7 @@ import gc
 from collections.abc import Generator
 from contextlib import contextmanager
 
-_THRESHOLDS = (20_000, 20, 50)
+_THRESHOLDS = (10_000, 20, 100)
 """New objects until the youngest are looked at, and multiples of that for older ones."""
 
 
