@@ -99,5 +99,32 @@ def test_what_was_not_asked_for_offers_nothing(question: str, text: str) -> None
     assert offered(question, text) == 0
 
 
+def test_the_title_of_the_book_is_no_role_of_its_sections() -> None:
+    found = pieces("A gripper holds cups of tea.", "en")
+    assert offers(WHAT, found, ("Exercises for robots", "Grippers", "Layers"), "en") == 0
+
+
+def test_a_sentence_that_begins_with_a_capital_names_nobody() -> None:
+    assert offered("Who built it?", "It was built near here. People still use it.") == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "heading", "offer"),
+    [
+        (WHAT, "A gripper holds cups of tea.", "Exercises", -0.5),
+        (WHAT, "In this chapter you will see what a gripper holds.", "Layers", -0.25),
+        (WHAT, "Explain which cups a gripper holds.", "Layers", -0.7),
+        ("What is it?", "It holds cups of tea.", "what is IT?", 0.3),
+        ("How do I close it?", "1. Press the lever.\n2. Let it go.", "Layers", 0.5),
+        ("How many cups does it hold?", "It holds 3 cups of tea.", "Layers", 0.45),
+        (WHAT, "Cups of tea.", "Layers", -0.4),
+        (WHAT, "A gripper holds the following things:", "Layers", -0.3),
+    ],
+)
+def test_the_weights_are_those_of_the_decision(question: str, text: str, heading: str, offer: float) -> None:
+    """Whoever changes one changes decision 0026, and measures again."""
+    assert offered(question, text, heading=heading) == pytest.approx(offer)
+
+
 def test_a_plain_sentence_offers_nothing_but_its_words() -> None:
     assert offered(WHAT, "A gripper holds cups of tea.") == 0
