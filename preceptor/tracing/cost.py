@@ -7,7 +7,7 @@ no cost, and is named.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -54,7 +54,13 @@ def cost_of(calls: Iterable[ModelCall], *, started: float) -> dict[str, Any]:
         return {"unknown": list(unknown)}
     if not asked:
         return {"usd": 0.0}
-    return {"usd": round(usd, 8), "prices": f"genai-prices {version('genai-prices')}", "on": day}
+    return {"usd": round(usd, 8), "prices": _table(), "on": day}
+
+
+@cache
+def _table() -> str:
+    # Looking for the version reads the package's files.
+    return f"genai-prices {version('genai-prices')}"
 
 
 def _tokens(usage: Mapping[str, Any]) -> tuple[int, int, int]:

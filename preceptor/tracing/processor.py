@@ -13,6 +13,7 @@ from typing import Any
 from agents.tracing import (
     Span,
     SpanData,
+    SpanError,
     Trace,
     TracingProcessor,
     set_trace_processors,
@@ -148,6 +149,7 @@ _TEXT: dict[str, tuple[str, ...]] = {
     "function": ("input", "output"),
     "custom": ("data",),
 }
+_ALL = {kind: _OUTCOME.get(kind, ()) + _TEXT.get(kind, ()) for kind in _OUTCOME | _TEXT}
 _FAILOVER = frozenset({"provider", "reason", "after_text", "to", "breaker"})
 """Data of failover spans, all of it in Preceptor's own words."""
 _NAME = {"generation": "model", "turn": "turn"}
@@ -161,7 +163,9 @@ def _record(run: _Open, *, seconds: float | None, text: bool) -> RunRecord:
     shown: list[Any] = []
     records: list[SpanRecord] = []
     for span in spans:
-        data = _data(span.span_data, text=text)
+        of = span.span_data
+        kind = of.type
+        data = _data(of, kind, text=text)
         if isinstance(data.get("input"), list):
             # Every call repeats the conversation so far: keep what is new since the call before.
             data["repeats"] = repeats = _common(shown, data["input"])
@@ -171,12 +175,12 @@ def _record(run: _Open, *, seconds: float | None, text: bool) -> RunRecord:
         records.append(
             {
                 "parent": places.get(span.parent_id or ""),
-                "type": span.span_data.type,
-                "name": _name(span.span_data),
+                "type": kind,
+                "name": _name(of, kind),
                 "at": round(at * 1000, 3),
                 "ms": None if ended is None else round((ended - run.started - at) * 1000, 3),
                 "data": data,
-                "error": _error(span, text=text),
+                "error": None if span.error is None else _error(span.error, text=text),
             }
         )
     return RunRecord(
@@ -201,28 +205,28 @@ def _model(data: SpanData) -> str | None:
     return getattr(data, "model", None) or getattr(getattr(data, "response", None), "model", None)
 
 
-def _name(data: SpanData) -> str:
-    if data.type == "handoff":
+def _name(data: SpanData, kind: str) -> str:
+    if kind == "handoff":
         return f"{getattr(data, 'from_agent', None)} → {getattr(data, 'to_agent', None)}"
-    if data.type == "response":
+    if kind == "response":
         return getattr(getattr(data, "response", None), "model", "")
-    return str(getattr(data, _NAME.get(data.type, "name"), None) or "")
+    return str(getattr(data, _NAME.get(kind, "name"), None) or "")
 
 
-def _data(data: SpanData, *, text: bool) -> dict[str, Any]:
-    if data.type == "response":
+def _data(data: SpanData, kind: str, *, text: bool) -> dict[str, Any]:
+    if kind == "response":
         return _response(data, text=text)
-    names = _OUTCOME.get(data.type, ()) + (_TEXT.get(data.type, ()) if text else ())
-    kept = {name: getattr(data, name) for name in names}
-    if data.type == "custom" and _name(data) == "failover":
+    kept = {name: getattr(data, name) for name in (_ALL if text else _OUTCOME).get(kind, ())}
+    if kind == "custom" and _name(data, kind) == "failover":
         kept["data"] = {name: value for name, value in getattr(data, "data", {}).items() if name in _FAILOVER}
-    match kept.get("output"):
-        case [
-            {"object": "response", "output": said}
-        ]:  # a streamed call keeps the whole response, echo included
-            kept["output"] = said
-        case _:
-            pass
+    if kind == "generation" and text:
+        match kept["output"]:
+            case [
+                {"object": "response", "output": said}
+            ]:  # a streamed call keeps the whole response, echo included
+                kept["output"] = said
+            case _:
+                pass
     return kept
 
 
@@ -235,11 +239,9 @@ def _response(data: SpanData, *, text: bool) -> dict[str, Any]:
     return kept
 
 
-def _error(span: Span[Any], *, text: bool) -> dict[str, Any] | None:
-    if span.error is None:
-        return None
+def _error(error: SpanError, *, text: bool) -> dict[str, Any]:
     # An exception's text often quotes what it choked on.
-    return {"message": span.error["message"], "data": span.error["data"]} if text else {"message": _WITHHELD}
+    return {"message": error["message"], "data": error["data"]} if text else {"message": _WITHHELD}
 
 
 def _common(before: Sequence[Any], now: Sequence[Any]) -> int:

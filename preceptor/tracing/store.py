@@ -10,10 +10,10 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -107,7 +107,7 @@ PRAGMA user_version = {_VERSION};
 # Facts may come before a run has ended, or after it: whichever is first makes the row.
 _WRITE = """
 INSERT INTO runs (trace_id, started, seconds, session_id, response_id, facts, outline, tape, spans)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES {}
 ON CONFLICT (trace_id) DO UPDATE SET
     started = CASE WHEN excluded.seconds IS NULL THEN started ELSE excluded.started END,
     seconds = coalesce(excluded.seconds, seconds),
@@ -117,34 +117,40 @@ ON CONFLICT (trace_id) DO UPDATE SET
     outline = coalesce(excluded.outline, outline),
     tape = coalesce(excluded.tape, tape),
     spans = coalesce(excluded.spans, spans)
-RETURNING number
 """
-_WRITE_WORDS = "INSERT OR REPLACE INTO words (rowid, question, answer) VALUES (?, ?, ?)"
-# Where the question or the answer was written before, or is yet to come.
-_WRITE_WORDS_OF_BOTH = """
+# The question or the answer may have been written before, or is yet to come.
+_WRITE_WORDS = """
+WITH given (trace_id, question, answer) AS (VALUES {})
 INSERT OR REPLACE INTO words (rowid, question, answer)
-SELECT number, spaced(CAST(json_extract(facts, '$.question') AS BLOB)),
-    spaced(CAST(json_extract(facts, '$.answer') AS BLOB))
-FROM runs WHERE number = ?
+SELECT number, coalesce(given.question, spaced(CAST(json_extract(facts, '$.question') AS BLOB))),
+    coalesce(given.answer, spaced(CAST(json_extract(facts, '$.answer') AS BLOB)))
+FROM given CROSS JOIN runs USING (trace_id)
 """
 _SUMMARY = "trace_id, started, seconds, session_id, response_id, facts, outline"
 
 _BEGINS = "trace_id >= ?1 AND trace_id < ?1 || char(0x10ffff)"
 _SHOWN = "SELECT digest, data FROM passages WHERE id IN (SELECT passage FROM shown WHERE run = ?)"
 
-# All at once: each statement gives the other threads their turn, and waits for its own.
 _SHOW = """
+WITH given (trace_id, digests) AS (VALUES {})
 INSERT OR IGNORE INTO shown (passage, run)
-SELECT id, ? FROM passages WHERE digest IN (SELECT value FROM json_each(?))
+SELECT passages.id, runs.number FROM given CROSS JOIN runs USING (trace_id)
+CROSS JOIN json_each(given.digests) AS one CROSS JOIN passages ON passages.digest = one.value
 """
+_AT_ONCE = 20
+"""Largest number of runs in a statement. One statement writes many runs, because each lets the other threads run and
+then waits for its turn, which costs more than what it does."""
 
 _WAITING = 1000
-"""Largest number of queued jobs; further ones are dropped."""
+"""Largest number of jobs and runs that wait; further ones are dropped."""
 _PATIENCE = 5.0
 """Longest wait for another process's lock, in seconds."""
 _GATHER = 0.2
 """Pause to collect more jobs for one write, in seconds: a run's facts arrive right after its end, and several runs in
 one transaction cost less than each in one of its own. Whoever waits for a write ends the pause."""
+_SETTLED = 1.0
+"""Time after which a run is written although its end, or its facts after it, have not come, in seconds. One that ends
+sooner is written once."""
 _FOLLOW_EVERY = 1.0
 """Pause between two looks at whose pages are open, in seconds."""
 _FOLLOWED_FOR = 5.0
@@ -195,6 +201,19 @@ class _Task:
 _Job = _Ended | _Known | _Recorded | _Task
 
 
+@dataclass(slots=True)
+class _Unwritten:
+    """The parts of a run that came since it was last written."""
+
+    since: float
+    """Seconds since 1970."""
+    ended: Callable[[], RunRecord] | None = None
+    tape: Callable[[], Tape] | None = None
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    whole: bool = False
+    """Whether nothing more is to be waited for: its facts have followed its end, or it does not go on here."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A run as it is written."""
@@ -236,7 +255,9 @@ class TraceStore:
         self.redacted = Redactor(redact)
         """Removes secrets from text."""
         self._running: dict[str, Callable[[], RunRecord]] = {}
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._unwritten: dict[str, _Unwritten] = {}
+        """Runs by trace id, oldest first; the writer's thread alone changes them."""
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._hurry = threading.Event()
@@ -383,7 +404,7 @@ class TraceStore:
             False when `timeout` seconds were not enough.
         """
         done: Future[bool] = Future()
-        if not self._enqueue(_Task(lambda _: True, done), patience=timeout):
+        if not self._enqueue(_Task(lambda _: True, done), always=True):
             return self._closed
         return not wait([done], timeout).not_done
 
@@ -394,13 +415,13 @@ class TraceStore:
             self._closed = True
         if thread is None:
             return
+        self._jobs.put(None)
         self._hurry.set()
-        try:
-            self._jobs.put(None, timeout=timeout)
-        except queue.Full:
-            logger.warning("%d runs were not written in time and are lost.", self._jobs.qsize())
-            return
         thread.join(timeout)
+        if thread.is_alive():
+            logger.warning(
+                "The runs of the last moments were not written in time to %s, and are lost.", self.path
+            )
 
     # Reading.
 
@@ -550,15 +571,15 @@ class TraceStore:
 
     # The writer's thread.
 
-    def _enqueue(self, job: _Job, *, patience: float = 0) -> bool:
+    def _enqueue(self, job: _Job, *, always: bool = False) -> bool:
         if self._closed:
             return False
-        try:
-            self._jobs.put(job, block=patience > 0, timeout=patience)
-        except queue.Full:
+        waiting = self._jobs.qsize() + len(self._unwritten)
+        if waiting >= _WAITING and not always:
             self._lost("more runs came than could be written", 1)
             return False
-        if isinstance(job, _Task) or self._jobs.qsize() > _WAITING // 2:
+        self._jobs.put(job)
+        if isinstance(job, _Task) or waiting > _WAITING // 2:
             # Somebody waits for it, or there is no room for a pause.
             self._hurry.set()
         if self._thread is None or not self._thread.is_alive():
@@ -580,16 +601,22 @@ class TraceStore:
         while not ending:
             jobs = self._gathered()
             ending = None in jobs
-            if jobs:
-                connection = self._written([job for job in jobs if job is not None], connection)
+            tasks = self._sorted(jobs)
+            ready = self._ready(at_once=ending or bool(tasks))
+            if ready or tasks:
+                connection = self._written(ready, tasks, connection)
             connection = self._told_followers(connection)
         if connection is not None:
             connection.close()
 
     def _gathered(self) -> list[_Job | None]:
         """Returns the next job together with those that arrive shortly after it; none while a run just goes on."""
+        patience = _FOLLOW_EVERY if self._running else None
+        if self._unwritten:
+            oldest = next(iter(self._unwritten.values()))
+            patience = max(oldest.since + _SETTLED - time.time(), 0.0)
         try:
-            jobs = [self._jobs.get(timeout=_FOLLOW_EVERY if self._running else None)]
+            jobs = [self._jobs.get(timeout=patience)]
         except queue.Empty:
             return []
         self._hurry.wait(_GATHER)
@@ -598,19 +625,56 @@ class TraceStore:
             jobs.append(self._jobs.get_nowait())
         return jobs
 
-    def _written(self, jobs: list[_Job], connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
-        """Writes `jobs` in one transaction; returns the connection, or None if it must be opened again."""
-        rows = self._rows(jobs)
+    def _sorted(self, jobs: list[_Job | None]) -> list[_Task]:
+        """Adds what has come to the runs that are not written; returns the tasks."""
+        tasks: list[_Task] = []
+        now = time.time()
+        for job in jobs:
+            if job is None:
+                continue
+            if isinstance(job, _Task):
+                tasks.append(job)
+                continue
+            run = self._unwritten.setdefault(job.trace_id, _Unwritten(now))
+            if isinstance(job, _Ended):
+                run.ended = job.make
+            elif isinstance(job, _Recorded):
+                run.tape = job.make
+            else:
+                run.facts.update(job.facts)
+                # Of a run that goes on here, more will come.
+                goes_on = run.ended is None and job.trace_id in self._running
+                run.whole = run.whole or not goes_on or "answer" in job.facts
+        return tasks
+
+    def _ready(self, *, at_once: bool) -> dict[str, _Unwritten]:
+        """Takes the runs that are to be written now: those that are whole, and those that have waited long enough."""
+        late = time.time() - _SETTLED
+        at_once = at_once or len(self._unwritten) > _WAITING // 2
+        ready = {
+            trace_id: run
+            for trace_id, run in self._unwritten.items()
+            if at_once or run.whole or run.since <= late
+        }
+        for trace_id in ready:
+            del self._unwritten[trace_id]
+        return ready
+
+    def _written(
+        self, runs: Mapping[str, _Unwritten], tasks: Sequence[_Task], connection: sqlite3.Connection | None
+    ) -> sqlite3.Connection | None:
+        """Writes runs and does tasks in one transaction; returns the connection, or None if it must be opened again."""
+        rows = self._rows(runs)
         # Whoever waits for a task may be gone, which cancels it; from here on that is not possible any more.
-        tasks = [job for job in jobs if isinstance(job, _Task) and job.done.set_running_or_notify_cancel()]
+        tasks = [task for task in tasks if task.done.set_running_or_notify_cancel()]
         try:
             if connection is None:
                 connection = _open(self.path)
             # Immediate: a transaction that begins as a reader fails without waiting if another process
             # writes.
             connection.execute("BEGIN IMMEDIATE")
-            for row in rows:
-                self._write(connection, row)
+            for start in range(0, len(rows), _AT_ONCE):
+                self._write(connection, rows[start : start + _AT_ONCE])
             results = [task.work(connection) for task in tasks]
             self._prune(connection, len(rows))
             connection.execute("COMMIT")
@@ -646,20 +710,24 @@ class TraceStore:
             return None
         return connection
 
-    def _write(self, connection: sqlite3.Connection, row: _Row) -> None:
-        """Write a run with its words and passages."""
-        (number,) = connection.execute(_WRITE, row.columns).fetchone()
-        if len(row.words) == 2:  # question and answer
-            connection.execute(_WRITE_WORDS, (number, row.words["question"], row.words["answer"]))
-        elif row.words:
-            connection.execute(_WRITE_WORDS_OF_BOTH, (number,))
-        if not row.passages:
-            return
-        shown = (number, json.dumps(list(row.passages)))
-        if connection.execute(_SHOW, shown).rowcount < len(row.passages):
-            for digest, passage in row.passages.items():
+    def _write(self, connection: sqlite3.Connection, rows: Sequence[_Row]) -> None:
+        """Write runs with their words and passages."""
+        _execute(connection, _WRITE, [row.columns for row in rows])
+        _execute(
+            connection,
+            _WRITE_WORDS,
+            [
+                (row.columns[0], row.words.get("question"), row.words.get("answer"))
+                for row in rows
+                if row.words
+            ],
+        )
+        shown = [(row.columns[0], json.dumps(list(row.passages))) for row in rows if row.passages]
+        passages = {digest: passage for row in rows for digest, passage in row.passages.items()}
+        if _execute(connection, _SHOW, shown) < sum(len(row.passages) for row in rows):
+            for digest, passage in passages.items():
                 self._keep_passage(connection, digest, passage)
-            connection.execute(_SHOW, shown)
+            _execute(connection, _SHOW, shown)
 
     def _keep_passage(self, connection: sqlite3.Connection, digest: str, passage: str) -> None:
         """Keep a passage once, however many runs have shown it."""
@@ -671,25 +739,20 @@ class TraceStore:
             words = (made.lastrowid, spaced(json.loads(data).get("text", "")))
             connection.execute("INSERT INTO passage_words (rowid, text) VALUES (?, ?)", words)
 
-    def _rows(self, jobs: list[_Job]) -> list[_Row]:
-        """Builds one row for each run that the jobs mention."""
-        ended = {job.trace_id: job.make for job in jobs if isinstance(job, _Ended)}
-        tapes = {job.trace_id: job.make for job in jobs if isinstance(job, _Recorded)}
-        facts: dict[str, dict[str, Any]] = {trace_id: {} for trace_id in (*ended, *tapes)}
-        for job in jobs:
-            if isinstance(job, _Known):
-                facts.setdefault(job.trace_id, {}).update(job.facts)
+    def _rows(self, runs: Mapping[str, _Unwritten]) -> list[_Row]:
+        """Builds one row for each run that can be read."""
         rows: list[_Row] = []
-        for trace_id, known in facts.items():
+        for trace_id, run in runs.items():
             try:
-                run = ended[trace_id]() if trace_id in ended else None
-                tape = tapes[trace_id]() if trace_id in tapes else None
-                rows.append(self._row(trace_id, run, known, tape))
+                rows.append(self._row(trace_id, run))
             except _UNREADABLE as error:
                 self._lost(f"{type(error).__name__} while reading the run", 1)
         return rows
 
-    def _row(self, trace_id: str, run: RunRecord | None, facts: Mapping[str, Any], tape: Tape | None) -> _Row:
+    def _row(self, trace_id: str, unwritten: _Unwritten) -> _Row:
+        run = unwritten.ended() if unwritten.ended else None
+        tape = unwritten.tape() if unwritten.tape else None
+        facts = unwritten.facts
         known = {"metadata": run.metadata if run else None} | dict(facts)
         kept = {name: known[name] for name in known if self.include_text or name not in READERS_TEXT}
         spans = self._json(run.spans) if run else None
@@ -702,7 +765,7 @@ class TraceStore:
             recorded, passages = None, {}  # a tape with cut texts would play another run
         columns = (
             trace_id,
-            run.started if run else time.time(),
+            run.started if run else unwritten.since,
             run.seconds if run else None,
             facts.get("session_id") or (run.session_id if run else None),
             facts.get("response_id"),
@@ -778,6 +841,14 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _execute(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Runs a statement that takes many rows of values; returns the number of rows that it wrote."""
+    if not rows:
+        return 0
+    values = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
+    return connection.execute(statement.format(values), [value for row in rows for value in row]).rowcount
 
 
 def _spaced(text: bytes | None) -> str:

@@ -10,7 +10,7 @@ an evaluation judges the recorded answer without asking anybody.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, Literal, TypedDict
 
@@ -75,9 +75,13 @@ def stored(tape: Tape) -> tuple[dict[str, Any], dict[str, str]]:
     passages: dict[str, str] = {}
 
     def named(shown: Shown) -> list[Any]:
-        # Always the same fields in the same order.
-        data = json_text(shown["passage"])
-        digest = blake2b(data.encode(), digest_size=12).hexdigest()
+        passage: Any = shown["passage"]
+        try:
+            digest, data = _kept(passage)
+        except (
+            TypeError
+        ):  # a dict of an earlier tape, or a plug-in's passage with a list in it, which have no hash
+            digest, data = _kept.__wrapped__(passage)
         passages[digest] = data
         return [digest, shown["score"], shown["dense"], shown["bm25"]]
 
@@ -89,6 +93,13 @@ def stored(tape: Tape) -> tuple[dict[str, Any], dict[str, str]]:
         "version": VERSION, "asked": tape.asked, "steps": steps, "answer": tape.answer, "error": tape.error
     }  # fmt: skip
     return data, passages
+
+
+@lru_cache(maxsize=512)
+def _kept(passage: Any) -> tuple[str, str]:
+    """Returns digest and JSON of a passage; a book's best ones are shown again and again."""
+    data = json_text(passage)  # always the same fields in the same order
+    return blake2b(data.encode(), digest_size=12).hexdigest(), data
 
 
 def tape_of(data: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]]) -> Tape | None:
