@@ -83,9 +83,15 @@ def _tells(question: str, asked: frozenset[str], text: str, forms: set[str], tag
         return True
     if any(kind in asked and re.search(record.tells.get(kind, "(?!)"), lower) for kind in ("why", "compare")):
         return True
+    return tells_fact(question, text, tag)
+
+
+def tells_fact(question: str, text: str, tag: str) -> bool:
+    """Whether a text has the number, the date or the name that a question asks for."""
+    asked, lower = kinds(question, tag), text.lower()
     figures = set(_NUMBER.findall(text)) - set(_NUMBER.findall(question))
     if "when" in asked and figures:
         return True
-    if "count" in asked and (figures or any(f" {word} " in f" {lower} " for word in record.numbers)):
+    if "count" in asked and (figures or any(f" {word} " in f" {lower} " for word in language(tag).numbers)):
         return True
     return "who" in asked and not set(map(str.lower, _NAME.findall(text))) <= set(question.lower().split())

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from preceptor.agents.offer import offers
+from preceptor.agents.offer import offers, tells_fact
 from preceptor.library.passage import Hit, Passage
 from preceptor.text.pieces import Piece, pieces, whole
-from preceptor.text.questions import QUESTION_MARKS, wants_code
+from preceptor.text.questions import QUESTION_MARKS, kinds, wants_code
 from preceptor.text.sentences import COLONS
 from preceptor.text.tokens import stems
 
@@ -44,6 +44,10 @@ _BLOCK = 2
 """Weight of a list, a table or a block of code, in sentences."""
 _ROWS = 8
 """Longest list or table that is quoted whole; of a longer one only the best rows are quoted."""
+_SHOWN = frozenset({"how", "code"})
+"""Kinds of questions that a block of code or a list answers."""
+_STEPS_WITHIN = 5
+"""Number of pieces behind the first quotation among which the steps or the code may begin."""
 _SAME = 0.8
 """Share of common words above which two quotations say the same."""
 
@@ -170,7 +174,12 @@ def quotations(question: str, found: Sequence[Candidate], *, said: str = "") -> 
         found: Best first.
         said: The answer before, of which nothing is quoted again if something else fits nearly as well.
     """
-    return [_quoted(question, one) for one in chosen(found, said=said)]
+    kept = chosen(found, said=said)
+    if not kept:
+        return []
+    # What the first one brings takes no room from the others: each may be the one that answers.
+    first = _with_next(question, kept[0], _spaced_once(said))
+    return [_quoted(question, one) for one in (first, *(one for one in kept[1:] if not _repeats(one, first)))]
 
 
 def chosen(found: Sequence[Candidate], *, said: str = "") -> list[Candidate]:
@@ -195,6 +204,39 @@ def chosen(found: Sequence[Candidate], *, said: str = "") -> list[Candidate]:
         kept.append(one)
         room -= length
     return kept
+
+
+def _with_next(question: str, one: Candidate, before: str) -> Candidate:
+    """Returns a sentence with the one behind it: an explanation is seldom a single sentence (decision 0030).
+
+    Args:
+        question: The reader's question.
+        one: What is quoted first.
+        before: The answer before, whose sentences come along only where the quotation itself is one of them.
+    """
+    run, places = one.section.pieces, one.places or range(0)
+    stop = places.stop
+    if stop >= len(run) or run[stop - 1].kind != "sentence":
+        return one
+    asked = kinds(question, one.section.language)
+    # "Why does it help to test the code?" asks for no code.
+    if not _SHOWN.isdisjoint(asked) and "why" not in asked:
+        # What is to be done is often shown a few sentences further on: "Enabling HTTP/2" begins with why it is off. The
+        # last of all that was shown may go on in another passage.
+        ahead = range(stop, min(stop + _STEPS_WITHIN, len(run) - 1))
+        shown = next((at for at in ahead if run[at].kind != "sentence"), None)
+        if shown is not None and run[shown].kind in ("code", "list"):
+            return replace(one, places=range(places.start, shown + 1))
+    if len(places) > 1:
+        return one
+    following = run[stop]
+    goes_on = following.kind == "sentence" and _quotable(following) and not following.opens
+    if _spaced_once(run[one.place].text) not in before:
+        goes_on = goes_on and _spaced_once(following.text) not in before
+    # "The gripper closes with 40 newtons." needs nothing more where a number is asked for.
+    if not goes_on or tells_fact(question, run[one.place].text, one.section.language):
+        return one
+    return replace(one, places=range(places.start, stop + 1))
 
 
 def _spaced_once(text: str) -> str:
@@ -322,18 +364,20 @@ def _repeats(one: Candidate, other: Candidate) -> bool:
 
 
 def _quoted(question: str, one: Candidate) -> str:
-    """Renders the pieces in the book's order, with the key behind the last sentence or below a block."""
+    """Renders the pieces in the book's order, with the key behind the best sentence and the last, or below a block."""
     section = one.section
     places = one.places or range(0)
     keys = " ".join(
         f"[{key}]" for key in dict.fromkeys(key for place in places for key in section.keys[place])
     )
     last = max((place for place in places if section.pieces[place].kind == "sentence"), default=None)
+    # The source shows the sentence before its first key: the one that was chosen, not the one that came along.
+    cited = {one.place, last}
     blocks: list[str] = [""]
     for place in places:
         piece = section.pieces[place]
         if piece.kind == "sentence":
-            blocks[-1] += f" {piece.text}" + (f" {keys}" if place == last else "")
+            blocks[-1] += f" {piece.text}" + (f" {keys}" if place in cited else "")
         else:
             shown = _shortened(question, piece, section.language)
             blocks += [f"{piece.label}\n\n{shown}" if piece.label else shown, ""]

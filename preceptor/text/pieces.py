@@ -27,6 +27,8 @@ _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 
 _WORD = re.compile(r"[^\W_]+")
 _LED_TO = ("list", "table", "code")
+_TRAILS_OFF = ("...", "…", "……")
+"""Ends of a sentence that the block behind it completes: "You can also disable the timeout completely..."."""
 _ANNOUNCES_ONLY = 8
 """Word count below which a sentence with a number word only announces a list."""
 _SAYS_LITTLE = 3
@@ -171,7 +173,8 @@ def _sentences(text: str, label: str, tag: str) -> Iterator[Piece]:
             sentence,
             label,
             opens=not ends(sentence, record) or _announces(sentence, content, record),
-            leads=number == len(found) - 1 and _leads(sentence, content, record),
+            leads=number == len(found) - 1
+            and (sentence.endswith(_TRAILS_OFF) or _leads(sentence, content, record)),
             depends_on_previous=_depends_on_previous(sentence, content, record, first=number == 0),
             defines=_defines(sentence, record),
         )

@@ -44,6 +44,39 @@ def test_an_answer_in_one_sentence_stands_alone() -> None:
     assert found == ["The gripper closes with 40 newtons. [k7qd]"]
 
 
+@pytest.mark.parametrize(
+    ("question", "behind", "comes_along"),
+    [
+        ("What does the gripper do?", "It closes slowly.", True),
+        ("What does the gripper do?", "What else is there?", False),
+        ("What does the gripper do?", "It has four parts:\n\n- a motor", False),
+        ("How strongly in newtons is it, and how many?", "It closes slowly.", False),
+    ],
+)
+def test_the_sentence_behind_the_first_quotation_comes_along(
+    question: str, behind: str, comes_along: bool
+) -> None:
+    found = ask(question, passage(f"{GRIPPER} {behind}"))
+    assert found[0] == (f"{GRIPPER} [k7qd] {behind} [k7qd]" if comes_along else f"{GRIPPER} [k7qd]")
+
+
+@pytest.mark.parametrize(
+    ("question", "comes_along"),
+    [
+        ("How do I grip a cup?", True),
+        ("What is it to grip a cup?", False),
+        ("Why does it help to see the code to grip a cup?", False),
+    ],
+)
+def test_the_code_behind_a_sentence_comes_along_where_steps_are_asked_for(
+    question: str, comes_along: bool
+) -> None:
+    sentence, code = "You grip a cup by its handle.", "```py\nclose(4)\n```"
+    found = ask(question, passage(f"{sentence}\n\n{code}\n\nThat is all."))
+    assert (code in found[0]) is comes_along
+    assert found[0].startswith(f"{sentence} [k7qd]")
+
+
 def test_a_sentence_that_leans_on_another_passage_carries_both_keys() -> None:
     found = ask(
         "Which names do nodes need?",
@@ -59,7 +92,7 @@ def test_the_beginning_of_a_section_answers_what_its_heading_names() -> None:
         passage("Steering a robot from far away is dangerous. Delays add up.", heading="The latency trap"),
         passage("The latency trap has a solution on board.", key="m4tw", heading="The solution"),
     )
-    assert found[0] == "Steering a robot from far away is dangerous. [k7qd]"
+    assert found[0] == "Steering a robot from far away is dangerous. [k7qd] Delays add up. [k7qd]"
 
 
 def test_a_question_that_the_book_asks_is_no_answer() -> None:
@@ -193,7 +226,7 @@ def test_an_answer_has_three_sentences_at_most_and_a_list_counts_as_two() -> Non
     one = passage(
         "Grippers hold cups of tea. Some grippers hold bread. Large grippers hold doors. Red grippers hold nails."
     )
-    assert len(ask("What do grippers hold?", one)) == 3
+    assert "".join(ask("What do grippers hold?", one)).count(".") == 3
     table = passage(
         "Grippers hold cups of tea. Some grippers hold bread.\n\n- grippers hold doors\n- grippers hold nails"
     )
@@ -210,8 +243,8 @@ def test_a_first_quotation_that_is_long_is_quoted_alone() -> None:
 
 
 def test_beside_a_sentence_that_has_all_that_was_asked_only_its_equals_are_quoted() -> None:
-    text = "The gripper closes with 40 newtons. The gripper was painted red."
-    assert ask("With which newtons does the gripper close?", passage(text)) == [f"{GRIPPER} [k7qd]"]
+    full, half = passage(GRIPPER), passage("The gripper was painted red.", key="m4tw", heading="Paint")
+    assert ask("With which newtons does the gripper close?", full, half) == [f"{GRIPPER} [k7qd]"]
 
 
 def test_a_sentence_whose_neighbour_was_not_found_is_not_quoted_but_read_on_for() -> None:
@@ -350,9 +383,10 @@ def test_the_words_of_a_sentence_on_which_another_depends_speak_for_both() -> No
 def test_what_has_only_some_of_the_words_stands_beside_a_best_that_lacks_some_and_not_beside_a_full_one() -> (
     None
 ):
-    full = "The red gripper closes with 40 newtons. A red gripper closes slowly."
-    assert len(ask("With which newtons does the red gripper close?", passage(full))) == 1
-    assert len(ask("With which newtons does the red gripper of Unitree close?", passage(full))) == 2
+    full = passage("The red gripper closes with 40 newtons.")
+    some = passage("A red gripper closes slowly.", key="m4tw", heading="Speed")
+    assert len(ask("With which newtons does the red gripper close?", full, some)) == 1
+    assert len(ask("With which newtons does the red gripper of Unitree close?", full, some)) == 2
 
 
 def test_the_exercise_that_repeats_the_question_is_not_quoted_as_its_answer() -> None:
@@ -365,11 +399,14 @@ def test_the_exercise_that_repeats_the_question_is_not_quoted_as_its_answer() ->
 
 
 def test_what_the_answer_before_has_quoted_is_not_quoted_again() -> None:
-    place = passage("A gripper holds cups of tea. A gripper holds plates of bread.")
+    tea = passage("A gripper holds cups of tea.")
+    bread = passage(
+        "A gripper holds plates of bread. A gripper holds cups of tea.", key="m4tw", heading="Bread"
+    )
     asked = "What holds a gripper?"
-    first, *_ = quotations(asked, candidates(asked, hits(place)))
-    again = quotations(asked, candidates(asked, hits(place)), said=first.replace("[k7qd]", "[1]"))
-    assert again == ["A gripper holds plates of bread. [k7qd]"]
+    first, *_ = quotations(asked, candidates(asked, hits(tea)))
+    again = quotations(asked, candidates(asked, hits(tea, bread)), said=first.replace("[k7qd]", "[1]"))
+    assert again == ["A gripper holds plates of bread. [m4tw]"]
 
 
 def test_the_answer_before_is_quoted_again_where_nothing_else_answers() -> None:

@@ -107,3 +107,11 @@ def test_the_quote_of_a_source_is_the_sentence_that_shares_most_with_the_claim()
         "the inflation layer surrounds obstacles."
     )
     assert nearest("Zebras are striped.", PAGE, "en") == "The costmap is a grid."
+
+
+@pytest.mark.parametrize("end", ["...", "…"])
+def test_a_sentence_that_trails_off_comes_with_the_block_behind_it(end: str) -> None:
+    sentence = f"You can also turn the motor off completely{end}"
+    for block in ("```py\nstop()\n```", "- stop it"):
+        assert whole(pieces(f"{sentence}\n\n{block}", "en"), 0) == range(2)
+    assert whole(pieces(f"{sentence}\n\nIt stops.", "en"), 0) == range(1)
