@@ -349,6 +349,14 @@ def test_of_a_long_list_the_items_that_answer_are_quoted_in_the_books_order() ->
     assert shown.index(items[3]) < shown.index(items[17])
 
 
+def test_of_a_long_list_whose_items_go_on_below_whole_items_are_quoted() -> None:
+    items = [f"- part {number}\n  costs {number} euros" for number in range(20)]
+    items[17] = "- the gripper\n  costs 80 euros"
+    (found,) = ask("What does the gripper cost?", passage("\n".join(items)))
+    assert "- the gripper costs 80 euros" in " ".join(found.split())
+    assert found.count("- ") == 4
+
+
 def test_a_list_of_eight_items_is_quoted_whole() -> None:
     eight = "\n".join(f"- the gripper has part {number}" for number in range(8))
     (found,) = ask("Which parts has the gripper?", passage(eight))
