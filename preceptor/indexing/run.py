@@ -11,7 +11,8 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ from preceptor.library.passage import Passage
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, IndexInfo, IndexWriter
 from preceptor.library.schema import same_vectors
 from preceptor.settings import Settings
-from preceptor.text.languages import language
+from preceptor.text.languages import language, language_of
 from preceptor.text.tokens import Bm25
 
 logger = logging.getLogger(__name__)
@@ -251,9 +252,11 @@ class Indexing:
         """
         embedding = self._settings.embedding
         embedder = self._models.get(embedding, tag=book.language)
+        texts = _sampled(book)
+        judged, sampled = _telling(texts), len(texts)
         why = ""
         if embedding.model == AUTO and embedding.path is None:
-            unread, sampled = _unread_pages(book, embedder)
+            unread = sum(not embedder.reads(text) for text in judged)
             if unread > _UNREAD_SHARE * sampled or (not sampled and language(book.language).tag != "en"):
                 embedder = self._models.get(embedding, model=MULTILINGUAL)
                 why = (
@@ -266,7 +269,7 @@ class Indexing:
         if self._multilingual:
             others = others_than_english(self._settings.book.readers)
             why = f", and with `{MULTILINGUAL}` for readers of {' and '.join(language(one).name for one in others)}"
-        return f"embedded with `{embedder.model}`{why}"
+        return f"embedded with `{embedder.model}`{why}{_other_language(book, judged)}"
 
     def _pages(self, book: Book, files: Iterable[PageFile]) -> Iterator[tuple[Page, list[Passage]]]:
         index, embedder = self._settings.index, self._embedder
@@ -475,21 +478,35 @@ def _for_other_readers(settings: Settings, first: DenseEmbedder, models: Models)
     return None
 
 
-def _unread_pages(book: Book, embedder: DenseEmbedder) -> tuple[int, int]:
-    """Returns how many of the sampled pages an embedding model does not read, and how many have prose."""
+def _sampled(book: Book) -> list[str]:
+    """Returns the beginnings of some published pages that have prose."""
     files = [file for file in book.files if file.status == "published"]
-    sampled = (
-        [files[place * len(files) // _SAMPLED] for place in range(_SAMPLED)]
-        if len(files) > _SAMPLED
-        else files
-    )
+    if len(files) > _SAMPLED:
+        files = [files[place * len(files) // _SAMPLED] for place in range(_SAMPLED)]
     texts: list[str] = []
-    for file in sampled:
+    for file in files:
         with suppress(PageUnreadable):  # it is reported when all pages are read
             texts += filter(None, [_prose(_read(book, file))])
-    # Pages that are too short one by one may tell the language together.
-    judged = [text for text in texts if _is_enough(text)] or [" ".join(texts)]
-    return sum(_is_enough(text) and not embedder.reads(text) for text in judged), len(texts)
+    return texts
+
+
+def _telling(texts: Sequence[str]) -> list[str]:
+    """Returns the texts that are long enough to tell their language."""
+    # Pages that are too short one by one may tell it together.
+    return [*filter(_is_enough, texts)] or [*filter(_is_enough, [" ".join(texts)])]
+
+
+def _other_language(book: Book, texts: Sequence[str]) -> str:
+    """Returns words that name the language of most texts, where the settings name another; empty where they agree."""
+    own = language(book.language).tag
+    found = Counter(language_of(text, default=own) for text in texts).most_common(1)
+    if not found or found[0][0] == own or found[0][1] * 2 <= len(texts):
+        return ""
+    ((tag, _),) = found
+    return (
+        f"; most pages seem to be in {language(tag).name} and the book is indexed as {language(own).name}: "
+        f'set `book.language = "{tag}"`'
+    )
 
 
 def _read(book: Book, file: PageFile) -> Page:

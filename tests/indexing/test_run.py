@@ -747,6 +747,28 @@ async def test_a_book_is_embedded_by_the_model_that_reads_it(
     assert counts(await run(source, embedded)) == {"unchanged": said.points}
 
 
+@pytest.mark.parametrize(
+    ("text", "tag", "said"),
+    [
+        (SPANISH, "en", 'in Spanish and the book is indexed as English: set `book.language = "es"`'),
+        (SPANISH, "es-MX", ""),
+        (URDU, "ur", ""),
+        ("A node is a process that computes, and it has a name. " * 5, "de", '`book.language = "en"`'),
+        ("A node is a process that computes, and it has a name. " * 5, "en-GB", ""),
+    ],
+)
+async def test_a_book_in_another_language_than_the_settings_say_is_told(
+    put: Put, embedded: Settings, text: str, tag: str, said: str
+) -> None:
+    told = list[str]()
+    async with open_engine(embedded) as engine:
+        await Indexing(
+            put({"a.md": f"# A\n\n{text}"}), _with(embedded, "book", language=tag), tell=told.append
+        ).into(engine)
+    assert ("seem to be in" in told[0]) is bool(said)
+    assert said in told[0]
+
+
 async def test_an_index_of_the_english_model_is_still_good(put: Put, embedded: Settings) -> None:
     """One that was made when the settings named the model."""
     by_name = _with(embedded, "embedding", model=ENGLISH)
