@@ -35,6 +35,7 @@ _PAIR = 2
 """Characters that count as a word in scripts without spaces."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_WORD = re.compile(r"[\w'’-]+")
 _NAME = re.compile(r"(?<![.!?:] )(?<!^)\b[A-Z][\w'’-]+")
 
 
@@ -94,4 +95,5 @@ def tells_fact(question: str, text: str, tag: str) -> bool:
         return True
     if "count" in asked and (figures or any(f" {word} " in f" {lower} " for word in language(tag).numbers)):
         return True
-    return "who" in asked and not set(map(str.lower, _NAME.findall(text))) <= set(question.lower().split())
+    names = {name.lower() for name in _NAME.findall(text)}
+    return "who" in asked and not names <= set(_WORD.findall(question.lower()))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.agents.offer import offers
+from preceptor.agents.offer import offers, tells_fact
 from preceptor.text.pieces import pieces
 
 ABOVE = ("The book", "Grippers")
@@ -128,3 +128,8 @@ def test_the_weights_are_those_of_the_decision(question: str, text: str, heading
 
 def test_a_plain_sentence_offers_nothing_but_its_words() -> None:
     assert offered(WHAT, "A gripper holds cups of tea.") == 0
+
+
+def test_a_name_of_the_question_is_not_the_name_that_it_asks_for() -> None:
+    assert not tells_fact("Who built Mary?", "In the workshop stood Mary.", "en")
+    assert tells_fact("Who built Mary?", "The robot Mary was built by Joan.", "en")
