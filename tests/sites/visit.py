@@ -51,7 +51,7 @@ async def visiting(
 
 async def marks(page: Page, sentence: str) -> bool:
     """Whether the browser marks this sentence: nothing but a picture shows it."""
-    place = page.get_by_text(sentence)
+    place = page.get_by_text(sentence).filter(visible=True)  # the closed widget may quote it, too
     before = await place.screenshot()
     style = await page.add_style_tag(content="::target-text { background: #f0f; color: #0f0 }")
     after = await place.screenshot()
