@@ -499,14 +499,13 @@ def _telling(texts: Sequence[str]) -> list[str]:
 def _other_language(book: Book, texts: Sequence[str]) -> str:
     """Returns words that name the language of most texts, where the settings name another; empty where they agree."""
     own = language(book.language).tag
-    found = Counter(language_of(text, default=own) for text in texts).most_common(1)
-    if not found or found[0][0] == own or found[0][1] * 2 <= len(texts):
-        return ""
-    ((tag, _),) = found
-    return (
-        f"; most pages seem to be in {language(tag).name} and the book is indexed as {language(own).name}: "
-        f'set `book.language = "{tag}"`'
-    )
+    for tag, count in Counter(language_of(text, default=own) for text in texts).most_common(1):
+        if tag != own and count * 2 > len(texts):
+            return (
+                f"; most pages seem to be in {language(tag).name} and the book is indexed as {language(own).name}: "
+                f'set `book.language = "{tag}"`'
+            )
+    return ""
 
 
 def _read(book: Book, file: PageFile) -> Page:

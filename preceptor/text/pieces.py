@@ -27,7 +27,7 @@ _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]")
 
 _WORD = re.compile(r"[^\W_]+")
 _LED_TO = ("list", "table", "code")
-_TRAILS_OFF = ("...", "…", "……")
+_TRAILS_OFF = ("...", "…")
 """Ends of a sentence that the block behind it completes: "You can also disable the timeout completely..."."""
 _ANNOUNCES_ONLY = 8
 """Word count below which a sentence with a number word only announces a list."""
