@@ -230,7 +230,7 @@ class Preceptor:
             deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
             refused=run.refused,
             # A new one for each reply: a tutor may be asked again, and another after it.
-            shown=lambda: Gate(
+            shown=lambda *, must_answer: Gate(
                 run,
                 self._rules,
                 holds=holds,
@@ -238,7 +238,7 @@ class Preceptor:
                 least_confidence=tutor.least_confidence,
                 least_support=tutor.least_support,
                 of_book=of_book,
-                within=book and book.within,
+                within=book.within if book and must_answer else None,
             ),
             book=book,
             whole=whole,

@@ -232,7 +232,8 @@ class Failover(Model):
     ) -> tuple[list[TResponseStreamEvent], _Stream, Shown]:
         """A stream, read until its text may be shown or to its end: until there it may fail and be tried again."""
         _give_time(run, handoffs)
-        stream, shown = call(), run.shown()
+        # A model that searches by itself may know better than the server what answers the question.
+        stream, shown = call(), run.shown(must_answer=self._retrieval == "first")
         begun: list[TResponseStreamEvent] = []
         try:
             async for event in stream:

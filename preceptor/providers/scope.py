@@ -4,7 +4,7 @@ The SDK gives a model the whole conversation, and no context of its own.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
@@ -42,6 +42,18 @@ class Shown(Protocol):
         ...
 
 
+class BeginsToLook(Protocol):
+    """Begins to look at a reply."""
+
+    def __call__(self, *, must_answer: bool) -> Shown:
+        """Returns what looks at it.
+
+        Args:
+            must_answer: Whether it must rest on what answers the question, where that was judged.
+        """
+        ...
+
+
 class BookRule(Protocol):
     """The rule and the search that bind a model to the book, whatever it does by itself."""
 
@@ -61,14 +73,14 @@ class BookRule(Protocol):
         ...
 
     async def covers(self) -> bool:
-        """Whether what was found covers the question; from then on an answer must rest on what answers it."""
+        """Whether what was found covers the question; what answers it is known from then on."""
         ...
 
 
 class _Verbatim:
     """Takes a reply for what the reader sees."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, must_answer: bool) -> None:
         self._said = False
 
     def feed(self, piece: str) -> bool:
@@ -92,8 +104,7 @@ class RunScope:
     """Ids of the tool calls that did not fit their tool."""
     call_ids: set[str] = field(default_factory=set[str])
     """Ids of all calls of the models: a tutor does not see those of the tutors before it, and may count anew."""
-    shown: Callable[[], Shown] = _Verbatim
-    """Begins to look at a reply."""
+    shown: BeginsToLook = _Verbatim
     book: BookRule | None = None
     """Binds the models to the book; None: there is nothing to search."""
     told_again: set[str] = field(default_factory=set[str])

@@ -418,6 +418,18 @@ async def test_where_the_server_searches_first_no_tutor_is_asked_for_what_the_bo
     assert (answer.provider, answer.in_book, gemini.requests) == ("offline", False, [])
 
 
+async def test_a_tutor_that_searches_by_itself_is_not_held_to_what_the_server_judged_for_another(
+    settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    asked = Question(text="What is the capital of France?")
+    async with opened(retrieving(settings, "first")) as preceptor:
+        key = await key_of(preceptor)
+        openai.will(searches(), says(f"A node is a participant [{key}]."))
+        answer, _ = await told(preceptor, asked)
+    assert left(answer) == [("gemini", "not_covered")]
+    assert (answer.provider, answer.text) == ("openai", "A node is a participant [1].")
+
+
 async def test_where_no_tutor_is_left_to_say_so_the_model_is_asked_all_the_same(
     settings: Settings, gemini: Provider
 ) -> None:

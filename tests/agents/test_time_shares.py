@@ -78,7 +78,7 @@ async def test_without_a_run_nothing_bounds_a_call_and_a_reader_sees_every_word(
     assert scope() is run
     current_scope.reset(token)
     assert scope() is not free
-    shown = free.shown()
+    shown = free.shown(must_answer=False)
     assert (shown.feed(" \n"), await shown.finish()) == (False, "empty_answer")
     assert (shown.feed("A"), shown.feed(" "), await shown.finish()) == (True, True, None)
 
