@@ -168,6 +168,7 @@ class Failover(Model):
                     yield event
                 return
             after_text = False
+            offered = self._offered(tools, run)
             try:
                 await self._check_covered(run, handoffs)
                 call = partial(
@@ -175,7 +176,7 @@ class Failover(Model):
                     system_instructions,
                     self._history(input, tools, run),
                     self._settings(model_settings, input, tools, run),
-                    tools,
+                    offered,
                     output_schema,
                     # Hand-offs are made here: the provider's model must not see them as tools of its own.
                     [],
@@ -277,6 +278,12 @@ class Failover(Model):
         item = call_item(Call(_SEARCH, json.dumps({"query": run.book.query}, ensure_ascii=False)))
         run.own_calls.add(item.call_id)
         return item
+
+    def _offered(self, tools: list[Tool], run: RunScope) -> list[Tool]:
+        """The tools of a call: where the server has searched in its place, a small model would search on and on."""
+        if self._retrieval != "first" or not run.own_calls:
+            return tools
+        return [tool for tool in tools if tool.name != _SEARCH]
 
     async def _check_covered(self, run: RunScope, handoffs: Sequence[Handoff]) -> None:
         """Raise where the book does not cover the question: a small model answers from whatever it is shown.

@@ -418,6 +418,32 @@ async def test_where_the_server_searches_first_no_tutor_is_asked_for_what_the_bo
     assert (answer.provider, answer.in_book, gemini.requests) == ("offline", False, [])
 
 
+@pytest.mark.parametrize("retrieval", ["first", "required", "agent"])
+async def test_where_the_server_has_searched_the_model_is_offered_no_further_search(
+    retrieval: str, settings: Settings, gemini: Provider
+) -> None:
+    async with opened(retrieving(settings, retrieval)) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will(
+            *([] if retrieval == "first" else [searches()]), says(f"A node is a participant [{key}].")
+        )
+        answer, _ = await told(preceptor, ASKED)
+    offered = {tool["function"]["name"] for tool in wire(gemini)["tools"]}
+    assert {"get_chapter", "decline"} < offered
+    assert ("search_textbook" in offered) is (retrieval != "first")
+    assert (answer.provider, left(answer)) == ("gemini", [])
+
+
+async def test_a_search_that_was_not_offered_is_made_all_the_same(
+    settings: Settings, gemini: Provider
+) -> None:
+    async with opened(retrieving(settings, "first")) as preceptor:
+        key = await key_of(preceptor)
+        gemini.will(searches("ROS 2 nodes"), says(f"A node is a participant [{key}]."))
+        answer, _ = await told(preceptor, ASKED)
+    assert (answer.text, left(answer)) == ("A node is a participant [1].", [])
+
+
 async def test_a_tutor_that_searches_by_itself_is_not_held_to_what_the_server_judged_for_another(
     settings: Settings, gemini: Provider, openai: Provider
 ) -> None:
