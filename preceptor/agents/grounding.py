@@ -43,9 +43,12 @@ _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 """Characters that nobody sees, and that would hide the instructions."""
 
 RULE = """\
-Answer the question now, from the quotations above alone. Behind each sentence write the key of the quotation that \
-says it, in square brackets. The keys are: {keys}."""
-"""Reminder that stands behind the passages: a model forgets it where it stands before them."""
+Answer the question now with a few sentences of the quotations above, as they stand there (translated where the reader \
+asks in another language); begin with the one that answers it. Do not speak of the quotations or of the question. \
+Behind each sentence write the key of its quotation, in square brackets. The keys are: {keys}."""
+"""Reminder that stands behind the passages: a model forgets it where it stands before them.
+
+A small model that may use words of its own turns a question round into a claim, or writes about the quotations."""
 
 
 class Rules:

@@ -410,9 +410,11 @@ async def open_preceptor(
         offline = OfflineModel(library.likeness, book_language=info.language) if needed else None
         book_only = settings.tutor.book_only
         build = partial(build_tutors, models, offline=offline, retry_after=settings.breaker.cool_down)
+        own = partial(instructions, settings.book, info, book_only=book_only)
         build_triage = partial(
             build,
-            instructions=prompt or instructions(settings.book, info, book_only=book_only),
+            instructions=prompt or own(),
+            after_search=None if prompt else own(searched=True),
             book_only=book_only,
         )
         preceptor = Preceptor(

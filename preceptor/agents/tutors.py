@@ -57,6 +57,7 @@ def build_tutors(
     models: ProviderModels,
     *,
     instructions: str,
+    after_search: str | None = None,
     tools: Sequence[Tool],
     offline: Model | None,
     retry_after: float,
@@ -67,6 +68,7 @@ def build_tutors(
     Args:
         models: One for each provider that has a key, in the order in which they are tried.
         instructions: The tutors' system prompt.
+        after_search: System prompt of a tutor that the server has searched for; None: the same.
         tools: Tools of the tutors.
         offline: The last in the fallback order, if there is one.
         book_only: Whether the providers' tutors have to decline what the book does not cover.
@@ -77,13 +79,23 @@ def build_tutors(
     own = [recorded_tool(tool) for tool in tools]
     declining = [recorded_tool(tool) for tool in tools_of(())]
 
-    def tutor(provider: str, model: Model, settings: ModelSettings, *, model_name: str = "") -> Agent[Run]:
+    def once_searched(_context: RunContextWrapper[Run], _tutor: Agent[Run]) -> str:
+        return after_search if after_search and scope().own_calls else instructions
+
+    def tutor(
+        provider: str,
+        model: Model,
+        settings: ModelSettings,
+        *,
+        model_name: str = "",
+        told: str | Callable[[RunContextWrapper[Run], Agent[Run]], str] = instructions,
+    ) -> Agent[Run]:
         may_decline = book_only and provider != "offline"
         name = models.order.agent_name(provider)
         return Agent[Run](
             name=name,
             handoff_description=f"Answers the reader's question with {provider}.",
-            instructions=instructions,
+            instructions=told,
             model=RecordedModel(model, agent=name, name=model_name),
             model_settings=settings,
             tools=[*own, *declining] if may_decline else list(own),
@@ -94,7 +106,8 @@ def build_tutors(
     if offline:
         behind.append(_hand_over(tutor("offline", offline, ModelSettings()), "offline"))
     for entry in reversed(models):
-        agent = tutor(entry.provider, entry.model, entry.settings, model_name=entry.name)
+        told = once_searched if entry.model.retrieval == "first" else instructions
+        agent = tutor(entry.provider, entry.model, entry.settings, model_name=entry.name, told=told)
         behind.insert(0, _hand_over(agent, entry.provider, is_enabled=_open(entry)))
     choosing = TriageModel(models.order, retry_after=retry_after)
     return Agent[Run](name=TRIAGE, model=RecordedModel(choosing, agent=TRIAGE), handoffs=list(behind))
