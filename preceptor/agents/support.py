@@ -53,6 +53,9 @@ _ADDRESS = re.compile(
     r"(?:\b(?:https?|ftp)://|(?<![\w.])(?=www\.))(?P<host>[\w.-]+\w)|(?<![\w.+-])[\w.+-]++@(?P<at>[\w.-]+\.\w+)"
 )
 """The host of an address, or of a mailbox."""
+_DOTTED = re.compile(r"(?<![\w./-])[A-Za-z][\w-]*(?:\.[a-z][\w-]*)*\.[a-z][a-z0-9_]+(?![\w/])")
+"""A file, a module or a host by itself: `floor.sdf`, `rclpy.node`, `example.org`; not "e.g."."""
+_CODE = re.compile(r"`[^`\n]+`")
 _MARKS_BEFORE = " \t\"'“„«¿¡(*_`-"
 """Characters that may stand between the beginning of a sentence and its first word."""
 _ENDS = frozenset(".:;!?…\n")
@@ -417,7 +420,7 @@ def stands_in(name: str, passages: Iterable[Passage]) -> bool:
 def names(text: str, tag: str) -> tuple[str, ...]:
     """The words of a text that are names by their capitals: `Paris` behind another word, `AlphaFold` anywhere.
 
-    The hosts of addresses are names, too.
+    The hosts of addresses are names, too, and outside of code so are files and modules: `floor.sdf`.
 
     Args:
         text: A sentence or more.
@@ -431,7 +434,11 @@ def names(text: str, tag: str) -> tuple[str, ...]:
         return word[0].isupper() and not all_nouns and not _opens(text, place)
 
     words_of_names = (found for found in _NAME.finditer(text) if is_name(found.group(), found.start()))
-    return (*(found.group() for found in words_of_names), *hosts(text))
+    return (
+        *(found.group() for found in words_of_names),
+        *hosts(text),
+        *_DOTTED.findall(_CODE.sub(" ", text)),
+    )
 
 
 def untranslated_names(text: str, tag: str) -> list[str]:

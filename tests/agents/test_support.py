@@ -414,6 +414,13 @@ def test_the_weights_are_those_of_the_decision(claim: str, evidence: float) -> N
         ("Dann hält der Greifer eine Tasse.", "de-AT", []),
         ("The arm of Unitree grips.", "", ["Unitree"]),
         ("¿Cuál es? ¡Así agarra la mano de Unitree!", "es", ["Unitree"]),
+        (
+            "Values stand in floor.sdf, so run rclpy.init_node, e.g. at 5.p.m.",
+            "en",
+            ["floor.sdf", "rclpy.init_node"],
+        ),
+        ("Buy it at shop.example.org.", "en", ["shop.example.org"]),
+        ("Write `ros2 run my_node.py` and save main.py.", "en", ["main.py"]),
     ],
 )
 def test_names_are_told_by_their_capitals_in_the_language_of_the_text(
@@ -430,6 +437,8 @@ def test_names_are_told_by_their_capitals_in_the_language_of_the_text(
         ("A node runs in ROS and RViz.", "A node runs in ROS.", True),
         ("A node runs in ROS and RViz.", "A node runs in ros and rviz.", False),
         ("A node runs in many GPUs.", "A node runs in a GPU.", False),
+        ("A node is a process of node.py.", "A node is a process.", True),
+        ("A node is a process of node.py.", "A node is a process, as in `src/node.py`.", False),
     ],
 )
 def test_a_name_is_known_in_any_form_that_the_passage_has(claim: str, place: str, invented: bool) -> None:
