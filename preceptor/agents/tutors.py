@@ -106,7 +106,7 @@ def build_tutors(
     if offline:
         behind.append(_hand_over(tutor("offline", offline, ModelSettings()), "offline"))
     for entry in reversed(models):
-        told = once_searched if entry.model.retrieval == "first" else instructions
+        told = once_searched if entry.retrieval == "first" else instructions
         agent = tutor(entry.provider, entry.model, entry.settings, model_name=entry.name, told=told)
         behind.insert(0, _hand_over(agent, entry.provider, is_enabled=_open(entry)))
     choosing = TriageModel(models.order, retry_after=retry_after)

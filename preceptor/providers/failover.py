@@ -96,7 +96,7 @@ class Failover(Model):
         self.breaker = breaker
         self._inner = inner
         self._order = order
-        self.retrieval: Retrieval = retrieval
+        self._retrieval: Retrieval = retrieval
         # `timeout` only keeps further tries from beginning: the try that goes on has a limit of its own, in
         # `CheckedChat`.
         self._retrying = stamina.AsyncRetryingCaller(
@@ -234,7 +234,7 @@ class Failover(Model):
         """A stream, read until its text may be shown or to its end: until there it may fail and be tried again."""
         _give_time(run, handoffs)
         # A model that searches by itself may know better than the server what answers the question.
-        stream, shown = call(), run.shown(must_answer=self.retrieval == "first")
+        stream, shown = call(), run.shown(must_answer=self._retrieval == "first")
         begun: list[TResponseStreamEvent] = []
         try:
             async for event in stream:
@@ -269,7 +269,7 @@ class Failover(Model):
         self, input: str | list[TResponseInputItem], tools: Sequence[Tool], run: RunScope
     ) -> TResponseOutputItem | None:
         """The search that the server makes in the tutor's place, as a call of its own, if it has to be made."""
-        due = self.retrieval == "first" or self.provider in run.told_again
+        due = self._retrieval == "first" or self.provider in run.told_again
         if not (due and run.book and run.book.query) or run.book.searched or run.own_calls:
             return None
         # The settings may have taken the tool away.
@@ -281,7 +281,7 @@ class Failover(Model):
 
     def _offered(self, tools: list[Tool], run: RunScope) -> list[Tool]:
         """The tools of a call: where the server has searched in its place, a small model would search on and on."""
-        if self.retrieval != "first" or not run.own_calls:
+        if self._retrieval != "first" or not run.own_calls:
             return tools
         return [tool for tool in tools if tool.name != _SEARCH]
 
@@ -291,7 +291,7 @@ class Failover(Model):
         Raises:
             AnswerUnusable: It does not, and another tutor may say so (`not_covered`).
         """
-        if self.retrieval != "first" or not handoffs or run.book is None or not run.book.searched:
+        if self._retrieval != "first" or not handoffs or run.book is None or not run.book.searched:
             return
         if not await run.book.covers():
             raise AnswerUnusable("not_covered", "what was found does not cover the question")
@@ -307,7 +307,7 @@ class Failover(Model):
         if not tools or run.book is None or run.book.searched or self.provider in run.made_to_search:
             return settings
         seen = seen_by(input, tools={tool.name for tool in tools}, refused=run.refused)
-        begins = self.retrieval != "agent" and not calls_for_question(seen)
+        begins = self._retrieval != "agent" and not calls_for_question(seen)
         if not (begins or self.provider in run.told_again):
             return settings
         # Once: a model that must call a tool in every reply never answers.
@@ -327,7 +327,7 @@ class Failover(Model):
             raise AnswerUnusable("malformed_tool_call", "it could not correct its calls")
         items = seen_by(input, tools=names, refused=run.refused)
         # A model that searches by itself is told the rule once; a second time only when it did not keep to it.
-        told = run.book and (self.provider in run.told_again or self.retrieval == "first")
+        told = run.book and (self.provider in run.told_again or self._retrieval == "first")
         return with_passages(items, own_calls=run.own_calls, rule=run.book.rule if run.book and told else "")
 
     def _tell_again(
@@ -338,7 +338,7 @@ class Failover(Model):
         if reason not in UNGROUNDED or after_text or run.book is None or self.provider in run.told_again:
             return False
         # It would be asked the same once more: the rule stood behind the passages.
-        if self.retrieval == "first" and run.book.searched:
+        if self._retrieval == "first" and run.book.searched:
             return False
         run.told_again.add(self.provider)
         run.failures.notes.append(FailureNote(self.provider, reason))

@@ -15,7 +15,7 @@ from preceptor.providers.client import Client, http_client
 from preceptor.providers.failover import Failover
 from preceptor.providers.gemini import GeminiChat
 from preceptor.providers.order import FallbackOrder
-from preceptor.settings import ProviderKind, ProviderSettings, Settings
+from preceptor.settings import ProviderKind, ProviderSettings, Retrieval, Settings
 
 _KINDS: Mapping[ProviderKind, type[CheckedChat]] = {"openai": CheckedChat, "gemini": GeminiChat}
 _NO_KEY = "none"
@@ -33,6 +33,8 @@ class ProviderModel:
     settings: ModelSettings
     breaker: Breaker
     client: Client
+    retrieval: Retrieval = "agent"
+    """Who decides that the book is searched."""
 
 
 class ProviderModels(tuple[ProviderModel, ...]):
@@ -106,7 +108,15 @@ def _open(name: str, all_settings: Settings, breaker: Breaker, order: FallbackOr
         within=settings.first_token,
         retrieval=settings.retrieval,
     )
-    return ProviderModel(name, settings.model, model, _model_settings(settings, client), breaker, client)
+    return ProviderModel(
+        name,
+        settings.model,
+        model,
+        _model_settings(settings, client),
+        breaker,
+        client,
+        settings.retrieval,
+    )
 
 
 def _model_settings(settings: ProviderSettings, client: Client) -> ModelSettings:
