@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -63,6 +64,17 @@ _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]+)*$")]
 _ProviderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _AccessKey = Annotated[SecretStr, Field(min_length=16, max_length=500)]
+
+
+def _fits_header(value: SecretStr) -> SecretStr:
+    key = value.get_secret_value().strip()
+    if not key.isascii() or (key and not key.isprintable()):
+        raise ValueError("holds a character that no key has")
+    return value
+
+
+_SentKey = Annotated[SecretStr, AfterValidator(_fits_header)]
+"""A key that goes out in a header of a request, which carries printable ASCII alone."""
 
 
 def _url_parts(url: str) -> SplitResult | None:
@@ -222,7 +234,7 @@ class QdrantSettings(_Section):
     """Qdrant Cloud."""
 
     endpoint: str = ""
-    api_key: SecretStr | None = None
+    api_key: _SentKey | None = None
     timeout: _Seconds = 10.0
     """A real deadline of one request, in seconds."""
     attempts: int = Field(default=3, ge=1, le=10)
@@ -296,7 +308,7 @@ class ProviderSettings(_Section):
     label: str = ""
     """Its name as people read it; empty: the row's name."""
     base_url: str = ""
-    api_key: SecretStr | None = None
+    api_key: _SentKey | None = None
     needs_key: bool = True
     """False: it is asked without a key, as a server on this machine may be."""
     model: str = ""
@@ -546,7 +558,7 @@ class McpServerSettings(_Section):
     """Names of the tools that are offered; no other is."""
     env: dict[str, SecretStr] = Field(default_factory=dict)
     """Environment of the program, beside what every program needs."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[str, _SentKey] = Field(default_factory=dict)
     """Headers of the requests, such as a key."""
     timeout: _Seconds = 10.0
     """Time limit of connecting, and of one call, in seconds."""

@@ -379,6 +379,20 @@ def test_a_key_in_quotes_may_be_of_digits_alone(tmp_path: Path, monkeypatch: pyt
     assert sorted(settings.secrets()) == ["123", "1234567890123456"]
 
 
+@pytest.mark.parametrize("name", [name for name in UNPREFIXED if name.endswith("_KEY")])
+@pytest.mark.parametrize("key", ["sk-ключ", "sk-a\nb", "sk-“a”"])
+def test_a_key_that_no_header_can_carry_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    monkeypatch.setenv(name, key)
+    with pytest.raises(SettingsError) as caught:
+        load_settings("demo")
+    (problem,) = caught.value.problems
+    assert name in problem
+    assert "holds a character that no key has" in problem
+    assert key not in problem
+
+
 _TOML = st.sampled_from(
     ["[default]", "[default.session]", "[demo.server]", "[local", "[[default]]", "ttl_hours", "url", "port", "=",
      "\n", " ", '"', "'", "@json [", "@int x", "@format {env[X]}", "@merge", "@del", "inf", "nan", "1e999", "9" * 400,

@@ -5,7 +5,6 @@
 index, docs/index-schema.md its stored form.
 """
 
-from preceptor.errors import SettingsError
 from preceptor.library.protocol import Engine
 from preceptor.settings import Settings
 
@@ -14,8 +13,7 @@ def open_engine(settings: Settings) -> Engine:
     """Returns the engine that `index.backend` names, without opening or connecting anything.
 
     Raises:
-        SettingsError: The key of Qdrant Cloud has an impossible form.
-        IndexUnreachable: Its endpoint is not an address.
+        IndexUnreachable: The endpoint of Qdrant Cloud is not an address.
     """
     # Each engine is imported where it is used: the client of Qdrant Cloud takes a second.
     if settings.index.backend == "embedded":
@@ -26,12 +24,9 @@ def open_engine(settings: Settings) -> Engine:
     from preceptor.library.cloud import QdrantCloud
 
     secret = settings.qdrant.api_key
-    key = secret.get_secret_value().strip() if secret else ""
-    if not key.isascii() or not key.isprintable():
-        raise SettingsError(["QDRANT_API_KEY holds a character that no key has."], env=settings.env)
     return QdrantCloud(
         settings.qdrant.endpoint,
-        api_key=key or None,
+        api_key=(secret.get_secret_value().strip() if secret else "") or None,
         timeout=settings.qdrant.timeout,
         attempts=settings.qdrant.attempts,
         shared=settings.index.shared if settings.index.layout == "shared" else "",

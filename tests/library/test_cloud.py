@@ -32,7 +32,6 @@ from preceptor.errors import (
     IndexTimeout,
     IndexUnauthorized,
     IndexUnreachable,
-    SettingsError,
     VectorIndexError,
 )
 from preceptor.library import open_engine
@@ -618,12 +617,6 @@ def test_the_settings_choose_the_engine(tmp_path: Any) -> None:
     embedded = open_engine(Settings(env="demo", index=IndexSettings(backend="embedded", path=tmp_path)))
     assert isinstance(embedded, Embedded)
     assert embedded.where == str(tmp_path)
-
-
-def test_a_key_that_no_header_can_carry_is_a_mistake_in_the_settings() -> None:
-    wrong = QdrantSettings(endpoint="https://c.example:6333", api_key=SecretStr("ключ"))
-    with pytest.raises(SettingsError, match="QDRANT_API_KEY"):
-        open_engine(Settings(env="production", qdrant=wrong))
 
 
 def test_an_endpoint_that_is_no_address_is_told() -> None:
