@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
@@ -175,7 +174,7 @@ def _of_own_page(headers: Headers) -> bool:
     """Whether a form was sent by a page of ours, or by no browser at all: those say where a form comes from."""
     if "sec-fetch-site" in headers:
         return headers["sec-fetch-site"] == "same-origin"
-    return "origin" not in headers or urlsplit(headers["origin"]).netloc == headers.get("host")
+    return "origin" not in headers or headers["origin"].partition("://")[2] == headers.get("host")
 
 
 def _from_this_machine(scope: Scope) -> bool:

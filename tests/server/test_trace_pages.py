@@ -190,7 +190,12 @@ def test_an_operator_marks_a_run_and_another_site_cannot(here: TestClient, store
     assert marked.status_code == 200
     assert "wrong section" in marked.text
     assert store.run("trace_0").summary.verdict == "bad"
-    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+    for headers in (
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://["},
+        {"Origin": "null"},
+    ):
         assert here.post("/traces/trace_1/note", data=form, headers=headers).status_code == 403
     assert store.run("trace_1").summary.verdict is None
     assert here.post("/traces/trace_1/note", data={"verdict": "x"}).status_code == 400
