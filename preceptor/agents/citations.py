@@ -42,12 +42,14 @@ _WRITTEN = re.compile(rf"(?i:{KEY})|[a-z][0-9][a-z0-9]{{2,4}}")
 _LABEL = r"""(?ix:
     sources? | refs? | references? | keys? | ids? | cit(?:e[sd]?|ing|ations?) | passages? | quot(?:es?|ations?)
     | see | cf | also | from | per | in | and | or | siehe | vgl | quellen? | und | oder | voir | et | ou
-    | fuentes? | véase | ver | y | fontes? | fonti? | vedi | e | ماخذ | حوالہ | دیکھیے | اور )"""
+    | fuentes? | véase | ver | y | fontes? | fonti? | vedi | e | bron(?:nen)? | zie | kaynak | sumber | источник | см
+    | джерело | див | πηγή | ماخذ | حوالہ | دیکھیے | اور | المصدر | مصدر | منبع | מקור | 来源 | 來源 | 出处
+    | 出處 | 出典 | 출처 | doc(?:uments?)? | chunks? | snippets? | excerpts? | contexts? )"""
 _BESIDE = re.compile(rf"{_WRITTEN.pattern}|{_LABEL}")
 """A key, or a word beside keys that says nothing of its own."""
 _MOST_OTHERS = 4
 """Other words that may stand beside a key in square brackets."""
-_SETS_APART = re.compile(r"[,;:=#†§|]")
+_SETS_APART = re.compile(r"[,;:=#†§|，；：、،؛]")
 
 # Possessive quantifiers (`+` behind another) give nothing back: a bracket that never closes costs one pass, where
 # backtracking over the words in it would cost exponentially many.

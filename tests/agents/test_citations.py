@@ -219,6 +219,10 @@ FORMS = [
     "(KEY)",
     "[ KEY ]",
     "[source: KEY]",
+    "[Textstelle： KEY]",
+    "[来源：KEY]",
+    "[KEY，KEY、KEY]",
+    "（出典：KEY）",
     "[ref KEY]",
     "[Quelle: KEY]",
     "(see KEY)",
@@ -329,12 +333,16 @@ LABELS = [
     *("in", "and", "or", "siehe", "vgl", "quelle", "quellen", "und", "oder"),
     *("voir", "et", "ou", "fuente", "fuentes", "véase", "ver", "y", "fonte"),
     *("fontes", "fonti", "vedi", "e", "ماخذ", "حوالہ", "دیکھیے", "اور", "SEE"),
+    *("bron", "bronnen", "zie", "kaynak", "sumber", "источник", "см", "джерело", "див", "πηγή"),
+    *("المصدر", "مصدر", "منبع", "מקור", "来源", "來源", "出处", "出處", "出典", "출처"),
+    *("doc", "document", "documents", "chunk", "snippet", "excerpt", "context"),
 ]
 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_a_word_for_a_source_beside_a_key_says_nothing_of_its_own(label: str) -> None:
     assert passed([f"A node ({label} z9zz), and more."]) == ("A node, and more.", [], 1)
+    assert passed([f"A node [{label} z9zz], and more."]) == ("A node, and more.", [], 1)
     assert passed([f"A node (x{label} z9zz), and more."])[2] == 0
 
 
