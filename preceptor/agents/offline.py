@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from agents import Handoff, Tool
 
+from preceptor.agents.passageless import is_greeting
 from preceptor.agents.quotation import (
     SHORT_LIST,
     Candidate,
@@ -31,7 +32,7 @@ from preceptor.agents.support import unknown_names
 from preceptor.errors import ProviderFailed
 from preceptor.library.passage import Hit
 from preceptor.providers.local_model import Call, Items, LocalModel
-from preceptor.text.languages import language, language_of, phrases
+from preceptor.text.languages import language, language_of, phrases, words
 from preceptor.text.questions import depends_on_previous, kinds, names_subject, says_little
 from preceptor.text.tokens import overlap, stems
 from preceptor.tools.plugin import Run
@@ -92,6 +93,8 @@ class OfflineModel(LocalModel):
     async def next(self, input: Items, tools: Sequence[Tool], handoffs: Sequence[Handoff]) -> str | Call:
         """Returns the next step: the search, a section to read, or the answer."""
         run = current_run.get()
+        if is_greeting(run.question) and self._greets(run.question):
+            return phrases(run.question).small_talk
         # Nothing is kept between the steps: what was done so far stands in the conversation, whoever did it.
         can, called = {tool.name for tool in tools}, _called(input)
         # What another tutor searched in one chapter, or in vain, was not looked for in the book.
@@ -139,6 +142,11 @@ class OfflineModel(LocalModel):
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
         return answer
 
+    def _greets(self, question: str) -> bool:
+        """Whether a greeting is one in the book's language or in English; "Tag" may be asked for."""
+        own = language("en").greetings | language(self._language).greetings
+        return not own.isdisjoint(words(question))
+
     def _was_searched(self, question: str, queries: Sequence[str]) -> bool:
         """Whether a failed provider already searched, in the question's words or in the book's language."""
         # A provider translates its query, so that words cannot be compared: any search counts.
@@ -148,6 +156,8 @@ class OfflineModel(LocalModel):
 
     def _refusal(self, question: str, hits: Sequence[Hit], *, searched: bool) -> str:
         say = phrases(question)
+        if is_greeting(question):
+            return say.small_talk
         if not searched:
             return say.not_selected
         said = say.not_covered if language_of(question) in (None, self._language) else say.not_searched

@@ -76,6 +76,18 @@ async def test_it_searches_first_in_the_readers_words() -> None:
     assert query_of(await step(Run(ASKED))) == ASKED
 
 
+@pytest.mark.parametrize("greeting", ["Hello!", "thanks", "Good morning", "Ok"])
+async def test_to_a_greeting_nothing_is_quoted(greeting: str) -> None:
+    assert await step(Run(greeting)) == phrases(greeting).small_talk
+
+
+@pytest.mark.parametrize("greeting", ["Tag", "super", "مرحبا"])
+async def test_a_greeting_of_another_language_is_looked_for_before(greeting: str) -> None:
+    assert query_of(await step(Run(greeting))) == greeting
+    run = Run(greeting, searched=[greeting])
+    assert await step(run, called("search_textbook", query=greeting)) == phrases(greeting).small_talk
+
+
 async def test_it_answers_from_what_its_search_showed() -> None:
     run = Run(ASKED, ledger=shown(GRIPPER), searched=[ASKED])
     assert (
