@@ -186,6 +186,8 @@ class Preceptor:
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
+            finally:
+                run.ledger.noted = None  # else the run holds itself, as in `_until`
             answer = self._answer(started, run, reply, checked, scope, result, clock.stop())
             try:
                 # Before `Done`: a follow-up that comes at once has to find this turn.
@@ -522,6 +524,9 @@ async def _until(
             yield event
     finally:
         alarm.cancel()
+        # The SDK's clean-up of a sandbox, which there is not, holds the result, which holds it. Without it a run is
+        # freed when it has ended, and not by the garbage collector, which looks at all of what lives until then.
+        result._sandbox_cleanup = None  # pyright: ignore[reportPrivateUsage] - the SDK is pinned
     if cut:
         raise DeadlineExceeded(seconds)
 

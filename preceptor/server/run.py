@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
+from contextlib import asynccontextmanager, suppress
 from typing import Self, TypeVar
 from uuid import uuid4
 
-import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -135,21 +135,8 @@ async def while_connected(request: Request, work: Awaitable[_Result]) -> _Result
         ClientDisconnect: It went away.
         Exception: Whatever `work` raises.
     """
-    results: list[_Result] = []
-    failure: Exception | None = None
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(_left, request.receive, group.cancel_scope)
-        try:
-            results.append(await work)
-        except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
-            failure = error
-        group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    if not results:
-        raise ClientDisconnect
-    return results[0]
+    async with _ended_by_reader(request.receive):
+        return await work
 
 
 def framed(data: str, *, event: str | None = None, number: int | None = None) -> bytes:
@@ -188,24 +175,25 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        failure: Exception | None = None
         try:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            async with anyio.create_task_group() as group:
-                frames = _Frames()
-                group.start_soon(_left, receive, group.cancel_scope)
-                group.start_soon(frames.fill, self._body)
-                try:
-                    await frames.send(send)
-                except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
-                    failure = error
-                group.cancel_scope.cancel()
+            with suppress(ClientDisconnect):
+                async with _ended_by_reader(receive):
+                    await self._send(send)
         finally:
             await self._run.aclose()
-        if failure is not None:
-            raise failure
+
+    async def _send(self, send: Send) -> None:
+        frames = _Frames()
+        filling = asyncio.create_task(frames.fill(self._body))
+        try:
+            await frames.send(send)
+            await filling
+        finally:
+            filling.cancel()
+            await asyncio.wait({filling})
 
 
 class _Frames:
@@ -249,8 +237,29 @@ class _Frames:
         self._alarm = asyncio.get_running_loop().call_later(_PING_SECONDS, self._ping)
 
 
-async def _left(receive: Receive, cancel: anyio.CancelScope) -> None:
-    """Cancel what is made for a reader who leaves."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    cancel.cancel()
+@asynccontextmanager
+async def _ended_by_reader(receive: Receive) -> AsyncGenerator[None]:
+    """Cancels its block when the client disconnects.
+
+    Raises:
+        ClientDisconnect: It did.
+    """
+    # Not a task group of anyio: a child that it cancels, as here after each answer, is left to the garbage collector.
+    left = asyncio.timeout(None)
+
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.reschedule(0)
+
+    listening = asyncio.create_task(listen())
+    try:
+        async with left:
+            yield
+    except TimeoutError:
+        if not left.expired():
+            raise
+        raise ClientDisconnect from None
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})

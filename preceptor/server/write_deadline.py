@@ -6,7 +6,7 @@ lets an answer be made without waiting for its reader, so that its slot is free 
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,17 +49,18 @@ class WriteDeadline:
                 waited += loop.time() - began
                 since = None
 
-        def look() -> None:
+        def look(again: Callable[..., None]) -> None:
             nonlocal alarm
             now = loop.time()
             left = self._seconds - waited - (0.0 if since is None else now - since)
             if left <= 0:
                 deadline.reschedule(now)
             else:
-                alarm = loop.call_later(left, look)
+                alarm = loop.call_later(left, again, again)
 
         # One timer for a response, and not one for each of its messages, which would cost more than to send them.
-        alarm = loop.call_later(self._seconds, look)
+        # It is handed itself: by its name it would hold itself, and wait for the garbage collector with each request.
+        alarm = loop.call_later(self._seconds, look, look)
         try:
             async with deadline:
                 await self._app(scope, receive, bounded)

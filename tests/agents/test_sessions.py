@@ -319,7 +319,7 @@ async def refused_behind_it(sessions: Sessions, session_id: str) -> None:
 async def test_a_reader_who_leaves_the_first_answer_can_go_on(url: str) -> None:
     sessions = opened(url)
     ids: list[str] = []
-    with anyio.CancelScope() as left:  # as the server ends a stream: what is awaited then is cancelled, too
+    with anyio.CancelScope() as left:  # as other servers end a stream: what is awaited then is cancelled, too
         async with sessions.open(None) as turns:
             ids.append(turns.session_id)
             left.cancel()

@@ -1,15 +1,13 @@
 """Server-sent events on their way out: joined where they are ready together, each at once where they are not."""
 
 import asyncio
-import gc
 from collections.abc import AsyncGenerator
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from starlette.types import Message
 
 from preceptor.server import run
-from preceptor.server.collector import collected_rarely
 from preceptor.server.run import EventStream, RunningAnswer, framed
 
 
@@ -112,13 +110,3 @@ async def test_a_connection_that_breaks_ends_the_run_with_its_own_error() -> Non
 
     with pytest.raises(OSError, match="gone"):
         await sent(Broken(), body())
-
-
-def test_the_collector_is_as_before_when_the_service_has_ended() -> None:
-    before: Any = gc.get_threshold(), gc.get_freeze_count()
-    gc.disable()  # as `preceptor serve` does for its imports
-    with collected_rarely():
-        assert gc.isenabled()
-        assert gc.get_freeze_count() > before[1] + 1000
-        assert gc.get_threshold() != before[0]
-    assert (gc.get_threshold(), gc.get_freeze_count()) == (before[0], 0)
