@@ -232,7 +232,14 @@ def _known(own: _Said, has: frozenset[int], there: Sequence[_Said], tag: str) ->
     words = {word for one in there for word in one.surface}
     same = {pole for one in there for pole, _ in one.poles}
     return [
-        found or not same.isdisjoint(poles_of(word, tag)) or any(is_form(word, other, tag) for other in words)
+        found
+        or not same.isdisjoint(poles_of(word, tag))
+        or any(
+            is_form(word, other, tag)
+            for other in words
+            # Forms begin or end alike, which hardly a word does that is none.
+            if word[:_BEGINNING] == other[:_BEGINNING] or word[-_ENDING:] == other[-_ENDING:]
+        )
         for found, word in zip(known, own.surface, strict=True)
     ]
 
