@@ -10,11 +10,9 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-from mdit_py_plugins.dollarmath import dollarmath_plugin
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -27,6 +25,10 @@ from preceptor.server.access import client_of
 from preceptor.server.limits import Limits
 from preceptor.server.pages import attributes, page_headers
 from preceptor.server.shelf import base_path
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 _TEMPLATE = Path(__file__).parent / "templates" / "chapter.html"
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
@@ -96,7 +98,7 @@ def _beside(chapter: Chapter, chapters: Sequence[Chapter]) -> Iterator[str]:
             yield f'<a rel="{relation}" href="{escape(url)}" dir="auto">{escape(title)}</a>'
 
 
-def _formula(renderer: object, tokens: Sequence[Token], at: int, *rest: object) -> str:
+def _formula(renderer: object, tokens: "Sequence[Token]", at: int, *rest: object) -> str:
     """Renders a formula as TeX, which the page's script draws."""
     token = tokens[at]
     block = token.type.startswith("math_block")
@@ -104,7 +106,11 @@ def _formula(renderer: object, tokens: Sequence[Token], at: int, *rest: object) 
     return f'<{shown[0]} class="{shown[1]}">{escape(token.content.strip())}</{shown[0]}>'
 
 
-def _markdown() -> MarkdownIt:
+def _markdown() -> "MarkdownIt":
+    # By the first page: a service that shows none starts without them.
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+
     # The book's text is data: HTML in it is shown, not run.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     dollarmath_plugin(markdown, allow_space=False, allow_digits=False, double_inline=True)
