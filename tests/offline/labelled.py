@@ -105,8 +105,9 @@ class Labelled:
 
     def answered_by(self, quoted: str) -> bool:
         """Whether one of the answers stands in a text; markers of lists and fences of code do not count."""
-        said = plain(quoted)
-        return any(plain(answer.text) in said for answer in self.answers)
+        # "… in 1960. The state …" has no marker: a sentence that ends with a number is looked for as it is, too.
+        said, whole = plain(quoted), folded(quoted)
+        return any(plain(answer.text) in said or folded(answer.text) in whole for answer in self.answers)
 
 
 def labelled() -> list[Labelled]:

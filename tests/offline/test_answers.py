@@ -107,3 +107,10 @@ def test_an_answer_is_recognised_whatever_marks_its_list_or_its_code() -> None:
     items = next(place.text for place in one.answers if place.text.startswith("- "))
     assert one.answered_by(f"So it is:\n\n{items.replace('- ', '* ')}\n")
     assert not one.answered_by("So it is:")
+
+
+def test_an_answer_that_ends_with_a_number_is_recognised_before_another_sentence() -> None:
+    """The number with its full stop is no marker of a list."""
+    one = next(one for one in QUESTIONS if any(place.text.endswith(" 1960.") for place in one.answers))
+    answer = next(place.text for place in one.answers if place.text.endswith(" 1960."))
+    assert one.answered_by(f"{answer} It is linear.")
