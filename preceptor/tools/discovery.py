@@ -27,7 +27,7 @@ from agents import FunctionTool, Tool
 from preceptor.errors import PluginError, PluginSettingsInvalid, SettingsError
 from preceptor.library.library import Library
 from preceptor.settings import OWN_TOOLS, Settings
-from preceptor.tools.guard import Fault, Origin, from_elsewhere, guarded, misfit
+from preceptor.tools.guard import Fault, Origin, from_elsewhere, guarded, misfit, said_by
 from preceptor.tools.plugin import CONTRACT, Deps, Plugin
 
 logger = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ def _kept(one: _Loading, *, taken: dict[str, Tool]) -> Iterator[tuple[str, Tool]
                 names.add(name)
                 yield name, guarded(tool, origin) if origin else tool
         except Exception as error:  # noqa: BLE001 - the object is the plug-in's, and so are its attributes
-            why = f"one of its tools cannot be read: {type(error).__name__}: {error}"
+            why = f"one of its tools cannot be read: {said_by(error)}"
         if why:
             plugin.problems.append(Fault("", why, _file_of(plugin)))
 
@@ -247,8 +247,7 @@ def _problem(one: _Loading) -> Fault:
     assert error is not None
     if isinstance(error, (_Unusable, PluginSettingsInvalid)):
         return Fault("", str(error), _file_of(one.plugin))
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return Fault("", what, (origin.where(error) if origin else "") or _file_of(one.plugin))
+    return Fault("", said_by(error), (origin.where(error) if origin else "") or _file_of(one.plugin))
 
 
 def _file_of(plugin: PluginState) -> str:

@@ -49,6 +49,8 @@ _CHARACTERS = 4
 """Characters of a token, as a rule; a token has one at least."""
 _LONGEST_DESCRIPTION = 4_000
 _LONGEST_SCHEMA = 20_000
+_LONGEST_FAULT = 1_000
+"""Characters of an error that are told: some quote all that they were given."""
 _THREADS = 16
 """Calls of blocking tools of one plug-in that may run at once."""
 _HERE = str(Path(__file__).parent.parent)
@@ -117,13 +119,19 @@ class Origin:
                 closing.result(1.0)
         loop.stop()
 
-    def run(self, made: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
-        """Run a coroutine on the plug-in's own loop, which begins with the first one."""
+    async def run(self, made: Coroutine[Any, Any, Any]) -> Any:
+        """Returns the outcome of a coroutine on the plug-in's own loop, which begins with the first one."""
         if self.is_remote:
-            return asyncio.ensure_future(made)
+            return await made
         self.loop = self.loop or _OwnLoop(self.name)
         _home.set(asyncio.get_running_loop())
-        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(made, self.loop.loop))
+        try:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(made, self.loop.loop))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return _Raised(error)  # nobody cancelled the call: the plug-in did it itself
 
     def where(self, error: BaseException | None = None) -> str:
         """Returns the place in the plug-in at which an error was raised, or at which it is busy now."""
@@ -219,6 +227,10 @@ class _DaemonThreads(ThreadPoolExecutor):
             try:
                 future.set_result(fn(*args, **kwargs))
             except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises, told where it is awaited
+                # Coroutines end by these two, so that whoever awaits the call would not be told.
+                if isinstance(error, (StopIteration, GeneratorExit)):
+                    said = f"it raised {type(error).__name__}"
+                    error = RuntimeError(said).with_traceback(error.__traceback__)
                 future.set_exception(error)
             finally:
                 self._free.release()
@@ -241,8 +253,18 @@ async def _caught(made: Awaitable[Any]) -> Any:
         if task is not None and task.cancelling():
             raise
         return _Raised(error)  # nobody cancelled it: the plug-in raised it by itself
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever a plug-in raises
+    except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises
         return _Raised(error)
+
+
+def said_by(error: BaseException) -> str:
+    """Returns an error's type and what it says, in a line."""
+    name = type(error).__name__
+    try:
+        said = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - the class may be a plug-in's own
+        return f"{name} (it cannot say what it is)"
+    return f"{name}: {said[:_LONGEST_FAULT]}".encode("utf-8", "replace").decode() if said else name
 
 
 def guarded(tool: FunctionTool, origin: Origin) -> FunctionTool:
@@ -328,10 +350,11 @@ def _tell_us(tool: FunctionTool) -> None:
 def _told(origin: Origin, name: str, defined: str, context: ToolContext[Any], error: BaseException) -> str:
     """Returns the answer of a tool that raised an error."""
     if isinstance(error, (ToolInputError, ModelBehaviorError)):
-        return tell_model(context, error)
+        # The words are the plug-in's, like those of a result.
+        return _text(tell_model(context, error), longest=origin.tokens * _CHARACTERS)[0]
     if isinstance(error, (VectorIndexError, EmbeddingError)):
         raise error
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    what = said_by(error)
     where = origin.where(error)
     origin.note(Fault(name, what, where if where != origin.file else defined), error)
     context.context.failed.add(name)
@@ -357,7 +380,7 @@ def _enabled(
         if isinstance(outcome, _Raised):
             off = True
             where = origin.where(outcome.error)
-            what = f"is off, since its `is_enabled` failed: {type(outcome.error).__name__}: {outcome.error}"
+            what = f"is off, since its `is_enabled` failed: {said_by(outcome.error)}"
             origin.note(Fault(tool.name, what, where if where != origin.file else defined))
             return False
         return bool(outcome)
@@ -381,8 +404,12 @@ def _verdict(outcome: Any, origin: Origin, name: str, defined: str) -> ToolGuard
     if isinstance(outcome, ToolGuardrailFunctionOutput) and outcome.behavior["type"] != "raise_exception":
         return outcome
     if not isinstance(outcome, ToolGuardrailFunctionOutput):
-        why = outcome.error if isinstance(outcome, _Raised) else f"it returned {type(outcome).__name__}"
-        origin.note(Fault(name, f"its guardrail failed: {type(why).__name__}: {why}", defined))
+        why = (
+            said_by(outcome.error)
+            if isinstance(outcome, _Raised)
+            else f"it returned {type(outcome).__name__}"
+        )
+        origin.note(Fault(name, f"its guardrail failed: {why}", defined))
     return ToolGuardrailFunctionOutput.reject_content(
         f"The tool `{name}` refuses this call. Answer with what the other tools give you."
     )

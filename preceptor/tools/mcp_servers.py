@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from preceptor.settings import McpServerSettings, Settings
 from preceptor.tools.discovery import PluginState, Toolbox
-from preceptor.tools.guard import Fault, Origin, guarded, misfit
+from preceptor.tools.guard import Fault, Origin, guarded, misfit, said_by
 
 if TYPE_CHECKING:
     from mcp_types import Tool as McpTool
@@ -247,4 +247,4 @@ def _said(error: BaseException) -> str:
     """Returns the reason in a group of errors, as clients of the protocol raise it."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = cast("BaseException", error.exceptions[0])
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return said_by(error)

@@ -96,11 +96,13 @@ class Ledger:
             ValueError: The title or the text is empty, or the address is none that readers may be sent to.
         """
         tool = current_tool.get() or "tool"
+        # Half a character cannot be sent.
+        title, url, quote = (text.encode("utf-8", "replace").decode() for text in (title, url, quote))
         if not title.strip() or not quote.strip():
             raise ValueError("a source needs a title and a quote")
         if url and not ADDRESS.fullmatch(url):
             raise ValueError("the url of a source must begin with `https://`, `http://` or `/`")
-        place = passage_id(f"tool {tool}", url, title, zlib.crc32(quote.encode("utf-8", "replace")))
+        place = passage_id(f"tool {tool}", url, title, zlib.crc32(quote.encode()))
         known = {**self._earlier, **self._hits}
         same = next((hit for hit in known.values() if hit.passage.id == place), None)
         passage = Passage(
@@ -210,8 +212,12 @@ class Run:
 
         Raises:
             ValueError: It is too large, there are too many, or the address of an image is none.
+            TypeError: It is no JSON.
         """
-        size = len(json.dumps(dict(data), allow_nan=False))
+        # A copy: what a tool changes later was not looked at. Half a character cannot be sent.
+        written = json.dumps([str(kind), str(title), dict(data)], ensure_ascii=False, allow_nan=False)
+        read: tuple[str, str, dict[str, Any]] = json.loads(written.encode("utf-8", "replace"))
+        size, (kind, title, data) = len(written), read
         if size > _LARGEST_ARTIFACT or len(self.artifacts) >= _MOST_ARTIFACTS:
             raise ValueError(
                 f"an answer has at most {_MOST_ARTIFACTS} artifacts of {_LARGEST_ARTIFACT:,} bytes of JSON"

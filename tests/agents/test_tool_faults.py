@@ -1,6 +1,7 @@
 """A tool with a fault in it: the operator learns which, the model goes on without it, the reader gets an answer."""
 
 import logging
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,8 @@ async def test_a_fault_in_a_tool_is_named_and_the_question_is_answered_with_the_
 
 
 LEAVES = '''
+import asyncio
+
 from agents import function_tool
 
 
@@ -67,24 +70,41 @@ def tools(deps):
     @function_tool
     {kind} leave(number: int) -> str:
         """Leave."""
-        raise {error}
+        {body}
 
     return [leave]
 '''
 
 
-@pytest.mark.parametrize("error", ["SystemExit(3)", "KeyboardInterrupt"])
-@pytest.mark.parametrize("kind", ["async def", "def"])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        *product(
+            ("async def", "def"),
+            (
+                *(
+                    "raise SystemExit(3)",
+                    "raise KeyboardInterrupt",
+                    "raise BaseException",
+                    "raise GeneratorExit",
+                    "raise StopIteration",
+                ),
+                "raise type('Mute', (Exception,), {'__str__': None})",
+            ),
+        ),
+        ("async def", "asyncio.current_task().cancel(); await asyncio.sleep(0)"),
+    ],
+)
 async def test_a_tool_that_exits_does_not_end_the_service(
     kind: str,
-    error: str,
+    body: str,
     sample_index: Path,
     tmp_path: Path,
     gemini: Provider,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     plugin = tmp_path / "leave.py"
-    plugin.write_text(LEAVES.format(kind=kind, error=error), "utf-8")
+    plugin.write_text(LEAVES.format(kind=kind, body=body), "utf-8")
     gemini.will(calls(call("leave", {"number": 3}, id="d", index=0)), says("A node is a process."))
     with caplog.at_level(logging.ERROR, "preceptor"):
         answer = await answered_with(plugin, sample_index, tmp_path, gemini)

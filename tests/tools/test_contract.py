@@ -146,3 +146,17 @@ def test_artifacts_are_bounded_in_size_and_number() -> None:
         run.attach("table", "t", {})
     with pytest.raises(ValueError, match="at most"):
         run.attach("table", "t", {})
+
+
+def test_what_cannot_be_sent_is_put_right_and_a_later_change_is_not_told() -> None:
+    run = Run("?")
+    data: dict[str, Any] = {"rows": [["A \ud800"]]}
+    run.attach("table", "T \ud800", data)
+    data["rows"] = {1}
+    [made] = run.artifacts
+    assert (made.title, made.data) == ("T ?", {"rows": [["A ?"]]})
+    run.ledger.cite(title="T \ud800", url="", quote="A \ud800")
+    [hit] = run.ledger
+    assert (hit.passage.title, hit.passage.text) == ("T ?", "A ?")
+    with pytest.raises(AttributeError):
+        run.ledger.cite(title="T", url=cast("str", None), quote="A")
