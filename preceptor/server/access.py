@@ -174,6 +174,7 @@ def _of_own_page(headers: Headers) -> bool:
     """Whether a form was sent by a page of ours, or by no browser at all: those say where a form comes from."""
     if "sec-fetch-site" in headers:
         return headers["sec-fetch-site"] == "same-origin"
+    # A browser sends scheme and host alone. Anybody may send what no parser of addresses reads.
     return "origin" not in headers or headers["origin"].partition("://")[2] == headers.get("host")
 
 

@@ -8,7 +8,7 @@ is answered tells the others. Without Redis, or while it does not answer, each p
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from redis.asyncio import Redis
@@ -107,8 +107,10 @@ class SharedBreakers:
     def _hear(self, message: Any) -> None:
         if message["type"] != "message":
             return
-        seconds, _, name = bytes(message["data"]).decode().partition(" ")
-        self._adopt(name, float(seconds))
+        seconds, _, name = bytes(message["data"]).decode(errors="replace").partition(" ")
+        # Who else writes to this channel is not ours to say, and it must not end the listening.
+        with suppress(ValueError):
+            self._adopt(name, float(seconds))
 
     def _adopt(self, name: str, seconds: float) -> None:
         breaker = self._breakers.get(name)

@@ -183,7 +183,7 @@ def _count(request: Request, name: str, default: int) -> int:
     given = request.query_params.get(name, "")
     if not given:
         return default
-    if not (given.isascii() and given.isdigit() and 0 < int(given) <= 10_000):
+    if not (given.isascii() and given.isdigit() and len(given) <= 5 and 0 < int(given) <= 10_000):
         raise RequestInvalid({name: "must be a whole number from 1 to 10000"})
     return int(given)
 

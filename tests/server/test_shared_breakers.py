@@ -42,6 +42,8 @@ async def test_a_provider_that_is_down_is_left_alone_by_every_process(url: str) 
     # Shorter than any pause between two messages: silence is no failure.
     client = redis.Redis.from_url(url, socket_timeout=0.05)
     async with SharedBreakers([one], client).running(), SharedBreakers([other], client).running():
+        for odd in (b"\xff", b"soon gemini"):
+            await client.publish("preceptor:breakers", odd)
         _fail(one)
         await _until(lambda: other.state == "open")
         assert 29 < other.retry_after <= 30
