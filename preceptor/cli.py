@@ -231,7 +231,7 @@ def _print_answer(answer: "Answer", *, as_json: bool) -> None:
 
         typer.echo(ChatResponse.of(answer).model_dump_json(by_alias=True, indent=2))
         return
-    typer.echo(answer.text)
+    typer.echo(answer.told)
     if answer.sources:
         typer.echo("\nSources")
     for source in answer.sources:

@@ -22,6 +22,7 @@ from preceptor.library.protocol import Vectors
 from preceptor.text.tokens import SparseVector
 from tests.command_line import Cli
 from tests.library.engines import candidates
+from tests.standins.provider import Provider, chunk, stream
 from tests.standins.qdrant import QdrantStandIn
 
 PAGES = 24
@@ -307,6 +308,16 @@ def test_a_report_that_could_not_be_saved_is_refused_before_the_run(cli: Cli, fo
         assert (code, out) == (2, "")
         assert "--save" in err
     assert not (folder / ".preceptor").exists()
+
+
+def test_an_answer_that_was_cut_off_says_so(cli: Cli, sample_index: Path, folder: Path) -> None:
+    with Provider().will(stream(chunk({"content": "A node is a"}), chunk({}, "length"))) as provider:
+        (folder / "settings.toml").write_text(
+            f"[default.index]\npath = '{sample_index}'\n[demo.tutor]\nproviders = ['openai']\nbook_only = false\n"
+            f"[default.openai]\napi_key = 'any'\nbase_url = '{provider.base_url}'\n"
+        )
+        code, out, _ = cli("ask", "What is a node?")
+    assert (code, out) == (0, "A node is a\n\n(The answer was cut off here.)\n")
 
 
 def test_cases_are_asked_of_the_book_that_the_settings_name(

@@ -105,6 +105,11 @@ class Answer:
     response_id: str
     trace_id: str
 
+    @property
+    def told(self) -> str:
+        """The text for those who see nothing else: one that was cut off says so."""
+        return f"{self.text}\n\n(The answer was cut off here.)" if self.truncated else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Started:

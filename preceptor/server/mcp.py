@@ -127,6 +127,8 @@ class AnswerContent(BaseModel):
     answer: str
     sources: list[SourceContent]
     in_book: bool
+    truncated: bool
+    """Whether the answer was cut off."""
     provider: str
     session_id: str
     trace_id: str
@@ -454,11 +456,12 @@ def _answered(answer: Answer, base: str) -> _Answered:
         answer=answer.text,
         sources=sources,
         in_book=answer.in_book,
+        truncated=answer.truncated,
         provider=answer.provider,
         session_id=answer.session_id,
         trace_id=answer.trace_id,
     )
-    return f"{answer.text}\n\n{listed}".strip(), content
+    return f"{answer.told}\n\n{listed}".strip(), content
 
 
 def _result(text: str, content: BaseModel) -> types.CallToolResult:

@@ -19,6 +19,7 @@ from preceptor.settings import Settings
 from tests.sample import TITLE, sample_settings
 from tests.server.inside import asking
 from tests.server.loopback import served
+from tests.standins.provider import Provider, chunk, stream
 
 OWN = ["search_textbook", "get_chapter", "list_chapters", "ask_textbook"]
 PLUGIN = """
@@ -86,6 +87,7 @@ async def use(client: Client, base: str) -> None:
 
     answer = content(await client.call_tool("ask_textbook", {"question": "What is ROS 2?"}))
     assert answer["in_book"] is True
+    assert answer["truncated"] is False
     assert "[1]" in answer["answer"]
     assert {source["url"] for source in answer["sources"]} <= known
     again = {"question": "And why does it matter?", "session_id": answer["session_id"]}
@@ -116,6 +118,20 @@ async def test_a_client_finds_everything_over_http(sample_index: Path, tmp_path:
     with served(opened(sample_index, tmp_path)) as url:
         async with Client(f"{url}/mcp") as client:
             await use(client, url)
+
+
+async def test_an_answer_that_was_cut_off_says_so(sample_index: Path, tmp_path: Path) -> None:
+    with Provider().will(stream(chunk({"content": "A node is a"}), chunk({}, "length"))) as provider:
+        settings = sample_settings(
+            sample_index, tmp_path, server={"mcp": True}, tutor={"providers": ("openai",), "book_only": False},
+            openai={"api_key": "any", "base_url": provider.base_url},
+        )  # fmt: skip
+        with served(settings) as url:
+            async with Client(f"{url}/mcp") as client:
+                result = await client.call_tool("ask_textbook", {"question": "What is a node?"})
+    assert content(result)["answer"] == "A node is a"
+    assert content(result)["truncated"] is True
+    assert cast("Any", result.content[0]).text == "A node is a\n\n(The answer was cut off here.)"
 
 
 async def test_a_client_finds_everything_over_stdin_and_stdout(sample_index: Path, tmp_path: Path) -> None:
