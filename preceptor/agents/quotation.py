@@ -141,7 +141,7 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         # for.
         if section.pieces[place].kind == "code":
             score += _CODE if for_code else -_CODE
-        places = whole(section.pieces, place)
+        places = whole(section.pieces, place, begins=not section.passages[0].ordinal)
         quoted = [section.pieces[at] for at in places or [place]]
         score += offers(question, quoted, section.passages[0].breadcrumb, section.language)
         scored.append(Candidate(section, place, share, score, places))

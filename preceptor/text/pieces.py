@@ -31,6 +31,8 @@ _TRAILS_OFF = ("...", "…")
 """Ends of a sentence that the block behind it completes: "You can also disable the timeout completely..."."""
 _ANNOUNCES_ONLY = 8
 """Word count below which a sentence with a number word only announces a list."""
+_BEFORE = 2
+"""Largest number of sentences that come with the one that depends on them."""
 _SAYS_LITTLE = 3
 """Word count below which a sentence is understood only after the previous one: "In the other case, it is not."."""
 
@@ -76,19 +78,20 @@ def plain_sentences(text: str, tag: str) -> list[str]:
     return [plain for piece in pieces(text, tag) for plain in piece.plain if plain]
 
 
-def whole(run: Sequence[Piece], place: int) -> range | None:
+def whole(run: Sequence[Piece], place: int, *, begins: bool) -> range | None:
     """Returns the positions of the pieces needed to understand the one at `place`; None if some are missing.
 
     Args:
         run: Pieces that follow each other.
         place: Position of the piece, from 0.
+        begins: Whether the run is the beginning of a section, where a sentence can only depend on the heading.
     """
     start, end = place, place + 1
     if run[place].kind != "sentence" and place and (run[place - 1].opens or run[place - 1].leads):
         start -= 1  # the sentence that announces the block
-    while run[start].depends_on_previous:
-        # Two sentences before it at most: a longer run is no quotation any more.
-        if start == 0 or run[start - 1].kind != "sentence" or place - start == 2:
+    # Two sentences before it at most: a longer run is no quotation any more, and two explain enough.
+    while run[start].depends_on_previous and place - start < _BEFORE and not (begins and start == 0):
+        if start == 0 or run[start - 1].kind != "sentence":
             return None
         start -= 1
     while run[end - 1].opens:

@@ -256,6 +256,13 @@ def test_a_sentence_whose_neighbour_was_not_found_is_not_quoted_but_read_on_for(
     assert missing.key == "k7qd"
 
 
+def test_the_first_sentence_of_a_section_that_speaks_of_its_heading_is_quoted() -> None:
+    project = passage("This project ends with a robot that serves tea.", heading="Project")
+    other = passage("A robot is a machine.", key="m4tw", heading="Robots")
+    found = ask("What does the robot do at the end of the project?", project, other)
+    assert found[0] == "This project ends with a robot that serves tea. [k7qd]"
+
+
 def test_passages_of_a_section_with_a_gap_between_them_are_not_joined() -> None:
     first, third = passage("A node is a process."), passage("They need unique names.", key="m4tw", order=2)
     assert ask("Which names do nodes need?", first, third)[0] == "A node is a process. [k7qd]"

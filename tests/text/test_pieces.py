@@ -34,9 +34,9 @@ def kinds(text: str) -> list[str]:
     return [piece.kind for piece in pieces(text, "en")]
 
 
-def quoted(text: str, place: int) -> list[str] | None:
+def quoted(text: str, place: int, *, begins: bool = False) -> list[str] | None:
     run = pieces(text, "en")
-    places = whole(run, place)
+    places = whole(run, place, begins=begins)
     return None if places is None else [run[one].text for one in places]
 
 
@@ -55,6 +55,23 @@ def test_a_sentence_that_begins_with_a_pronoun_comes_with_the_one_before() -> No
 
 def test_a_pronoun_without_the_sentence_it_stands_for_cannot_be_quoted() -> None:
     assert quoted("It couples the two sides least.", 0) is None
+
+
+def test_at_the_beginning_of_a_section_it_stands_for_the_heading_and_can() -> None:
+    text = "It couples the two sides least. It is also the fastest."
+    assert quoted(text, 0, begins=True) == ["It couples the two sides least."]
+    assert quoted(text, 1, begins=True) == ["It couples the two sides least.", "It is also the fastest."]
+
+
+def test_of_a_long_run_of_pronouns_the_two_sentences_before_come_along() -> None:
+    run = [
+        "A node is a process.",
+        "It has a name.",
+        "It has a clock.",
+        "It has a parameter.",
+        "It has a log.",
+    ]
+    assert quoted(" ".join(run), 4) == run[2:]
 
 
 def test_a_sentence_that_announces_a_list_comes_with_the_list_or_not_at_all() -> None:
@@ -113,5 +130,5 @@ def test_the_quote_of_a_source_is_the_sentence_that_shares_most_with_the_claim()
 def test_a_sentence_that_trails_off_comes_with_the_block_behind_it(end: str) -> None:
     sentence = f"You can also turn the motor off completely{end}"
     for block in ("```py\nstop()\n```", "- stop it"):
-        assert whole(pieces(f"{sentence}\n\n{block}", "en"), 0) == range(2)
-    assert whole(pieces(f"{sentence}\n\nIt stops.", "en"), 0) == range(1)
+        assert whole(pieces(f"{sentence}\n\n{block}", "en"), 0, begins=False) == range(2)
+    assert whole(pieces(f"{sentence}\n\nIt stops.", "en"), 0, begins=False) == range(1)
