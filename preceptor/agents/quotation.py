@@ -39,9 +39,10 @@ _MARGIN = 0.65
 _MARGIN_OF_FULL = 0.15
 """Largest distance to the best quotation; the smaller one if the best has all the words asked for."""
 _FULL = 0.9
-_SENTENCES = 3
+_THOUGHTS = 3
+"""Number of thoughts that are quoted; a sentence is one, with all that it depends on."""
 _BLOCK = 2
-"""Weight of a list, a table or a block of code, in sentences."""
+"""Number of thoughts for which a quotation with a list, a table or a block of code counts."""
 _ROWS = 8
 """Longest list or table that is quoted whole; of a longer one only the best rows are quoted."""
 _SHOWN = frozenset({"how", "code"})
@@ -189,7 +190,7 @@ def chosen(found: Sequence[Candidate], *, said: str = "") -> list[Candidate]:
     # Where nothing else fits nearly as well, the answer was there already.
     found = fresh if fresh and _adds(fresh[0], found[0]) else found
     kept: list[Candidate] = []
-    room = _SENTENCES
+    room = _THOUGHTS
     for one in found:
         # The best one is quoted in any case: refusing has been decided before, by coverage. If it cannot be, because
         # a neighbour is missing, one that fits far less well is no answer in its place.
@@ -197,11 +198,14 @@ def chosen(found: Sequence[Candidate], *, said: str = "") -> list[Candidate]:
             continue
         if kept and (_cut(one) or any(_repeats(one, other) for other in kept)):
             continue
-        length = sum(1 if one.section.pieces[place].kind == "sentence" else _BLOCK for place in one.places)
+        length = 1 if all(one.section.pieces[place].kind == "sentence" for place in one.places) else _BLOCK
         # A long first quotation may exceed the room; later ones must fit, since readers skim.
         if kept and length > room:
             continue
         kept.append(one)
+        # A block with what announces it is a whole answer: a sentence behind it only distracts.
+        if length == _BLOCK and len(one.places) > 1:
+            break
         room -= length
     return kept
 

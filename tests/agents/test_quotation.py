@@ -234,12 +234,21 @@ def test_an_answer_has_three_sentences_at_most_and_a_list_counts_as_two() -> Non
     assert sum("- grippers" in one for one in found) + len(found) <= 3
 
 
+def test_a_sentence_counts_once_with_those_that_it_depends_on() -> None:
+    hooks = passage("Hooks are long. They hold the tea of robots.", heading="Hooks")
+    arms = passage("Arms are heavy. They hold bread and tea for robots.", key="m4tw", heading="Arms")
+    assert ask("Which of them hold tea?", hooks, arms) == [
+        "Hooks are long. They hold the tea of robots. [k7qd]",
+        "Arms are heavy. They hold bread and tea for robots. [m4tw]",
+    ]
+
+
 def test_a_first_quotation_that_is_long_is_quoted_alone() -> None:
     text = "Grippers need four things:\n\n- a motor\n- a spring"
-    more = passage("Grippers need a motor.", key="m4tw", heading="More")
-    assert ask("What do grippers need?", passage(text), more)[0] == (
+    more = passage("Grippers also need cups.", key="m4tw", heading="More")
+    assert ask("What do grippers need?", passage(text), more) == [
         "Grippers need four things: [k7qd]\n\n- a motor\n- a spring"
-    )
+    ]
 
 
 def test_beside_a_sentence_that_has_all_that_was_asked_only_its_equals_are_quoted() -> None:
