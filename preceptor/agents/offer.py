@@ -17,7 +17,7 @@ from preceptor.text.tokens import stems
 _TEACHES_NOT = -0.5
 """Weight of a section that sets exercises, states objectives, sums up or lists links."""
 _ASIDE = -0.25
-"""Weight of a sentence about the book: "In this chapter we will …"."""
+"""Weight of a sentence about the book: "In this chapter we will …", "For more details see …"."""
 _TASK = -0.7
 """Weight of a question or a task."""
 _HEADING = 0.3
@@ -48,7 +48,8 @@ def offers(question: str, quoted: Sequence[Piece], breadcrumb: tuple[str, ...], 
         breadcrumb: Headings above them, the book's title first, that of their section last.
         tag: BCP 47 tag of their language.
     """
-    parts = [part for piece in quoted for part in piece.parts or (piece.text,)]
+    # What stands in code is no word of the author's: "For more information check …", said by an exception.
+    parts = [part for piece in quoted if piece.kind != "code" for part in piece.parts or (piece.text,)]
     text = " ".join(piece.text for piece in quoted)
     forms = {piece.kind for piece in quoted}
     asked = kinds(question, tag)

@@ -36,7 +36,7 @@ def roles_of(headings: tuple[str, ...], tag: str) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def is_aside(sentence: str, tag: str) -> bool:
-    """Whether a sentence speaks of the book: "In this chapter we will …"."""
+    """Whether a sentence speaks of the book: "In this chapter we will …", "For more details see …"."""
     pattern = language(tag).asides
     return bool(pattern and re.search(pattern, sentence.lower()))
 

@@ -19,6 +19,7 @@ def offered(question: str, text: str, *, heading: str = "Layers", tag: str = "en
         (WHAT, "A gripper holds cups of tea.", "What does a gripper hold, and why?"),
         (WHAT, "A gripper holds cups of tea.", "Explain which cups a gripper holds."),
         (WHAT, "A gripper holds cups of tea.", "In this chapter you will see what a gripper holds."),
+        (WHAT, "A gripper holds cups of tea.", "To learn more about what it holds, read its guide."),
         (WHAT, "A gripper holds cups of tea.", "A gripper holds the following things:"),
         (WHAT, "A gripper holds cups of tea.", "Cups of tea."),
         ("Why does a gripper slip?", "It slips because the cup is wet.", "It slips on cups of tea."),
@@ -124,6 +125,10 @@ def test_a_sentence_that_begins_with_a_capital_names_nobody() -> None:
 def test_the_weights_are_those_of_the_decision(question: str, text: str, heading: str, offer: float) -> None:
     """Whoever changes one changes decision 0026, and measures again."""
     assert offered(question, text, heading=heading) == pytest.approx(offer)
+
+
+def test_what_a_program_says_is_no_word_of_the_author() -> None:
+    assert offered(WHAT, '```py\nprint("For more information see the guide")\n```') == 0
 
 
 def test_a_plain_sentence_offers_nothing_but_its_words() -> None:

@@ -61,8 +61,13 @@ def test_a_section_below_exercises_is_one_of_them() -> None:
     [
         ("en", "In this chapter, you will learn how nodes talk."),
         ("en", "Let's recap what we have discussed:"),
+        ("en", "For more details, see the guide."),
+        ("en", "Please refer to the guiding principles."),
+        ("en", "How nodes are named is out of the scope of this page."),
         ("de", "In diesem Kapitel lernen Sie die Knoten kennen."),
+        ("de", "Für weitere Informationen siehe die Anleitung."),
         ("es", "En este capítulo veremos los nodos."),
+        ("pt", "Para mais informações, veja o guia."),
         ("ur", "اس باب میں ہم نوڈز دیکھیں گے۔"),
         ("zh", "本章介绍节点。"),
     ],
