@@ -409,10 +409,16 @@ class TracesSettings(_Section):
     """Whether questions, passages and answers are kept, or only times and outcomes."""
     upload_to_openai: bool = False
     """Whether the SDK's own exporter also sends every run to OpenAI."""
-    otlp: str | None = Field(
-        default=None, pattern=r"^https?://[^\s@]+$", examples=["http://127.0.0.1:4318/v1/traces"]
-    )
+    otlp: str | None = None
     """Address at which an OpenTelemetry collector takes every run, too; needs `preceptor[otlp]`."""
+
+    @field_validator("otlp")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        # A name and a password in it would stand in the log.
+        if value is not None and (not _is_web(value) or "@" in value):
+            raise ValueError("must be a URL such as `http://127.0.0.1:4318/v1/traces`")
+        return value
 
 
 _GIVEN = ("mode", "stream", "chapter", "book")

@@ -340,6 +340,7 @@ WRONG = {
     "qdrant.timeout": "nan",
     "session.url": f"'redis://user:{SECRET}#x@host:6379'",
     "limits.storage": f"'redis://user:{SECRET}@host:port'",
+    "traces.otlp": "'http://['",
     "site.base_url": "'@json ['",
     "search.limit": "'@int x'",
     "book.title": "'@format {x'",
