@@ -227,12 +227,10 @@ class Preceptor:
         book = None
         if not question.selection_only:
             book = BookRule(run, _said(turns.history), of_book=of_book, likeness=self.library.likeness)
-        return RunScope(
-            seconds=tutor.deadline,
-            deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
-            refused=run.refused,
-            # A new one for each reply: a tutor may be asked again, and another after it.
-            shown=lambda *, must_answer: Gate(
+
+        def shown(*, must_answer: bool) -> Gate:
+            """Begin to look at a reply: a tutor may be asked again, and another after it."""
+            return Gate(
                 run,
                 self._rules,
                 holds=holds,
@@ -241,7 +239,13 @@ class Preceptor:
                 least_support=tutor.least_support,
                 of_book=of_book,
                 within=book.within if book and must_answer else None,
-            ),
+            )
+
+        return RunScope(
+            seconds=tutor.deadline,
+            deadline=asyncio.get_running_loop().time() + deadline - time.perf_counter(),
+            refused=run.refused,
+            shown=shown,
             book=book,
             whole=whole,
         )

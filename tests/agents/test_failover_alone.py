@@ -43,7 +43,7 @@ from preceptor.providers.failure import FailureClass, FailureNote
 from preceptor.providers.failure import Usage as Spent
 from preceptor.providers.local_model import Call, call_item, events, message_item
 from preceptor.providers.order import FallbackOrder
-from preceptor.providers.scope import HAND_OVER, RunScope, current_scope
+from preceptor.providers.scope import HAND_OVER, BeginsToLook, RunScope, current_scope
 from preceptor.settings import Retrieval
 from tests.standins.desk import Spans
 from tests.standins.no_sleep import no_sleep
@@ -147,6 +147,15 @@ class Held:
 
     async def finish(self) -> FailureClass | None:
         return self.reason
+
+
+def held(*, until: int = 1, reason: FailureClass | None = None, bad: str = "\0") -> BeginsToLook:
+    """Begins to look at a reply with these."""
+
+    def begin(*, must_answer: bool) -> Held:
+        return Held(until, reason, bad)
+
+    return begin
 
 
 def tool(name: str = "search_textbook") -> Tool:
@@ -429,7 +438,7 @@ async def test_after_text_nothing_is_tried_again_and_the_hand_off_follows_it() -
 
 
 async def test_what_may_not_be_shown_yet_waits_for_what_follows() -> None:
-    run = RunScope(shown=lambda **_: Held(until=5))
+    run = RunScope(shown=held(until=5))
     model = Scripted(says("A ", "node", "."))
     token = current_scope.set(run)
     stream = failover_of(model).stream_response(
@@ -445,7 +454,7 @@ async def test_what_may_not_be_shown_yet_waits_for_what_follows() -> None:
 
 async def test_a_reply_that_cannot_be_the_answer_is_left_and_its_cost_counted() -> None:
     for usage, spent in ((used(7, 8), Spent(7, 8, 1)), (None, Spent(0, 0, 1))):
-        run = RunScope(shown=lambda **_: Held(until=99, reason="disclosed"))
+        run = RunScope(shown=held(until=99, reason="disclosed"))
         one = await asked(says("A node.", usage=usage), run=run)
         assert (one.text, one.called, one.notes[0]) == ("", [f"{HAND_OVER}openai"], ("gemini", "disclosed"))
         assert run.failures.spent == spent
@@ -453,14 +462,14 @@ async def test_a_reply_that_cannot_be_the_answer_is_left_and_its_cost_counted() 
 
 async def test_the_words_before_a_call_are_no_part_of_the_answer() -> None:
     reply: Reply = [delta("I look."), completed(message_item("I look."), call_item(Call("search_textbook")))]
-    one = await asked(reply, run=RunScope(shown=lambda **_: Held(until=99, reason="uncited")))
+    one = await asked(reply, run=RunScope(shown=held(until=99, reason="uncited")))
     assert (one.text, one.called, one.notes) == ("", ["search_textbook"], [])
-    one = await asked(says("Hm."), run=RunScope(shown=lambda **_: Held(until=99)))
+    one = await asked(says("Hm."), run=RunScope(shown=held(until=99)))
     assert one.text == "Hm.", "words without a call are"
 
 
 async def test_an_answer_that_turns_out_to_be_none_is_left_in_the_midst_of_it() -> None:
-    run = RunScope(shown=lambda **_: Held(bad="SECRET"))
+    run = RunScope(shown=held(bad="SECRET"))
     one = await asked(says("A node. ", "SEC", "RET ", "more"), run=run)
     assert (one.text, one.called) == ("A node. SEC", [f"{HAND_OVER}openai"])
     assert (one.notes[0], run.failures.spent.requests) == (("gemini", "disclosed"), 1)
