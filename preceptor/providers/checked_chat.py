@@ -385,7 +385,8 @@ class _Reply:
             raise self._unusable("malformed_tool_call", "a call without a name that a tool may have")
         if not all(map(_is_object, self._arguments.values())):
             raise self._unusable("malformed_tool_call", "a call with arguments that are not JSON")
-        if self._prose.is_call:
+        # Some servers leave the words of a call in the text beside the call that they have read from it.
+        if self._prose.is_call and not self._names:
             raise self._unusable("malformed_tool_call", "a call that is written as text")
         if not self._text and not self._names:
             raise self._unusable("empty_answer", f"neither text nor a tool call, finish reason `{finish}`")
@@ -426,11 +427,12 @@ def _is_count(value: object) -> bool:
 
 
 def _as_text(content: object) -> str:
-    """A message's text; some servers send a list of parts."""
+    """A message's text; some servers send a list of parts, thoughts among them."""
     if isinstance(content, str):
         return content
     parts = cast("list[object]", content) if isinstance(content, list) else []
-    texts = [cast("dict[str, object]", part).get("text") for part in parts if isinstance(part, dict)]
+    read = [cast("dict[str, object]", part) for part in parts if isinstance(part, dict)]
+    texts = [part.get("text") for part in read if part.get("type") in (None, "text", "output_text")]
     return "".join(text for text in texts if isinstance(text, str))
 
 

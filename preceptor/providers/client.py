@@ -82,10 +82,11 @@ class Client(AsyncOpenAI):
 
 
 class _Decoder(SSEDecoder):
-    """A reader of events that passes over a byte order mark, as the specification of event streams has it."""
+    """A reader of events that passes over a byte order mark and empty events, as their specification has it."""
 
     def decode(self, line: str) -> ServerSentEvent | None:
-        return super().decode(line.removeprefix("\ufeff"))
+        event = super().decode(line.removeprefix("\ufeff"))
+        return event if event and event.data else None
 
 
 class _Chat(AsyncChat):

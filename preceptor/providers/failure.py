@@ -3,7 +3,7 @@
     not_configured       there is no key
     bad_key              the key is unknown (401; Gemini says 400)
     forbidden            the key may not, or not from here (402, 403)
-    unknown_model        no such model at this address (404)
+    unknown_model        no such model at this address (404), or no longer (410)
     rate_limited         429; `retry_after` where the provider says it
     server_error         5xx, or something that no provider answers
     unreachable          no connection
@@ -161,7 +161,7 @@ def _by_status(status: int, text: str) -> FailureClass:
             return "bad_key"
         case 402 | 403:
             return "forbidden"
-        case 404:
+        case 404 | 410:
             return "unknown_model"
         case 408:
             return "read_timeout"

@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     # what HTTP says
     **{f"a {status}": ([fails(status, {"error": {"message": "PSEUDO"}})], reason) for status, reason in {
         400: "other", 401: "bad_key", 402: "forbidden", 403: "forbidden", 404: "unknown_model",
-        408: "read_timeout", 409: "other", 422: "other", 429: "rate_limited", 500: "server_error",
+        408: "read_timeout", 409: "other", 410: "unknown_model", 422: "other", 429: "rate_limited", 500: "server_error",
         502: "server_error", 503: "server_error", 529: "server_error"}.items()},
     "a 429 with a long Retry-After": ([fails(429, {}, retry_after="60")], "rate_limited"),
     "a proxy's 502": ([fails(502, "<html>PSEUDO</html>")], "server_error"),
@@ -367,6 +367,7 @@ WIRE: dict[str, Sequence[bytes]] = {
     "CR": [f"data: {json.dumps(each)}\r\r".encode() for each in (_TEXT, _STOP)],
     "no space": [f"data:{json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
     "comments": [f": PSEUDO\n\ndata: {json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
+    "empty events": [f"data:\n\ndata: {json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
     "ids": [f"id: 7\nretry: 10\ndata: {json.dumps(each)}\n\n".encode() for each in (_TEXT, _STOP)],
     "a character in two pieces": [
         b'data: {"choices": [{"index": 0, "delta": {"content": "' + _HALF,
@@ -651,6 +652,25 @@ def test_a_model_that_is_told_what_is_wrong_can_correct_itself(service: Service)
     assert (told["answer"], told["failover"]) == ("A node.", [])
     said = service.gemini.messages[-1]["content"]
     assert "`get_chapter` was not made: `part`: 0 " in said
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["JSON", "SSE"])
+def test_of_a_call_with_its_words_beside_it_the_call_counts(service: Service, streamed: bool) -> None:
+    looked = call("search_textbook", {"query": "node"})
+    service.gemini.will_only(
+        stream(
+            chunk({"content": '<tool_call>{"name": "PSEUDO'}),
+            chunk({"tool_calls": [looked]}),
+            chunk({}, "stop"),
+        ),
+        says("A node."),
+    )
+    told = ask(service, streamed=streamed)
+    assert (told["answer"], told["failover"], len(_results(service.gemini.requests[1].body))) == (
+        "A node.",
+        [],
+        1,
+    )
 
 
 def test_past_the_last_call_none_is_run_and_the_next_tutor_answers_from_what_was_found(
