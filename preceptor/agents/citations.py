@@ -73,8 +73,13 @@ _BEFORE_WORDS = re.compile(r"[^\w\n]{1,20}")
 _CUT_OFF = re.compile(r"[\[【]\s?[a-z][0-9]\w?")
 """Half a key at the end of an answer."""
 
+_SOURCE = r"(?i:sources?|refs?|references?|cit(?:e|ation)s?|passages?|quot(?:e|ation)s?|doc(?:ument)?s?)"
 # Three digits at most: `[2024]` is a year.
-_NUMBERS = re.compile(r"\[\s*\d{1,3}(?:\s*[,;]\s*\d{1,3})*\s*\]")
+_NUMBERS = re.compile(
+    rf"\[\s*(?P<named>{_SOURCE}[\s.:#]{{1,4}})?\d{{1,3}}(?:\s*[,;]\s*\d{{1,3}})*\s*\]"
+    r"|\[(?P<dagger>\d{1,3}(?::\d{1,3})?\s?†[^\]]{0,20})\]"
+)
+"""Numbers as citations have them, in brackets as `_Shapes` writes them: `[1]`, `[Source 1]`, `【4:0†source】`."""
 # What an index follows: `f(x)[1]`, `a[0][1]`, `` `arr`[1] ``.
 _INDEXED = frozenset("_)]}`")
 _SPACE_AFTER = re.compile(r"\s{0,8}")
@@ -318,8 +323,11 @@ class Citations:
 
     def _seems_checked(self, text: str, group: _Group, *, is_index: bool) -> bool:
         """Whether numbers in brackets look like citations: not like an index, an interval or a vector."""
-        if is_index or self._verbatim.kind == "formula" or not _NUMBERS.fullmatch(group.text):
+        found = _NUMBERS.fullmatch(group.text.translate(_SHAPES))
+        if is_index or self._verbatim.kind == "formula" or not found:
             return False
+        if found["named"] or found["dagger"]:
+            return True
         # Sources are cited in the order of their numbers; `[2, 1]` and `[1, 1]` are vectors.
         if any(one >= other for one, other in pairwise([0, *map(int, group.words)])):
             return False
@@ -330,7 +338,9 @@ class Citations:
         known = [key for key in group.keys if group.closed and self._shown(key)]
         # A group that never closes counts once: which of its words were meant as keys, nobody knows.
         self.unknown += (
-            len(group.keys if group.closed else "1") - len(known) if group.keys else len(group.words)
+            len(group.keys if group.closed else "1") - len(known)
+            if group.keys
+            else sum(map(str.isdecimal, group.words))
         )
         self._cite(known)
 

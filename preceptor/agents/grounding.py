@@ -126,11 +126,17 @@ class ShownText:
         """The end of the reply so far, of which the reader may see nothing."""
         self._enough = 0
         """Length from which it is looked at again."""
+        self._first = ""
+        """The reply, up to a length from which it says something in any case."""
 
     def feed(self, piece: str) -> bool:
         """Whether the reader has been told something, now that `piece` has come."""
+        if self._said and len(self._first) > _LONGEST_NOTHING:
+            return True
+        text = _unmarked(self._citations.feed(piece))
+        self._first = f"{self._first}{text}"[: _LONGEST_NOTHING + 1]
         if not self._said:
-            self._begun += _unmarked(self._citations.feed(piece))
+            self._begun += text
             if len(self._begun) >= self._enough:
                 seen = _seen(self._begun)
                 begun = _BEGUN.search(seen)
@@ -141,31 +147,35 @@ class ShownText:
 
     def finish(self) -> bool:
         """Whether the reader has been told something, now that the reply has ended."""
+        rest = _unmarked(self._citations.finish())
         if not self._said:
-            rest = self._begun + _unmarked(self._citations.finish())
             # A comment that never ends is one all the same.
-            self._said = _says(_seen(f"{rest}\n").partition(_COMMENT)[0])
-        return self._said
+            self._said = _says(_seen(f"{self._begun}{rest}\n").partition(_COMMENT)[0])
+        is_short = len(self._first) <= _LONGEST_NOTHING
+        return self._said and not (is_short and _NOTHING.fullmatch(_seen(f"{self._first}{rest}\n")))
 
 
+_NOTHING = re.compile(r"\W*(?:null|[^\W_]{1,20}(?: [^\W_]{1,20})?\s?[:：])\W*", re.IGNORECASE)
+"""The word that programs write for nothing, or a label such as `Answer:` behind which nothing comes."""
+_LONGEST_NOTHING = 60
 _COMMENT = "<!--"
 _NOT_SEEN = re.compile(
-    r"</?[a-z][\w-]{0,30}(?:[\s/][^<>]{0,300})?>|<\|[\w-]{1,30}\|>|(?:```|~~~)[^`\n]{0,300}\n"
+    r"</?[a-z][\w-]{0,30}(?:[\s/][^<>]{0,300})?>|(?:```|~~~)[^`\n]{0,300}\n"
     r"|!\[[^\]\n]{0,300}\](?:\([^)\n]{0,300}\)|\[[^\]\n]{0,300}\]|(?=[^(\[]))|\[\^[^\]\s]{1,300}\]"
     r"|\[\s{0,9}\]\([^)\n]{0,300}\)|(?m:^ {0,3}\[[^\]\n]{1,300}\]:[ \t]{0,9}\S{1,300}(?=\s))",
     re.IGNORECASE,
 )
-"""Tags, tokens of a chat's template and marks of Markdown that have come whole, and of which a reader sees no word."""
+"""Tags and marks of Markdown that have come whole, and of which a reader sees no word."""
 _BEGUN = re.compile(
-    r"(?:<!--[\s\S]*|<!?-?|</?(?:[a-z][^<>]{0,300})?|<\|[\w-]{0,30}\|?|[`~]{1,3}[^`\n]{0,300}|!(?:\[[^\]\n]{0,300})?"
+    r"(?:<!--[\s\S]*|<!?-?|</?(?:[a-z][^<>]{0,300})?|[`~]{1,3}[^`\n]{0,300}|!(?:\[[^\]\n]{0,300})?"
     r"|!\[[^\]\n]{0,300}\](?:[(\[][^)\]\n]{0,300})?|\[[^\]\n]{0,300}(?:\](?::[ \t]{0,9}\S{0,300})?)?"
     r"|\[\s{0,9}\]\([^)\n]{0,300}|&\#?\w{0,30})\Z",
     re.IGNORECASE,
 )
 """The same, which may become whole; and what may become a character."""
 _GROWTH = 1.25
-_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that are blank."""
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffd")
+"""Letters and symbols that are blank, or stand for one that was lost."""
 
 
 def _seen(text: str) -> str:

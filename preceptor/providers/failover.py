@@ -223,6 +223,8 @@ class Failover(Model):
                             # It may recite the instructions in the end; then the reader is told that what was shown is
                             # void.
                             shown.feed(event.delta)
+                        if isinstance(event, ResponseCompletedEvent):
+                            await _check_shown(event.response.output, shown, event.response.usage)
                         yield event
                 except Exception as error:
                     run.failures.tried([error])

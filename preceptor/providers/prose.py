@@ -20,7 +20,7 @@ _SPACE = r"(?:\w{1,16}:)?"
 _THOUGHTS = {
     "tag": (
         rf"<\s?{_SPACE}(?P<name>{_THINKING})(?:\s[^<>\n]{{0,60}})?>",
-        rf"</\s?{_SPACE}{{name}}\s?>",
+        rf"<\s?/\s?{_SPACE}{{name}}\s?>",
     ),
     "bracket": (r"\[think\]", r"\[/think\]"),
     "triangle": ("◁think▷", "◁/think▷"),
@@ -28,7 +28,10 @@ _THOUGHTS = {
         rf"<\|(?:(?:begin|start)(?:_of)?_)?(?:{_THINKING})(?:_(?:begin|start))?\|>",
         rf"<\|(?:/|end(?:_of)?_)?(?:{_THINKING})(?:_end)?\|>",
     ),
-    "channel": (r"<\|channel\|>analysis\b", r"<\|(?:end|return)\|>|(?=<\|channel\|>final)"),
+    "channel": (
+        r"<\|channel\|?>(?:analysis|thought)\b",
+        r"<\|(?:end|return)\|>|<channel\|>|(?=<\|channel\|>final)",
+    ),
     "fence": (rf"```[ \t]?(?:{_THINKING})[ \t]{{0,4}}\n", r"\n```[ \t]{0,4}\n"),
 }
 """The beginning and the end of a thought, by its kind."""
@@ -38,11 +41,23 @@ _THOUGHT_IN_LINE = "|".join(
 )
 """Those that may begin behind a sentence, too."""
 _SENTENCE_ENDS = frozenset(".!?…]。！？")
-_END = rf"</\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷"
-_STRAY = (
-    rf"(?P<stray>{_END}|<\|start\|>assistant\b"
-    r"|(?:<\|channel\|>final)?<\|message\|>)"
+_END = rf"<\s?/\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷"
+_MARK = (
+    r"(?:<[|｜](?!(?:channel|start|message)\b)[\w▁-]{1,40}[|｜]?>|<[\w▁-]{1,40}[|｜]>"
+    r"|<(?:start|end)_of_turn>|\[/?INST\])"
 )
+"""A token of a chat's template, but for those that are read with what follows them."""
+_OWN_ROLE = "(?:assistant|model)"
+_ROLE = "(?:assistant|model|user|human|system|developer|tool|observation|ipython)"
+_TURN = rf"(?P<turn>{_MARK}{_ROLE}\b|<[|｜](?:\w{{1,10}}_)?{_ROLE}[|｜]>)"
+"""The beginning of a turn. Behind an answer it is one too many: the model goes on for its reader, or once more."""
+_LEFTOVER = rf"(?P<stray>{_MARK}(?:{_OWN_ROLE}(?=\W)|(?=\W|\w{{1,12}}\W|\w{{13}})))"
+"""A token that says nothing, and the role that begins the model's own turn."""
+_STRAY = rf"(?P<stray>{_END}|<\|start\|>assistant\b|(?:<\|channel\|>final)?<\|message\|>)|{_LEFTOVER}"
+_BEGINS = r"(?P<stray>(?-i:assistant):?[ \t]{0,4}\n)"
+"""The rest of a token and its role where the server leaves out the token."""
+_LEFT_AT_END = regex.compile(rf"(?:{_MARK}{_OWN_ROLE}?|assistant:?)\s*", regex.IGNORECASE)
+"""The same, where nothing follows."""
 _UNOPENED = regex.compile(
     rf"(?P<begun>{_THOUGHT})|^[ \t]*(?P<code>```|~~~)|^[ \t]*(?:{_END})[ \t]*$",
     regex.IGNORECASE | regex.MULTILINE,
@@ -70,6 +85,8 @@ _TEMPLATE = "<|"
 _IN_A_WORD = regex.compile(r"[\w`]")
 """A character before an opening that opens nothing: it is code in a line, or an index."""
 _HALF = regex.compile(r"[\ud800-\udfff]")
+_CONTROL = regex.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_NEVER = regex.compile(r"(?!)")
 
 
 class Prose:
@@ -119,7 +136,7 @@ class Prose:
     def finish(self) -> str:
         """Take the end of the reply; gives what was held back and is no call."""
         text, self._held = self._held, ""
-        if self.is_call or self._end_of_thought:
+        if self.is_call or self._end_of_thought or _LEFT_AT_END.fullmatch(text):
             return ""
         return _whole_characters(text if self._said else text.lstrip())
 
@@ -149,7 +166,8 @@ class Prose:
             at_line_start=self._at_line_start,
             in_fence=self._in_fence,
             said=self._said,
-            behind_sentence=self._last.isspace() and self._visible in _SENTENCE_ENDS,
+            behind_sentence=self._visible in _SENTENCE_ENDS,
+            spaced=self._last.isspace(),
         )
         found = pattern.match(text, start, partial=True)
         # It may still become a call, or a thought.
@@ -164,6 +182,8 @@ class Prose:
         groups = found.groupdict()
         if kind := next((kind for kind in _THOUGHTS if groups.get(kind)), None):
             self._end_of_thought = _end_of(kind, (groups.get("name") or "").lower())
+        elif groups.get("turn"):
+            self._end_of_thought = _NEVER
         elif not groups.get("stray"):
             self.is_call = True
         return found.end()
@@ -212,7 +232,11 @@ def without_unopened_thought(text: str) -> str:
 
 
 def _whole_characters(text: str) -> str:
-    """A text whose characters can be sent: halves are joined, or replaced where they are alone."""
+    """A text whose characters can be sent: halves are joined, or replaced where they are alone.
+
+    Characters that control a terminal or a file are none of an answer's.
+    """
+    text = _CONTROL.sub("", text)
     if text.isascii() or not _HALF.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -220,7 +244,13 @@ def _whole_characters(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _pattern(
-    tools: frozenset[str], *, at_line_start: bool, in_fence: bool, said: bool, behind_sentence: bool
+    tools: frozenset[str],
+    *,
+    at_line_start: bool,
+    in_fence: bool,
+    said: bool,
+    behind_sentence: bool,
+    spaced: bool,
 ) -> "regex.Pattern[str]":
     """Returns the pattern of a call or a thought that begins here.
 
@@ -229,7 +259,8 @@ def _pattern(
         at_line_start: Whether a line begins here.
         in_fence: Whether this is in a code block.
         said: Whether something of the reply was said before.
-        behind_sentence: Whether the last that was said is a sentence's end and a space.
+        behind_sentence: Whether the last that was said is a sentence's end.
+        spaced: Whether there is a space behind it.
     """
     names = _alternatives(tools)
     # A word that code and prose use as well says nothing by itself.
@@ -274,9 +305,16 @@ def _pattern(
                 _STRAY,
             ]
         if not said:
-            parts.append(r"\s{0,8}(?:print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2})?default_api\s{0,2}[.:]")
+            parts += [
+                r"\s{0,8}(?:print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2})?default_api\s{0,2}[.:]",
+                # Of a tool that is not there. An answer that has the like puts it into a block of code.
+                rf"{nested}\{{\s{{0,4}}(?=[\"']){inside}{_NAME_KEYS}[\"'][\w.:-]{{1,64}}[\"']\s{{0,4}},\s{{0,4}}{_ARGUMENT_KEYS}",
+                _BEGINS,
+            ]
     elif behind_sentence and not in_fence:
-        parts.append(_THOUGHT_IN_LINE)
+        parts += [_THOUGHT_IN_LINE] * spaced + [_LEFTOVER]
+    if said and not in_fence and (at_line_start or behind_sentence):
+        parts.insert(0, _TURN)
     return regex.compile("|".join(f"(?:{part})" for part in parts), regex.IGNORECASE)
 
 

@@ -92,6 +92,9 @@ CASES = [
     ("The first is `arr`[0] or d[`a`][1].", "The first is `arr`[0] or d[`a`][1].", [], 0),
     ("From [1, 5] to [2, 9] it grows.", "From [1, 5] to [2, 9] it grows.", [], 0),
     ("Several sources say so [1, 2].", "Several sources say so.", [], 2),
+    ("A node ［１］ and 【2】 is one 【4:0†source】.", "A node and is one.", [], 4),
+    ("A node [Source 1] is one [refs: 2, 3], it says [Document #4].", "A node is one, it says.", [], 4),
+    ("See [Figure 1], [a source], [sources of 2] and [Source 2024].",) * 2 + ([], 0),
     ("Checked and not [k7qd][1].", "Checked and not [1].", ["k7qd"], 1),
     # code of other kinds
     ("~~~py\na[k7qd] + [1, 2]\n~~~\nAfter [k7qd]", "~~~py\na[k7qd] + [1, 2]\n~~~\nAfter [1]", ["k7qd"], 0),

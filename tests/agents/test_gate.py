@@ -938,7 +938,6 @@ def test_a_passage_is_read_once_however_many_sentences_are_compared_with_it(
 # --- whether anything is seen
 
 UNSEEN = [
-    "<|im_end|>\n<|end-of-text|>",
     "[^1]",
     "[^1] [^note].",
     "![A robot](/img/robot.png)",
@@ -962,6 +961,15 @@ UNSEEN = [
     "[x]: https://example.org/node",
     "$$\n$$",
     "> - #",
+    "\ufffd\ufffd",
+]
+LABELS = [
+    "null",
+    "```json\nnull\n```",
+    "Assistant:",
+    "**Answer:** [k7qd]\n",
+    "### Final answer:\n\n",
+    "Antwort：",
 ]
 SEEN = [
     "7",
@@ -980,6 +988,12 @@ SEEN = [
     "[^1] and [^1]: the chapter",
     "<b>No</b>",
     "本",
+    "A\ufffd",
+    "nullable",
+    "Answer: 7",
+    "10:30",
+    "Here is the picture:",
+    f"Answer:{' ' * 90}\n7",
 ]
 
 
@@ -988,6 +1002,15 @@ SEEN = [
 async def test_what_no_reader_sees_is_an_empty_answer(said: str, size: int) -> None:
     looked = gate(holds=False)
     assert not any(list(map(looked.feed, cut(said, size))))
+    assert await looked.finish() == "empty_answer"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("said", LABELS)
+async def test_a_label_with_nothing_behind_it_is_an_empty_answer(said: str, size: int) -> None:
+    looked = gate(holds=False)
+    for piece in cut(said, size):
+        looked.feed(piece)
     assert await looked.finish() == "empty_answer"
 
 

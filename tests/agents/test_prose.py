@@ -107,6 +107,9 @@ CALLS = [
     *(f'{bullet} search_textbook(query="x")' for bullet in ("-", "1.", ">", "->", "[", "[tool:")),
     "[search_textbook: x]",
     *(f"{sign}search_textbook x" for sign in ("$ ", "@", "/")),
+    # tools that there are not
+    '{"name": "transfer_to_tutor", "arguments": {}}',
+    ' [\n{"type": "function", "name": "transfer_to_tutor", "parameters": {}}]',
 ]
 
 ANSWERS = [
@@ -126,6 +129,7 @@ ANSWERS = [
     "- `search_textbook`: finds passages\n- search_textbook\n1. A tool: search, an action: reading",
     "A name: Ada\nTool: a hammer\n- call: back\nto= is no word, and @ and / and $ are signs",
     "Write [a] <b> <a:b> <|x|> ✿ and a search_textbook that finds.",
+    '{"name": "arm", "speed": 3} and {"name": "leg", "arguments": {}}',
     '{"names": "search_textbook"} and {"tool": search_textbook} and {names: search_textbook}',
     "I say.\n```xml\n<tool_call>\n{}</tool_call>\n```\nEnd.",
     "A\n```\ncode\n```\nB\n~~~\ncode\n~~~\n\nC",
@@ -135,6 +139,9 @@ ANSWERS = [
     "A\n\n\n\nB\n",
     "~~~python\nglossary(1)\n~~~\nA",
     "A\n  too",
+    "Behind a turn stands <|im_end|>, then <|im_start|>user. It says `<|im_end|>`.",
+    "```text\n<|im_start|>user\nA.<|im_end|>\n```\nB",
+    "Model\n\nassistant is a role.",
 ]
 
 THOUGHTS = {
@@ -142,6 +149,8 @@ THOUGHTS = {
     "<think>\nx <b>\n</think>\n\nA node": "A node",
     "A\n<THINK>x</THINK>\nB": "A\n\nB",
     "<think>never": "",
+    "<|channel>thought\nx<channel|>A": "A",
+    "<think>x< / think >A": "A",
     "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>A": "A",
     "<|channel|>analysis<|message|>x<|channel|>final<|message|>A": "A",
     "[THINK]x[/THINK]A": "A",
@@ -186,6 +195,27 @@ THOUGHTS = {
     "A tag. `<think>` opens, </think> ends.": "A tag. `<think>` opens, </think> ends.",
     "Between <think> and </think> it thinks.": "Between <think> and </think> it thinks.",
     "```xml\n<a>. <think>\n```": "```xml\n<a>. <think>\n```",
+    "A\x00 no\x1bde\x7f.\r\n\tB": "A node.\r\n\tB",
+    # the tokens of a chat's template
+    **{
+        f"{begin}A node.{end}": "A node."
+        for begin, end in (
+            ("<|im_start|>assistant\n", "<|im_end|>"),
+            ("<|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>"),
+            ("<start_of_turn>model\n", "<end_of_turn>"),
+            ("<|turn>model\n", "<turn|>"),
+            ("<｜Assistant｜>", "<｜end▁of▁sentence｜>"),
+            ("[/INST] ", "<|endoftext|><|endoftext|>"),
+            ("assistant\n\n", "<|im_end|><|im_start|>user\nWhat is a topic?"),
+            ("assistant:\n", "<|user|>What is a topic?"),
+            ("", "<|eot_id|>assistant\n\nA node is"),
+            ("", "<｜User｜>What?"),
+        )
+    },
+    "A node.<end_of_turn>\n<start_of_turn>user\nWhat?": "A node.\n",
+    "<|begin_of_box|>A node.<|end_of_box|> It computes.": "A node. It computes.",
+    **dict.fromkeys(("<start_of_turn>model", "<|im_start|>assistant", "<|im_end|>\n<|end-of-text|>"), ""),
+    **dict.fromkeys(("assistant", "assistant:\n", "[INST]"), ""),
 }
 
 

@@ -81,6 +81,7 @@ WRITTEN = {
     "a declaration": ["declaration:default_api:", "search_textbook{query:PSEUDO}"],
     "a JSON object": ['{"name": "search_', 'textbook", "arguments": {"query": "PSEUDO"}}'],
     "a JSON block": ['```json\n{"name": "search_textbook", "arguments": {"query": "PSEUDO"}}\n```'],
+    "JSON for a tool that is not there": ['{"name": "transfer_to_', 'tutor", "arguments": {"to": "PSEUDO"}}'],
     "a JSON list": ['[{"name": "get_chapter", "parameters": {"chapter": "PSEUDO"}}]'],
     "OpenAI's own JSON": [
         '{"tool_calls": [{"function": {"name": "search_textbook", "arguments": "PSEUDO"}}]}'
@@ -186,6 +187,11 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "an empty table": ([says("| | |\n|---|", "---|\n| | |\n")], "empty_answer"),
     "only punctuation": ([says("… – ", "¡!?")], "empty_answer"),
     "only a token of a template": ([says("<|im_", "end|>")], "empty_answer"),
+    "only the beginning of a turn": ([says("<start_of_", "turn>model")], "empty_answer"),
+    "only a role": ([says("assis", "tant:")], "empty_answer"),
+    "only a label": ([says("**Final ans", "wer:** [z9zz]")], "empty_answer"),
+    "null as text": ([says("nu", "ll")], "empty_answer"),
+    "characters that were lost": ([says("\ufffd", "\ufffd")], "empty_answer"),
     "only tags": ([says("<PSEUDO><br>", "&nbsp;</PSEUDO>")], "empty_answer"),
     "a length of nothing": ([stream(chunk({"content": ""}, "length"))], "empty_answer"),
     # calls that do not fit
@@ -292,6 +298,19 @@ GOOD: dict[str, tuple[Answer, str]] = {
     "a thought before it": (says("<thou", "ght>PSEUDO", "</tho", "ught>A node."), "A node."),
     "parts": (
         stream(chunk({"content": [{"type": "text", "text": "A node."}]}), chunk({}, "stop")),
+        "A node.",
+    ),
+    "thoughts among the parts": (
+        stream(
+            chunk({"content": [{"type": "reasoning", "text": "PSEUDO"}]}),
+            chunk({"content": [{"type": "text", "text": "A node."}]}),
+            chunk({}, "stop"),
+        ),
+        "A node.",
+    ),
+    "control characters": (says("A no\x00", "de\x1b."), "A node."),
+    "another turn behind it": (
+        says("<|im_start|>assis", "tant\nA node.<|im_", "end|><|im_start|>user\nPSEUDO?"),
         "A node.",
     ),
     "half a character": (
