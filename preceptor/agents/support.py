@@ -67,7 +67,7 @@ _FORMULA = "$$"
 _SKIPPED = re.compile(r"\s*(?:#{1,6}\s|\||\$\$|</?\w)")
 """Lines that are not sentences."""
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
-_SPACE = re.compile(r"\s+(?=[.,;:!?])")
+_SPACE = re.compile(r"(?<!\s)\s+(?=[.,;:!?])")
 """Space that a removed marker leaves before punctuation: `a node [1].`"""
 
 

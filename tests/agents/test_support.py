@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from preceptor.agents.support import (
     SUPPORTED,
     are_comparable,
     check,
+    claim_of,
     claims,
     invents,
     likelihood,
@@ -186,6 +188,12 @@ def test_a_list_rests_on_the_line_that_announces_it_and_not_on_other_paragraphs(
         ("topics carry all messages", (2,)),
         ("A third paragraph cites nothing at all.", (1, 2)),
     ]
+
+
+def test_a_run_of_spaces_in_a_sentence_is_read_once() -> None:
+    began = process_time()
+    assert claim_of(f"- A node{' ' * 40_000}is a process .") == f"A node{' ' * 40_000}is a process."
+    assert process_time() - began < 1.0, "quadratic: 15 seconds and more"
 
 
 @pytest.mark.parametrize("claim", ["Yes.", "A node.", "Nodes", "**Node**"])
