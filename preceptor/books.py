@@ -91,7 +91,7 @@ def read_books(file: Path, settings: Settings) -> dict[str, Book]:
         SettingsError: The file cannot be read, or something in it is wrong; its message lists all of it.
     """
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
         tables = _File.model_validate(content).books
     except (OSError, UnicodeDecodeError) as error:
         raise _wrong(settings, f"`library.file`: `{file}` cannot be read: {why_unread(error)}.") from None

@@ -891,11 +891,16 @@ def _readable(file: Path, *, env: str) -> str:
         SettingsError: It cannot be read.
     """
     try:
-        return file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([f"`{file.name}` cannot be read: {why_unread(error)}."], env=env) from None
+    # It would be part of the first name: TOML is refused for it, and the first key of .env is not found.
+    if text.startswith("\ufeff"):
+        mark = f"`{file.name}` begins with a byte order mark, which no editor shows. Save it as UTF-8 without one."
+        raise SettingsError([mark], env=env)
+    return text
 
 
 def _unfolded(reader: Any) -> dict[str, Any]:

@@ -332,6 +332,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content:
     assert ("it is a folder" if content is None else "it is not text in UTF-8 (line") in problem
 
 
+@pytest.mark.parametrize("file", ["settings.toml", ".secrets.toml", ".env"])
+def test_a_byte_order_mark_is_named_before_it_hides_the_first_name(tmp_path: Path, file: str) -> None:
+    content = "GEMINI_API_KEY=a-key\n" if file == ".env" else '[default.book]\ntitle = "Mine"\n'
+    (tmp_path / file).write_text(content, encoding="utf-8-sig")
+    with pytest.raises(SettingsError) as caught:
+        load_settings("demo")
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"`{file}` begins with a byte order mark")
+
+
 WRONG = {
     "server.operator_key": "1234567890123456",
     "qdrant.api_key": "1234567890123456",
