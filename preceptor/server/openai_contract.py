@@ -28,7 +28,7 @@ from preceptor.server.side_requests import is_side_request
 MODEL = "preceptor"
 """Name of the model that searches every open book; `preceptor/BOOK` searches only this book."""
 
-_OUR_LINK = re.compile(r"\s*\[\[\d{1,3}\]\]\([^()\s]*\)")
+_OUR_LINK = re.compile(r"(?<!\s)\s*\[\[\d{1,3}\]\]\([^()\s]*\)")
 Text = Annotated[str, StringConstraints(pattern=VISIBLE)]
 Short = Annotated[str, StringConstraints(max_length=500)]
 ModelName = Annotated[

@@ -28,7 +28,7 @@ _LONGEST_INSTRUCTION = 3000
 """Characters of instructions that may be an order for a title: a front end's general instructions are longer."""
 
 _FIELD = re.compile(r'\{\s*"(\w+)"\s*:\s*(["\[])')
-_QUESTION = re.compile(r"^\W*(?:user|human|reader)\W*:\s*\W?(\w.*)$", re.IGNORECASE | re.MULTILINE)
+_QUESTION = re.compile(r"^[^\w\n]*(?:user|human|reader)\W*:\s*\W?(\w.*)$", re.IGNORECASE | re.MULTILINE)
 _LONGEST_TITLE = 60
 
 

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Generator
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from preceptor.server import create_app
-from preceptor.server.side_requests import is_side_request
+from preceptor.server.openai_contract import without_links
+from preceptor.server.side_requests import is_side_request, side_reply
 from tests.sample import TITLE, sample_settings
 
 HISTORY = """### Chat History:
@@ -142,3 +144,18 @@ def test_it_begins_no_run_and_no_session_and_counts_against_no_limit(client: Tes
     refused = client.post("/v1/chat/completions", json={"messages": [said("What is ROS 2?")]})
     assert refused.json()["error"]["code"] == "BUDGET_EXCEEDED"
     assert client.get("/api/v1/chapters").status_code == 429, "the rate counts what the reader asked for"
+
+
+@pytest.mark.parametrize("filler", ["\n", " ", "#", " \n", ":\n", "USER\n"])
+def test_a_conversation_of_nothing_holds_nobody_up(filler: str) -> None:
+    written = f"x{filler * 20_000}x"
+    began = process_time()
+    asked = f"{TITLES.partition('<chat_history>')[0]}<chat_history>{written}</chat_history>"
+    assert is_side_request(asked)
+    side_reply(asked, [], book=TITLE)
+    without_links(written)
+    assert process_time() - began < 1.0, "quadratic: 15 seconds and more"
+
+
+def test_the_links_of_an_answer_go_with_the_space_before_them() -> None:
+    assert without_links("A node [[1]](/a) is \n [[12]](/b)[[3]](/c). [x]") == "A node is. [x]"
