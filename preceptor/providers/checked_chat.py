@@ -33,11 +33,14 @@ from preceptor.providers.whole import PIECE, as_stream, in_pieces
 
 # Finish reasons of OpenAI and of Gemini (https://ai.google.dev/api/generate-content#FinishReason), in lower case.
 # They are looked for within the reason that came: servers between put words of their own around it.
-_BLOCKED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii")
-_MALFORMED = ("malformed", "unexpected_tool_call")
-_CUT_OFF = ("length", "max_tokens")
+_BLOCKED = (
+    *("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"),
+    *("language", "sensitive", "guardrail"),
+)
+_MALFORMED = ("malformed", "unexpected_tool_call", "too_many_tool_calls", "thought_signature")
+_CUT_OFF = ("length", "max_tokens", "context_window")
 # What servers between say when the model behind them broke off; half an answer may be there.
-_BROKEN = ("error", "abort")
+_BROKEN = ("error", "abort", "cancel", "timeout", "insufficient_system_resource")
 _NAME = re.compile(r"[\w.:-]{1,128}")
 _ANSWER_NOW = "You can call no further tool. Answer now, from what you have found."
 _LONGEST_ARGUMENTS = 20_000

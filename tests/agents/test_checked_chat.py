@@ -97,13 +97,17 @@ both = pytest.mark.parametrize("whole", [False, True], ids=["streamed", "whole"]
             (word, "safety_block")
             for word in (
                 *("content_filter", "SAFETY", "recitation", "BLOCKLIST", "prohibited_content", "spii"),
-                "finish: SAFETY (2)",
+                *("LANGUAGE", "sensitive", "guardrail_intervened", "finish: SAFETY (2)"),
             )
         ),
         ("MALFORMED_FUNCTION_CALL", "malformed_tool_call"),
         ("unexpected_tool_call", "malformed_tool_call"),
+        ("TOO_MANY_TOOL_CALLS", "malformed_tool_call"),
+        ("MISSING_THOUGHT_SIGNATURE", "malformed_tool_call"),
         ("error", "stream_cut"),
         ("Aborted", "stream_cut"),
+        ("cancelled", "stream_cut"),
+        ("insufficient_system_resource", "stream_cut"),
         ("stop", ""),
         ("STOP", ""),
         ("tool_calls", ""),
@@ -122,7 +126,9 @@ async def test_a_reply_ends_as_its_finish_reason_says(
 
 
 @both
-@pytest.mark.parametrize("finish", ["length", "MAX_TOKENS", "finish: max_tokens"])
+@pytest.mark.parametrize(
+    "finish", ["length", "MAX_TOKENS", "finish: max_tokens", "model_context_window_exceeded"]
+)
 async def test_a_text_at_its_limit_is_cut_off_and_a_call_is_whole_or_malformed(
     finish: str, whole: bool, openai: Provider
 ) -> None:
