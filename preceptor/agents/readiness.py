@@ -72,12 +72,25 @@ async def probe(entry: ProviderModel) -> str | None:
     """
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
-            await entry.client.models.retrieve(entry.name, timeout=_PROBE_SECONDS)
+            await _look_up(entry)
     except TimeoutError:
         return "no answer in time"
     except (openai.OpenAIError, httpx2.HTTPError) as error:
         return classify(error).reason
     return None
+
+
+async def _look_up(entry: ProviderModel) -> None:
+    """Asks for the model's card, and for the list of models where there is none, as with vLLM and llama.cpp."""
+    try:
+        await entry.client.models.retrieve(entry.name, timeout=_PROBE_SECONDS)
+    except openai.NotFoundError:
+        try:
+            listed = {model.id for model in (await entry.client.models.list(timeout=_PROBE_SECONDS)).data}
+        except (AttributeError, TypeError):  # the client passes on what is no list of models
+            listed = set[str]()
+        if entry.name not in listed:
+            raise
 
 
 def _offline(state: Literal["ok", "off"], detail: str) -> Finding:

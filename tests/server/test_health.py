@@ -9,7 +9,7 @@ import pytest
 from preceptor.settings import Settings
 from tests.sample import sample_settings
 from tests.server.inside import asking
-from tests.standins.provider import Provider, fails
+from tests.standins.provider import Answer, Provider, fails
 
 CARD = {"id": "gemini-2.5-flash", "object": "model", "created": 0, "owned_by": "google"}
 
@@ -56,6 +56,27 @@ async def test_a_probe_asks_each_provider_for_the_models_card_once(
         told = await asyncio.gather(*(client.get("/api/v1/health?probe=1") for _ in range(5)))
     assert [each.json()["checks"]["llm"]["providers"]["gemini"]["probe"] for each in told] == ["ok"] * 5
     assert [request.path for request in gemini.requests] == ["/v1beta/openai/models/gemini-2.5-flash"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        (fails(200, {"object": "list", "data": [CARD]}), "ok"),
+        (fails(200, {"object": "list", "data": [CARD | {"id": "another"}]}), "unknown_model"),
+        (fails(200, {"object": "list"}), "unknown_model"),
+        (fails(200, {"data": [1]}), "unknown_model"),
+        (fails(200, "<p>Sign in</p>"), "unknown_model"),
+        (fails(404, {}), "unknown_model"),
+    ],
+)
+async def test_a_server_without_cards_is_asked_for_its_list_of_models(
+    settings: Settings, gemini: Provider, listed: Answer, told: str
+) -> None:
+    gemini.will(fails(404, {"detail": "Not Found"}), listed)
+    async with asking(settings) as client:
+        response = await client.get("/api/v1/health?probe=1")
+    assert response.json()["checks"]["llm"]["providers"]["gemini"]["probe"] == told
+    assert gemini.requests[-1].path == "/v1beta/openai/models"
 
 
 async def test_a_probe_that_fails_says_why_and_the_offline_tutor_is_left(
