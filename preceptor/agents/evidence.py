@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from preceptor.library.passage import Passage
 from preceptor.text.languages import language
@@ -349,6 +350,10 @@ def _is_absolute(own: _Said, aligned: Sequence[_Said], tag: str) -> bool:
     )
 
 
+_MOST_JOINTS = 32
+"""Places of a claim whose sides are compared, since each reads all of it: no sentence of prose has as many."""
+
+
 def _sides_changed(own: _Said, aligned: Sequence[_Said], tag: str) -> float:
     """How surely two things have changed places that are set against each other, or that "is" joins."""
     record = language(tag or "en")
@@ -357,7 +362,7 @@ def _sides_changed(own: _Said, aligned: Sequence[_Said], tag: str) -> float:
     most = 0.0
     for pattern in filter(None, (record.contrast, record.copulas)):
         between = _regex(rf"(?<!\w)(?:{pattern})(?!\w)" if record.spaced else pattern)
-        for match in between.finditer(own.text) if between else ():
+        for match in islice(between.finditer(own.text), _MOST_JOINTS) if between else ():
             ours = _sides(own.text, match, tag)
             for sentence in aligned:
                 for other in between.finditer(sentence.text) if between else ():
