@@ -51,6 +51,7 @@ def test_what_an_answer_was_made_of_goes_with_it_and_waits_for_no_collection(
                 provider.will(
                     whole({"content": None, "tool_calls": [search]}, "tool_calls"), whole({"content": said})
                 )
+        left: dict[str, int] = {}
         with served(settings) as url:
             gc.collect()
             gc.disable()
