@@ -106,6 +106,7 @@ class CheckedChat(OpenAIChatCompletionsModel):
             made=made,
             most=self._most_calls,
         )
+        tools = [tool for tool in tools if tool.name not in run.withheld]
         if tools and not reply.may_call:
             # Without tools OpenAI refuses a `tool_choice`; the sentence is for models that call a tool all the same.
             tools, system_instructions = [], f"{system_instructions or ''}\n\n{_ANSWER_NOW}".strip()

@@ -168,7 +168,7 @@ class Failover(Model):
                     yield event
                 return
             after_text = False
-            offered = self._offered(tools, run)
+            run.withheld = self._withheld(run)
             try:
                 await self._check_covered(run, handoffs)
                 call = partial(
@@ -176,7 +176,7 @@ class Failover(Model):
                     system_instructions,
                     self._history(input, tools, run),
                     self._settings(model_settings, input, tools, run),
-                    offered,
+                    tools,
                     output_schema,
                     # Hand-offs are made here: the provider's model must not see them as tools of its own.
                     [],
@@ -281,11 +281,9 @@ class Failover(Model):
         run.own_calls.add(item.call_id)
         return item
 
-    def _offered(self, tools: list[Tool], run: RunScope) -> list[Tool]:
-        """The tools of a call: where the server has searched in its place, a small model would search on and on."""
-        if self._retrieval != "first" or not run.own_calls:
-            return tools
-        return [tool for tool in tools if tool.name != _SEARCH]
+    def _withheld(self, run: RunScope) -> frozenset[str]:
+        """Names of the tools that are not offered: the server has searched, and a small model would go on and on."""
+        return frozenset((_SEARCH,)) if self._retrieval == "first" and run.own_calls else frozenset()
 
     async def _check_covered(self, run: RunScope, handoffs: Sequence[Handoff]) -> None:
         """Raise where the book does not cover the question: a small model answers from whatever it is shown.

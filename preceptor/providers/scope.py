@@ -113,6 +113,8 @@ class RunScope:
     """Providers whose model was made to call a tool."""
     own_calls: set[str] = field(default_factory=set[str])
     """Ids of the searches that the server made."""
+    withheld: Collection[str] = ()
+    """Names of tools that the model which is asked now is not offered; a call of one is a call all the same."""
     until: float = inf
     """The latest end of the call that goes on, as a time of the event loop."""
     whole: bool = False
