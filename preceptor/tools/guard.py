@@ -128,10 +128,9 @@ class Origin:
         try:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(made, self.loop.loop))
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if _is_cancelled():
                 raise
-            return _Raised(error)  # nobody cancelled the call: the plug-in did it itself
+            return _Raised(error)
 
     def where(self, error: BaseException | None = None) -> str:
         """Returns the place in the plug-in at which an error was raised, or at which it is busy now."""
@@ -249,12 +248,17 @@ async def _caught(made: Awaitable[Any]) -> Any:
     try:
         return await made
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if _is_cancelled():
             raise
-        return _Raised(error)  # nobody cancelled it: the plug-in raised it by itself
+        return _Raised(error)
     except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises
         return _Raised(error)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancels the task that goes on; else the plug-in has raised its cancellation by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def said_by(error: BaseException) -> str:
