@@ -4,18 +4,28 @@ A sentence that cites a passage rests on it, and so may the others in its paragr
 figure; where the reply is read strictly, the passage must support them, too. A sentence that cites nothing, or a
 passage that does not bear it, gets the key of the one that clearly does. A paragraph that rests on nothing, and a
 sentence with a name or a figure that no passage has, is left out; so is a title, a row or a line of HTML with such a
-figure. Code and formulas stay.
+figure. Code and formulas stay. Of a reply that must quote only what the passages say nearly word for word is kept.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preceptor.agents.bearing import Judged, adds, is_unlikely, judge, line_adds, rests_on
+from preceptor.agents.bearing import (
+    Judged,
+    adds,
+    is_quoted,
+    is_unlikely,
+    judge,
+    line_adds,
+    line_is_quoted,
+    rests_on,
+)
 from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import SUPPORTED
 from preceptor.library.passage import Hit
+from preceptor.text.pieces import pieces
 from preceptor.text.sentences import COLONS
 from preceptor.tools.plugin import Run
 
@@ -45,6 +55,7 @@ class Attribution:
         drops: bool = True,
         strict: bool = False,
         least_support: float = 0.0,
+        within: frozenset[str] | None = None,
     ) -> None:
         """Begin a reply.
 
@@ -54,12 +65,19 @@ class Attribution:
             drops: Whether what rests on nothing is left out.
             strict: Whether a sentence that cites nothing stays behind one that does only if that passage supports it.
             least_support: Support below which a sentence does not rest on the passage that it cites.
+            within: Keys of passages; what is no sentence of theirs is left out. None: the reply may use its own words.
         """
         self._run = run
         self._drops = drops
         self._strict = strict
         self._least_support = least_support
+        self._within = within
+        self._has_gap = False
+        """Whether the last sentence was left out, since it is none of those passages."""
+        self._tag = tag
         self._sentences = Sentences(tag)
+        self._code: list[str] = []
+        """The lines of a block that must stand in a passage, and that has not ended."""
         self._waiting: list[_Waiting] = []
         """Sentences of a paragraph that may rest on what a later one cites."""
         self._hits: Sequence[Hit] = ()
@@ -92,6 +110,7 @@ class Attribution:
         """Take the end of the reply."""
         for unit in self._sentences.finish():
             self._take(unit)
+        self._end_code()
         self._end_paragraph()
         # A reply of which nothing does has passed the gate as one that needs no passage.
         if not self._rests and needs_no_passage("".join(self._raw), self._run):
@@ -109,15 +128,24 @@ class Attribution:
         if self._announces and not self._strict and not unit.text.strip():
             self._keep_behind_announcement(unit.text)
             return
+        if self._within is not None and unit.is_code:
+            self._code.append(unit.text)
+            return
+        self._end_code()
         if not unit.is_prose or not unit.text.strip():
             self._end_paragraph()
-            if self._drops and not unit.is_code and line_adds(unit.text, self._run.ledger):
+            if self._drops and not unit.is_code and self._adds(unit.text):
                 self._leave_out(unit.text)
             else:
                 self._keep(unit.text)
             return
         self._announces = unit.text.rstrip().endswith(COLONS)
         found = judge(unit.text, self._run)
+        if self._within is not None and found.claim:
+            self._has_gap = not self._is_one_of(self._within, found)
+            if self._has_gap:
+                self._leave_out(unit.text)
+                return
         if not self._drops:
             self._keep(self._with_key(unit.text, found))
         elif found.hits:
@@ -146,6 +174,15 @@ class Attribution:
         self._end_waiting()
         self._keep(self._with_key(text, found))
 
+    def _is_one_of(self, within: frozenset[str], found: Judged) -> bool:
+        """Whether a sentence is one of the passages with these keys, and can be understood without the one before."""
+        if found.hits and not any(hit.passage.key in within for hit in found.hits):
+            return False
+        first, *_ = pieces(found.said, self._tag) or [None]
+        if self._has_gap and first and first.depends_on_previous:
+            return False
+        return is_quoted(found, [hit.passage for hit in self._run.ledger])
+
     def _goes_on(self, found: Judged) -> bool:
         """Whether a sentence without a citation may go on from the one before it that has one."""
         if not self._hits or not found.claim:
@@ -154,6 +191,22 @@ class Attribution:
         trusted = self._is_cited and not self._strict
         supported = trusted or rests_on(found, self._hits, least=SUPPORTED)
         return supported and not adds(found, self._run.ledger)
+
+    def _adds(self, line: str) -> bool:
+        """Whether a line that is no sentence says what no passage does."""
+        ledger = self._run.ledger
+        return line_adds(line, ledger) if self._within is None else not line_is_quoted(line, ledger)
+
+    def _end_code(self) -> None:
+        """Decide a block of code or a formula: a part of one would be none."""
+        code, self._code = self._code, []
+        if not code:
+            return
+        self._end_paragraph()
+        if all(line_is_quoted(line, self._run.ledger) for line in code):
+            self._keep("".join(code))
+        else:
+            self._leave_out(code[-1])
 
     def _end_paragraph(self) -> None:
         self._hits = ()

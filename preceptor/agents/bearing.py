@@ -1,8 +1,10 @@
 """Finds the passages on which a sentence of a reply rests: those that it cites, or the one that bears it."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from preceptor.agents.citations import Citations, Cited, Text
 from preceptor.agents.support import (
@@ -37,6 +39,9 @@ _HALF = 0.5
 """Share of a sentence's words that such a passage has at least."""
 _COUNTED = 12
 """Largest figure by which a tutor may count what a passage only lists: "These 3 steps", "1) … 2) …"."""
+
+_AS_WRITTEN = 0.75
+"""Share of a sentence's words that follow each other as in a passage from which it is a sentence of the passage."""
 
 _LEADS_ON = frozenset(
     ("is", "are", "was", "were", "be", "the", "a", "an", "of", "in", "at", "by", "from", "under", "as", "see")
@@ -151,6 +156,38 @@ def adds(found: Judged, ledger: Ledger) -> bool:
         and not stands_in(name, shown)
         for name in untranslated_names(_VERBATIM.sub(" ", found.said), spoken or "")
     )
+
+
+def is_quoted(found: Judged, passages: Iterable[Passage]) -> bool:
+    """Whether a sentence stands in a passage, nearly word for word.
+
+    True where that cannot be told: it claims nothing, is too short to be judged, or is in another language.
+    """
+    if is_too_short(found.claim):
+        return True
+    spoken = language_of(found.claim)
+    return any(not are_comparable(spoken, [one]) or _stands(found.claim, one) for one in passages)
+
+
+def line_is_quoted(line: str, ledger: Ledger) -> bool:
+    """Whether a line of code, of a table or of a formula stands in a shown passage, nearly word for word."""
+    bare, _ = _read(line, ledger)
+    return not words(bare) or any(_stands(bare, hit.passage) for hit in ledger)
+
+
+def _stands(text: str, passage: Passage) -> bool:
+    said, there = words(text), words(passage.embedded_text)
+    wanted = _AS_WRITTEN * len(said)
+    # Counted before their order is looked at: a sentence of few words again and again would take a second.
+    return (Counter(said) & Counter(there)).total() >= wanted and _in_order(said, there) >= wanted
+
+
+def _in_order(said: Sequence[str], there: Sequence[str]) -> int:
+    """Number of words of a sentence that stand in a passage in their order, about as near to each other."""
+    same = SequenceMatcher(None, said, there, autojunk=False).get_matching_blocks()
+    longest = max(same, key=lambda one: one.size)
+    place = longest.b - longest.a
+    return sum(one.size for one in same if abs(one.b - one.a - place) <= len(said))
 
 
 def line_adds(line: str, ledger: Ledger) -> bool:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from preceptor.agents.attribution import Attribution
-from preceptor.agents.bearing import Judged, invents_beside, is_borne, judge
+from preceptor.agents.bearing import Judged, invents_beside, is_borne, is_quoted, judge
 from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.offline import Likeness, answering
 from preceptor.agents.passageless import is_greeting, needs_no_passage
@@ -226,7 +226,7 @@ class Gate:
     of_book: str = "en"
     """BCP 47 tag of the book's language."""
     within: frozenset[str] | None = None
-    """Keys of passages on one of which the answer must rest; None: on any that was shown."""
+    """Keys of passages from which the answer must quote; None: it may rest on any that was shown, in its own words."""
     _shown: ShownText = field(init=False)
     _sentences: Sentences = field(init=False)
     _raw: list[str] = field(default_factory=list[str])
@@ -238,7 +238,9 @@ class Gate:
     _unborne: list[Judged] = field(default_factory=list[Judged])
     """The sentences before the first one that rests on the book."""
     _is_beside: bool = False
-    """Whether one rests on other passages than it must."""
+    """Whether one rests on other passages than it must, or on those in words of its own."""
+    _is_reworded: bool = False
+    """Whether it has begun in words of its own where it must quote."""
 
     def __post_init__(self) -> None:
         """Begin a reply."""
@@ -318,9 +320,13 @@ class Gate:
             if not unit.is_prose:
                 continue
             found = judge(unit.text, self.run)
+            if self.within is not None and not is_quoted(found, [hit.passage for hit in self.run.ledger]):
+                self._is_reworded = True
             if not is_borne(found, self.run.ledger, least=self.least_support):
                 self._unborne.append(found)
-            elif self.within is None or any(hit.passage.key in self.within for hit in found.hits):
+            elif self.within is None or (
+                not self._is_reworded and any(hit.passage.key in self.within for hit in found.hits)
+            ):
                 return self._follows_nothing_else(found)
             else:
                 self._is_beside = True
@@ -338,7 +344,9 @@ class Gate:
         if unknown_names(self.run.question, [hit.passage for hit in ledger]):
             return False  # what is asked about is in no passage
         # Judged as the reader would see it, with the keys that are added on the way.
-        attribution = Attribution(self.run, tag=self._tag, strict=True, least_support=self.least_support)
+        attribution = Attribution(
+            self.run, tag=self._tag, strict=True, least_support=self.least_support, within=self.within
+        )
         citations = Citations(ledger.get)
         shown, marks, passages = "", list[Mark](), dict[int, Passage]()
         for place in range(0, len(text) + 1, _STEP):

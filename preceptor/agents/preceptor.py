@@ -147,8 +147,8 @@ class Preceptor:
             started = Started(uuid4().hex, turns.session_id, gen_trace_id())
             yield started
             language = player.language if player else self._language
-            run, reply = self._begun(question, turns, language)
-            scope = self._scope(question, run, turns, language, deadline=deadline, whole=whole)
+            run, book, reply = self._begun(question, turns, language)
+            scope = self._scope(question, run, book, language, deadline=deadline, whole=whole)
             failures = scope.failures
             recording = self._recording(question, run, turns, scope, player)
             recorder = recording.recorder
@@ -197,36 +197,46 @@ class Preceptor:
             self._outcomes.answered(question, answer, recorder)
             yield Done(answer)
 
-    def _begun(self, question: Question, turns: Turns, of_book: str) -> tuple[Run, Reply]:
-        """Returns the question as its tools see it, and the reply that is to come."""
+    def _begun(self, question: Question, turns: Turns, of_book: str) -> tuple[Run, BookRule | None, Reply]:
+        """Returns the question as its tools see it, what binds it to the book, and the reply that is to come."""
         # The marked text is the only context then; earlier turns would be another one.
         earlier = [] if question.selection_only else [hit(source) for source in turns.cited]
         run = Run(question.text, chapter=question.chapter, book=question.book, ledger=Ledger(earlier=earlier))
-        tutor = self.settings.tutor
-        attribution = partial(
-            Attribution,
-            run,
-            tag=language_of(question.text) or of_book,
-            drops=self._holds(question),
-            strict=tutor.least_confidence > 0,
-            least_support=tutor.least_support,
-        )
+        tutor, book = self.settings.tutor, None
+        if not question.selection_only:
+            book = BookRule(run, _said(turns.history), of_book=of_book, likeness=self.library.likeness)
+
+        def attribution(provider: str) -> Attribution:
+            must_quote = self.settings.providers[provider].retrieval == "first"
+            return Attribution(
+                run,
+                tag=language_of(question.text) or of_book,
+                drops=self._holds(question),
+                strict=tutor.least_confidence > 0,
+                least_support=tutor.least_support,
+                within=book.within if book and must_quote else None,
+            )
+
         reply = Reply(
             run.ledger,
             self.models.order.provider_of,
             longest=tutor.max_answer,
             attribution=attribution if tutor.book_only else None,
         )
-        return run, reply
+        return run, book, reply
 
     def _scope(
-        self, question: Question, run: Run, turns: Turns, of_book: str, *, deadline: float, whole: bool
+        self,
+        question: Question,
+        run: Run,
+        book: BookRule | None,
+        of_book: str,
+        *,
+        deadline: float,
+        whole: bool,
     ) -> RunScope:
         """Returns the run as the providers' models see it."""
         tutor, holds = self.settings.tutor, self._holds(question)
-        book = None
-        if not question.selection_only:
-            book = BookRule(run, _said(turns.history), of_book=of_book, likeness=self.library.likeness)
 
         def shown(*, must_answer: bool) -> Gate:
             """Begin to look at a reply: a tutor may be asked again, and another after it."""

@@ -42,7 +42,7 @@ class Reply:
         provider_of: Callable[[str], str],
         *,
         longest: float = math.inf,
-        attribution: Callable[[], Attribution] | None = None,
+        attribution: Callable[[str], Attribution] | None = None,
     ) -> None:
         """Begin the answer of one run.
 
@@ -50,7 +50,8 @@ class Reply:
             ledger: Where the run's tools note what they show.
             provider_of: Gives the provider behind the agent with a name.
             longest: Characters of the tutor's text after which the answer is cut.
-            attribution: Begins to keep of a provider's reply what rests on the book. None: all of it is kept.
+            attribution: Begins to keep of the reply of a provider with a name what rests on the book. None: all of it
+                is kept.
         """
         self._ledger = ledger
         self._provider_of = provider_of
@@ -183,7 +184,7 @@ class Reply:
         self._left -= len(delta)
         # The offline tutor quotes, and cites what it quotes.
         if self._attributes and not is_ours and self.provider != _OFFLINE:
-            self._attribution = self._attribution or self._attributes()
+            self._attribution = self._attribution or self._attributes(self.provider)
             delta = self._attribution.feed(delta)
             if self.truncated:
                 delta += self._attribution.finish()

@@ -59,6 +59,39 @@ def test_a_sentence_that_cites_nothing_gets_the_key_of_the_passage_that_bears_it
     assert attributed(text, ledger, list(text)) == attributed(text, ledger)
 
 
+QUOTED = {
+    f"{NODE.text[:-1]} [k7qd].": "A node is a process that computes. [k7qd] One node may hold two timers. [k7qd] "
+    "Nodes do not share memory [k7qd].",
+    # In words of its own, and what leans on that.
+    "A node is a process that computes [k7qd]. Nodes may hold memory that two timers share [k7qd]. It does "
+    "not share memory [k7qd]. Nodes do not share memory [k7qd].": "A node is a process that computes [k7qd]. "
+    "Nodes do not share memory [k7qd].",
+    # Of a passage that does not answer the question.
+    "A node is a process that computes [k7qd]. A topic carries messages of one type [m4tw].": "A node is a "
+    "process that computes [k7qd]. ",
+    "A node is a process that computes [k7qd].\n\n```python\nnode.hold(2)\n```\n": "A node is a process that computes "
+    "[k7qd].\n\n```python\nnode.hold(2)\n```\n",
+    "A node is a process that computes [k7qd].\n\n```python\nnode.hold(2)\nnode.bake(bread)\n```\n": "A node is a "
+    "process that computes [k7qd].\n\n",
+    "A node is a process that computes [k7qd].\n\n| Nodes | share bread |\n": "A node is a process that computes "
+    "[k7qd].\n\n",
+}
+
+
+@pytest.mark.parametrize("text", QUOTED)
+def test_of_a_reply_that_must_quote_only_sentences_of_the_passages_are_kept(text: str) -> None:
+    code = passage(f"{NODE.text}\n\n```python\nnode.hold(2)\n```")
+    ledger = shown(code, TOPIC)
+
+    def kept(pieces: Sequence[str]) -> str:
+        run = Run("What is a node?", ledger=ledger)
+        attribution = Attribution(run, tag="en", within=frozenset({"k7qd"}))
+        return "".join(map(attribution.feed, pieces)) + attribution.finish()
+
+    assert kept([text]) == QUOTED[text]
+    assert kept(list(text)) == QUOTED[text]
+
+
 def test_however_an_answer_comes_its_sentences_are_the_same() -> None:
     ledger, whole = shown(NODE, TOPIC), " ".join(TEXTS) + "\n\n" + "\n".join(TEXTS)
     once = attributed(whole, ledger)

@@ -614,6 +614,33 @@ async def test_a_reply_that_must_rest_on_certain_passages_may_not_rest_on_others
     assert await refusal.finish() is None
 
 
+@pytest.mark.parametrize(
+    ("said", "shown_at_once"),
+    [
+        (f"{BORNE[:-1]} [k7qd]. ", True),
+        ("A node in ROS is a process that computes [k7qd]. ", True),
+        ("Sure! A node is a process that computes [k7qd]. ", True),
+        ("What is a node? A node is a process that computes [k7qd]. ", True),
+        # Every word is the book's, and what they say is not.
+        ("A process that does not compute may share memory with nodes [k7qd]. ", False),
+        (f"Nodes compute two timers in one process [k7qd]. {BORNE[:-1]} [k7qd]. ", False),
+        (f"To answer this, one has to know nodes. {BORNE[:-1]} [k7qd]. ", False),
+    ],
+)
+async def test_a_reply_that_must_quote_begins_as_the_book_has_it(said: str, shown_at_once: bool) -> None:
+    looked = replace(gate(), within=frozenset({"k7qd"}))
+    assert looked.feed(f"{said}And ") is shown_at_once
+    assert await looked.finish() in ((None,) if shown_at_once else ("beside", "uncited"))
+    free = gate()
+    assert free.feed(f"{said}And ") or not shown_at_once
+
+
+async def test_a_reply_in_another_language_cannot_be_held_to_the_words_of_the_book() -> None:
+    translated = replace(gate(question="Was ist ein Knoten?"), within=frozenset({"k7qd"}))
+    assert translated.feed("Ein Knoten ist ein Prozess, der etwas berechnet und niemals schläft [k7qd]. Und ")
+    assert await translated.finish() is None
+
+
 # --- what may be said without a passage
 
 
