@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from preceptor.agents.bearing import (
     Judged,
     adds,
+    code_is_quoted,
     is_quoted,
     is_unlikely,
     judge,
@@ -23,15 +24,18 @@ from preceptor.agents.bearing import (
 )
 from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
-from preceptor.agents.support import SUPPORTED
+from preceptor.agents.support import SUPPORTED, is_too_short
 from preceptor.library.passage import Hit
-from preceptor.text.pieces import pieces
+from preceptor.text.languages import language, words
 from preceptor.text.sentences import COLONS
 from preceptor.tools.plugin import Run
 
 _FAINT = 0.15
 """Support below which a sentence is not what the next one cites a passage for: "I will look it up. …". Of 100 sentences
 that a passage supports, one has less."""
+
+_BEGINNING = 3
+"""Words at the beginning of a sentence among which one may refer to the sentence before."""
 
 
 @dataclass(slots=True)
@@ -176,10 +180,13 @@ class Attribution:
 
     def _is_one_of(self, within: frozenset[str], found: Judged) -> bool:
         """Whether a sentence is one of the passages with these keys, and can be understood without the one before."""
-        if found.hits and not any(hit.passage.key in within for hit in found.hits):
+        rests = any(hit.passage.key in within for hit in found.hits)
+        if not rests and (found.hits or is_too_short(found.claim)):
             return False
-        first, *_ = pieces(found.said, self._tag) or [None]
-        if self._has_gap and first and first.depends_on_previous:
+        # "After that, …" speaks of what was left out.
+        if self._has_gap and not set(words(found.said)[:_BEGINNING]).isdisjoint(
+            language(self._tag).dependent_openers
+        ):
             return False
         return is_quoted(found, [hit.passage for hit in self._run.ledger])
 
@@ -203,7 +210,7 @@ class Attribution:
         if not code:
             return
         self._end_paragraph()
-        if all(line_is_quoted(line, self._run.ledger) for line in code):
+        if code_is_quoted(code, self._run.ledger):
             self._keep("".join(code))
         else:
             self._leave_out(code[-1])

@@ -24,6 +24,7 @@ from preceptor.agents.support import (
 )
 from preceptor.library.passage import Hit, Passage
 from preceptor.text.languages import language_of, words
+from preceptor.text.pieces import FENCE
 from preceptor.text.questions import QUESTION_MARKS
 from preceptor.text.sentences import COLONS
 from preceptor.text.tokens import stems
@@ -42,6 +43,8 @@ _COUNTED = 12
 
 _AS_WRITTEN = 0.75
 """Share of a sentence's words that follow each other as in a passage from which it is a sentence of the passage."""
+_TOGETHER = 2
+"""Words in a row that count as such: one by itself stands in any passage."""
 
 _LEADS_ON = frozenset(
     ("is", "are", "was", "were", "be", "the", "a", "an", "of", "in", "at", "by", "from", "under", "as", "see")
@@ -166,13 +169,24 @@ def is_quoted(found: Judged, passages: Iterable[Passage]) -> bool:
     if is_too_short(found.claim):
         return True
     spoken = language_of(found.claim)
-    return any(not are_comparable(spoken, [one]) or _stands(found.claim, one) for one in passages)
+    comparable = [one for one in passages if are_comparable(spoken, [one])]
+    return not comparable or any(_stands(found.claim, one) for one in comparable)
 
 
 def line_is_quoted(line: str, ledger: Ledger) -> bool:
-    """Whether a line of code, of a table or of a formula stands in a shown passage, nearly word for word."""
+    """Whether a title, a row of a table or a line of HTML stands in a shown passage, nearly word for word."""
     bare, _ = _read(line, ledger)
-    return not words(bare) or any(_stands(bare, hit.passage) for hit in ledger)
+    if not words(bare):
+        # The rule below the head of a table.
+        return not bare.strip() or bare.lstrip().startswith("|")
+    return not is_too_short(bare) and any(_stands(bare, hit.passage) for hit in ledger)
+
+
+def code_is_quoted(lines: Sequence[str], ledger: Ledger) -> bool:
+    """Whether a shown passage has each line of a block of code or of a formula; fences aside."""
+    there = {line.strip() for hit in ledger for line in hit.passage.text.splitlines()}
+    inner = (line.strip() for line in lines)
+    return all(not line or line in there or FENCE.match(line) for line in inner)
 
 
 def _stands(text: str, passage: Passage) -> bool:
@@ -183,11 +197,11 @@ def _stands(text: str, passage: Passage) -> bool:
 
 
 def _in_order(said: Sequence[str], there: Sequence[str]) -> int:
-    """Number of words of a sentence that stand in a passage in their order, about as near to each other."""
+    """Number of words of a sentence that stand in a passage in their order, and about as near to each other."""
     same = SequenceMatcher(None, said, there, autojunk=False).get_matching_blocks()
     longest = max(same, key=lambda one: one.size)
     place = longest.b - longest.a
-    return sum(one.size for one in same if abs(one.b - one.a - place) <= len(said))
+    return sum(one.size for one in same if one.size >= _TOGETHER and abs(one.b - one.a - place) <= len(said))
 
 
 def line_adds(line: str, ledger: Ledger) -> bool:

@@ -51,7 +51,9 @@ def split_sentences(text: str, tag: str) -> list[str]:
     for sentence in found[:-1]:
         place += len(sentence)
         within_word = record.spaced and sentence[-1] == "." and _WORD_GOES_ON.match(text, place)
-        if not within_word and place not in inside:
+        # Two backticks of three look like a closing quotation mark.
+        within_mark = sentence[-1] == "`" and text[place] == "`"
+        if not within_word and not within_mark and place not in inside:
             cuts.append(place)
     return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
 

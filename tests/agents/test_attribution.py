@@ -66,6 +66,8 @@ QUOTED = {
     "A node is a process that computes [k7qd]. Nodes may hold memory that two timers share [k7qd]. It does "
     "not share memory [k7qd]. Nodes do not share memory [k7qd].": "A node is a process that computes [k7qd]. "
     "Nodes do not share memory [k7qd].",
+    "A node is a process that computes [k7qd]. Nodes may hold memory that two timers share [k7qd]. After that, nodes "
+    "do not share memory [k7qd].": "A node is a process that computes [k7qd]. ",
     # Of a passage that does not answer the question.
     "A node is a process that computes [k7qd]. A topic carries messages of one type [m4tw].": "A node is a "
     "process that computes [k7qd]. ",
@@ -73,6 +75,11 @@ QUOTED = {
     "[k7qd].\n\n```python\nnode.hold(2)\n```\n",
     "A node is a process that computes [k7qd].\n\n```python\nnode.hold(2)\nnode.bake(bread)\n```\n": "A node is a "
     "process that computes [k7qd].\n\n",
+    # A fence that opens where the model meant to close one: what follows is no code of the passage.
+    "A node is a process that computes [k7qd].\n\n```\n[k7qd]\n\nNodes do not share memory.\n": "A node is a process "
+    "that computes [k7qd].\n\n",
+    "A node is a process that computes [k7qd].\n[": "A node is a process that computes [k7qd].\n",
+    "A node is a process that computes [k7qd].\n\n</world>\n": "A node is a process that computes [k7qd].\n\n",
     "A node is a process that computes [k7qd].\n\n| Nodes | share bread |\n": "A node is a process that computes "
     "[k7qd].\n\n",
 }
