@@ -25,7 +25,7 @@ from preceptor.agents.bearing import (
 from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.agents.support import SUPPORTED, is_too_short
-from preceptor.library.passage import Hit
+from preceptor.library.passage import Hit, Passage
 from preceptor.text.languages import language, words
 from preceptor.text.sentences import COLONS
 from preceptor.tools.plugin import Run
@@ -145,7 +145,7 @@ class Attribution:
             return
         self._announces = unit.text.rstrip().endswith(COLONS)
         found = judge(unit.text, self._run)
-        if self._within is not None and found.claim:
+        if self._within is not None:
             self._has_gap = not self._is_one_of(self._within, found)
             if self._has_gap:
                 self._leave_out(unit.text)
@@ -180,15 +180,21 @@ class Attribution:
 
     def _is_one_of(self, within: frozenset[str], found: Judged) -> bool:
         """Whether a sentence is one of the passages with these keys, and can be understood without the one before."""
-        rests = any(hit.passage.key in within for hit in found.hits)
-        if not rests and (found.hits or is_too_short(found.claim)):
+        if is_too_short(found.said):
+            return False
+        if found.hits and not any(hit.passage.key in within for hit in found.hits):
             return False
         # "After that, …" speaks of what was left out.
         if self._has_gap and not set(words(found.said)[:_BEGINNING]).isdisjoint(
             language(self._tag).dependent_openers
         ):
             return False
-        return is_quoted(found, [hit.passage for hit in self._run.ledger])
+        return is_quoted(found.said, self._quotable)
+
+    @property
+    def _quotable(self) -> list[Passage]:
+        """The passages from which the reply must quote."""
+        return [hit.passage for hit in self._run.ledger if hit.passage.key in (self._within or ())]
 
     def _goes_on(self, found: Judged) -> bool:
         """Whether a sentence without a citation may go on from the one before it that has one."""
@@ -202,7 +208,9 @@ class Attribution:
     def _adds(self, line: str) -> bool:
         """Whether a line that is no sentence says what no passage does."""
         ledger = self._run.ledger
-        return line_adds(line, ledger) if self._within is None else not line_is_quoted(line, ledger)
+        if self._within is None:
+            return line_adds(line, ledger)
+        return not line_is_quoted(line, self._quotable, ledger)
 
     def _end_code(self) -> None:
         """Decide a block of code or a formula: a part of one would be none."""
@@ -210,7 +218,7 @@ class Attribution:
         if not code:
             return
         self._end_paragraph()
-        if code_is_quoted(code, self._run.ledger):
+        if code_is_quoted(code, self._quotable):
             self._keep("".join(code))
         else:
             self._leave_out(code[-1])

@@ -161,32 +161,29 @@ def adds(found: Judged, ledger: Ledger) -> bool:
     )
 
 
-def is_quoted(found: Judged, passages: Iterable[Passage]) -> bool:
-    """Whether a sentence stands in a passage, nearly word for word.
+def is_quoted(text: str, passages: Iterable[Passage]) -> bool:
+    """Whether a sentence stands in one of some passages, nearly word for word.
 
-    True where that cannot be told: it claims nothing, is too short to be judged, or is in another language.
+    True where all of them are in another language.
     """
-    if is_too_short(found.claim):
-        return True
-    spoken = language_of(found.claim)
+    spoken = language_of(text)
     comparable = [one for one in passages if are_comparable(spoken, [one])]
-    return not comparable or any(_stands(found.claim, one) for one in comparable)
+    return not comparable or any(_stands(text, one) for one in comparable)
 
 
-def line_is_quoted(line: str, ledger: Ledger) -> bool:
-    """Whether a title, a row of a table or a line of HTML stands in a shown passage, nearly word for word."""
+def line_is_quoted(line: str, passages: Iterable[Passage], ledger: Ledger) -> bool:
+    """Whether a title, a row of a table or a line of HTML stands in one of some passages, nearly word for word."""
     bare, _ = _read(line, ledger)
     if not words(bare):
         # The rule below the head of a table.
         return not bare.strip() or bare.lstrip().startswith("|")
-    return not is_too_short(bare) and any(_stands(bare, hit.passage) for hit in ledger)
+    return not is_too_short(bare) and any(_stands(bare, one) for one in passages)
 
 
-def code_is_quoted(lines: Sequence[str], ledger: Ledger) -> bool:
-    """Whether a shown passage has each line of a block of code or of a formula; fences aside."""
-    there = {line.strip() for hit in ledger for line in hit.passage.text.splitlines()}
-    inner = (line.strip() for line in lines)
-    return all(not line or line in there or FENCE.match(line) for line in inner)
+def code_is_quoted(lines: Sequence[str], passages: Iterable[Passage]) -> bool:
+    """Whether one of some passages has each line of a block of code or of a formula; fences aside."""
+    inner = {line.strip() for line in lines if not FENCE.match(line)}
+    return any(inner <= {"", *map(str.strip, one.text.splitlines())} for one in passages)
 
 
 def _stands(text: str, passage: Passage) -> bool:

@@ -22,7 +22,7 @@ from preceptor.agents.citations import Citations, Cited, Mark, Text
 from preceptor.agents.offline import Likeness, answering
 from preceptor.agents.passageless import is_greeting, needs_no_passage
 from preceptor.agents.streamed_sentences import Sentences, Unit
-from preceptor.agents.support import check_in_turns, unknown_names
+from preceptor.agents.support import check_in_turns, is_too_short, unknown_names
 from preceptor.errors import AnswerUnusable
 from preceptor.library.passage import Hit, Passage
 from preceptor.providers.failure import FailureClass
@@ -320,8 +320,9 @@ class Gate:
             if not unit.is_prose:
                 continue
             found = judge(unit.text, self.run)
-            if self.within is not None and not is_quoted(found, [hit.passage for hit in self.run.ledger]):
-                self._is_reworded = True
+            if self.within is not None and not is_too_short(found.claim):
+                shown = [hit.passage for hit in self.run.ledger]
+                self._is_reworded = self._is_reworded or not is_quoted(found.claim, shown)
             if not is_borne(found, self.run.ledger, least=self.least_support):
                 self._unborne.append(found)
             elif self.within is None or (

@@ -75,6 +75,9 @@ QUOTED = {
     "[k7qd].\n\n```python\nnode.hold(2)\n```\n",
     "A node is a process that computes [k7qd].\n\n```python\nnode.hold(2)\nnode.bake(bread)\n```\n": "A node is a "
     "process that computes [k7qd].\n\n",
+    # Of a passage that does not answer the question, with what announces it.
+    "A node is a process that computes [k7qd]. It takes one line:\n\n```python\ntopic.carry()\n```\n": "A node is a "
+    "process that computes [k7qd]. \n\n",
     # A fence that opens where the model meant to close one: what follows is no code of the passage.
     "A node is a process that computes [k7qd].\n\n```\n[k7qd]\n\nNodes do not share memory.\n": "A node is a process "
     "that computes [k7qd].\n\n",
@@ -88,7 +91,7 @@ QUOTED = {
 @pytest.mark.parametrize("text", QUOTED)
 def test_of_a_reply_that_must_quote_only_sentences_of_the_passages_are_kept(text: str) -> None:
     code = passage(f"{NODE.text}\n\n```python\nnode.hold(2)\n```")
-    ledger = shown(code, TOPIC)
+    ledger = shown(code, passage(f"{TOPIC.text}\n\n```python\ntopic.carry()\n```", key="m4tw"))
 
     def kept(pieces: Sequence[str]) -> str:
         run = Run("What is a node?", ledger=ledger)
