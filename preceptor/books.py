@@ -8,7 +8,6 @@
 The indexer reads where each book lies, the service how each is served; both get whole settings for every book.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from preceptor.errors import SettingsError, why_unread
-from preceptor.settings import BookSettings, LimitsSettings, Settings
+from preceptor.errors import SettingsError
+from preceptor.settings import BookSettings, LimitsSettings, Settings, UnreadableFile, read_toml
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
 _Section = TypeVar("_Section", bound=BaseModel)
@@ -91,12 +90,11 @@ def read_books(file: Path, settings: Settings) -> dict[str, Book]:
         SettingsError: The file cannot be read, or something in it is wrong; its message lists all of it.
     """
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-        tables = _File.model_validate(content).books
-    except (OSError, UnicodeDecodeError) as error:
-        raise _wrong(settings, f"`library.file`: `{file}` cannot be read: {why_unread(error)}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong(settings, f"`{file.name}` is not valid TOML: {error}.") from None
+        tables = _File.model_validate(read_toml(file)).books
+    except FileNotFoundError:
+        raise _wrong(settings, f"`library.file`: `{file}` cannot be read: it does not exist.") from None
+    except UnreadableFile as error:
+        raise _wrong(settings, f"`library.file`: `{file}` {error}.") from None
     except ValidationError as error:
         raise _wrong(settings, *_explained(error, file)) from None
     found: dict[str, Book] = {}

@@ -4,6 +4,7 @@ Later wins: the defaults below, the shipped settings.toml, ./settings.toml, ./.s
 environment (`PRECEPTOR_SEARCH__LIMIT=8`, and the unprefixed names in `UNPREFIXED`).
 """
 
+import copy
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import tomllib
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
@@ -54,6 +56,8 @@ _DEFAULT_ENV = "production"
 _PLACES = ("default", *get_args(Environment))
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 _HUNDRED_YEARS = 36_525
+_NO_NUMBER = re.compile(r"[\d_]{4301}")
+"""Digits that Python does not take for a number."""
 _SECRET_NAME = re.compile(
     r"(?:^|[_.-]|(?<=[a-z])(?=[A-Z])|(?i:api|access|auth))"
     r"(?i:key|token|password|passwd|passphrase|secret|credential|authorization)s?$"
@@ -682,7 +686,8 @@ class Settings(_Section):
             )
         lacking = [name for name, row in value.items() if not row.base_url or not row.model]
         if lacking:
-            raise ValueError(f"`{lacking[0]}` needs a `base_url` and a `model`")
+            named = " and ".join(f"`{name}`" for name in lacking)
+            raise ValueError(f"{named} need{'s' * (len(lacking) == 1)} a `base_url` and a `model`")
         labels = [(row.label or name).lower() for name, row in value.items()]
         if len(set(labels)) < len(labels):
             raise ValueError("two rows have the same `label`")
@@ -695,20 +700,25 @@ class Settings(_Section):
         asked += [("evaluation.judge.provider", judge)] if judge else []
         unknown = [(where, name) for where, name in asked if name not in self.providers]
         if unknown:
-            where, name = unknown[0]
+            named = " and ".join(f"`{where}` names `{name}`" for where, name in unknown)
+            tables = " and ".join(f"`[default.providers.{name}]`" for name in dict(map(reversed, unknown)))
             raise ValueError(
-                f"`{where}` names `{name}`, and `providers` has no such row (it has "
-                f"{', '.join(self.providers)}). Add `[default.providers.{name}]` with `base_url` and `model`"
+                f"{named}, and `providers` has no such row (it has {', '.join(self.providers)}). Add {tables} with "
+                "`base_url` and `model`"
             )
         return self
 
     def doubts(self) -> list[str]:
         """Settings that are probably a mistake and may be meant, each in a sentence or two."""
-        unsearched = (
-            ["`tools.enabled` does not name `search_textbook`, and nobody can search the book."]
-            if "search_textbook" not in self.tools.enabled
-            else []
-        )
+        tools = self.tools
+        unsearched = [
+            f"{said} `search_textbook`, and nobody can search the book: the offline tutor answers nothing."
+            for said, is_so in (
+                ("`tools.enabled` does not name", "search_textbook" not in tools.enabled),
+                ("`tools.disabled` names", "search_textbook" in tools.disabled),
+            )
+            if is_so
+        ]
         return unsearched + [
             f"`providers.{name}.base_url`{' (GEMINI_BASE_URL)' if name == 'gemini' else ''} does not end in "
             "`/openai/`, as Gemini's OpenAI-compatible address does. A gateway of yours may have another; Gemini's own "
@@ -812,26 +822,22 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     """The environment, its settings by section, what stands in a file where no setting can stand, and origins."""
     # Here and not above: dynaconf takes 0.1 s to import, and most modules only want the classes.
     from dynaconf import Dynaconf
-    from dynaconf.vendor.tomllib import TOMLDecodeError  # the one its TOML loader raises
 
     # For the errors of .env itself, which may name another one.
     said = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
-    # Before dynaconf puts the variables of .env among them.
+    # Before the variables of .env are among them.
     shell = set(os.environ)
-    _readable(folder / ".env", env=said)
-    variables = Dynaconf(
-        envvar_prefix="PRECEPTOR", load_dotenv=True, dotenv_path=str(folder / ".env"), core_loaders=[]
-    )
+    _take_in(folder / ".env", env=said)
+    variables = Dynaconf(envvar_prefix="PRECEPTOR", core_loaders=[])
     try:
-        given = _unfolded(variables)  # dynaconf is lazy: only now .env has been read
+        given = _unfolded(variables)  # dynaconf is lazy: only now they are read
     except Exception as error:  # noqa: BLE001 - its converters (`@json …`) raise whatever they meet
         where = {
             f"`{name}`" if name in shell else f"`{name}` in `.env`": value
             for name, value in os.environ.items()
-            if name.upper().startswith("PRECEPTOR_") and "@" in value
+            if name.upper().startswith("PRECEPTOR_")
         }
-        broken = [name for name, value in where.items() if not _converts(value)] or list(where)
-        raise _unconverted(broken or ["a variable `PRECEPTOR_…`"], error, env=said) from None
+        raise SettingsError(_unconverted(where, error) or ["a variable `PRECEPTOR_…`"], env=said) from None
     # Once more, now that .env is read.
     chosen = env or os.environ.get("PRECEPTOR_ENV") or _DEFAULT_ENV
     # Each once: in the source tree the shipped one may be the folder's own.
@@ -839,26 +845,31 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     read: list[dict[str, Any]] = []
     names: list[str] = []
     stray: list[str] = []
+    broken: list[str] = []
     for file in files:
-        text = _readable(file, env=chosen)
-        reader = Dynaconf(settings_files=[str(file)], envvar_prefix=None, core_loaders=["TOML"])
+        tables: dict[str, Any] = {}
         try:
+            tables = read_toml(file)
+            reader = Dynaconf(envvar_prefix=None, core_loaders=[])
+            # A copy: dynaconf makes objects of its own of what it is given.
+            reader.update({name.upper(): copy.deepcopy(table) for name, table in tables.items()})
             content = {name: _with_rows(table) for name, table in _unfolded(reader).items()}
-        except (TOMLDecodeError, RecursionError) as error:
-            raise SettingsError([f"`{file.name}` is not valid TOML: {error}"], env=chosen) from None
+        except FileNotFoundError:
+            content = {}
+        except UnreadableFile as error:
+            broken.append(f"`{file.name}` {error}.")
+            continue
         except Exception as error:  # noqa: BLE001 - as above
-            where = {
-                f"`{'.'.join(place)}` in `{file.name}`": value
-                for place, value in _leaves(tomllib.loads(text))
-                if "@" in str(value)
-            }
-            broken = [name for name, value in where.items() if not _converts(str(value))] or list(where)
-            raise _unconverted(broken or [f"a value in `{file.name}`"], error, env=chosen) from None
+            where = {f"`{'.'.join(place)}` in `{file.name}`": value for place, value in _leaves(tables)}
+            broken += _unconverted(where, error) or [f"a value in `{file.name}` cannot be read."]
+            continue
         stray += [
             _misplaced(name, file.name) for name, table in content.items() if not _is_place(name, table)
         ]
         read.append({name: table for name, table in content.items() if _is_place(name, table)})
         names.append(file.name)
+    if broken:
+        raise SettingsError([*broken, *stray], env=chosen)
     # dynaconf's own merging appends lists, so that `providers = ["openai"]` would add to the default ones.
     found: dict[str, Any] = {}
     origins: _Origins = {}
@@ -884,23 +895,71 @@ def _read(env: str | None, folder: Path) -> tuple[str, dict[str, Any], list[str]
     return chosen, found, stray, origins
 
 
-def _readable(file: Path, *, env: str) -> str:
-    """The text of a file, empty where there is none: dynaconf passes over a file that it cannot open.
+class UnreadableFile(ValueError):
+    """A file of settings cannot be read; its text says why, as the rest of a sentence that begins with its name."""
+
+
+def _text(file: Path) -> str:
+    """The text of a file of settings, without the byte order mark that editors of Windows put before it.
 
     Raises:
-        SettingsError: It cannot be read.
+        FileNotFoundError: There is none.
+        UnreadableFile: It cannot be read.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return ""
+        raise
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"`{file.name}` cannot be read: {why_unread(error)}."], env=env) from None
-    # It would be part of the first name: TOML is refused for it, and the first key of .env is not found.
-    if text.startswith("\ufeff"):
-        mark = f"`{file.name}` begins with a byte order mark, which no editor shows. Save it as UTF-8 without one."
-        raise SettingsError([mark], env=env)
-    return text
+        raise UnreadableFile(f"cannot be read: {why_unread(error)}") from None
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Returns what stands in a file of settings; a byte order mark before it means nothing.
+
+    Raises:
+        FileNotFoundError: There is none.
+        UnreadableFile: It cannot be read, or is no TOML.
+    """
+    text = _text(file)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UnreadableFile(f"is not valid TOML: {error}") from None
+    except RecursionError:
+        raise UnreadableFile("is not valid TOML: its values are nested too deeply") from None
+    except ValueError:  # Python's limit of what it takes for a number
+        lines = [number for number, line in enumerate(text.splitlines(), 1) if _NO_NUMBER.search(line)]
+        where = f" (line {lines[0]})" if lines else ""
+        raise UnreadableFile(f"holds a number of too many digits{where}; text needs quotes") from None
+
+
+def _take_in(file: Path, *, env: str) -> None:
+    """Put the variables of `.env` among those of the environment, which win.
+
+    Raises:
+        SettingsError: It cannot be read, or holds what is no variable.
+    """
+    from dynaconf.vendor.dotenv import dotenv_values
+
+    try:
+        given: dict[str, str | None] = dotenv_values(stream=StringIO(_text(file)))
+    except FileNotFoundError:
+        return
+    except UnreadableFile as error:
+        raise SettingsError([f"`{file.name}` {error}."], env=env) from None
+    broken: list[str] = []
+    for name, value in given.items():
+        try:
+            if value is not None:
+                os.environ.setdefault(name, value)
+        except (ValueError, OSError):  # a NUL in it, or `=` in its name
+            shown = name.encode("unicode_escape").decode()
+            broken.append(
+                f"`{shown}` in `{file.name}` holds a character that no variable can hold, such as NUL. Type it anew."
+            )
+    if broken:
+        raise SettingsError(broken, env=env)
 
 
 def _unfolded(reader: Any) -> dict[str, Any]:
@@ -920,16 +979,20 @@ def _converts(value: str) -> bool:
     return True
 
 
-def _unconverted(broken: Sequence[str], error: Exception, *, env: str) -> SettingsError:
+def _unconverted(given: Mapping[str, Any], error: Exception) -> list[str]:
+    """A line for each value that dynaconf cannot read; for all that are instructions to it, where it can read each."""
     kind = type(error).__name__
-    return SettingsError(
-        [
-            f"{name} cannot be read ({kind}): a value that begins with `@` is an instruction to dynaconf, such as "
-            "`@int 3`. Write the plain value."
-            for name in broken
-        ],
-        env=env,
-    )
+    texts = {name: value for name, value in given.items() if isinstance(value, str)}
+    broken = [name for name, value in texts.items() if not _converts(value)]
+    broken = broken or [name for name, value in texts.items() if "@" in value]
+    return [
+        f"{name} cannot be read ({kind}): a value that begins with `@` is an instruction to dynaconf, such as "
+        "`@int 3`. Write the plain value."
+        if "@" in texts[name]
+        else f"{name} cannot be read ({kind}): a number has too many digits; text needs quotes within others "
+        "(`'\"123\"'`)."
+        for name in broken
+    ]
 
 
 def _leaves(table: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -1014,7 +1077,8 @@ def _explained(
         if not where:
             lines.append(f"{fault['msg']}.")
         elif fault["type"] == "extra_forbidden":
-            close = get_close_matches(name, documented_names(), n=1)
+            names = documented_names() if len(where) > 1 else [*Settings.model_fields]
+            close = get_close_matches(name, names, n=1)
             hint = f" Did you mean `{close[0]}`?" if close else ""
             said = _origin(where, origins)
             lines.append(f"`{name}`{f' ({said})' if said else ''} is not a setting.{hint}")
@@ -1075,6 +1139,14 @@ def _as_variable(where: list[str], *, prefixed: bool = False) -> str:
     return "PRECEPTOR_" + "__".join(part.upper() for part in where)
 
 
+def how_to_allow(provider: str) -> str:
+    """Returns what makes a provider without a key one that can be asked."""
+    way = f"Add `{provider.upper()}_API_KEY=YOUR-KEY` to .env"
+    if provider in _OWN_ROWS:
+        return way
+    return f"{way}, or `needs_key = false` to `[default.providers.{provider}]` if it asks for none, as a server of your own may"
+
+
 def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], list[str]]:
     """Lists the settings that the caller needs and that are missing, each with the line to add; and alternatives."""
     lines: list[str] = []
@@ -1095,9 +1167,9 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
     asked = settings.tutor.providers if "tutor" in needs else ()
     if asked and not any(settings.providers[name].configured for name in asked):
         wanted = " or ".join(f"{name.upper()}_API_KEY" for name in asked)
+        own = next((name for name in asked if name not in _OWN_ROWS), asked[0])
         lines.append(
-            f"{wanted} is missing: at least one provider must be able to answer. Add "
-            f"`{asked[0].upper()}_API_KEY=YOUR-KEY` to .env."
+            f"{wanted} is missing: at least one provider must be able to answer. {how_to_allow(own)}."
         )
         ways.append(
             "Without a provider: `PRECEPTOR_TUTOR__PROVIDERS='[]'`, in .env or before the command, leaves the "
@@ -1106,8 +1178,7 @@ def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], li
     judge = settings.evaluation.judge.provider if "judge" in needs else ""
     if judge and not settings.providers[judge].configured:
         lines.append(
-            f"{judge.upper()}_API_KEY is missing: `evaluation.judge` asks this provider. Add "
-            f"`{judge.upper()}_API_KEY=YOUR-KEY` to .env."
+            f"{judge.upper()}_API_KEY is missing: `evaluation.judge` asks this provider. {how_to_allow(judge)}."
         )
         ways.append("Without a judge: PRECEPTOR_EVALUATION__JUDGE__PROVIDER='' leaves what is counted.")
     if ways:

@@ -58,6 +58,25 @@ def test_production_is_the_default_and_says_everything_that_is_missing_at_once()
     assert len(caught.value.problems) == 3
 
 
+def test_a_row_of_ones_own_may_need_no_key(tmp_path: Path) -> None:
+    row = '[default.providers.local]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\n'
+    (tmp_path / "settings.toml").write_text(f'[default.tutor]\nproviders = ["openai", "local"]\n{row}')
+    with pytest.raises(SettingsError) as caught:
+        load_settings("local", needs=("tutor",))
+    (problem,) = caught.value.problems
+    assert "`LOCAL_API_KEY=YOUR-KEY`" in problem
+    assert "`needs_key = false` to `[default.providers.local]`" in problem
+
+
+@pytest.mark.parametrize(
+    ("tools", "doubted"),
+    [('enabled = ["get_chapter"]', True), ('disabled = ["search_textbook"]', True), ("", False)],
+)
+def test_a_book_that_nobody_can_search_is_doubted(tmp_path: Path, tools: str, doubted: bool) -> None:
+    (tmp_path / "settings.toml").write_text(f"[default.tools]\n{tools}\n")
+    assert any("nobody can search" in doubt for doubt in load_settings("demo").doubts()) is doubted
+
+
 def test_the_way_without_a_provider_is_one(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("PRECEPTOR_TUTOR__PROVIDERS='[]'\n")
     assert load_settings("local", needs=("index", "tutor")).tutor.providers == ()
@@ -285,6 +304,15 @@ def test_a_blank_variable_leaves_a_row_of_ours_as_it_is(name: str, monkeypatch: 
     [
         ('[default.tutor]\nproviders = ["claude"]\n', "`tutor.providers` names `claude`"),
         ('[default.providers.claude]\nmodel = "m"\n', "`claude` needs a `base_url` and a `model`"),
+        (
+            '[default.providers.a]\nmodel = "m"\n[default.providers.b]\nlabel = "B"\n',
+            "`a` and `b` need a `base_url` and a `model`",
+        ),
+        (
+            '[default.tutor]\nproviders = ["lcoal", "x"]\n[default.evaluation.judge]\nprovider = "x"\n',
+            "`tutor.providers` names `lcoal` and `tutor.providers` names `x` and `evaluation.judge.provider` names `x`",
+        ),
+        ("[default.serverr]\nport = 1\n", "Did you mean `server`?"),
         ('[default.providers.offline]\nmodel = "m"\n', "cannot be named `offline`"),
         ('[default.providers.gemini]\nbase_url = "generativelanguage"\n', "GEMINI_BASE_URL"),
         ("[default.providers.gemini]\ntimeout = -1\n", "PRECEPTOR_PROVIDERS__GEMINI__TIMEOUT"),
@@ -332,14 +360,49 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content:
     assert ("it is a folder" if content is None else "it is not text in UTF-8 (line") in problem
 
 
-@pytest.mark.parametrize("file", ["settings.toml", ".secrets.toml", ".env"])
-def test_a_byte_order_mark_is_named_before_it_hides_the_first_name(tmp_path: Path, file: str) -> None:
-    content = "GEMINI_API_KEY=a-key\n" if file == ".env" else '[default.book]\ntitle = "Mine"\n'
-    (tmp_path / file).write_text(content, encoding="utf-8-sig")
+def test_a_byte_order_mark_before_a_file_means_nothing(tmp_path: Path) -> None:
+    """Notepad writes one."""
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=a-key\n", encoding="utf-8-sig")
+    (tmp_path / "settings.toml").write_text('[default.book]\ntitle = "Mine"\n', encoding="utf-8-sig")
+    (tmp_path / ".secrets.toml").write_text("[default.search]\nlimit = 3\n", encoding="utf-8-sig")
+    settings = load_settings("demo")
+    assert (settings.book.title, settings.search.limit) == ("Mine", 3)
+    assert settings.providers["openai"].key == "a-key"
+
+
+DIGITS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        (".env", "OPENAI_API_KEY=a\0b\n", ["`OPENAI_API_KEY` in `.env`", "NUL"]),
+        (".env", "OTHER=a\0b\nA=1\nBOTH=\0\n", ["`OTHER` in `.env`", "`BOTH` in `.env`"]),
+        (".env", f"PRECEPTOR_BOOK__TITLE={DIGITS}\n", ["`PRECEPTOR_BOOK__TITLE` in `.env`", "digits"]),
+        ("settings.toml", f"[default.book]\n\ntitle = {DIGITS}\n", ["`settings.toml`", "(line 3)", "digits"]),
+        (".secrets.toml", "[default.book]\ntitle = 'a\0b'\n", ["`.secrets.toml` is not valid TOML"]),
+    ],
+)
+def test_a_value_that_nobody_can_take_in_is_told_with_its_place(
+    tmp_path: Path, file: str, content: str, told: list[str]
+) -> None:
+    (tmp_path / file).write_text(content)
     with pytest.raises(SettingsError) as caught:
         load_settings("demo")
-    (problem,) = caught.value.problems
-    assert problem.startswith(f"`{file}` begins with a byte order mark")
+    said = "\n".join(caught.value.problems)
+    assert [one for one in told if one not in said] == []
+    assert DIGITS not in said
+
+
+def test_what_is_wrong_in_several_files_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[default\n")
+    (tmp_path / ".secrets.toml").write_text("[defualt.search]\nlimit = 3\n[demo.book]\ntitle = '@int x'\n")
+    (tmp_path / "books.toml").write_text("")
+    with pytest.raises(SettingsError) as caught:
+        load_settings("demo")
+    said = "\n".join(caught.value.problems)
+    assert "`settings.toml` is not valid TOML" in said
+    assert "`demo.book.title` in `.secrets.toml`" in said
 
 
 WRONG = {
