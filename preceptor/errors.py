@@ -63,6 +63,7 @@
     ├── ReplayDiverged
     ├── TracesUnavailable        the file of runs is damaged or locked
     ├── AddressUnavailable       the service cannot listen where it should
+    ├── ClientUnusable           no request can be made from here
     └── EvaluationError
         ├── CasesInvalid
         ├── ReportInvalid
@@ -89,8 +90,8 @@ def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def why_unread(error: OSError | UnicodeDecodeError) -> str:
-    """Returns in words why a file of text cannot be read or written."""
+def why_unread(error: Exception) -> str:
+    """Returns in words why a file, a database among them, cannot be read or written; without its name."""
     if isinstance(error, UnicodeDecodeError):
         line = error.object[: error.start].count(b"\n") + 1
         return f"it is not text in UTF-8 (line {line})"
@@ -99,8 +100,12 @@ def why_unread(error: OSError | UnicodeDecodeError) -> str:
             return "it does not exist"
         case IsADirectoryError():
             return "it is a folder"
-        case _:
+        case FileExistsError() | NotADirectoryError():
+            return "a file stands where its folder should be"
+        case OSError():
             return (error.strerror or str(error)).lower()
+        case _:
+            return str(error)
 
 
 class PreceptorError(Exception):
@@ -746,6 +751,7 @@ class TracesUnavailable(PreceptorError):
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
+        self.reason = reason
         super().__init__(
             f"The runs in `{path}` cannot be reached: {reason}. If another program holds the file, try again when "
             "it is done; if the file is damaged, move it away, and the next run begins a new one."
@@ -761,6 +767,19 @@ class AddressUnavailable(PreceptorError):
         super().__init__(
             f"Cannot listen on `{host}`, port {port}: {reason}. Choose others with `--port` and `--host`, or set "
             "`server.port` and `server.host` in settings.toml."
+        )
+
+
+class ClientUnusable(PreceptorError):
+    """No client of a service elsewhere can be made with the certificates and proxies of this process."""
+
+    def __init__(self, where: str, reason: Exception) -> None:
+        self.where = where
+        # Not the value of a proxy, which may hold a password.
+        super().__init__(
+            f"No request to {where} can be made ({type(reason).__name__}): a variable of this process for certificates "
+            "or proxies is wrong. Look at SSL_CERT_FILE and SSL_CERT_DIR (a file and a folder that are there), and at "
+            "HTTPS_PROXY, HTTP_PROXY and ALL_PROXY (`http://HOST:PORT`; `socks5://` needs `pip install socksio`)."
         )
 
 

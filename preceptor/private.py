@@ -1,5 +1,7 @@
 """Files that only their owner may read: readers' questions are in them."""
 
+import errno
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +17,8 @@ def make_private(path: Path) -> None:
     Raises:
         OSError: The file cannot be made.
     """
+    if path.is_dir():  # `touch` takes it, and SQLite only says that it cannot open it
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     for suffix in _BESIDE:

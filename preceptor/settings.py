@@ -1144,7 +1144,7 @@ def how_to_allow(provider: str) -> str:
     way = f"Add `{provider.upper()}_API_KEY=YOUR-KEY` to .env"
     if provider in _OWN_ROWS:
         return way
-    return f"{way}, or `needs_key = false` to `[default.providers.{provider}]` if it asks for none, as a server of your own may"
+    return f"{way}, or, where it asks for none, `needs_key = false` to `[default.providers.{provider}]`"
 
 
 def _missing(settings: Settings, needs: Collection[Need]) -> tuple[list[str], list[str]]:

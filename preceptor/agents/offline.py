@@ -11,7 +11,7 @@ has, a number, a date or a name that is asked for in words that no sentence has 
 import json
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, cast
@@ -126,7 +126,7 @@ class OfflineModel(LocalModel):
             question = subject = asked.joined
             covered, found = await judged(subject, hits, self._likeness)
         if covered < THRESHOLD:
-            return self._refusal(run.question, hits, searched="search_textbook" in can)
+            return self._refusal(run.question, hits, can)
         # At most one section is read: every call is a turn of the run, and readers wait.
         section = incomplete(found)
         if section and "get_chapter" in can and not called["get_chapter"]:
@@ -136,7 +136,7 @@ class OfflineModel(LocalModel):
         said = _answer_before(input) if question == asked.joined else ""
         answer = "\n\n".join(quotations(subject, found, said=said))
         if not answer:
-            return self._refusal(run.question, hits, searched="search_textbook" in can)
+            return self._refusal(run.question, hits, can)
         quoted = language(hits[0].passage.language).tag
         if spoken and quoted and spoken != quoted:
             return f"{phrases(run.question).only_quotes}\n\n{answer}"
@@ -154,12 +154,13 @@ class OfflineModel(LocalModel):
             return bool(queries)
         return any(overlap(question, query, self._language) >= _SAME for query in queries)
 
-    def _refusal(self, question: str, hits: Sequence[Hit], *, searched: bool) -> str:
+    def _refusal(self, question: str, hits: Sequence[Hit], tools: Collection[str]) -> str:
         say = phrases(question)
         if is_greeting(question):
             return say.small_talk
-        if not searched:
-            return say.not_selected
+        if "search_textbook" not in tools:
+            # Beside a text that was marked there is no tool at all.
+            return say.not_searchable if tools or not hits else say.not_selected
         said = say.not_covered if language_of(question) in (None, self._language) else say.not_searched
         chapters = list(dict.fromkeys(hit.passage.title for hit in hits))[:_CHAPTERS]
         return f"{said} {say.nearest} {', '.join(chapters)}." if chapters else said

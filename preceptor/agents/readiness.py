@@ -1,24 +1,48 @@
 """Checks that everything a run needs is available; `preceptor check` opens each part by itself."""
 
 import asyncio
+import os
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import httpx2
 import openai
 
-from preceptor.errors import PreceptorError, SettingsError
+from preceptor.agents.session_store import open_store
+from preceptor.agents.sessions import Sessions
+from preceptor.errors import ClientUnusable, PreceptorError, SessionsUnavailable, SettingsError, why_unread
 from preceptor.library import open_engine
 from preceptor.library.library import Library, open_library
 from preceptor.providers.failure import classify
 from preceptor.providers.models import ProviderModel, open_models
-from preceptor.settings import Settings
+from preceptor.settings import Settings, how_to_allow
 from preceptor.tools.discovery import open_toolbox
 from preceptor.tools.faults import recorded_faults
 from preceptor.tools.plugin import Deps
 
 _PROBE_SECONDS = 8.0
+_PATIENCE = 1.0
+"""Longest wait for another process's lock, in seconds."""
+_LEAST = 64 * 1024
+"""Bytes on a disk below which nothing more can be written."""
+ADVICE = {
+    "bad_key": "it refuses the key. Make a new one there, and set {key}",
+    "forbidden": "the key may not use it, or not from here. Look at its rights, at what is paid, and at the country",
+    "unknown_model": "it knows no such model. Set `providers.{name}.model`, or `providers.{name}.base_url` (its `/v1`)",
+    "rate_limited": "it takes no more requests just now. Wait, or look at the account's limits there",
+    "server_error": "it fails. Try again; if it stays, look at its status page",
+    "unreachable": "nothing answers there. Check `providers.{name}.base_url`, and this machine's network and proxy",
+    "not_an_api": "what answers is no model's API. Check `providers.{name}.base_url`, and a proxy before it",
+    "connect_timeout": "it does not answer in time. Check `providers.{name}.base_url`, and this machine's network",
+    "read_timeout": "it does not answer in time. Try again; if it stays, look at its status page",
+    "other": "it refuses the request. Check `providers.{name}.base_url`; the log of a gateway before it says more",
+}
+"""What each class of failure means for whoever mends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +57,14 @@ class Finding:
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
-    """Checks the index and its embedding model, the tools, then each provider; spends no tokens."""
+    """Checks the index and its embedding model, the tools, each provider, then what is kept; spends no tokens."""
     async for finding in _library(settings):
         yield finding
-    models = open_models(settings)
+    try:
+        models = open_models(settings)
+    except ClientUnusable as error:
+        yield Finding("providers", "failed", str(error))
+        return
     try:
         for name in settings.tutor.providers:
             entry = next((entry for entry in models if entry.provider == name), None)
@@ -44,7 +72,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
                 yield Finding(
                     name,
                     "off",
-                    f"no key; add {name.upper()}_API_KEY=YOUR-KEY to .env to use it",
+                    f"no key. {how_to_allow(name)}",
                     is_tutor=True,
                 )
             else:
@@ -62,6 +90,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
         yield _offline("ok", "stands in when no provider can answer")
     else:
         yield _offline("off", "`tutor.offline_fallback` is false")
+    yield await _sessions(settings)
+    yield _traces(settings)
 
 
 async def probe(entry: ProviderModel) -> str | None:
@@ -74,7 +104,7 @@ async def probe(entry: ProviderModel) -> str | None:
         async with asyncio.timeout(_PROBE_SECONDS):
             await _look_up(entry)
     except TimeoutError:
-        return "no answer in time"
+        return "read_timeout"
     except (openai.OpenAIError, httpx2.HTTPError) as error:
         return classify(error).reason
     return None
@@ -125,8 +155,63 @@ async def _tools(library: Library, settings: Settings) -> Finding:
     return Finding("tools", state, "; ".join([names, *problems, *recorded]))
 
 
+async def _sessions(settings: Settings) -> Finding:
+    """The store of conversations; without it questions are answered, and no conversation goes on."""
+    url = settings.session.url.get_secret_value()
+    path = url.removeprefix("sqlite:///")
+    if path != url:
+        reason = _why_unwritable(Path(path))
+        return _kept("sessions", f"`{path}`", reason, "no conversation can go on", "session.url")
+    sessions = Sessions(settings.session, open_store(settings))
+    reason = ""
+    try:
+        await sessions.check()
+    except SessionsUnavailable as error:
+        reason = error.reason
+    finally:
+        await sessions.close()
+    return _kept("sessions", sessions.store.name, reason, "no conversation can go on", "session.url")
+
+
+def _traces(settings: Settings) -> Finding:
+    path = settings.traces.path
+    return _kept("traces", f"`{path}`", _why_unwritable(path), "runs are not kept", "traces.path")
+
+
+def _why_unwritable(path: Path) -> str:
+    """Returns why a database could not be written, which need not be there yet; empty: it could. Nothing is made."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        if path.is_dir():
+            return "it is a folder"
+        if shutil.disk_usage(folder).free < _LEAST:
+            return "the disk is full"
+        if path.exists():
+            address = f"{path.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+        elif not folder.is_dir():
+            return f"`{folder}` is a file"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            return f"nothing may be made in `{folder}`"
+    except (OSError, sqlite3.Error) as error:
+        return why_unread(error)
+    return ""
+
+
+def _kept(what: str, where: str, reason: str, lost: str, setting: str) -> Finding:
+    if not reason:
+        return Finding(what, "ok", where)
+    return Finding(
+        what,
+        "warning",
+        f"{where} cannot be used: {reason}. Questions are answered, and {lost}: mend it, or set `{setting}`",
+    )
+
+
 async def _provider(entry: ProviderModel) -> Finding:
     where = f"{entry.name} at {entry.client.base_url}"
     reason = await probe(entry)
-    detail = f"{where}: {reason}" if reason else where
+    advice = ADVICE.get(reason or "", "").format(name=entry.provider, key=f"{entry.provider.upper()}_API_KEY")
+    detail = f"{where}: {advice or 'it gives no answer'} ({reason})" if reason else where
     return Finding(entry.provider, "failed" if reason else "ok", detail, is_tutor=True)

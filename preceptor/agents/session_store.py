@@ -26,6 +26,8 @@ class SessionStore(Protocol):
     """Opens the SDK's session object for one conversation."""
 
     name: str
+    where: str
+    """What an operator looks at when it fails; no address, which may hold a password."""
     failures: tuple[type[Exception], ...]
     """Exceptions that its sessions raise when reading or writing fails."""
 
@@ -79,6 +81,7 @@ class SQLiteStore:
     def __init__(self, path: Path, *, seconds: int) -> None:
         """Name the file and how long a session lives."""
         self._path = path
+        self.where = f"`{path}`"
         self._seconds = seconds
         self._first: SQLiteSession | None = None
         self._opening = asyncio.Lock()
@@ -125,7 +128,7 @@ class SQLiteStore:
 class RedisStore:
     """Stores sessions in Redis, which expires them itself."""
 
-    name = "redis"
+    name = where = "redis"
 
     def __init__(self, url: str, *, seconds: int) -> None:
         """Name the server and how long a session lives."""
@@ -163,7 +166,7 @@ class RedisStore:
 class PostgresStore:
     """Stores sessions in PostgreSQL, through SQLAlchemy and asyncpg; missing tables are created."""
 
-    name = "postgresql"
+    name = where = "postgresql"
 
     def __init__(self, url: str, *, seconds: int) -> None:
         """Name the database and how long a session lives."""
@@ -227,6 +230,7 @@ class StoreOfBook:
     def __init__(self, store: SessionStore, book: str) -> None:
         """Take part in a store, which somebody else closes."""
         self.name = store.name
+        self.where = store.where
         self.failures = store.failures
         self._store = store
         self._book = book

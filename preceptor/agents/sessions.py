@@ -13,8 +13,10 @@ write that has begun is completed, and the session's next question waits for it.
 import asyncio
 import hashlib
 import logging
+import os
 import re
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -28,7 +30,7 @@ from pydantic import TypeAdapter
 
 from preceptor.agents.answer import Answer, Source
 from preceptor.agents.session_store import SessionStore, StoreOfBook
-from preceptor.errors import SessionBusy, SessionNotFound, SessionsUnavailable
+from preceptor.errors import SessionBusy, SessionNotFound, SessionsUnavailable, why_unread
 from preceptor.settings import SessionSettings
 
 logger = logging.getLogger(__name__)
@@ -379,13 +381,13 @@ class Sessions:
             return task.result()
         # Only these: a fault of ours must not look like one of the store's.
         except self.store.failures as error:
-            raise SessionsUnavailable(self.store.name, type(error).__name__) from error
+            raise SessionsUnavailable(self.store.where, _why(error)) from error
 
     async def _wait(self, task: asyncio.Task[Any], until: float) -> None:
         # Unlike `wait_for`, it leaves the task running when the time is over.
         done, _ = await asyncio.wait({task}, timeout=max(0.0, until - _now()))
         if not done:
-            raise SessionsUnavailable(self.store.name, "no answer in time")
+            raise SessionsUnavailable(self.store.where, "no answer in time")
 
 
 @dataclass(slots=True)
@@ -400,10 +402,23 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _why(error: BaseException) -> str:
+    """Returns why a store failed, without its address: that of a server may hold a password."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, sqlite3.Error):
+            return why_unread(cause)
+        # A client's own error has a text of its own, with the address in it.
+        if isinstance(cause, OSError) and (cause.errno or 0) > 0:
+            return os.strerror(cause.errno or 0).lower()
+        cause = cause.__cause__
+    return type(error).__name__
+
+
 def _log_failure(what: str, task: asyncio.Task[Any]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        logger.warning("%s: %s", what, type(error).__name__)
+        logger.warning("%s: %s", what, _why(error))
 
 
 def _unshown(item: TResponseInputItem) -> TResponseInputItem:

@@ -16,7 +16,7 @@ import httpx
 import stamina
 from qdrant_client import AsyncQdrantClient
 
-from preceptor.errors import IndexNotFound, IndexUnreachable, VectorIndexError
+from preceptor.errors import ClientUnusable, IndexNotFound, IndexUnreachable, VectorIndexError
 from preceptor.library import cloud_errors
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ class Connection:
                     check_compatibility=False,  # it would ask from a thread of its own
                     limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
                 )
+        except (OSError, ImportError) as error:
+            raise ClientUnusable(self.where, error) from None
         except ValueError as error:
             raise IndexUnreachable(self.where, f"it is not an address ({error})") from error
 

@@ -9,6 +9,7 @@ from agents.models.chatcmpl_helpers import ChatCmplHelpers
 from httpx2 import Timeout
 from openai.types.shared import Reasoning
 
+from preceptor.errors import ClientUnusable
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.checked_chat import CheckedChat
 from preceptor.providers.client import Client, http_client
@@ -78,14 +79,22 @@ def _breaker(name: str, settings: Settings) -> Breaker | None:
 
 
 def open_client(settings: ProviderSettings, *, max_retries: int) -> Client:
-    """Opens a client of a provider; the caller closes it."""
+    """Opens a client of a provider; the caller closes it.
+
+    Raises:
+        ClientUnusable: The certificates or proxies that this process is told of are none.
+    """
+    try:
+        http = http_client()
+    except (OSError, ImportError, ValueError) as error:
+        raise ClientUnusable(settings.base_url, error) from None
     return Client(
         api_key=settings.key or _NO_KEY,
         base_url=settings.base_url,
         # Half the time for the first token, so that a host that drops packets is told from a slow model.
         timeout=Timeout(settings.timeout, connect=settings.first_token / 2),
         max_retries=max_retries,
-        http_client=http_client(),
+        http_client=http,
     )
 
 

@@ -114,6 +114,8 @@ class Phrases:
     """Says that the question is in another language than the book, and only a model could translate it."""
     not_selected: str
     """Says that the marked text has no answer, and nothing else was searched."""
+    not_searchable: str
+    """Says that the book cannot be searched here, as where the operator has taken the tool away."""
     unclear: str
     """Says that the question was not understood."""
     small_talk: str

@@ -19,7 +19,7 @@ from typing import Any, Literal, Unpack
 
 import stamina
 
-from preceptor.errors import TapeMissing, TraceNotFound, TracesUnavailable
+from preceptor.errors import TapeMissing, TraceNotFound, TracesUnavailable, why_unread
 from preceptor.private import make_private
 from preceptor.settings import TracesSettings
 from preceptor.tracing.filters import MANY_PASSAGES, Filters, spaced
@@ -560,6 +560,8 @@ class TraceStore:
         if not self.path.exists():
             yield None
             return
+        if self.path.is_dir():
+            raise TracesUnavailable(self.path, "it is a folder")
         try:
             _upgraded(self.path)
             address = f"{self.path.absolute().as_uri()}?mode=ro"
@@ -682,9 +684,10 @@ class TraceStore:
             # Opened again for the next write: the file may have been repaired or replaced by then.
             if connection is not None:
                 connection.close()
-            self._lost(str(error), len(rows))
+            reason = error.reason if isinstance(error, TracesUnavailable) else why_unread(error)
+            self._lost(reason, len(rows))
             for task in tasks:
-                task.done.set_exception(TracesUnavailable(self.path, str(error)))
+                task.done.set_exception(TracesUnavailable(self.path, reason))
             return None
         self._complaint = ""
         for task, result in zip(tasks, results, strict=True):
@@ -788,7 +791,12 @@ class TraceStore:
         self.dropped += count
         if count and reason != self._complaint:  # once for each cause, not for each run
             self._complaint = reason
-            logger.warning("A run was not kept in %s: %s (%d lost so far).", self.path, reason, self.dropped)
+            logger.warning(
+                "A run was not kept in %s: %s (%d lost so far). Answers go on; mend that, or set `traces.path`.",
+                self.path,
+                reason,
+                self.dropped,
+            )
 
     def _prune(self, connection: sqlite3.Connection, written: int) -> None:
         self._unpruned += written

@@ -515,6 +515,17 @@ async def test_a_question_in_another_language_is_put_by_the_tutor_itself(
     assert [request.body.get("tool_choice") for request in gemini.requests] == [None, "required"]
 
 
+async def test_for_a_question_in_another_language_the_model_is_asked_what_to_search_for_and_for_no_answer(
+    settings: Settings, gemini: Provider
+) -> None:
+    gemini.will(searches("capital of France"))
+    async with opened(retrieving(settings, "first")) as preceptor:
+        answer, _ = await told(preceptor, Question(text="Was ist die Hauptstadt von Frankreich?"))
+    assert ("gemini", "not_covered") in left(answer)
+    assert [request.body.get("tool_choice") for request in gemini.requests] == ["required"]
+    assert answer.usage.requests == 1
+
+
 async def test_below_the_least_confidence_the_book_is_quoted_instead(
     settings: Settings, gemini: Provider, openai: Provider
 ) -> None:

@@ -96,6 +96,17 @@ async def test_it_answers_from_what_its_search_showed() -> None:
     )
 
 
+@pytest.mark.parametrize("tools", [(), (CHAPTER,)])
+async def test_where_it_cannot_search_it_speaks_of_no_text_that_the_reader_marked(
+    tools: Sequence[Tool],
+) -> None:
+    assert await step(Run(ASKED), tools=tools) == phrases(ASKED).not_searchable
+
+
+async def test_a_marked_text_that_does_not_answer_is_said_to_be_marked() -> None:
+    assert await step(Run(ASKED, ledger=shown(BREAD)), tools=()) == phrases(ASKED).not_selected
+
+
 async def test_it_does_not_search_twice_for_the_same() -> None:
     answer = await step(Run(ASKED), called("search_textbook", query=ASKED))
     assert answer == NOT_COVERED
