@@ -42,7 +42,7 @@ ADVICE = {
     "read_timeout": "it does not answer in time. Try again; if it stays, look at its status page",
     "other": "it refuses the request. Check `providers.{name}.base_url`; the log of a gateway before it says more",
 }
-"""What each class of failure means for whoever mends it."""
+"""Meaning of each class of failure for whoever mends it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class SessionStore(Protocol):
 
     name: str
     where: str
-    """What an operator looks at when it fails; no address, which may hold a password."""
+    """Its file, or the kind of its server; no address, which may hold a password."""
     failures: tuple[type[Exception], ...]
     """Exceptions that its sessions raise when reading or writing fails."""
 

@@ -406,12 +406,12 @@ def _why(error: BaseException) -> str:
     """Returns why a store failed, without its address: that of a server may hold a password."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, sqlite3.Error):
+        if isinstance(cause, sqlite3.Error | IsADirectoryError | FileExistsError | NotADirectoryError):
             return why_unread(cause)
         # A client's own error has a text of its own, with the address in it.
         if isinstance(cause, OSError) and (cause.errno or 0) > 0:
             return os.strerror(cause.errno or 0).lower()
-        cause = cause.__cause__
+        cause = cause.__cause__ or cause.__context__
     return type(error).__name__
 
 

@@ -104,7 +104,7 @@ async def test_where_it_cannot_search_it_speaks_of_no_text_that_the_reader_marke
 
 
 async def test_a_marked_text_that_does_not_answer_is_said_to_be_marked() -> None:
-    assert await step(Run(ASKED, ledger=shown(BREAD)), tools=()) == phrases(ASKED).not_selected
+    assert await step(Run(ASKED, ledger=shown(BREAD, score=0.1)), tools=()) == phrases(ASKED).not_selected
 
 
 async def test_it_does_not_search_twice_for_the_same() -> None:
