@@ -701,7 +701,9 @@ class Settings(_Section):
         unknown = [(where, name) for where, name in asked if name not in self.providers]
         if unknown:
             named = " and ".join(f"`{where}` names `{name}`" for where, name in unknown)
-            tables = " and ".join(f"`[default.providers.{name}]`" for name in dict(map(reversed, unknown)))
+            tables = " and ".join(
+                f"`[default.providers.{name}]`" for name in {name: None for _, name in unknown}
+            )
             raise ValueError(
                 f"{named}, and `providers` has no such row (it has {', '.join(self.providers)}). Add {tables} with "
                 "`base_url` and `model`"
