@@ -12,9 +12,10 @@ from functools import lru_cache
 import regex
 
 _THINKING = (
-    r"think(?:ing(?:_process)?)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|chain_of_thought|cot"
-    r"|inner_(?:monologue|thoughts?)"
+    r"(?:\w{1,16}[_-])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratch_?pad|analysis|monologue|cot)"
+    r"(?:[_-]\w{1,16})?"
 )
+"""The name of a thought, alone or with a word beside it: `thought_process`, `inner_monologue`."""
 _SPACE = r"(?:\w{1,16}:)?"
 """The namespace of a tag."""
 _THOUGHTS = {
@@ -22,26 +23,41 @@ _THOUGHTS = {
         rf"<\s?{_SPACE}(?P<name>{_THINKING})(?:\s[^<>\n]{{0,60}})?>",
         rf"<\s?/\s?{_SPACE}{{name}}\s?>",
     ),
-    "bracket": (r"\[think\]", r"\[/think\]"),
+    # Headings and links have these words in brackets, too.
+    "bracket": (
+        rf"\[(?!(?-i:[Aa]nalysis|[Rr]eflection|[Rr]eason)\])(?P<word>{_THINKING})\]",
+        r"\[\s?/\s?{word}\s?\]",
+    ),
     "triangle": ("◁think▷", "◁/think▷"),
     "token": (
-        rf"<\|(?:(?:begin|start)(?:_of)?_)?(?:{_THINKING})(?:_(?:begin|start))?\|>",
+        rf"<\|(?!end)(?:(?:begin|start)(?:_of)?_)?(?:{_THINKING})(?:_(?:begin|start))?\|>",
         rf"<\|(?:/|end(?:_of)?_)?(?:{_THINKING})(?:_end)?\|>",
     ),
     "channel": (
         r"<\|channel\|?>(?:analysis|thought)\b",
         r"<\|(?:end|return)\|>|<channel\|>|(?=<\|channel\|>final)",
     ),
-    "fence": (rf"```[ \t]?(?:{_THINKING})[ \t]{{0,4}}\n", r"\n```[ \t]{0,4}\n"),
+    "fence": (
+        rf"(?P<marks>`{{3,16}}|~{{3,16}})[ \t]?(?:{_THINKING})[ \t]{{0,4}}(?=\n)",
+        r"\n{marks}[ \t]{0,4}\n",
+    ),
 }
 """The beginning and the end of a thought, by its kind."""
+_AGAIN = {
+    "tag": rf"<\s?{_SPACE}{{name}}(?:\s[^<>\n]{{0,60}})?>",
+    "bracket": r"\[{word}\]",
+    "triangle": "◁think▷",
+}
+"""The beginning of a thought within a thought of the same kind; a token ends what it begins."""
+_NAMES = ("name", "word", "marks")
+"""Groups of a beginning by which the end is named."""
 _THOUGHT = "|".join(rf"(?P<{kind}>{begin})" for kind, (begin, _) in _THOUGHTS.items())
 _THOUGHT_IN_LINE = "|".join(
     rf"(?P<{kind}>{_THOUGHTS[kind][0]})" for kind in ("tag", "bracket", "triangle", "token")
 )
 """Those that may begin behind a sentence, too."""
 _SENTENCE_ENDS = frozenset(".!?…]。！？")
-_END = rf"<\s?/\s?{_SPACE}(?:{_THINKING})\s?>|\[/think\]|◁/think▷"
+_END = rf"<\s?/\s?{_SPACE}(?:{_THINKING})\s?>|\[/(?:{_THINKING})\]|◁/think▷"
 _MARK = (
     r"(?:<[|｜](?!(?:channel|start|message)\b)[\w▁-]{1,40}[|｜]?>|<[\w▁-]{1,40}[|｜]>"
     r"|<(?:start|end)_of_turn>|\[/?INST\])"
@@ -63,12 +79,18 @@ _UNOPENED = regex.compile(
     regex.IGNORECASE | regex.MULTILINE,
 )
 """The end of a thought on a line of its own, and what before it says that it is none, or that it was begun."""
-_TAG = (
-    r"(?:<[/|｜]?(?:\w{1,20}[:|｜])?(?:tool|function)[_▁]?(?:calls?|code|use|name)[\w▁]{0,30}[|｜]?>"
-    r"|<(?:function|tool)(?:=|\s+name=)|<[|｜]?(?:\w{1,20}[:|｜])?invoke\s+name="
-    r"|<[|｜]python_tag[|｜]>|<start_function_call>|\[TOOL_CALLS?\]|<\|channel\|>commentary|✿FUNCTION✿|<use_mcp_tool>|<\|START_ACTION\|>)"
+_CALL = (
+    r"(?:tools?|functions?)[_▁-]?(?:calls?|code|use|name|request|invocation|input|outputs?|results?|responses?)"
+    r"|(?:call|use|invoke|execute|run)[_▁-]?(?:tool|function)s?"
 )
-_FENCED_CALL = r"(?:```|~~~)\s{0,2}(?:tool_(?:code|calls?|use)|function_calls?)\b"
+"""What a call, or a result that a model makes up beside it, is named in the text."""
+_TAG = (
+    rf"(?:<[/|｜]?(?:\w{{1,20}}[:|｜_▁-])?(?:{_CALL})[\w▁-]{{0,30}}[|｜]?>"
+    r"|<(?:function|tool)(?:=|\s+name=)|<[|｜]?(?:\w{1,20}[:|｜])?invoke\s+name="
+    rf"|<[|｜]python_tag[|｜]>|<start_function_call>|\[/?(?:{_CALL})\]|<\|channel\|>commentary|✿FUNCTION✿|<use_mcp_tool>"
+    r"|<\|START_ACTION\|>)"
+)
+_FENCED_CALL = rf"(?:```|~~~)\s{{0,2}}(?:{_CALL})\b"
 _PREFIX = r"(?:(?:default_api|functions|tools)\s{0,2}[.:]\s{0,2})?"
 _NAME_KEYS = (
     r"[\"'](?:name|tool|tool_name|function|function_name|function_call|action|recipient_name|api|command|method)[\"']"
@@ -76,6 +98,17 @@ _NAME_KEYS = (
 )
 _ARGUMENT_KEYS = r"[\"'](?:arguments|parameters|args|input|action_input|tool_input)[\"']"
 _LABEL = r"(?:(?:tool|function)(?:[ _]name)?|action|command|name|call|(?:assistant\w{0,12}\s)?to(?==))(?:\s\d{1,2})?"
+_ANNOUNCES = regex.compile(
+    rf"(?:^|[\n.!?…\]。！？]\s{{0,4}})(?:[^\w\n`]{{0,6}}{_LABEL}[^\w\n`]{{1,8}}|(?:await\s|print\(|declaration:)\s{{0,4}})$",
+    regex.IGNORECASE,
+)
+"""The words in which a call is put: `Action: `, `print(`."""
+_LONGEST_ANNOUNCEMENT = 60
+_ELEMENTS = (
+    r"(?!(?:table|code|img|image|figure|summary|details|form|map|audio|video|time|data|search|math|svg|mark|output"
+    r"|progress|section|link|source|title|track)\b)"
+)
+"""No name of an element of HTML: in a tag, such a tool's name says nothing."""
 _FENCE = regex.compile(r"[ \t]{0,8}(?:```|~~~)")
 _BLANK = regex.compile(r"\n+|[ \t]{9,}")
 _LONGEST = 1200
@@ -86,7 +119,7 @@ _IN_A_WORD = regex.compile(r"[\w`]")
 """A character before an opening that opens nothing: it is code in a line, or an index."""
 _HALF = regex.compile(r"[\ud800-\udfff]")
 _CONTROL = regex.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_NEVER = regex.compile(r"(?!)")
+_NEVER = regex.compile(r"(?P<end>(?!))(?P<again>)")
 
 
 class Prose:
@@ -100,19 +133,25 @@ class Prose:
         """
         self._tools = frozenset(tools)
         own = _spelled(self._tools)
-        self._opening = regex.compile(rf"[\n<\[{{◁✿]|default_api|\b(?:{own})", regex.IGNORECASE)
+        words = _alternatives(name for name in self._tools if name.isalpha())
+        self._opening = regex.compile(
+            rf"[\n<\[{{◁✿]|default_api|\b(?:{own})|\b(?:{words})\(", regex.IGNORECASE
+        )
         self._names = regex.compile(_alternatives(self._tools) + r"|tool_call", regex.IGNORECASE)
         self._held = ""
         self._out: list[str] = []
         self._name_at = -1
         """Place of the next name of a tool in the text that is read."""
         self._said = False
-        self._last = ""
+        self._tail = ""
+        """The last that was said of the line."""
         self._visible = ""
         """The last character that is no space."""
         self._at_line_start = True
         self._in_fence = False
         self._end_of_thought: regex.Pattern[str] | None = None
+        self._thoughts = 0
+        """Thoughts that are open, one within the other."""
         self.is_call = False
         """Whether a tool call was written down; nothing after it is shown."""
 
@@ -154,7 +193,9 @@ class Prose:
             if text[start] == "\n":
                 self._say("\n")
                 return start + 1
-            in_a_word = _IN_A_WORD.match(self._last) and not _TEMPLATE.startswith(text[start : start + 2])
+            in_a_word = _IN_A_WORD.match(self._tail[-1:]) and not _TEMPLATE.startswith(
+                text[start : start + 2]
+            )
             if in_a_word or self._is_far_from_a_name(text, start):
                 self._say(text[start])
                 return start + 1
@@ -167,7 +208,8 @@ class Prose:
             in_fence=self._in_fence,
             said=self._said,
             behind_sentence=self._visible in _SENTENCE_ENDS,
-            spaced=self._last.isspace(),
+            spaced=self._tail[-1:].isspace(),
+            announced=bool(_ANNOUNCES.search(self._tail)),
         )
         found = pattern.match(text, start, partial=True)
         # It may still become a call, or a thought.
@@ -181,7 +223,8 @@ class Prose:
             return start + 1
         groups = found.groupdict()
         if kind := next((kind for kind in _THOUGHTS if groups.get(kind)), None):
-            self._end_of_thought = _end_of(kind, (groups.get("name") or "").lower())
+            self._thoughts = 1
+            self._end_of_thought = _end_of(kind, next(filter(None, map(groups.get, _NAMES)), "").lower())
         elif groups.get("turn"):
             self._end_of_thought = _NEVER
         elif not groups.get("stray"):
@@ -202,9 +245,9 @@ class Prose:
             text = text.lstrip()
         if text:
             self._said = True
-            self._last = text[-1]
+            self._tail = f"{self._tail}{text}"[-_LONGEST_ANNOUNCEMENT:]
             self._visible = text.rstrip()[-1:] or self._visible
-            self._at_line_start = self._last == "\n"
+            self._at_line_start = text[-1] == "\n"
             self._out.append(text)
 
     def _skip_thought(self, text: str, place: int) -> int:
@@ -213,8 +256,10 @@ class Prose:
         if found is None or found.partial:
             self._held = text[found.start() :] if found else ""
             return len(text)
-        self._end_of_thought = None
-        self._at_line_start = True
+        self._thoughts += bool(found["again"]) - (found["end"] is not None)
+        if not self._thoughts:
+            self._end_of_thought = None
+            self._at_line_start = True
         return found.end()
 
 
@@ -251,6 +296,7 @@ def _pattern(
     said: bool,
     behind_sentence: bool,
     spaced: bool,
+    announced: bool,
 ) -> "regex.Pattern[str]":
     """Returns the pattern of a call or a thought that begins here.
 
@@ -261,10 +307,12 @@ def _pattern(
         said: Whether something of the reply was said before.
         behind_sentence: Whether the last that was said is a sentence's end.
         spaced: Whether there is a space behind it.
+        announced: Whether the sentence that goes on has said no more than that a tool is called.
     """
     names = _alternatives(tools)
     # A word that code and prose use as well says nothing by itself.
     own = _alternatives(name for name in tools if not name.isalpha())
+    words = _alternatives(name for name in tools if name.isalpha())
     named = rf"{_PREFIX}(?:{names})[\"']\s{{0,4}},\s{{0,4}}{_ARGUMENT_KEYS}|{_PREFIX}(?:{own})[\"']"
     nested = r"(?:\[\s{0,4})?(?:\{\s{0,4}[\"']\w{1,30}[\"']\s{0,4}:\s{0,4}(?:\[\s{0,4})?){0,3}"
     inside = r"[^{}]{0,300}?(?:\{[^{}]{0,300}\}[^{}]{0,200}?)?"
@@ -281,8 +329,16 @@ def _pattern(
         api,
         rf"</?(?:{called})(?:\s|/?>)",
         rf"\[{{1,2}}(?:\w{{1,20}}:\s{{0,2}})?{_PREFIX}(?:{called})\s{{0,2}}[(:]",
-        rf"{_PREFIX}(?:{called})\(\s{{0,4}}(?:[\"'{{]|\w{{1,30}}\s{{0,2}}[=:]\s{{0,2}}[\"'\[{{\d])",
+        rf"{_PREFIX}(?:{called})\(\s{{0,4}}(?:[\"'{{]|\w{{1,30}}\s{{0,2}}(?:=|:\s{{0,2}}[\"'\[{{\d]))",
+        rf"{_PREFIX}(?:{called})[*\"']{{0,3}}\s{{0,2}}(?:[:=]|=>|->|→)?\s{{0,2}}\{{\s{{0,4}}[\"'}}\w]",
     ]
+    if not in_fence:
+        parts += [
+            rf"</?{_ELEMENTS}(?:{words})(?:\s{{1,4}}\w{{1,30}}\s{{0,2}}=|\s?/>|>\s{{0,2}}[{{<])",
+            rf"(?:{words})\(\s{{0,4}}\w{{1,30}}\s{{0,2}}=\s{{0,2}}[\"'\[{{\d]",
+        ]
+    if announced and not in_fence:
+        parts.append(rf"{_PREFIX}(?:{called})\b")
     if at_line_start:
         wrapped = r"[ \t]{0,8}(?:await\s|print\(\s{0,4}|declaration:\s{0,2}|call:\s{0,2}|\[\s{0,4})?"
         assigned = r"[ \t]{0,8}(?:\w{1,30}\s{0,2}=\s{0,2})?(?:await\s|print\(\s{0,4}|\[\s{0,4})?"
@@ -312,15 +368,23 @@ def _pattern(
                 _BEGINS,
             ]
     elif behind_sentence and not in_fence:
-        parts += [_THOUGHT_IN_LINE] * spaced + [_LEFTOVER]
+        call = rf"{_PREFIX}(?:{called})[*]{{0,3}}(?:\(|\[|:\s{{0,2}}[\"'])"
+        parts += [_THOUGHT_IN_LINE, call] * spaced + [_LEFTOVER]
     if said and not in_fence and (at_line_start or behind_sentence):
         parts.insert(0, _TURN)
     return regex.compile("|".join(f"(?:{part})" for part in parts), regex.IGNORECASE)
 
 
 def _end_of(kind: str, name: str) -> "regex.Pattern[str]":
-    """Returns the pattern that ends a thought of a kind; a tag ends only by its own name."""
-    return regex.compile(_THOUGHTS[kind][1].replace("{name}", name), regex.IGNORECASE)
+    """Returns the pattern that ends a thought of a kind, or begins another in it; a tag ends only by its own name.
+
+    In quotation marks a thought speaks of the tag.
+    """
+    again = _AGAIN.get(kind, r"(?!)")
+    pattern = rf"(?P<end>{_THOUGHTS[kind][1]})|[`\"'](?:{again})|(?P<again>{again})"
+    for group in _NAMES:
+        pattern = pattern.replace(f"{{{group}}}", name)
+    return regex.compile(pattern, regex.IGNORECASE)
 
 
 def _spelled(names: Iterable[str]) -> str:

@@ -107,6 +107,29 @@ CALLS = [
     *(f'{bullet} search_textbook(query="x")' for bullet in ("-", "1.", ">", "->", "[", "[tool:")),
     "[search_textbook: x]",
     *(f"{sign}search_textbook x" for sign in ("$ ", "@", "/")),
+    # behind a sentence
+    *(
+        f"A node [k7qd]. {called}"
+        for called in (
+            "search_textbook(query=x)",
+            "search_textbook(x)",
+            "search_textbook[x]",
+            'search_textbook {"query": "x"}',
+            'search_textbook -> {"query": "x"}',
+            "Action: search_textbook\nAction Input: x",
+            "Tool = search_textbook",
+            "print(search_textbook(x))",
+            "await search_textbook(x)",
+            'glossary(term="x")',
+            "<glossary term='x'/>",
+            '<glossary>{"term": "x"}</glossary>',
+            "<longcat_tool_call>x",
+            "<call_tool>x",
+            "<execute-tool>x",
+        )
+    ),
+    *(f"{begin}x" for begin in ("[TOOL_REQUEST]", "[/TOOL_RESULT]", "<tool_response>", "<api_tool_use>")),
+    "```tool_output\nx\n```",
     # tools that there are not
     '{"name": "transfer_to_tutor", "arguments": {}}',
     ' [\n{"type": "function", "name": "transfer_to_tutor", "parameters": {}}]',
@@ -139,6 +162,9 @@ ANSWERS = [
     "A\n\n\n\nB\n",
     "~~~python\nglossary(1)\n~~~\nA",
     "A\n  too",
+    "[Analysis](https://ok.example) is one\n[Reflection]\nA glossary(term) is. Use <glossary>, glossary(x).",
+    "A tool is search_textbook. A call: it finds. The action of search_textbook, and <b x=1>.",
+    '```xml\n<glossary term="x"/>\n```\n```python\nglossary(term="x")\n```',
     "Behind a turn stands <|im_end|>, then <|im_start|>user. It says `<|im_end|>`.",
     "```text\n<|im_start|>user\nA.<|im_end|>\n```\nB",
     "Model\n\nassistant is a role.",
@@ -172,9 +198,17 @@ THOUGHTS = {
             ),
             *((f"<{name}>", f"</{name}>") for name in ("inner_monologue", "chain_of_thought")),
             *(("```thinking\n", "\n```\n"), ("<|channel|>analysis<|message|>", "<|end|>")),
-            *(("[think]", "[/think]"), ("◁think▷", "◁/think▷")),
+            *(("[think]", "[/think]"), ("◁think▷", "◁/think▷"), ("[THOUGHT]", "[ / thought ]")),
+            *(("[INNER_ANALYSIS]", "[/inner_analysis]"), ("~~~thinking\n", "\n~~~ \n")),
+            *(("````thought_process\n```\n", "\n````\n"), ("<internal-monologue>", "</internal-monologue>")),
+            # one in the other
+            *(("<think><think>x</think> y", "</think>"), ("[think]a [THINK]b[/think]", "[/think]")),
+            ("◁think▷◁think▷◁/think▷", "◁/think▷"),
+            ('<think>I write `<think>`, or "<think>", and', "</think>"),
+            ("<think><thinking>x</thinking> <reasoning>", "</think>"),
         )
     },
+    "<|end_of_thought|>A node": "A node",
     **{
         f"\n {stray}\n\nA {stray} b": f"A {stray} b"
         for stray in (
