@@ -7,12 +7,15 @@ Code is left alone, and so are the numbers of formulas, of an index and of an in
 Models write keys in many ways: `(see k7qd)`, `[source: k7qd]`, `【1†k7qd】`, `\[k7qd/x9z1\]`. So a marker is known by
 the key in it: a group in brackets of any script that holds a key and little else. A key that was shown is a citation
 in every such group. One that was not can only be told from a word (`h264`, `h5py`) by its form and its company, which
-must say more in parentheses, where words stand, than in square brackets.
+must say more in parentheses, where words stand, than in square brackets. A group is read as a reader sees it: a
+character reference is its character, a letter is a letter in any font, what nobody sees is not there, and letters that
+stand apart are a word.
 
 The text is read in one pass, in steps of at most `WINDOW` characters; what may be half a marker is held back until the
 rest is there, and is no longer than that.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +50,9 @@ _LABEL = r"""(?ix:
     | 出處 | 出典 | 출처 | doc(?:uments?)? | chunks? | snippets? | excerpts? | contexts? )"""
 _BESIDE = re.compile(rf"{_WRITTEN.pattern}|{_LABEL}")
 """A key, or a word beside keys that says nothing of its own."""
+_SPELLED_BEGUN = re.compile(r"(?i:[a-z](?:[0-9][a-z0-9]{0,4})?)")
+_SPELLS = {True: re.compile(r"[\s.·*-]{1,3}"), False: re.compile(r"\s{1,3}")}
+"""What may stand between the letters of a key, by whether the brackets are ones in which models cite."""
 _MOST_OTHERS = 4
 """Other words that may stand beside a key in square brackets."""
 _SETS_APART = re.compile(r"[,;:=#†§|，；：、،؛]")
@@ -133,6 +139,7 @@ class _Group:
     """Words in brackets, which may be a marker."""
 
     text: str
+    """The text as a reader sees it, in the shape that `_SHAPES` gives it."""
     end: int
     """Index after it in the text that is read."""
     words: Sequence[str]
@@ -163,19 +170,46 @@ class _Group:
 
 
 class _Shapes(dict[int, str]):
-    """A table for `str.translate` that writes the brackets of all scripts as `[`, `(` and `]`, and `_` as `*`."""
+    """A table for `str.translate`.
+
+    It writes the brackets of all scripts as `[`, `(` and `]`, letters in any font as plain ones, `_` as `*`, and what
+    nobody sees (marks on a letter, characters without a width) as `_HIDDEN`.
+    """
 
     def __missing__(self, code: int) -> str:
         char = "*" if code == ord("_") else chr(code)
         category = "" if char in _QUOTES else unicodedata.category(char)
+        plain = unicodedata.normalize("NFKC", char)
         if category == "Ps" or char in "<‹":
             self[code] = "[" if char in _STRONG else "("
+        elif category == "Pe" or char in ">›":
+            self[code] = "]"
+        elif category in ("Cf", "Mn", "Me"):
+            self[code] = _HIDDEN
         else:
-            self[code] = "]" if category == "Pe" or char in ">›" else char
+            self[code] = plain if plain.isascii() and plain.isalnum() and len(plain) == 1 else char
         return self[code]
 
 
+_HIDDEN = "\0"
 _SHAPES = _Shapes()
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,23});")
+"""A character reference of HTML, which Markdown has, too."""
+_REFERENCE_BEGUN = re.compile(r"&(?:#(?:[xX][0-9a-fA-F]{0,6}|[0-9]{0,7})|[a-zA-Z][a-zA-Z0-9]{0,23})?")
+_NOT_LITERAL = re.compile(rf"{_REFERENCE.pattern}|{_HIDDEN}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a reader sees at a place of a text, with the brackets of all scripts as `[`, `(` and `]`."""
+
+    seen: str
+    ends: Sequence[int] = ()
+    """Index in the text, from the place on, after each character; empty: each stands for one."""
+
+    def end(self, index: int) -> int:
+        """Index in the text, from the place on, after the characters before `index`."""
+        return self.ends[index - 1] if self.ends else index
 
 
 class Citations:
@@ -257,11 +291,13 @@ class Citations:
             return self._pass(text, place, plain.end())
         elif char.isalnum() or char == "_":
             return self._word(text, place, final=final)
-        elif char == "\\" or char.translate(_SHAPES) in "[(":
+        elif char == "&" and not final and _is_begun(_REFERENCE_BEGUN, text, place):
+            return None
+        elif char in "\\&" or char.translate(_SHAPES) in "[(":
             shape = _shape(text, place)
             if not final and _is_half(text, place, shape):
                 return None
-            group = _group(text, place, shape)
+            group = _group(text, place, shape, self._shown)
             if group and not final and _needs_more(text, group):
                 return None
             if group and self._is_marker(text, group):
@@ -323,7 +359,7 @@ class Citations:
 
     def _seems_checked(self, text: str, group: _Group, *, is_index: bool) -> bool:
         """Whether numbers in brackets look like citations: not like an index, an interval or a vector."""
-        found = _NUMBERS.fullmatch(group.text.translate(_SHAPES))
+        found = _NUMBERS.fullmatch(group.text)
         if is_index or self._verbatim.kind == "formula" or not found:
             return False
         if found["named"] or found["dagger"]:
@@ -390,24 +426,50 @@ class Citations:
         self._out.append(Text(self._unlinked.code(text) if self._is_code else self._unlinked.text(text)))
 
 
-def _shape(text: str, place: int) -> str:
-    """The text at a place, with the brackets of all scripts as `[`, `(` and `]`; empty if it is no group."""
+def _shape(text: str, place: int) -> _Shape:
+    """The text at a place as a reader sees it; empty if it is no group."""
     signs = look(_BEFORE_WORDS, text, place)
     if signs is None or (signs.end() < len(text) and not look(_WORD, text, signs.end())):
-        return ""
+        return _Shape("")
+    if text[place] == "&" and not look(_REFERENCE, text, place):
+        return _Shape("")
     # The window alone: all that follows, at each bracket, would be quadratic.
-    return text[place : place + WINDOW].translate(_SHAPES)
+    window = text[place : place + WINDOW]
+    seen = window.translate(_SHAPES)
+    if "&" not in seen and _HIDDEN not in seen:
+        return _Shape(seen)
+    parts: list[str] = []
+    ends: list[int] = []
+    at = 0
+    for found in (*_NOT_LITERAL.finditer(seen), None):
+        start, end = found.span() if found else (len(seen), len(seen))
+        parts.append(seen[at:start])
+        ends += range(at + 1, start + 1)
+        if found and found.group() != _HIDDEN:
+            named = html.unescape(window[start:end]).translate(_SHAPES).replace(_HIDDEN, "")
+            parts.append(named)
+            ends += [end] * len(named)
+        at = end
+    return _Shape("".join(parts), ends)
 
 
-def _is_half(text: str, place: int, shape: str) -> bool:
+def _is_begun(pattern: re.Pattern[str], text: str, place: int) -> bool:
+    """Whether what a pattern finds at a place goes on to the end of the text."""
+    found = look(pattern, text, place)
+    return bool(found and found.end() == len(text))
+
+
+def _is_half(text: str, place: int, shape: _Shape) -> bool:
     """Whether a text ends within what may be a group."""
-    begun = look(_HALF, shape, 0)
-    if begun is None or place + begun.end() < len(text):
+    begun = look(_HALF, shape.seen, 0)
+    if begun is None or begun.end() < len(shape.seen) or place + WINDOW < len(text):
         return False
     opened = begun["open"] or ""
     if len(_CLOSINGS.findall(begun["close"] or "")) >= len(_OPENINGS.findall(opened)) > 0:
         return False
     words = _WORDS.findall(begun.group())
+    if _SPELLED_BEGUN.fullmatch("".join(words)):
+        return True
     if words and begun.group().endswith(words[-1]):
         words.pop()  # which may go on
     others = [word for word in words if not (word.isdecimal() or _BESIDE.fullmatch(word))]
@@ -420,32 +482,47 @@ def _needs_more(text: str, group: _Group) -> bool:
     return len(group.words) > 1 and not group.keys and bool(space and space.end() == len(text))
 
 
-def _group(text: str, place: int, shape: str) -> _Group | None:
+def _group(text: str, place: int, shape: _Shape, shown: Callable[[str], Hit | None]) -> _Group | None:
     """The words in brackets at a place of a text, if there are any that may be a marker."""
-    found = look(_GROUP, shape, 0)
+    found = look(_GROUP, shape.seen, 0)
     if found is None:
         return None
     opened = len(_OPENINGS.findall(found["open"]))
     closings = [one.end() for one in _CLOSINGS.finditer(found["close"])]
     closed = len(closings) >= opened
-    if not closed and place + found.end() < len(text):
+    if not closed and place + shape.end(found.end()) < len(text):
         return None
-    end = place + (found.start("close") + closings[opened - 1] if closed else found.end())
-    written = text[place:end]
+    end = found.start("close") + closings[opened - 1] if closed else found.end()
+    written = shape.seen[:end]
     # As in CommonMark, no bracket goes on behind its paragraph.
     if _PARAGRAPH.search(written):
         return None
-    words = list(_WORDS.finditer(found["content"]))
+    strong = "[" in found["open"]
+    places = list(_WORDS.finditer(found["content"]))
+    words = [word.group() for word in places]
+    between = [found["content"][one.end() : other.start()] for one, other in pairwise(places)]
+    if _is_spelled(words, between, shown, strong=strong):
+        words, between = ["".join(words)], []
     group = _Group(
         text=written,
-        end=end,
-        words=[word.group() for word in words],
-        between=[found["content"][one.end() : other.start()] for one, other in pairwise(words)],
-        strong="[" in found["open"],
+        end=place + shape.end(end),
+        words=words,
+        between=between,
+        strong=strong,
         plain="\\" not in found["open"] and not found["tick"],
         closed=closed,
     )
     return group if len(group.others) <= (_MOST_OTHERS if group.strong else 0) else None
+
+
+def _is_spelled(
+    words: Sequence[str], between: Sequence[str], shown: Callable[[str], Hit | None], *, strong: bool
+) -> bool:
+    """Whether words are the letters of one key, or the parts of one that was shown."""
+    key = "".join(words)
+    if len(words) < 2 or not _WRITTEN.fullmatch(key) or not all(map(_SPELLS[strong].fullmatch, between)):
+        return False
+    return len(words) == len(key) or bool(shown(key.lower()))
 
 
 def _is_no_designation(word: str) -> bool:

@@ -265,7 +265,70 @@ FORMS = [
 ]
 """Ways in which models write keys."""
 
+UNUSUAL = [
+    *(
+        "[k 7 q d]",
+        "[ K 7  Q D ]",
+        "[k\u00a07\u00a0q\u00a0d]",
+        "[k.7.q.d]",
+        "[k-7-q-d]",
+        "[k_7_q_d]",
+        "(k 7 q d)",
+        "([k 7 q d])",
+    ),
+    *("[ｋ７ｑｄ]", "［Ｋ７ＱＤ］", "(ｋ７ｑｄ)", "【ｋ 7 ｑ d】", "[𝐤𝟕𝐪𝐝]", "[ⓚ⑦ⓠⓓ]", "[ᵏ⁷qᵈ]", "[𝗄7qd]"),
+    *(
+        "&#91;k7qd&#93;",
+        "&#x5b;k7qd&#X5D;",
+        "&lbrack;k7qd&rbrack;",
+        "&lsqb;k7qd]",
+        "[k7qd&#93;",
+        "&lpar;k7qd&rpar;",
+    ),
+    *(
+        "&#40;see k7qd&#41;",
+        "[&#107;7qd]",
+        "[k&#55;qd]",
+        "&#091;&#107;&#55;&#113;&#100;&#093;",
+        "[k&nbsp;7&nbsp;q&nbsp;d]",
+    ),
+    *(
+        "[k\u200b7\u200dqd]",
+        "[\u2060k7qd\ufeff]",
+        "[k\u00ad7qd]",
+        "[k\u03327\u0332q\u0332d\u0332]",
+        "\\[k&#8203;7qd\\]",
+    ),
+    "[source: k\u200b7qd]",
+]
+"""Ways in which a key is seen as one, though its characters are others or stand apart."""
+
 SURVIVORS = [
+    *(
+        "[a b c d]",
+        "[x 2]",
+        "(x 2 y)",
+        "(a, 2, b, c)",
+        "(a-2-b-c)",
+        "(v2 api)",
+        "[h2 tag]",
+        "[p5 js]",
+        "(k8 sx)",
+        "[1 2 3 4]",
+    ),
+    *(
+        "R&D",
+        "[R&D]",
+        "AT&T (a&b)",
+        "&lt;b&gt;",
+        "&amp;[x]",
+        "`&#91;k7qd&#93;`",
+        "&#91;x&#93;",
+        "&nosuch;[x]",
+        "&#91 k7qd &",
+        "x[²]",
+    ),
+    *("(𝐱𝟐)", "[नोड है]", "(a\u0301b)", "f&#40;h5py&#41;", "[a\u200bb]", "&(", "(&", "[&#9", "&#x"),
     "(ros2)",
     "(2024)",
     "(h264)",
@@ -327,6 +390,22 @@ def test_a_key_that_was_never_shown_is_dropped_however_it_is_written(form: str) 
     written = f"A node {form.replace('KEY', 'z9zz')}, and more."
     assert passed([written]) == ("A node, and more.", [], form.count("KEY"))
     assert passed(list(written)) == passed([written])
+
+
+@pytest.mark.parametrize("form", UNUSUAL)
+def test_a_key_is_read_as_a_reader_sees_it(form: str) -> None:
+    written = f"A node {form}, and more."
+    assert passed([written]) == ("A node [1], and more.", [(1, "k7qd")], 0)
+    assert passed(list(written)) == passed([written])
+    citations = Citations({}.get)
+    text = "".join(out.text for out in citations.feed(written) if isinstance(out, Text))
+    assert (text, citations.unknown) == ("A node, and more.", 1)
+
+
+def test_the_parts_of_a_shown_key_are_the_key() -> None:
+    for written in ("A node [k7 qd].", "A node (see k7qd, or k7 qd).", "A node (k7 qd)."):
+        assert passed(list(written)) == passed([written])
+    assert passed(["A node [k7 qd] or (k7 qd)."])[:2] == ("A node [1] or [1].", [(1, "k7qd")])
 
 
 LABELS = [
@@ -485,6 +564,15 @@ HALVES = [
     "~" * 70,
     "a" * 90,
     "[" * 5,
+    "&#91;",
+    "&#",
+    "93;",
+    "&lpar;",
+    "k 7 q d",
+    "k 7",
+    "ｋ",
+    "\u200b",
+    "\u0332",
     "the words ",
 ]
 
