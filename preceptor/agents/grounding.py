@@ -155,8 +155,12 @@ class ShownText:
         return self._said and not (is_short and _NOTHING.fullmatch(_seen(f"{self._first}{rest}\n")))
 
 
-_NOTHING = re.compile(r"\W*(?:null|[^\W_]{1,20}(?: [^\W_]{1,20})?\s?[:：])\W*", re.IGNORECASE)
-"""The word that programs write for nothing, or a label such as `Answer:` behind which nothing comes."""
+_NOTHING = re.compile(
+    r"\W*(?:(?:[^\W_]{1,20}(?: [^\W_]{1,20})?\s?[:：]\W*)?(?:null|none|nil|nan|undefined|n/a)"
+    r"|[^\W_]{1,20}(?: [^\W_]{1,20})?\s?[:：]|1[.)](?:\W+\d{1,2}[.)])*)\W*",
+    re.IGNORECASE,
+)
+"""A word that programs write for nothing; a label such as `Answer:`, or a list's numbers, with nothing behind it."""
 _LONGEST_NOTHING = 60
 _COMMENT = "<!--"
 _NOT_SEEN = re.compile(
