@@ -35,7 +35,8 @@
     │   ├── UnknownChapter
     │   ├── UnknownSection
     │   ├── EmptyQuery
-    │   └── NotSearched
+    │   ├── NotSearched
+    │   └── IsCovered
     ├── PluginError              a tool plug-in that cannot be loaded
     ├── ToolNotMade              `preceptor tools new` cannot make a tool
     ├── UnknownTool              no tool that is loaded has this name
@@ -500,12 +501,23 @@ class EmptyQuery(ToolInputError):
 
 
 class NotSearched(ToolInputError):
-    """The book is said not to cover a question for which it was not searched."""
+    """A question that is no greeting is declined, and the book was not searched for it."""
 
     def __init__(self, question: str) -> None:
         self.question = question
         super().__init__(
             "The whole book was not searched for this question. Call `search_textbook` first, without a chapter."
+        )
+
+
+class IsCovered(ToolInputError):
+    """A question that the book covers is called small talk, or unclear."""
+
+    def __init__(self, question: str) -> None:
+        self.question = question
+        super().__init__(
+            "The reader asks about the book, and there are quotations for it. Answer from them, or decline with "
+            "`not_in_book`."
         )
 
 

@@ -1,7 +1,8 @@
 """`decline`: how a provider's tutor says that it does not answer, in words of ours, in the reader's language.
 
-It is the way of those who have no passage, and it ends the turn. That the book does not cover a question may be said
-when the whole book was searched for it.
+It is the way of those who have no passage, and it ends the turn. A greeting needs no search. Anything else may be a
+question about the book, whatever the model takes it for: it is declined when the whole book was searched for it, and
+as unclear or small talk only where the offline tutor would not quote what was found, either.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from agents import (
     function_tool,
 )
 
-from preceptor.errors import NotSearched
+from preceptor.agents.passageless import is_greeting
+from preceptor.errors import IsCovered, NotSearched
+from preceptor.providers.scope import scope
 from preceptor.text.languages import phrases
 from preceptor.tools.plugin import Run, ToolContext, tell_model
 
@@ -33,17 +36,21 @@ async def decline(  # noqa: D417 - the model reads the docstring, and has no con
 
     Args:
         reason: not_in_book: you have searched, and the book does not cover the question. unclear: the question cannot
-            be understood. small_talk: the reader greets, thanks, or asks nothing about the book.
+            be understood. small_talk: the reader greets, thanks, or asks nothing about the book. But for a greeting
+            you have to search first.
         chapters: For not_in_book, ids of the nearest chapters; omit where you know none.
     """
     run = context.context
     say = phrases(run.question)
+    if not (reason == "small_talk" and is_greeting(run.question)):
+        if not run.searched:
+            raise NotSearched(run.question)
+        if reason != "not_in_book" and (rule := scope().book) and await rule.covers():
+            raise IsCovered(run.question)
     if reason == "unclear":
         said = say.unclear
     elif reason == "small_talk":
         said = say.small_talk
-    elif not run.searched:
-        raise NotSearched(run.question)
     else:
         nearest = _titles(run, chapters or ())
         said = f"{say.not_covered} {say.nearest} {', '.join(nearest)}." if nearest else say.not_covered

@@ -14,6 +14,7 @@ from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.agents.prompts import rules
 from preceptor.library.passage import KEY
 from preceptor.settings import Settings
+from preceptor.text.languages import phrases
 from tests.agents.quoting import passage
 from tests.sample import sample_settings
 from tests.standins.desk import Spans
@@ -234,6 +235,57 @@ async def test_a_tutor_declines_in_our_words_after_it_has_searched(
     assert answer.text.startswith("Le livre ne traite pas cette question. Chapitres les plus proches : ")
     assert (answer.in_book, answer.provider, left(answer), len(gemini.requests)) == (False, "gemini", [], 3)
     assert "not searched" in wire(gemini, 1)["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("reason", ["small_talk", "unclear"])
+async def test_a_question_about_the_book_is_not_sent_away_whatever_the_model_takes_it_for(
+    reason: str, settings: Settings, gemini: Provider, openai: Provider
+) -> None:
+    for provider in (gemini, openai):
+        no = [calls(call("decline", {"reason": reason}, id=f"d{number}")) for number in range(4)]
+        provider.will(no[0], searches(), *no[1:])
+    async with opened(settings) as preceptor:
+        answer, _ = await told(preceptor, ASKED)
+    assert "not searched" in wire(gemini, 1)["messages"][-1]["content"]
+    assert "asks about the book" in wire(gemini, 3)["messages"][-1]["content"]
+    assert (answer.provider, answer.in_book) == ("offline", True)
+    assert left(answer) == [("gemini", "malformed_tool_call"), ("openai", "malformed_tool_call")]
+
+
+async def test_a_model_that_takes_a_question_for_small_talk_may_still_answer_it(
+    settings: Settings, gemini: Provider
+) -> None:
+    async with opened(settings) as preceptor:
+        key = await key_of(preceptor)
+        no = calls(call("decline", {"reason": "small_talk"}, id="d1"))
+        gemini.will(no, searches(), says(f"A node is a participant [{key}]."))
+        answer, _ = await told(preceptor, ASKED)
+    assert (answer.text, left(answer)) == ("A node is a participant [1].", [])
+
+
+@pytest.mark.parametrize(
+    ("question", "reason", "said"),
+    [
+        (
+            "How is the weather in Paris?",
+            "small_talk",
+            "I am the tutor of this book. Ask me something about it.",
+        ),
+        ("Asdf qwertz?", "unclear", None),
+        ("Merci beaucoup !", "small_talk", None),
+    ],
+)
+async def test_what_is_no_question_about_the_book_is_declined_as_what_it_is(
+    question: str, reason: str, said: str | None, settings: Settings, gemini: Provider
+) -> None:
+    greets = question.startswith("Merci")
+    no = calls(call("decline", {"reason": reason}, id="d1"))
+    gemini.will(*([] if greets else [searches(question)]), no)
+    async with opened(settings) as preceptor:
+        answer, _ = await told(preceptor, Question(text=question))
+    assert (answer.provider, answer.in_book, left(answer)) == ("gemini", False, [])
+    assert answer.text == (said or getattr(phrases(question), reason))
+    assert len(gemini.requests) == 2 - greets
 
 
 async def test_what_is_said_before_it_declines_is_no_part_of_the_answer(
