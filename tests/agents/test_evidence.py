@@ -1,7 +1,10 @@
 """What speaks against a claim in the passages that it cites."""
 
+import re
+
 import pytest
 
+from preceptor.agents import evidence
 from preceptor.agents.evidence import AGAINST, against, is_form
 from preceptor.library.passage import Passage
 from tests.agents.quoting import passage
@@ -120,3 +123,23 @@ def test_forms_of_a_word_are_known_by_their_beginning_or_by_what_stands_before_i
 
 def test_a_passage_of_marks_alone_can_be_compared() -> None:
     assert of("A node computes results.", passage("—"))["three_in_a_row_missing"] == 1
+
+
+@pytest.mark.parametrize("joint", ["not ", "is ", "before "])
+def test_the_sides_of_a_claim_of_joints_alone_are_read_as_often_as_those_of_a_short_one(
+    joint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides, read = evidence._sides, [0]  # pyright: ignore[reportPrivateUsage]
+
+    def counted(text: str, match: re.Match[str], tag: str) -> tuple[frozenset[int], frozenset[int]]:
+        read[0] += 1
+        return sides(text, match, tag)
+
+    def work(joints: int) -> int:
+        read[0] = 0
+        against(joint * joints, [LOOP])
+        return read[0]
+
+    monkeypatch.setattr(evidence, "_sides", counted)
+    short, double, long = work(50), work(100), work(5_750)
+    assert 0 < short == double == long
