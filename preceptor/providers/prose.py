@@ -12,7 +12,8 @@ from functools import lru_cache
 import regex
 
 _THINKING = (
-    r"(?:\w{1,16}[_-])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratch_?pad|analysis|monologue|cot)"
+    r"(?:\w{1,16}[_-]|ant)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratch_?pad|analysis|monologue|cot"
+    r"|deliberation|ponder(?:ing)?)"
     r"(?:[_-]\w{1,16})?"
 )
 """The name of a thought, alone or with a word beside it: `thought_process`, `inner_monologue`."""
@@ -53,7 +54,7 @@ _NAMES = ("name", "word", "marks")
 """Groups of a beginning by which the end is named."""
 _THOUGHT = "|".join(rf"(?P<{kind}>{begin})" for kind, (begin, _) in _THOUGHTS.items())
 _THOUGHT_IN_LINE = "|".join(
-    rf"(?P<{kind}>{_THOUGHTS[kind][0]})" for kind in ("tag", "bracket", "triangle", "token")
+    rf"(?P<{kind}>{_THOUGHTS[kind][0]})" for kind in ("tag", "bracket", "triangle", "token", "channel")
 )
 """Those that may begin behind a sentence, too."""
 _SENTENCE_ENDS = frozenset(".!?…]。！？")
@@ -85,7 +86,7 @@ _CALL = (
 )
 """What a call, or a result that a model makes up beside it, is named in the text."""
 _TAG = (
-    rf"(?:<[/|｜]?(?:\w{{1,20}}[:|｜_▁-])?(?:{_CALL})[\w▁-]{{0,30}}[|｜]?>"
+    rf"(?:<[/|｜]?(?:\w{{1,20}}[:|｜_▁-])?(?:{_CALL})[\w▁-]{{0,30}}(?:\s[^<>\n]{{0,200}})?[|｜]?>"
     r"|<(?:function|tool)(?:=|\s+name=)|<[|｜]?(?:\w{1,20}[:|｜])?invoke\s+name="
     rf"|<[|｜]python_tag[|｜]>|<start_function_call>|\[/?(?:{_CALL})\]|<\|channel\|>commentary|✿FUNCTION✿|<use_mcp_tool>"
     r"|<\|START_ACTION\|>)"
@@ -109,6 +110,8 @@ _ELEMENTS = (
     r"|progress|section|link|source|title|track)\b)"
 )
 """No name of an element of HTML: in a tag, such a tool's name says nothing."""
+_OWN = frozenset({"decline"})
+"""The tool of Preceptor's own that is not always offered."""
 _FENCE = regex.compile(r"[ \t]{0,8}(?:```|~~~)")
 _BLANK = regex.compile(r"\n+|[ \t]{9,}")
 _LONGEST = 1200
@@ -131,7 +134,7 @@ class Prose:
         Args:
             tools: Names of the tools that there are.
         """
-        self._tools = frozenset(tools)
+        self._tools = frozenset(tools) | _OWN
         own = _spelled(self._tools)
         words = _alternatives(name for name in self._tools if name.isalpha())
         self._opening = regex.compile(

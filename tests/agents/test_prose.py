@@ -124,6 +124,8 @@ CALLS = [
             "<glossary term='x'/>",
             '<glossary>{"term": "x"}</glossary>',
             "<longcat_tool_call>x",
+            "<xai:function_call name='x'>",
+            "<decline reason='unclear'/>",
             "<call_tool>x",
             "<execute-tool>x",
         )
@@ -206,6 +208,11 @@ THOUGHTS = {
             ("◁think▷◁think▷◁/think▷", "◁/think▷"),
             ('<think>I write `<think>`, or "<think>", and', "</think>"),
             ("<think><thinking>x</thinking> <reasoning>", "</think>"),
+            *(
+                ("<antThinking>", "</antThinking>"),
+                ("<deliberation>", "</deliberation>"),
+                ("<ponder>", "</ponder>"),
+            ),
         )
     },
     "<|end_of_thought|>A node": "A node",
@@ -225,6 +232,7 @@ THOUGHTS = {
     "A node. <think>hm</think> B": "A node.  B",
     "A node [k7qd]. [think]hm[/think] B": "A node [k7qd].  B",
     "What?  <|think|>hm": "What?  ",
+    "A node. <|channel|>analysis<|message|>hm<|end|>": "A node. ",
     "A node.<think> b": "A node.<think> b",
     "A tag. `<think>` opens, </think> ends.": "A tag. `<think>` opens, </think> ends.",
     "Between <think> and </think> it thinks.": "Between <think> and </think> it thinks.",
