@@ -52,7 +52,7 @@ _BESIDE = re.compile(rf"{_WRITTEN.pattern}|{_LABEL}")
 """A key, or a word beside keys that says nothing of its own."""
 _SPELLED_BEGUN = re.compile(r"(?i:[a-z](?:[0-9][a-z0-9]{0,4})?)")
 _SPELLS = {True: re.compile(r"[\s.·*-]{1,3}"), False: re.compile(r"\s{1,3}")}
-"""What may stand between the letters of a key, by whether the brackets are ones in which models cite."""
+"""Signs that may stand between the letters of a key, by whether the brackets are ones in which models cite."""
 _MOST_OTHERS = 4
 """Other words that may stand beside a key in square brackets."""
 _SETS_APART = re.compile(r"[,;:=#†§|，；：、،؛]")
@@ -201,7 +201,7 @@ _NOT_LITERAL = re.compile(rf"{_REFERENCE.pattern}|{_HIDDEN}")
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a reader sees at a place of a text, with the brackets of all scripts as `[`, `(` and `]`."""
+    """The text at a place as a reader sees it, with the brackets of all scripts as `[`, `(` and `]`."""
 
     seen: str
     ends: Sequence[int] = ()

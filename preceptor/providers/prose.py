@@ -84,7 +84,7 @@ _CALL = (
     r"(?:tools?|functions?)[_▁-]?(?:calls?|code|use|name|request|invocation|input|outputs?|results?|responses?)"
     r"|(?:call|use|invoke|execute|run)[_▁-]?(?:tool|function)s?"
 )
-"""What a call, or a result that a model makes up beside it, is named in the text."""
+"""Names in the text of a call, or of a result that a model makes up beside it."""
 _TAG = (
     rf"(?:<[/|｜]?(?:\w{{1,20}}[:|｜_▁-])?(?:{_CALL})[\w▁-]{{0,30}}(?:\s[^<>\n]{{0,200}})?[|｜]?>"
     r"|<(?:function|tool)(?:=|\s+name=)|<[|｜]?(?:\w{1,20}[:|｜])?invoke\s+name="
