@@ -36,8 +36,7 @@ async def decline(  # noqa: D417 - the model reads the docstring, and has no con
 
     Args:
         reason: not_in_book: you have searched, and the book does not cover the question. unclear: the question cannot
-            be understood. small_talk: the reader greets, thanks, or asks nothing about the book. But for a greeting
-            you have to search first.
+            be understood. small_talk: the reader greets, thanks, or asks nothing about the book.
         chapters: For not_in_book, ids of the nearest chapters; omit where you know none.
     """
     run = context.context
