@@ -51,10 +51,11 @@ def split_sentences(text: str, tag: str) -> list[str]:
     for sentence in found[:-1]:
         place += len(sentence)
         within_word = record.spaced and sentence[-1] == "." and _WORD_GOES_ON.match(text, place)
-        # Two backticks of three look like a closing quotation mark.
-        within_mark = sentence[-1] == "`" and text[place] == "`"
-        if not within_word and not within_mark and place not in inside:
-            cuts.append(place)
+        if not within_word and place not in inside:
+            # Two backticks of three look like a closing quotation mark.
+            cut = len(text[:place].rstrip("`")) if text[place] == "`" else place
+            if cut > cuts[-1]:
+                cuts.append(cut)
     return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
 
 

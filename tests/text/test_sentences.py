@@ -23,7 +23,7 @@ from preceptor.text.sentences import split_sentences
             "en",
             ["The `?` operator calls `from`.", "Macros such as `println!` are called.", "Use `x!`.", "So."],
         ),
-        ("en", ["They tell the state of all goals. ```mermaid goes on"]),
+        ("en", ["They tell the state of all goals.", "```mermaid goes on."]),
         ("de", ["Der Operator `?` gibt Fehler weiter.", "Ende."]),
         ("en-GB", ["It uses, e.g. ROS 2.0, approx. 5 kg.", "Dr. Who came.", "Next!"]),
         ("en", ["Trees are executed by the BehaviorTree.CPP library.", "Use ./setup.sh for that.", "Done."]),
