@@ -50,15 +50,24 @@ def offers(question: str, quoted: Sequence[Piece], breadcrumb: tuple[str, ...], 
     """
     # What stands in code is no word of the author's: "For more information check …", said by an exception.
     parts = [part for piece in quoted if piece.kind != "code" for part in piece.parts or (piece.text,)]
+    # Nor is a row a task, though it begins with the name of its column: "Name: `--port`".
+    told = [
+        part
+        for piece in quoted
+        if piece.kind in ("sentence", "list")
+        for part in piece.parts or (piece.text,)
+    ]
+    # "Recap: what you have learned" is the title of a box, where it is no heading.
+    titles = [title for piece in quoted for title in piece.label.split("\n") if title]
     text = " ".join(piece.text for piece in quoted)
     forms = {piece.kind for piece in quoted}
     asked = kinds(question, tag)
     length = len(text.split()) if language(tag).spaced else len(text) / _PAIR
     return (
-        _TEACHES_NOT * bool(roles_of(breadcrumb[1:], tag))
+        _TEACHES_NOT * bool(roles_of((*breadcrumb[1:], *titles), tag))
         + _ASIDE * share(is_aside(part, tag) for part in parts)
-        + _TASK * share(sets_task(part, tag) for part in parts)
-        + _HEADING * _likeness_of_heading(question, breadcrumb, tag)
+        + _TASK * share(sets_task(part, tag) for part in told)
+        + _HEADING * likeness_of_heading(question, breadcrumb, tag)
         + _STEPS * ("how" in asked and not forms.isdisjoint({"code", "list"}))
         + _TOLD * _tells(question, asked, text, forms, tag)
         + _SHORT * (length < _FEW)
@@ -66,7 +75,7 @@ def offers(question: str, quoted: Sequence[Piece], breadcrumb: tuple[str, ...], 
     )
 
 
-def _likeness_of_heading(question: str, breadcrumb: tuple[str, ...], tag: str) -> float:
+def likeness_of_heading(question: str, breadcrumb: tuple[str, ...], tag: str) -> float:
     """How much the last heading and the question say the same, in [0, 1]."""
     *above, heading = breadcrumb or ("",)
     if set(question.casefold().split()) == set(heading.casefold().split()):

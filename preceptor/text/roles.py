@@ -11,11 +11,15 @@ from functools import lru_cache
 
 from preceptor.text.languages import language
 from preceptor.text.questions import QUESTION_MARKS
+from preceptor.text.tokens import stems
 
 ROLES = ("tasks", "promises", "summaries", "references")
 """Roles that a section may have beside teaching: exercises and quizzes, objectives and what comes next, summaries, and
 lists of links.
 """
+
+_REFERENCES = "references"
+_INLINE_CODE = re.compile(r"(`+).+?\1")
 
 
 @lru_cache(maxsize=1024)
@@ -30,8 +34,18 @@ def roles_of(headings: tuple[str, ...], tag: str) -> frozenset[str]:
     return frozenset(
         role
         for role, pattern in patterns.items()
-        if any(re.search(pattern, heading.lower()) for heading in headings)
+        if any(_tells(role, pattern, heading.lower(), tag) for heading in headings)
     )
+
+
+def _tells(role: str, pattern: str, heading: str, tag: str) -> bool:
+    """Whether the words of a role in a heading tell that its section has it."""
+    found = bool(re.search(pattern, heading))
+    if role != _REFERENCES or not found:
+        return found
+    # "References" lists links; "API reference", "Markdown links" and "Inline authors" teach.
+    word = r"\w*" if language(tag).spaced else ""
+    return not stems(re.sub(rf"{word}(?:{pattern}){word}|\d+", " ", heading), tag)
 
 
 @lru_cache(maxsize=4096)
@@ -47,7 +61,8 @@ def sets_task(sentence: str, tag: str) -> bool:
     pattern = language(tag).tasks
     if sentence.rstrip(" *_`").endswith(QUESTION_MARKS):
         return True
-    return bool(pattern and re.search(pattern, sentence.lower()))
+    # "`name`: The name of the module": what stands in code is no word of the author's.
+    return bool(pattern and re.search(pattern, _INLINE_CODE.sub("x", sentence).lower()))
 
 
 def limits_previous(sentence: str, tag: str) -> bool:

@@ -127,6 +127,15 @@ def test_the_weights_are_those_of_the_decision(question: str, text: str, heading
     assert offered(question, text, heading=heading) == pytest.approx(offer)
 
 
+def test_a_row_below_a_column_of_names_sets_no_task() -> None:
+    assert offered(WHAT, "| Name | Default |\n|---|---|\n| `cups` | a gripper holds 4 |") == 0
+
+
+def test_the_title_of_a_box_tells_what_it_is_as_a_heading_does() -> None:
+    text = "- A gripper holds cups of tea."
+    assert offered(WHAT, f"Recap:\n{text}") == offered(WHAT, text, heading="Recap") < offered(WHAT, text)
+
+
 def test_what_a_program_says_is_no_word_of_the_author() -> None:
     assert offered(WHAT, '```py\nprint("For more information see the guide")\n```') == 0
 

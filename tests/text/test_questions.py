@@ -57,7 +57,9 @@ def test_the_region_of_a_tag_does_not_matter() -> None:
 def test_a_question_that_wants_code_is_told_from_one_that_does_not() -> None:
     assert wants_code("How do I write a publisher in C++?")
     assert wants_code("Muéstrame el código")
+    assert wants_code("nodes.json example")
     assert not wants_code("Is Gazebo open source?")
+    assert not wants_code("Does it run on other systems, for example on Windows?")
 
 
 @pytest.mark.parametrize(

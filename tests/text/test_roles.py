@@ -19,6 +19,8 @@ SPOKEN = [one for one in languages().values() if one.phrases]
         ("en", "What's Next?", "promises"),
         ("en", "Key takeaways", "summaries"),
         ("en", "Further reading", "references"),
+        ("en", "3. References and further reading", "references"),
+        ("en", "Table of contents", "references"),
         ("de", "Übungen", "tasks"),
         ("de", "Lernziele", "promises"),
         ("es", "Resumen", "summaries"),
@@ -42,6 +44,12 @@ def test_a_heading_tells_a_section_that_does_not_teach(language: str, heading: s
     [
         ("en", "What is a node?"),
         ("en", "Frequently asked questions"),
+        ("en", "API reference"),
+        ("en", "Reference"),
+        ("en", "Links and joints"),
+        ("en", "Inline authors"),
+        ("de", "Links auf Seiten"),
+        ("zh", "创建链接"),
         ("de", "Häufige Fragen"),
         ("fr", "Foire aux questions"),
         ("zh", "什么是节点？"),
@@ -63,6 +71,11 @@ def test_a_section_below_exercises_is_one_of_them() -> None:
         ("en", "Let's recap what we have discussed:"),
         ("en", "For more details, see the guide."),
         ("en", "Please refer to the guiding principles."),
+        ("en", "See the notes below."),
+        ("en", "You can also check out the guide."),
+        ("de", "Siehe die Anleitung."),
+        ("ja", "詳細はこちらを参照してください。"),
+        ("hi", "नोड वाला पृष्ठ देखें।"),
         ("en", "How nodes are named is out of the scope of this page."),
         ("de", "In diesem Kapitel lernen Sie die Knoten kennen."),
         ("de", "Für weitere Informationen siehe die Anleitung."),
@@ -94,6 +107,13 @@ def test_a_sentence_that_wants_something_of_the_reader_sets_a_task(language: str
 
 def test_a_sentence_that_says_something_sets_none() -> None:
     assert not sets_task("A node is a process that computes.", "en")
+    assert not sets_task("You see the node, and so does the guide.", "en")
+
+
+def test_code_at_the_beginning_of_a_sentence_sets_no_task() -> None:
+    assert sets_task("Name the node.", "en")
+    assert not sets_task("`name`: the label of the node.", "en")
+    assert not sets_task("**`select`** takes the state.", "en")
 
 
 def test_a_sentence_may_take_back_a_part_of_the_one_before() -> None:
