@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from preceptor.agents.offer import offers, tells_fact
+from preceptor.agents.offer import likeness_of_heading, offers, tells_fact
 from preceptor.library.passage import Hit, Passage
+from preceptor.text.languages import language
 from preceptor.text.pieces import Piece, pieces, whole
 from preceptor.text.questions import QUESTION_MARKS, kinds, wants_code
 from preceptor.text.sentences import COLONS
 from preceptor.text.tokens import stems
 
 SHORT_LIST = 6
-"""Number of candidates that the embedding model judges."""
+"""Number of candidates whose likeness counts for the decision to answer."""
 
 _READ = 80
 """Number of words of a candidate that the embedding model reads."""
@@ -49,6 +50,12 @@ _SHOWN = frozenset({"how", "code"})
 """Kinds of questions that a block of code or a list answers."""
 _STEPS_WITHIN = 5
 """Number of pieces behind the first quotation among which the steps or the code may begin."""
+_IS_QUESTION = 0.6
+"""Likeness of question and heading from which the section is the answer."""
+_SECTION = 80
+"""Number of words up to which such a section is quoted in one piece."""
+_PAIR = 2
+"""Characters that count as a word in scripts without spaces."""
 _SAME = 0.8
 """Share of common words above which two quotations say the same."""
 
@@ -179,7 +186,8 @@ def quotations(question: str, found: Sequence[Candidate], *, said: str = "") -> 
     if not kept:
         return []
     # What the first one brings takes no room from the others: each may be the one that answers.
-    first = _with_next(question, kept[0], _spaced_once(said))
+    before = _spaced_once(said)
+    first = _with_section(question, _with_next(question, kept[0], before), before)
     return [_quoted(question, one) for one in (first, *(one for one in kept[1:] if not _repeats(one, first)))]
 
 
@@ -241,6 +249,47 @@ def _with_next(question: str, one: Candidate, before: str) -> Candidate:
     if not goes_on or tells_fact(question, run[one.place].text, one.section.language):
         return one
     return replace(one, places=range(places.start, stop + 1))
+
+
+def _with_section(question: str, one: Candidate, before: str) -> Candidate:
+    """Returns a quotation with what follows in a short section whose heading is the question (decision 0030).
+
+    Args:
+        question: The reader's question.
+        one: What is quoted first.
+        before: The answer before, of which nothing comes along.
+    """
+    run, tag = one.section.pieces, one.section.language
+    places = one.places or range(0)
+    start, stop = places.start, places.stop
+    like = likeness_of_heading(question, one.section.passages[0].breadcrumb, tag)
+    # Behind a block, or the number that is asked for, nothing more is needed.
+    if (
+        run[stop - 1].kind != "sentence"
+        or like < _IS_QUESTION
+        or tells_fact(question, run[one.place].text, tag)
+    ):
+        return one
+    for place in range(stop, len(run)):
+        piece = run[place]
+        if (
+            not _quotable(piece)
+            or _spaced_once(piece.text) in before
+            or _length(run[start : place + 1], tag) > _SECTION
+        ):
+            break
+        # What announces a block comes only with it, and the last code of all that was shown may go on elsewhere.
+        if not piece.opens and not (piece.kind == "code" and place == len(run) - 1):
+            stop = place + 1
+            if piece.kind != "sentence":
+                break
+    return replace(one, places=range(start, stop))
+
+
+def _length(quoted: Sequence[Piece], tag: str) -> float:
+    """Returns the number of words."""
+    text = " ".join(piece.text for piece in quoted)
+    return len(text.split()) if language(tag).spaced else len(text) / _PAIR
 
 
 def _spaced_once(text: str) -> str:

@@ -77,6 +77,40 @@ def test_the_code_behind_a_sentence_comes_along_where_steps_are_asked_for(
     assert found[0].startswith(f"{sentence} [k7qd]")
 
 
+HOLDS = "A gripper holds cups."
+
+
+@pytest.mark.parametrize(
+    ("heading", "rest", "said"),
+    [
+        ("What does it hold?", "It is soft. Its fingers bend.", "It is soft. Its fingers bend. [k7qd]"),
+        ("Fingers", "It is soft. Its fingers bend.", "It is soft. [k7qd]"),
+        ("What does it hold?", "It is soft. Why is that? It bends.", "It is soft. [k7qd]"),
+        (
+            "What does it hold?",
+            "It is soft. It can:\n\n- bend\n\nIt ends.",
+            "It is soft. It can: [k7qd]\n\n- bend",
+        ),
+        ("What does it hold?", "It is soft. Use it:\n\n```py\nhold()\n```", "It is soft. [k7qd]"),
+        ("What does it hold?", f"It is soft. {'Very ' * 80}soft.", "It is soft. [k7qd]"),
+    ],
+    ids=["all", "another heading", "a question", "up to a list", "code that may go on", "too long"],
+)
+def test_a_short_section_whose_heading_is_the_question_is_quoted_whole(
+    heading: str, rest: str, said: str
+) -> None:
+    found = ask("What does a gripper hold?", passage(f"{HOLDS} {rest}", heading=heading))
+    assert found[0] == f"{HOLDS} [k7qd] {said}"
+
+
+def test_of_a_section_whose_heading_is_the_question_nothing_is_said_twice_or_beside_the_fact() -> None:
+    text, heading = f"{HOLDS} It is soft. Its fingers bend.", "What does it hold?"
+    shown = candidates("What does a gripper hold?", hits(passage(text, heading=heading)))
+    assert "bend" not in quotations("What does a gripper hold?", shown, said="Its fingers bend.")[0]
+    many = ask("How many cups does it hold?", passage(f"It holds 3 cups. {text}", heading="How many cups?"))
+    assert many[0] == "It holds 3 cups. [k7qd]"
+
+
 def test_a_sentence_that_leans_on_another_passage_carries_both_keys() -> None:
     found = ask(
         "Which names do nodes need?",
