@@ -70,7 +70,7 @@ _CERTAIN = 0.999
 _TELLING = 0.2
 """Share of the question's words below which words cannot choose: over languages only the model can."""
 _LONG_LIST = 2 * SHORT_LIST
-"""Number of candidates that the embedding model judges then."""
+"""Number of candidates that the embedding model reads."""
 _UNSEARCHED = 0.5
 """Score of a text that the reader marked: no search had a say in it."""
 
@@ -268,9 +268,10 @@ async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tupl
     """
     found = candidates(question, hits)
     has_words = any(one.found >= _TELLING for one in found)
-    read = found[: SHORT_LIST if has_words else _LONG_LIST]
-    cosines = await likeness(question, [one.text for one in read])
-    return coverage(question, hits, found, cosines), nearer(found, cosines)
+    cosines = await likeness(question, [one.text for one in found[:_LONG_LIST]])
+    # The choice needs more than the decision: the best six by words are often of one section (decision 0030).
+    best = cosines[: SHORT_LIST if has_words else _LONG_LIST]
+    return coverage(question, hits, found, best), nearer(found, cosines)
 
 
 def coverage(

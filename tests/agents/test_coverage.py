@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from preceptor.agents.offline import THRESHOLD, coverage, judged
+from preceptor.agents.offline import THRESHOLD, Likeness, coverage, judged
 from preceptor.agents.quotation import SHORT_LIST, candidates
 from preceptor.library import open_engine
 from preceptor.library.library import open_library
@@ -139,15 +139,25 @@ async def test_most_questions_to_the_sample_book_are_told_from_those_it_does_not
     assert sum(right[False]) >= 0.8 * len(right[False])
 
 
-async def test_where_no_words_are_shared_the_model_reads_more_sentences() -> None:
+async def test_where_words_are_shared_the_best_by_words_decide_and_the_model_chooses_among_more() -> None:
     """A question in another language than the book's has no words that could choose among them."""
     text = " ".join(f"Sentence number{place} stands alone here." for place in range(20))
     read: list[int] = []
 
-    async def likeness(question: str, texts: Sequence[str]) -> Sequence[float]:
-        read.append(len(texts))
-        return [0.75] * len(texts)
+    def like(place: int) -> Likeness:
+        async def likeness(question: str, texts: Sequence[str]) -> Sequence[float]:
+            read.append(len(texts))
+            return [0.9 if at == place else 0.5 for at in range(len(texts))]
 
-    await judged("What stands alone here?", hits(passage(text)), likeness)
-    await judged("گرپر کیا پکڑتا ہے؟", hits(passage(text)), likeness)
-    assert read == [SHORT_LIST, 2 * SHORT_LIST]
+        return likeness
+
+    shown, asked, foreign = hits(passage(text)), "What stands alone here?", "گرپر کیا پکڑتا ہے؟"
+    last, first = (
+        await judged(asked, shown, like(SHORT_LIST - 1)),
+        await judged(asked, shown, like(SHORT_LIST)),
+    )
+    assert last[0] > first[0]
+    assert [found[0].place for _, found in (last, first)] == [SHORT_LIST - 1, SHORT_LIST]
+    far, near = await judged(foreign, shown, like(-1)), await judged(foreign, shown, like(SHORT_LIST))
+    assert near[0] > far[0]
+    assert read == [2 * SHORT_LIST] * 4

@@ -289,8 +289,8 @@ async def test_the_embedding_model_has_a_say_in_which_sentence_comes_first() -> 
     assert len(texts) == 2
 
 
-async def test_the_model_judges_six_candidates_of_the_passages_best_first() -> None:
-    many = passage(" ".join(f"Grippers hold cup {number}." for number in range(9)))
+async def test_the_model_judges_twelve_candidates_of_the_passages_best_first() -> None:
+    many = passage(" ".join(f"Grippers hold cup {number}." for number in range(14)))
     counts: list[int] = []
 
     async def likeness(question: str, found: Sequence[str]) -> Sequence[float]:
@@ -302,6 +302,6 @@ async def test_the_model_judges_six_candidates_of_the_passages_best_first() -> N
     with running(run):
         items: Any = asked(run.question)
         answer = await OfflineModel(likeness, book_language="en").next(items, [SEARCH], [])
-    assert counts == [6]
+    assert counts == [12]
     assert isinstance(answer, str)
     assert "Grippers hold cup 0." in answer
