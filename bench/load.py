@@ -112,8 +112,8 @@ async def closed_loop(
     began = time.perf_counter()
 
     async def read(delay: float) -> None:
+        await asyncio.sleep(delay)  # unconnected: the service hangs up where no head comes
         reader = await _Reader.connected(port)
-        await asyncio.sleep(delay)
         while time.perf_counter() - began < seconds + one:
             reader.ask(stream=stream)
             chat = await reader.answer()
@@ -129,8 +129,8 @@ async def together(port: int, readers: int, *, over: float) -> list[Chat]:
     """One streamed chat of each reader, begun evenly spread over some seconds."""
 
     async def read(delay: float) -> Chat:
+        await asyncio.sleep(delay)  # unconnected: the service hangs up where no head comes
         reader = await _Reader.connected(port)
-        await asyncio.sleep(delay)
         reader.ask(stream=True)
         chat = await reader.answer()
         reader.leave()
