@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from preceptor.errors import SettingsError
+from preceptor.errors import SettingsError, why_unread
 from preceptor.settings import BookSettings, LimitsSettings, Settings, UnreadableFile, read_toml
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
@@ -91,8 +91,8 @@ def read_books(file: Path, settings: Settings) -> dict[str, Book]:
     """
     try:
         tables = _File.model_validate(read_toml(file)).books
-    except FileNotFoundError:
-        raise _wrong(settings, f"`library.file`: `{file}` cannot be read: it does not exist.") from None
+    except FileNotFoundError as error:
+        raise _wrong(settings, f"`library.file`: `{file}` cannot be read: {why_unread(error)}.") from None
     except UnreadableFile as error:
         raise _wrong(settings, f"`library.file`: `{file}` {error}.") from None
     except ValidationError as error:

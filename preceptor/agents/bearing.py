@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from preceptor.agents.citations import Citations, Cited, Text
 from preceptor.agents.support import (
@@ -187,10 +188,17 @@ def code_is_quoted(lines: Sequence[str], passages: Iterable[Passage]) -> bool:
 
 
 def _stands(text: str, passage: Passage) -> bool:
-    said, there = words(text), words(passage.embedded_text)
+    said, (there, counted) = words(text), _words_of(passage.embedded_text)
     wanted = _AS_WRITTEN * len(said)
     # Counted before their order is looked at: a sentence of few words again and again would take a second.
-    return (Counter(said) & Counter(there)).total() >= wanted and _in_order(said, there) >= wanted
+    return (Counter(said) & counted).total() >= wanted and _in_order(said, there) >= wanted
+
+
+@lru_cache(maxsize=256)
+def _words_of(text: str) -> tuple[list[str], Counter[str]]:
+    """The words of a passage, with which each sentence of a reply is compared twice, and how often it has each."""
+    found = words(text)
+    return found, Counter(found)
 
 
 def _in_order(said: Sequence[str], there: Sequence[str]) -> int:

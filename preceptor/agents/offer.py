@@ -49,30 +49,34 @@ def offers(question: str, quoted: Sequence[Piece], breadcrumb: tuple[str, ...], 
         tag: BCP 47 tag of their language.
     """
     # What stands in code is no word of the author's: "For more information check …", said by an exception.
-    parts = [part for piece in quoted if piece.kind != "code" for part in piece.parts or (piece.text,)]
-    # Nor is a row a task, though it begins with the name of its column: "Name: `--port`".
-    told = [
-        part
+    said = [
+        (piece.kind, part)
         for piece in quoted
-        if piece.kind in ("sentence", "list")
+        if piece.kind != "code"
         for part in piece.parts or (piece.text,)
     ]
+    # Nor is a row a task, though it begins with the name of its column: "Name: `--port`".
+    told = [part for kind, part in said if kind in ("sentence", "list")]
     # "Recap: what you have learned" is the title of a box, where it is no heading.
     titles = [title for piece in quoted for title in piece.label.split("\n") if title]
     text = " ".join(piece.text for piece in quoted)
     forms = {piece.kind for piece in quoted}
     asked = kinds(question, tag)
-    length = len(text.split()) if language(tag).spaced else len(text) / _PAIR
     return (
         _TEACHES_NOT * bool(roles_of((*breadcrumb[1:], *titles), tag))
-        + _ASIDE * share(is_aside(part, tag) for part in parts)
+        + _ASIDE * share(is_aside(part, tag) for _, part in said)
         + _TASK * share(sets_task(part, tag) for part in told)
         + _HEADING * likeness_of_heading(question, breadcrumb, tag)
         + _STEPS * ("how" in asked and not forms.isdisjoint({"code", "list"}))
         + _TOLD * _tells(question, asked, text, forms, tag)
-        + _SHORT * (length < _FEW)
+        + _SHORT * (word_count(text, tag) < _FEW)
         + _OPEN * (quoted[-1].kind == "sentence" and not ends(text.rstrip(), language(tag)))
     )
+
+
+def word_count(text: str, tag: str) -> float:
+    """Returns the number of words; in scripts without spaces some characters count as one."""
+    return len(text.split()) if language(tag).spaced else len(text) / _PAIR
 
 
 def likeness_of_heading(question: str, breadcrumb: tuple[str, ...], tag: str) -> float:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from preceptor.agents.offer import likeness_of_heading, offers, tells_fact
+from preceptor.agents.offer import likeness_of_heading, offers, tells_fact, word_count
 from preceptor.library.passage import Hit, Passage
-from preceptor.text.languages import language
 from preceptor.text.pieces import Piece, pieces, whole
 from preceptor.text.questions import QUESTION_MARKS, kinds, wants_code
 from preceptor.text.sentences import COLONS
@@ -54,8 +53,6 @@ _IS_QUESTION = 0.6
 """Likeness of question and heading from which the section is the answer."""
 _SECTION = 80
 """Number of words up to which such a section is quoted in one piece."""
-_PAIR = 2
-"""Characters that count as a word in scripts without spaces."""
 _SAME = 0.8
 """Share of common words above which two quotations say the same."""
 
@@ -275,7 +272,7 @@ def _with_section(question: str, one: Candidate, before: str) -> Candidate:
         if (
             not _quotable(piece)
             or _spaced_once(piece.text) in before
-            or _length(run[start : place + 1], tag) > _SECTION
+            or word_count(" ".join(one.text for one in run[start : place + 1]), tag) > _SECTION
         ):
             break
         # What announces a block comes only with it, and the last code of all that was shown may go on elsewhere.
@@ -284,12 +281,6 @@ def _with_section(question: str, one: Candidate, before: str) -> Candidate:
             if piece.kind != "sentence":
                 break
     return replace(one, places=range(start, stop))
-
-
-def _length(quoted: Sequence[Piece], tag: str) -> float:
-    """Returns the number of words."""
-    text = " ".join(piece.text for piece in quoted)
-    return len(text.split()) if language(tag).spaced else len(text) / _PAIR
 
 
 def _spaced_once(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 import httpx2
 import openai
 
-from preceptor.agents.session_store import open_store
+from preceptor.agents.session_store import SQLiteStore, open_store
 from preceptor.agents.sessions import Sessions
 from preceptor.errors import ClientUnusable, PreceptorError, SessionsUnavailable, SettingsError, why_unread
 from preceptor.library import open_engine
@@ -157,20 +157,23 @@ async def _tools(library: Library, settings: Settings) -> Finding:
 
 async def _sessions(settings: Settings) -> Finding:
     """The store of conversations; without it questions are answered, and no conversation goes on."""
-    url = settings.session.url.get_secret_value()
-    path = url.removeprefix("sqlite:///")
-    if path != url:
-        reason = _why_unwritable(Path(path))
-        return _kept("sessions", f"`{path}`", reason, "no conversation can go on", "session.url")
-    sessions = Sessions(settings.session, open_store(settings))
-    reason = ""
+    store = open_store(settings)
+    if isinstance(store, SQLiteStore):
+        reason = _why_unwritable(store.path)
+    else:
+        reason = await _why_unreachable(Sessions(settings.session, store))
+    return _kept("sessions", store.where, reason, "no conversation can go on", "session.url")
+
+
+async def _why_unreachable(sessions: Sessions) -> str:
+    """Returns why a server of sessions cannot be used; empty: it can."""
     try:
         await sessions.check()
     except SessionsUnavailable as error:
-        reason = error.reason
+        return error.reason
     finally:
         await sessions.close()
-    return _kept("sessions", sessions.store.name, reason, "no conversation can go on", "session.url")
+    return ""
 
 
 def _traces(settings: Settings) -> Finding:
@@ -183,7 +186,7 @@ def _why_unwritable(path: Path) -> str:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
         if path.is_dir():
-            return "it is a folder"
+            return why_unread(IsADirectoryError())
         if shutil.disk_usage(folder).free < _LEAST:
             return "the disk is full"
         if path.exists():

@@ -80,7 +80,7 @@ class SQLiteStore:
 
     def __init__(self, path: Path, *, seconds: int) -> None:
         """Name the file and how long a session lives."""
-        self._path = path
+        self.path = path
         self.where = f"`{path}`"
         self._seconds = seconds
         self._first: SQLiteSession | None = None
@@ -98,17 +98,17 @@ class SQLiteStore:
         return _copy(self._first, session_id)
 
     def _connect(self) -> SQLiteSession:
-        make_private(self._path)
-        return SQLiteSession("", self._path)
+        make_private(self.path)
+        return SQLiteSession("", self.path)
 
     async def purge(self) -> None:
         """Delete expired sessions from the SDK's tables."""
         await asyncio.to_thread(self._delete_old)
 
     def _delete_old(self) -> None:
-        if not self._path.is_file():
+        if not self.path.is_file():
             return
-        with closing(sqlite3.connect(self._path, timeout=_SECONDS)) as connection, connection:
+        with closing(sqlite3.connect(self.path, timeout=_SECONDS)) as connection, connection:
             tables = connection.execute(
                 "SELECT count(*) FROM sqlite_master WHERE name = 'agent_sessions'"
             ).fetchone()

@@ -20,7 +20,7 @@
     uncited              no sentence of the answer rests on a passage
     disclosed            it recites the tutor's instructions
     unsupported          its confidence is below `tutor.least_confidence`
-    beside               it rests on the book, but on none of the passages that answer the question
+    beside               it rests on the book, but quotes none of the passages that answer the question
     not_covered          not asked for an answer: what was found does not cover the question
     breaker_open         not tried: it failed too often just now
     out_of_time          not tried: the time for the answer was over

@@ -561,7 +561,7 @@ class TraceStore:
             yield None
             return
         if self.path.is_dir():
-            raise TracesUnavailable(self.path, "it is a folder")
+            raise TracesUnavailable(self.path, why_unread(IsADirectoryError()))
         try:
             _upgraded(self.path)
             address = f"{self.path.absolute().as_uri()}?mode=ro"
