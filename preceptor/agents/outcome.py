@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from agents import Agent, RunContextWrapper, RunHooks, Tool
+from agents import Agent, ItemHelpers, ModelResponse, RunContextWrapper, RunHooks, Tool
 from agents.tool_context import ToolContext
+from openai.types.responses import ResponseFunctionToolCall
 
 from preceptor.agents.answer import Answer, Event, Question, Started, Status, Timings, Token
+from preceptor.agents.recorded import RecordedModel
+from preceptor.agents.running import Called, HandedOver, Said, Tell
 from preceptor.providers.failure import FailureNote, Usage
-from preceptor.tools.plugin import Run
+from preceptor.providers.scope import HAND_OVER
+from preceptor.tools.plugin import Run, phase_of
 from preceptor.tracing.recorder import Recorder
 from preceptor.tracing.run import trace_id
 from preceptor.tracing.store import TraceStore
@@ -163,17 +167,31 @@ class Stopwatch:
 class RunLog(RunHooks[Run]):
     """Hooks of the SDK that log hand-offs and tool calls: names only, never text of reader, book or model.
 
-    What a tool returned goes to the run's tape.
+    What a tool returned goes to the run's tape, and the reader is told of calls and hand-offs.
     """
 
-    def __init__(self, recorder: Recorder | None = None) -> None:
+    def __init__(self, tell: Tell, recorder: Recorder | None = None) -> None:
         """Record the results of tools, too, if there is a recorder."""
+        self._tell = tell
         self._recorder = recorder
+
+    async def on_llm_end(
+        self, context: RunContextWrapper[Run], agent: Agent[Run], response: ModelResponse
+    ) -> None:
+        """A model has ended its reply."""
+        # Whoever puts another model in an agent's place gets its text as well, if not while it is made.
+        said = "".join(ItemHelpers.extract_text(item) or "" for item in response.output)
+        if said and not isinstance(agent.model, RecordedModel):
+            self._tell(Said(said))
+        for item in response.output:
+            if isinstance(item, ResponseFunctionToolCall) and not item.name.startswith(HAND_OVER):
+                self._tell(Called(item.name, item.arguments, phase_of(agent.tools, item.name)))
 
     async def on_handoff(
         self, context: RunContextWrapper[Run], from_agent: Agent[Run], to_agent: Agent[Run]
     ) -> None:
         """An agent hands the question to another one."""
+        self._tell(HandedOver(to_agent.name))
         logger.info("%s hands over to %s trace=%s", from_agent.name, to_agent.name, trace_id())
 
     async def on_tool_end(

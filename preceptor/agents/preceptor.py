@@ -6,14 +6,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
-from agents import Agent, AgentsException, RunConfig, Runner, RunResultStreaming, ToolErrorFormatterArgs
+from agents import Agent, AgentsException, RunConfig, Runner, ToolErrorFormatterArgs
 from agents.items import TResponseInputItem
-from agents.stream_events import StreamEvent
 from agents.tracing import gen_trace_id
 
 from preceptor.agents.answer import Answer, Done, Event, NewArtifact, Question, Source, Started, Timings, hit
@@ -25,15 +24,16 @@ from preceptor.agents.player import Player
 from preceptor.agents.prompts import instructions, instructions_of_selection, prompt, rules
 from preceptor.agents.recorded import Recording, current_recording
 from preceptor.agents.reply import Reply
+from preceptor.agents.running import Running
 from preceptor.agents.session_store import open_store
 from preceptor.agents.sessions import Sessions, Turns
 from preceptor.agents.tutors import build_tutors
-from preceptor.errors import DeadlineExceeded, PreceptorError, ProviderFailed, SessionsUnavailable
+from preceptor.errors import PreceptorError, ProviderFailed, SessionsUnavailable
 from preceptor.library import open_engine
 from preceptor.library.library import Embedders, Library, open_library
 from preceptor.library.passage import Hit
 from preceptor.library.protocol import Engine
-from preceptor.providers.failure import FailureNote, Failures, Usage
+from preceptor.providers.failure import FailureNote, Usage
 from preceptor.providers.models import ProviderModels, open_models
 from preceptor.providers.scope import RunScope, current_scope
 from preceptor.settings import Settings
@@ -153,12 +153,13 @@ class Preceptor:
             recording = self._recording(question, run, turns, scope, player)
             recorder = recording.recorder
             self._outcomes.begun(started, question)
-            result = self._start(question, run, turns, scope, started, recording)
+            running = Running(run)
+            self._start(question, running, turns, scope, started, recording)
             shown_artifacts = 0
             try:
-                async with aclosing(_until(deadline, result, seconds)) as events:
-                    async for event in events:
-                        for out in reply.take(event, reason=failures.reason):
+                async with aclosing(running.events(deadline, seconds)) as events:
+                    async for told in events:
+                        for out in reply.take(told, reason=failures.reason):
                             clock.note(out)
                             yield out
                         while shown_artifacts < len(run.artifacts):
@@ -166,11 +167,11 @@ class Preceptor:
                             shown_artifacts += 1
                         # What would not be shown need not be paid for.
                         if reply.truncated:
-                            result.cancel()
+                            running.cancel()
                             break
-                # Our own words, given by a tool: the SDK's stream does not hold them as text.
+                # Our own words, given by a tool: no model has said them.
                 if run.declined:
-                    for out in reply.decline(str(result.final_output)):
+                    for out in reply.decline(running.final_output):
                         clock.note(out)
                         yield out
                 for out in reply.finish():
@@ -179,16 +180,16 @@ class Preceptor:
                 checked = await reply.checked()
             # A reader who leaves is a cancellation: the provider's call ends, and the run is told of all the same.
             except BaseException as error:
-                result.cancel()
-                self._outcomes.failed(
-                    started, question, failures.notes, _usage(result, failures), error, recorder
-                )
+                running.cancel()
+                spent = running.usage + failures.spent
+                self._outcomes.failed(started, question, failures.notes, spent, error, recorder)
                 if isinstance(error, Exception):
                     raise _named(error, reply.provider) from error
                 raise
             finally:
-                run.ledger.noted = None  # else the run holds itself, as in `_until`
-            answer = self._answer(started, run, reply, checked, scope, result, clock.stop())
+                run.ledger.noted = None  # else the run holds itself until the garbage collector comes
+            spent = running.usage + failures.spent
+            answer = self._answer(started, run, reply, checked, scope, spent, clock.stop())
             try:
                 # Before `Done`: a follow-up that comes at once has to find this turn.
                 await turns.add(question.text, reply.raw, shown=answer)
@@ -280,12 +281,13 @@ class Preceptor:
     def _start(
         self,
         question: Question,
-        run: Run,
+        running: Running,
         turns: Turns,
         scope: RunScope,
         started: Started,
         recording: Recording,
-    ) -> RunResultStreaming:
+    ) -> None:
+        run = running.context.context
         items: list[TResponseInputItem] = [
             *([] if question.selection_only else turns.history),
             {"role": "user", "content": prompt(question, run.ledger)},
@@ -306,17 +308,17 @@ class Preceptor:
         context = contextvars.copy_context()
         context.run(current_run.set, run)
         context.run(current_scope.set, scope)
-        context.run(current_recording.set, recording)
-        return context.run(
-            lambda: Runner.run_streamed(
-                triage,
-                items,
-                context=run,
-                hooks=RunLog(recording.recorder),
-                max_turns=None,  # a tutor is left when it makes too many calls, and the run has a deadline
-                run_config=config,
-            )
+        context.run(current_recording.set, replace(recording, tell=running.tell))
+        going = Runner.run(
+            triage,
+            items,
+            # The SDK takes a wrapper for its own, so that what a run has spent is known when it fails, too.
+            context=cast("Run", running.context),
+            hooks=RunLog(running.tell, recording.recorder),
+            max_turns=None,  # a tutor is left when it makes too many calls, and the run has a deadline
+            run_config=config,
         )
+        running.start(going, context=context)
 
     def _answer(
         self,
@@ -325,7 +327,7 @@ class Preceptor:
         reply: Reply,
         checked: tuple[float | None, Sequence[Source]],
         scope: RunScope,
-        result: RunResultStreaming,
+        spent: Usage,
         times: tuple[float, Timings],
     ) -> Answer:
         seconds, timings = times
@@ -346,7 +348,7 @@ class Preceptor:
             unknown_keys=reply.unknown_keys,
             tools=tuple(reply.tools),
             left_out=reply.left_out,
-            usage=_usage(result, scope.failures),
+            usage=spent,
             seconds=seconds,
             timings=timings,
             session_id=started.session_id,
@@ -511,38 +513,6 @@ def _items(question: Question) -> list[TResponseInputItem]:
 
 def _said(history: Sequence[TResponseInputItem]) -> list[tuple[str, str]]:
     return [(str(item.get("role")), str(item.get("content"))) for item in history]
-
-
-def _usage(result: RunResultStreaming, failures: Failures) -> Usage:
-    """Adds up all model calls of a run, including those that gave no answer."""
-    usage = result.context_wrapper.usage
-    return Usage(usage.input_tokens, usage.output_tokens, usage.requests) + failures.spent
-
-
-async def _until(
-    deadline: float, result: RunResultStreaming, seconds: float
-) -> AsyncGenerator[StreamEvent, None]:
-    """Yields the run's events until `deadline` (a time of `time.perf_counter`)."""
-    cut = False
-
-    def cut_off() -> None:
-        nonlocal cut
-        cut = not result.is_complete  # else the answer is there, and only its reader is slow
-        if cut:
-            result.cancel()
-
-    # Not `asyncio.timeout`: around a `yield` it would cancel whoever reads the events.
-    alarm = asyncio.get_running_loop().call_later(deadline - time.perf_counter(), cut_off)
-    try:
-        async for event in result.stream_events():
-            yield event
-    finally:
-        alarm.cancel()
-        # The SDK's clean-up of a sandbox, which there is not, holds the result, which holds it. Without it a run is
-        # freed when it has ended, and not by the garbage collector, which looks at all of what lives until then.
-        result._sandbox_cleanup = None  # pyright: ignore[reportPrivateUsage] - the SDK is pinned
-    if cut:
-        raise DeadlineExceeded(seconds)
 
 
 def _named(error: Exception, provider: str) -> PreceptorError:

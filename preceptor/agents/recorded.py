@@ -1,7 +1,7 @@
 """Records the models and tools of a run, or plays them from a tape in their place.
 
 Both are wrapped once, when the tutors are built; whether a run is recorded or played is said by the run itself, in a
-context variable. A run that is neither goes straight through.
+context variable, as is who is told what a model says. A run that is none of it goes straight through.
 """
 
 import copy
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, cast
 
-from agents import FunctionTool, Model, ModelResponse, Tool
+from agents import FunctionTool, Model, ModelBehaviorError, ModelResponse, Tool
 from agents.items import TResponseOutputItem, TResponseStreamEvent
 from agents.tool_context import ToolContext
 from agents.usage import (
@@ -31,6 +31,8 @@ from openai.types.responses import (
 from pydantic import TypeAdapter
 
 from preceptor.agents.player import Player
+from preceptor.agents.running import Said, Tell
+from preceptor.providers.failover import as_usage
 from preceptor.tracing.recorder import Recorder
 from preceptor.tracing.tape import Step
 
@@ -41,6 +43,8 @@ class Recording:
 
     recorder: Recorder | None = None
     player: Player | None = None
+    tell: Tell | None = None
+    """Takes what a model says, while it says it."""
 
 
 current_recording: ContextVar[Recording] = ContextVar("recording")
@@ -71,8 +75,27 @@ class RecordedModel(Model):
         self._name = name or agent
 
     async def get_response(self, *args: Any, **more: Any) -> ModelResponse:
-        """Ask the model; Preceptor itself streams."""
-        return await self.inner.get_response(*args, **more)
+        """The end of `stream_response`; the reader is told the text while it comes.
+
+        Raises:
+            ModelBehaviorError: The model ended without a response.
+        """
+        tell = current_recording.get(_NEITHER).tell
+        if tell is None:
+            return await self.inner.get_response(*args, **more)
+        ended: Response | None = None
+        stream = self.stream_response(*args, **more)
+        async with aclosing(cast("AsyncGenerator[TResponseStreamEvent, None]", stream)) as events:
+            async for event in events:
+                # By name: `isinstance` is slow on pydantic's classes, and this is done for each token.
+                if event.type == "response.output_text.delta":
+                    tell(Said(event.delta))
+                # A failure in mid-answer ends in the events of the hand-off: the last response counts.
+                elif event.type == "response.completed":
+                    ended = event.response
+        if ended is None:
+            raise ModelBehaviorError(f"{self._agent} ended without a response")
+        return ModelResponse(output=ended.output, usage=as_usage(_usage(ended)), response_id=ended.id)
 
     def stream_response(
         self, system_instructions: str | None, *args: Any, **more: Any

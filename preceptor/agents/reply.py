@@ -1,4 +1,4 @@
-"""Translates the SDK's stream of one run into the reader's events."""
+"""Translates what one run tells into the reader's events."""
 
 import json
 import math
@@ -6,22 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
-from agents.items import ToolCallItem
-from agents.stream_events import (
-    AgentUpdatedStreamEvent,
-    RawResponsesStreamEvent,
-    StreamEvent,
-)
-from openai.types.responses import ResponseTextDeltaEvent
-
 from preceptor.agents.answer import Event, NewSource, Restart, Source, Status, Token, source
 from preceptor.agents.attribution import Attribution
 from preceptor.agents.citations import Citations, Cited, Mark, Text
+from preceptor.agents.running import Called, HandedOver, Said, Told
 from preceptor.agents.support import check_in_turns
 from preceptor.text.languages import language_of
 from preceptor.text.pieces import nearest
 from preceptor.text.sentences import split_sentences
-from preceptor.tools.plugin import Ledger, phase_of
+from preceptor.tools.plugin import Ledger
 
 _CLAIM = 500
 """Characters of the answer before a citation among which the sentence is looked for that it bears."""
@@ -119,29 +112,29 @@ class Reply:
             for number, hit in enumerate(rest, start=len(cited) + 1)
         ]
 
-    def take(self, event: StreamEvent, *, reason: str) -> Iterator[Event]:
-        """Translates one event of the SDK into events for the reader.
+    def take(self, told: Told, *, reason: str) -> Iterator[Event]:
+        """Translates one thing that the run tells into events for the reader.
 
         Args:
-            event: The SDK's event.
-            reason: Why the last tutor was left, if this event says that another one begins.
+            told: What it tells.
+            reason: Why the last tutor was left, if another one goes on.
         """
-        if isinstance(event, RawResponsesStreamEvent):
-            if isinstance(event.data, ResponseTextDeltaEvent):
-                yield from self._say(event.data.delta)
-        elif isinstance(event, AgentUpdatedStreamEvent):
-            self.provider = self._provider_of(event.new_agent.name)
-            # Asked before `_begin` forgets it: only what the reader has seen has to be taken back.
-            shown = bool(self.text)
-            if self._raw:
-                self._begin()
-            if shown:
-                yield Restart(reason, self.provider)
-        elif isinstance(event.item, ToolCallItem):
-            yield from self._drop(reason=_LOOKS_IT_UP)
-            self._apart = bool(self._raw)
-            self.tools.append(event.item.tool_name or "")
-            yield _status(event.item)
+        match told:
+            case Said():
+                yield from self._say(told.text)
+            case HandedOver():
+                self.provider = self._provider_of(told.agent)
+                # Asked before `_begin` forgets it: only what the reader has seen has to be taken back.
+                shown = bool(self.text)
+                if self._raw:
+                    self._begin()
+                if shown:
+                    yield Restart(reason, self.provider)
+            case Called():
+                yield from self._drop(reason=_LOOKS_IT_UP)
+                self._apart = bool(self._raw)
+                self.tools.append(told.tool)
+                yield _status(told)
 
     def decline(self, text: str) -> Iterator[Event]:
         """Put our own words in the place of an answer that rests on nothing."""
@@ -222,20 +215,18 @@ class Reply:
         return "".join(reversed(pieces))
 
 
-def _status(item: ToolCallItem) -> Status:
-    name = item.tool_name or ""
-    phase = phase_of(item.agent.tools, name)
-    about = _first_text(getattr(item.raw_item, "arguments", None))
-    if phase == "reading":
+def _status(called: Called) -> Status:
+    about = _first_text(called.arguments)
+    if called.phase == "reading":
         # The end of a chapter's id, `ros2/nodes-and-packages`, is what its reader knows it by.
         about = about.rpartition("/")[2].replace("-", " ")
-    return Status(phase, name, about[:_ABOUT])
+    return Status(called.phase, called.tool, about[:_ABOUT])
 
 
-def _first_text(arguments: object) -> str:
+def _first_text(arguments: str) -> str:
     """Returns the first text among the arguments of a call, such as the words to search for."""
     try:
-        given: object = json.loads(arguments) if isinstance(arguments, str) else None
+        given: object = json.loads(arguments)
     except (ValueError, RecursionError):  # a model's call may be no JSON; the tool says so
         return ""
     values = cast("dict[str, object]", given).values() if isinstance(given, dict) else ()

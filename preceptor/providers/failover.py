@@ -140,7 +140,7 @@ class Failover(Model):
         if not ended:
             raise ModelBehaviorError(f"{self.provider} ended without a response")
         # A failure in mid-answer ends in the events of the hand-off: the last response counts.
-        return ModelResponse(output=ended[-1].output, usage=_usage(ended[-1].usage), response_id=None)
+        return ModelResponse(output=ended[-1].output, usage=as_usage(ended[-1].usage), response_id=None)
 
     async def stream_response(
         self,
@@ -420,7 +420,8 @@ def _calls(output: Sequence[object]) -> bool:
     return any(isinstance(item, ResponseFunctionToolCall) for item in output)
 
 
-def _usage(told: ResponseUsage | None) -> Usage:
+def as_usage(told: ResponseUsage | None) -> Usage:
+    """Returns the tokens of a response as the SDK counts them; none were told: nothing was asked."""
     if told is None:
         return Usage()
     return Usage(

@@ -284,6 +284,8 @@ def _whole_characters(text: str) -> str:
 
     Characters that control a terminal or a file are none of an answer's.
     """
+    if text.isprintable():  # neither is in it; nearly every piece of a stream is
+        return text
     text = _CONTROL.sub("", text)
     if text.isascii() or not _HALF.search(text):
         return text

@@ -14,7 +14,7 @@ from preceptor.agents.preceptor import Preceptor, open_preceptor
 from preceptor.errors import DeadlineExceeded
 from preceptor.providers.local_model import Items, LocalModel
 from preceptor.settings import Settings
-from tests.standins.tutors import tutor_of
+from tests.standins.tutors import speaks_for
 
 DEADLINE = 500.0
 """Longer than a test takes: the time is over when the test says so."""
@@ -89,7 +89,8 @@ async def preceptor(demo_settings: Settings) -> AsyncGenerator[Preceptor, None]:
 async def test_a_run_that_takes_too_long_ends_with_what_it_said_and_an_error(
     preceptor: Preceptor, alarm: Alarm, words: str, seen: list[type]
 ) -> None:
-    (await tutor_of(preceptor.triage, "offline")).model = model = Endless(words)
+    model = Endless(words)
+    await speaks_for(preceptor.triage, "offline", model)
     events: list[Any] = []
     heard = asyncio.Event()
 
@@ -127,7 +128,7 @@ class Fluent(LocalModel):
 async def test_an_answer_in_time_is_whole_however_slowly_it_is_read(
     preceptor: Preceptor, alarm: Alarm
 ) -> None:
-    (await tutor_of(preceptor.triage, "offline")).model = Fluent()
+    await speaks_for(preceptor.triage, "offline", Fluent())
     before = asyncio.all_tasks()
     events: list[Any] = []
     async for event in preceptor.stream(Question(text="What is a node?")):

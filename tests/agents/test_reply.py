@@ -5,38 +5,28 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
-from agents import Agent, FunctionTool, function_tool
-from agents.items import ToolCallItem
-from agents.stream_events import (
-    AgentUpdatedStreamEvent,
-    RawResponsesStreamEvent,
-    RunItemStreamEvent,
-    StreamEvent,
-)
-from openai.types.responses import ResponseTextDeltaEvent
+from agents import Agent, FunctionTool, ModelResponse, RunContextWrapper, Usage, function_tool
 
 from preceptor.agents.answer import Restart, Status, Token
+from preceptor.agents.outcome import RunLog
 from preceptor.agents.reply import Reply
+from preceptor.agents.running import Called, HandedOver, Said, Told
 from preceptor.providers.local_model import Call, call_item
-from preceptor.tools.plugin import Ledger, reading
+from preceptor.providers.scope import HAND_OVER
+from preceptor.tools.plugin import Ledger, Phase, Run, reading
 from tests.agents.quoting import hits, passage
 
 T = TypeVar("T")
-TUTOR = Agent[Any](name="Gemini tutor")
 
 
-def says(*words: str) -> Iterator[StreamEvent]:
-    """The SDK's events of a model's text."""
-    for word in words:
-        yield RawResponsesStreamEvent(
-            ResponseTextDeltaEvent.model_construct(type="response.output_text.delta", delta=word)
-        )
+def says(*words: str) -> Iterator[Told]:
+    """What a run tells of a model's text."""
+    yield from map(Said, words)
 
 
-def calls(tool: str, tutor: Agent[Any] = TUTOR, arguments: str = '{"query": "node"}') -> StreamEvent:
-    """The SDK's events of a model's call."""
-    item = call_item(Call(tool, arguments))
-    return RunItemStreamEvent(name="tool_called", item=ToolCallItem(agent=tutor, raw_item=item))
+def calls(tool: str, phase: Phase = "searching", arguments: str = '{"query": "node"}') -> Told:
+    """What a run tells of a model's call."""
+    return Called(tool, arguments, phase)
 
 
 def in_turns(awaited: Coroutine[Any, Any, T]) -> tuple[int, T]:
@@ -66,12 +56,18 @@ def read_page(number: int) -> str:
 @pytest.mark.parametrize(
     ("called", "phase"), [(read_page, "reading"), (define, "searching"), (None, "searching")]
 )
-def test_a_tool_says_itself_whether_it_reads_or_searches(called: FunctionTool | None, phase: str) -> None:
+async def test_a_tool_says_itself_whether_it_reads_or_searches(
+    called: FunctionTool | None, phase: Phase
+) -> None:
     """The reader is told what is under way, also of a tool that no module of ours has heard of."""
     tutor = Agent[Any](name="Gemini tutor", tools=[define, read_page])
     name = called.name if called else "no_such_tool"
-    [event] = Reply(Ledger(), str).take(calls(name, tutor), reason="")
-    assert event == Status(phase, name, "node")  # pyright: ignore[reportArgumentType] - a phase or not: that is tested
+    told: list[Told] = []
+    made = [call_item(Call(name, '{"query": "node"}')), call_item(Call(f"{HAND_OVER}openai"))]
+    response = ModelResponse(output=[*made], usage=Usage(), response_id=None)
+    await RunLog(told.append).on_llm_end(RunContextWrapper(Run("What is a node?")), tutor, response)
+    assert told == [Called(name, '{"query": "node"}', phase)]
+    assert [*Reply(Ledger(), str).take(told[0], reason="")] == [Status(phase, name, "node")]
 
 
 @pytest.mark.parametrize(
@@ -87,8 +83,8 @@ def test_a_tool_says_itself_whether_it_reads_or_searches(called: FunctionTool | 
     ],
 )
 def test_the_reader_is_told_what_is_looked_for(tool: str, arguments: str, about: str) -> None:
-    tutor = Agent[Any](name="Gemini tutor", tools=[define, read_page])
-    [event] = Reply(Ledger(), str).take(calls(tool, tutor, arguments), reason="")
+    phase: Phase = "reading" if tool == read_page.name else "searching"
+    [event] = Reply(Ledger(), str).take(calls(tool, phase, arguments), reason="")
     assert isinstance(event, Status)
     assert event.about == about
 
@@ -151,7 +147,7 @@ def test_an_answer_of_the_longest_length_is_whole() -> None:
 
 def test_the_answer_of_the_next_tutor_has_all_the_room() -> None:
     reply = Reply(Ledger(), str, longest=10)
-    restarts = AgentUpdatedStreamEvent(new_agent=Agent[Any](name="OpenAI tutor"))
+    restarts = HandedOver("OpenAI tutor")
     for event in [*says("A node of many words"), restarts, *says("A node.")]:
         list(reply.take(event, reason="timeout"))
     list(reply.finish())

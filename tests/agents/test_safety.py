@@ -21,7 +21,7 @@ from preceptor.settings import Settings
 from preceptor.tools.plugin import Ledger
 from tests.sample import sample_settings
 from tests.standins.provider import Provider, call, calls, says
-from tests.standins.tutors import tutor_of
+from tests.standins.tutors import speaks_for, tutor_of
 
 PAGE = """# The gripper
 
@@ -66,7 +66,7 @@ class Obedient(LocalModel):
 async def asked(preceptor: Preceptor, model: LocalModel, question: Question) -> Answer:
     """The answer with `model` in the offline tutor's place."""
     triage = preceptor.triage_of_selection if question.selection_only else preceptor.triage
-    (await tutor_of(triage, "offline")).model = model
+    await speaks_for(triage, "offline", model)
     return await preceptor.ask(question)
 
 

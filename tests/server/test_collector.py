@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from agents import RunResultStreaming
+from agents import RunContextWrapper, RunResult
 
 from preceptor.server.collector import collected_rarely
 from preceptor.tools.plugin import Run
@@ -19,7 +19,7 @@ from tests.standins.provider import Provider, call, calls, says, whole
 QUESTION = "What is a node?"
 CHATS = 6
 # What stands for a run, its result, its request and its end.
-KINDS = (Run, RunResultStreaming, asyncio.Timeout, asyncio.CancelledError)
+KINDS = (Run, RunContextWrapper, RunResult, asyncio.Timeout, asyncio.CancelledError)
 
 
 def test_the_collector_is_as_before_when_the_service_has_ended() -> None:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from agents import Agent, Handoff, RunContextWrapper
+from agents import Agent, Handoff, Model, RunContextWrapper
 
+from preceptor.agents.recorded import RecordedModel
 from preceptor.providers.scope import HAND_OVER
 
 
@@ -14,3 +15,9 @@ async def tutor_of(triage: Agent[Any], provider: str) -> Agent[Any]:
     agent = await found.on_invoke_handoff(RunContextWrapper(None), "")
     assert isinstance(agent, Agent)
     return agent
+
+
+async def speaks_for(triage: Agent[Any], provider: str, model: Model) -> None:
+    """Put a model in the place of a tutor's own."""
+    agent = await tutor_of(triage, provider)
+    agent.model = RecordedModel(model, agent=agent.name)
