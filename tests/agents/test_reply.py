@@ -9,9 +9,10 @@ from agents import Agent, FunctionTool, ModelResponse, RunContextWrapper, Usage,
 
 from preceptor.agents.answer import Restart, Status, Token
 from preceptor.agents.outcome import RunLog
+from preceptor.agents.recorded import RecordedModel
 from preceptor.agents.reply import Reply
 from preceptor.agents.running import Called, HandedOver, Said, Told
-from preceptor.providers.local_model import Call, call_item
+from preceptor.providers.local_model import Call, Items, LocalModel, call_item, message_item
 from preceptor.providers.scope import HAND_OVER
 from preceptor.tools.plugin import Ledger, Phase, Run, reading
 from tests.agents.quoting import hits, passage
@@ -68,6 +69,23 @@ async def test_a_tool_says_itself_whether_it_reads_or_searches(
     await RunLog(told.append).on_llm_end(RunContextWrapper(Run("What is a node?")), tutor, response)
     assert told == [Called(name, '{"query": "node"}', phase)]
     assert [*Reply(Ledger(), str).take(told[0], reason="")] == [Status(phase, name, "node")]
+
+
+async def test_a_model_of_somebody_elses_is_heard_when_it_has_ended() -> None:
+    """Whoever puts one in an agent's place would get an empty answer; ours tell the text while they write it."""
+
+    class Foreign(LocalModel):
+        name = "foreign"
+
+        async def next(self, input: Items, tools: object, handoffs: object) -> str:
+            return "A node."
+
+    response = ModelResponse(output=[message_item("A node.")], usage=Usage(), response_id=None)
+    context = RunContextWrapper(Run("What is a node?"))
+    told: list[Told] = []
+    for model in (Foreign(), RecordedModel(Foreign(), agent="A tutor")):
+        await RunLog(told.append).on_llm_end(context, Agent("A tutor", model=model), response)
+    assert told == [Said("A node.")]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,38 @@ async def test_what_was_told_reaches_the_reader_before_the_error_does() -> None:
     assert got == [Said("A node")]
 
 
+async def test_what_is_told_while_the_reader_is_busy_is_not_lost_when_the_run_ends() -> None:
+    go_on = asyncio.Event()
+
+    async def run(running: Running) -> None:
+        running.tell(Said("A "))
+        await go_on.wait()
+        running.tell(Said("node."))
+
+    got: list[Told] = []
+    async for one in begin(run).events(time.perf_counter() + 5, 5):
+        got.append(one)
+        go_on.set()
+        await asyncio.sleep(0.05)
+    assert got == [Said("A "), Said("node.")]
+
+
+async def test_a_run_that_is_cut_off_has_a_moment_to_end() -> None:
+    """The provider's call is closed, and what it took is known, before the reader is told."""
+    ended = asyncio.Event()
+
+    async def run(_: Running) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            ended.set()
+
+    with pytest.raises(DeadlineExceeded):
+        await told(begin(run), seconds=0.05)
+    assert ended.is_set()
+
+
 async def test_a_run_that_does_not_let_itself_be_ended_is_left_at_its_deadline() -> None:
     """A plug-in may swallow what cancels it; its reader is told in time all the same."""
     goes_on = asyncio.Event()
