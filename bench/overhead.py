@@ -32,7 +32,7 @@ from preceptor.settings import load_settings, shipped
 from preceptor.tools.discovery import load_tools
 from preceptor.tools.plugin import Deps, Run
 from preceptor.tracing.processor import install
-from tests.standins.tutors import tutor_of
+from tests.standins.tutors import speaks_for
 
 QUESTION = "What is a node in ROS 2?"
 _CALLS = 3
@@ -88,7 +88,7 @@ async def cpu_ms(ask: Callable[[str], Awaitable[Any]], questions: Sequence[str])
 
 async def with_free_provider(preceptor: Preceptor) -> Callable[[str], Awaitable[Any]]:
     """Ask through everything of ours, with the free provider in the offline tutor's place."""
-    (await tutor_of(preceptor.triage, "offline")).model = FreeProvider()
+    await speaks_for(preceptor.triage, "offline", FreeProvider())
 
     async def ask(question: str) -> None:
         answer = await preceptor.ask(Question(text=question))
