@@ -2,7 +2,7 @@
 
 Random vectors, of which nothing is near anything: real ones are kinder. Each way is opened in a process of its own,
 which asks for the 100 nearest of each question, as a search does, and says how many of the true 6 nearest are the
-first 6 of them. Compressed vectors are looked at again by the true ones, twice as many as are wanted.
+first 6 of them. Compressed vectors are looked at again by the true ones, three times as many as are wanted.
 
     python bench/compressed.py [--passages 100000] [--searches 100]
 """

@@ -25,10 +25,10 @@ from qdrant_edge import (
     FieldCondition,
     Filter,
     HnswIndexConfig,
+    KeywordIndexParams,
     MatchValue,
     Memory,
     Modifier,
-    PayloadSchemaType,
     Point,
     QuantizationSearchParams,
     Query,
@@ -46,18 +46,17 @@ from preceptor.errors import IndexDamaged, IndexFolderUnusable, PreceptorError
 from preceptor.library import schema
 from preceptor.library.passage import Passage
 from preceptor.library.protocol import Vectors
-from preceptor.library.schema import BM25, CHAPTER, DENSE, MULTILINGUAL, ORDINAL
+from preceptor.library.schema import BM25, CHAPTER, DENSE, MULTILINGUAL
 from preceptor.text.tokens import SparseVector
 
 _T = TypeVar("_T")
 
-_INDEXES = {CHAPTER: PayloadSchemaType.Keyword, ORDINAL: PayloadSchemaType.Integer}
 _PAGE = 1000
 """Number of points that the engine returns at once."""
-LARGE = 20_000
+LARGE = 5_000
 """Passages from which a version is compressed: a search then reads a sixth of the bytes, see decision 0024."""
-_COMPRESSED = SearchParams(quantization=QuantizationSearchParams(rescore=True, oversampling=2.0))
-"""How compressed vectors are searched: twice as many candidates as are wanted are compared with the true ones."""
+_COMPRESSED = SearchParams(quantization=QuantizationSearchParams(rescore=True, oversampling=3.0))
+"""How compressed vectors are searched: of three times as many candidates as are wanted, the true ones decide."""
 _SYSTEM_REFUSES = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE}
 _system_error = re.compile(r"\(os error (\d+)\)").search
 
@@ -131,7 +130,7 @@ def create(folder: Path, *, sizes: Mapping[str, int], log: bool, compressed: boo
             if compressed
             else None,
             quantization_config=TurboQuantQuantizationConfig(
-                bits=TurboQuantBitSize.Bits4, memory=Memory.Pinned
+                bits=TurboQuantBitSize.Bits4, memory=Memory.Cached
             )
             if compressed
             else None,
@@ -143,11 +142,15 @@ def create(folder: Path, *, sizes: Mapping[str, int], log: bool, compressed: boo
             str(folder),
             EdgeConfig(
                 vectors=vectors,
-                sparse_vectors={BM25: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+                # Pages of its file, as for the compressed vectors: nothing is copied when a shard is opened.
+                sparse_vectors={BM25: EdgeSparseVectorParams(modifier=Modifier.Idf, memory=Memory.Cached)},
+                id_tracker_memory=Memory.Cold,
                 optimizers=EdgeOptimizersConfig(default_segment_number=2, indexing_threshold=1)
                 if compressed
                 else None,
                 wal_enabled=log,
+                # The engine would have eight, which one query wakes for nothing: see decision 0024.
+                max_search_threads=1,
             ),
         )
 
@@ -169,9 +172,9 @@ def load(folder: Path) -> EdgeShard:
 
 
 def index_payload(shard: EdgeShard) -> None:
-    """Creates the payload indexes."""
-    for field, kind in _INDEXES.items():
-        shard.update(UpdateOperation.create_field_index(field, kind))
+    """Creates the index of the only payload field that is filtered on, read from its file."""
+    chapters = KeywordIndexParams(memory=Memory.Cold)
+    shard.update(UpdateOperation.create_field_index(CHAPTER, chapters))
 
 
 def upsert(shard: EdgeShard, points: list[Point]) -> None:

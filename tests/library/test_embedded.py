@@ -12,11 +12,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from qdrant_edge import CountRequest, EdgeShard, Point
+from qdrant_edge import (
+    CountRequest,
+    Distance,
+    EdgeConfig,
+    EdgeShard,
+    EdgeSparseVectorParams,
+    EdgeVectorParams,
+    Modifier,
+    PayloadSchemaType,
+    Point,
+    UpdateOperation,
+)
 
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
 from preceptor.library import edge, versions
 from preceptor.library.embedded import Embedded
+from preceptor.library.versions import Versions
 from tests.library.books import INFO, again, book, vectors
 from tests.library.engines import candidates, everything, publish
 
@@ -60,6 +72,14 @@ def pages_in_memory(folder: Path) -> int:
     maps = Path("/proc/self/smaps").read_text(encoding="utf-8").split("VmFlags:")
     own = [one for one in maps if f"{folder}/" in one and "/vectors/" in one]
     return sum(int(re.findall(r"Rss: +(\d+) kB", one)[0]) for one in own)
+
+
+def engine_threads() -> set[str]:
+    """The threads of this process with which the engine searches, by their number."""
+    tasks = Path("/proc/self/task")
+    return {
+        one.name for one in tasks.iterdir() if (one / "comm").read_text("utf-8").startswith("edge-search")
+    }
 
 
 async def test_what_a_killed_process_left_of_a_file_under_way_is_no_damage(folder: Path) -> None:
@@ -380,6 +400,49 @@ async def test_the_vectors_of_a_compressed_book_are_kept_for_the_next_run(folder
     for passage, both in zip(LARGE_BOOK, vectors(LARGE_BOOK), strict=True):
         length = sum(one * one for one in both.dense) ** 0.5
         assert kept[passage.id].dense == pytest.approx([one / length for one in both.dense], abs=1e-6)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the threads of a process")
+async def test_an_open_book_has_one_thread_that_searches(folder: Path) -> None:
+    """The engine's default is one for each core and more: hundreds of books would have thousands."""
+    await publish(Embedded(folder), book())
+    before = engine_threads()
+    engine = Embedded(folder)
+    assert await candidates(await engine.open("robots"), vectors(book())[0], chapter=None, limit=3)
+    assert len(engine_threads() - before) == 1
+    await engine.close()
+
+
+async def test_an_index_of_before_is_searched(folder: Path) -> None:
+    """Its parts are copied into memory, many threads search it, and its ordinals are indexed, too."""
+    written = Versions(folder / "robots")
+    shard = EdgeShard.create(
+        str(path := written.begin()),
+        EdgeConfig(
+            vectors={"dense": EdgeVectorParams(size=INFO.dimensions, distance=Distance.Cosine)},
+            sparse_vectors={"bm25": EdgeSparseVectorParams(modifier=Modifier.Idf)},
+            wal_enabled=False,
+        ),
+    )
+    for field, kind in {
+        "chapter": PayloadSchemaType.Keyword,
+        "ordinal": PayloadSchemaType.Integer,
+    }.items():
+        shard.update(UpdateOperation.create_field_index(field, kind))
+    edge.upsert(shard, [edge.as_point(*both) for both in zip(book(), vectors(book()), strict=True)])
+    shard.close()
+    edge.load(path).close()  # as the writer does: the first to open a shard still writes
+    written.publish(path, replace(INFO, points=len(book())), ())
+    engine = Embedded(folder)
+    index = await engine.open("robots")
+    for passage, own in zip(book(), vectors(book()), strict=True):
+        for chapter in (None, passage.chapter):
+            found = await candidates(index, own, chapter=chapter, limit=3)
+            assert found.dense[0][0] == found.bm25[0][0] == passage
+    more = book(chapters=4)[: len(book()) + 1]
+    assert await publish(engine, more) == 1
+    assert await everything(engine) == more
+    await engine.close()
 
 
 async def test_the_outline_is_kept_with_the_version(folder: Path) -> None:
