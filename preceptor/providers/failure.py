@@ -169,8 +169,8 @@ def _by_status(status: int, text: str) -> FailureClass:
             return "rate_limited"
         case 400:
             return _bad_request(text)
-        case _ if 300 <= status < 400:
-            return "not_an_api"  # a portal sends everybody to its own page
+        case _ if status < 400:
+            return "not_an_api"  # a portal sends everybody to its own page, or speaks another protocol
         case _:
             return "server_error" if status >= 500 else "other"
 

@@ -1,6 +1,7 @@
 """Our client sends what the base sends, and makes of an answer what the base makes of it."""
 
 import json
+import socket
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -111,6 +112,16 @@ COMPLETIONS = {
     "error": {"error": {"message": "no", "code": 429}},
     "list": [{"error": {"message": "no", "code": 429}}],
 }  # fmt: skip
+
+
+async def test_a_connection_that_is_refused_is_not_taken_for_a_slow_one() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        async with Client(base_url=address, api_key="k", max_retries=0, http_client=http_client()) as client:
+            with pytest.raises(openai.APIConnectionError) as raised:
+                await client.chat.completions.create(model="m", messages=[])
+    assert not isinstance(raised.value, openai.APITimeoutError)
 
 
 async def completed(kind: type[openai.AsyncOpenAI], provider: Provider, sent: object) -> ChatCompletion:

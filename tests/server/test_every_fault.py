@@ -112,7 +112,7 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     "a 429 with a long Retry-After": ([fails(429, {}, retry_after="60")], "rate_limited"),
     "a proxy's 502": ([fails(502, "<html>PSEUDO</html>")], "server_error"),
     "no head": ([Answer(status=None, ending="dropped")], "unreachable"),
-    "a 204": ([body(b"", None, 204)], "not_an_api"),
+    "a 204": ([Answer([b"HTTP/1.1 204 No Content\r\n\r\n"], is_raw=True)], "not_an_api"),
     "a portal's page": ([Answer([PAGE], headers=HTML)], "not_an_api"),
     "a page without a type": ([body(PAGE, None)], "not_an_api"),
     "a page as plain text": ([body(PAGE, "text/plain")], "not_an_api"),
@@ -137,7 +137,7 @@ FAULTS: dict[str, tuple[Sequence[Answer], str]] = {
     ),
     "no head that is HTTP": ([Answer([b"PSEUDO PSEUDO\r\n\r\n"], is_raw=True)], "unreachable"),
     "a change of protocol": (
-        [Answer([b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: PSEUDO\r\n\r\n"], is_raw=True)], "unreachable"
+        [Answer([b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: PSEUDO\r\n\r\n"], is_raw=True)], "not_an_api"
     ),
     "two lengths": (
         [Answer([b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\nContent-Length: 40\r\n\r\nPSEUDO"], is_raw=True)],
