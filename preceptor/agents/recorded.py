@@ -32,7 +32,7 @@ from pydantic import TypeAdapter
 
 from preceptor.agents.player import Player
 from preceptor.agents.running import Said, Tell
-from preceptor.providers.failover import as_usage
+from preceptor.providers.local_model import as_usage
 from preceptor.tracing.recorder import Recorder
 from preceptor.tracing.tape import Step
 

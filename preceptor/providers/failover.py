@@ -25,7 +25,6 @@ from agents import (
     ModelTracing,
     Tool,
     TResponseInputItem,
-    Usage,
     custom_span,
 )
 from agents.items import TResponseOutputItem, TResponseStreamEvent
@@ -40,7 +39,7 @@ from openai.types.responses.response_prompt_param import ResponsePromptParam
 from preceptor.errors import AnswerUnusable, ProviderFailed
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.failure import PATIENCE, UNGROUNDED, FailureNote, classify
-from preceptor.providers.local_model import Call, call_item, events
+from preceptor.providers.local_model import Call, as_usage, call_item, events
 from preceptor.providers.order import FallbackOrder
 from preceptor.providers.scope import (
     HAND_OVER,
@@ -418,17 +417,3 @@ async def _check_shown(output: Sequence[object], shown: Shown, usage: ResponseUs
 
 def _calls(output: Sequence[object]) -> bool:
     return any(isinstance(item, ResponseFunctionToolCall) for item in output)
-
-
-def as_usage(told: ResponseUsage | None) -> Usage:
-    """Returns the tokens of a response as the SDK counts them; none were told: nothing was asked."""
-    if told is None:
-        return Usage()
-    return Usage(
-        requests=1,
-        input_tokens=told.input_tokens,
-        output_tokens=told.output_tokens,
-        total_tokens=told.total_tokens,
-        input_tokens_details=told.input_tokens_details,
-        output_tokens_details=told.output_tokens_details,
-    )

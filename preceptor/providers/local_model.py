@@ -27,6 +27,7 @@ from openai.types.responses import (
     ResponseOutputMessage,
     ResponseOutputText,
     ResponseTextDeltaEvent,
+    ResponseUsage,
 )
 from openai.types.responses.response_prompt_param import ResponsePromptParam
 
@@ -174,3 +175,17 @@ def events(item: TResponseOutputItem, *, model: str) -> Sequence[TResponseStream
         ),
         ResponseCompletedEvent(type="response.completed", sequence_number=len(said), response=response),
     ]
+
+
+def as_usage(told: ResponseUsage | None) -> Usage:
+    """Returns the tokens of a response as the SDK counts them; none were told: nothing was asked."""
+    if told is None:
+        return Usage()
+    return Usage(
+        requests=1,
+        input_tokens=told.input_tokens,
+        output_tokens=told.output_tokens,
+        total_tokens=told.total_tokens,
+        input_tokens_details=told.input_tokens_details,
+        output_tokens_details=told.output_tokens_details,
+    )
