@@ -73,7 +73,7 @@ _HOW = 1.5
 """Weight of a question for steps: a sentence on the subject has its words, too."""
 _SAID = 3.0
 """Weight of the share of the question that one sentence says, in its words or in others."""
-_MOSTLY = 0.6
+_MOSTLY = 0.5
 """Such a share that is evidence neither for nor against."""
 _OTHERWISE = 0.4
 """Weight, in the choice, of what a candidate means beside the words that it has."""
