@@ -6,6 +6,7 @@ rarity; the embedding model's similarity of question and sentence; and, with a n
 only name the chapter, since they bring all of its passages near. Decision 0008 explains the weights. Three more speak
 against an answer where a book treats the subject and not what is asked of it (decision 0029): a name that no passage
 has, a number, a date or a name that is asked for in words that no sentence has together, and a question for steps.
+The last part is the share of the question that one sentence says in whatever words (decision 0030).
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any, cast
 
 from agents import Handoff, Tool
 
+from preceptor.agents.offer import tells_fact
 from preceptor.agents.passageless import is_greeting
 from preceptor.agents.quotation import (
     SHORT_LIST,
@@ -30,6 +32,7 @@ from preceptor.agents.quotation import (
 )
 from preceptor.agents.support import unknown_names
 from preceptor.errors import ProviderFailed
+from preceptor.library.counterparts import Alike
 from preceptor.library.passage import Hit
 from preceptor.providers.local_model import Call, Items, LocalModel
 from preceptor.text.languages import language, language_of, phrases, words
@@ -40,7 +43,7 @@ from preceptor.tools.plugin import Run
 current_run: ContextVar[Run] = ContextVar("current_run")
 """The question that is being answered: the SDK gives a model no context of its own."""
 
-Likeness = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
+Likeness = Callable[[str, Sequence[str]], Awaitable[Sequence[Alike]]]
 """`Library.likeness`."""
 
 _CHAPTERS = 3
@@ -62,8 +65,20 @@ _UNKNOWN = 3.0
 _FACT = 1.5
 """Weight of the words that no sentence has beside the rest, where a number, a date or a name is asked for."""
 _FACTS = frozenset({"count", "when", "who"})
+_TOLD = frozenset({"count", "when"})
+"""Facts that a sentence can be seen to have in every script with spaces; a name needs capitals."""
+_UNTOLD = 3.0
+"""Weight of the words that a sentence has beside the rest, but none with the number or the date that is asked for."""
 _HOW = 1.5
 """Weight of a question for steps: a sentence on the subject has its words, too."""
+_SAID = 3.0
+"""Weight of the share of the question that one sentence says, in its words or in others."""
+_MOSTLY = 0.5
+"""Such a share that is evidence neither for nor against."""
+_OTHERWISE = 0.4
+"""Weight, in the choice, of what a candidate means beside the words that it has."""
+_NO_COUNTERPART, _COUNTERPART = 0.4, 0.7
+"""Cosine of a word and its counterpart up to which it is none, and from which it means the same."""
 _NEEDED = -1.5
 """Evidence at which coverage is .5. It is low, because a wrong refusal annoys more than a poor quotation."""
 _CERTAIN = 0.999
@@ -268,14 +283,42 @@ async def judged(question: str, hits: Sequence[Hit], likeness: Likeness) -> tupl
     """
     found = candidates(question, hits)
     has_words = any(one.found >= _TELLING for one in found)
-    cosines = await likeness(question, [one.text for one in found[:_LONG_LIST]])
+    alike = await likeness(question, [one.text for one in found[:_LONG_LIST]])
     # The choice needs more than the decision: the best six by words are often of one section (decision 0030).
-    best = cosines[: SHORT_LIST if has_words else _LONG_LIST]
-    return coverage(question, hits, found, best), nearer(found, cosines)
+    best = SHORT_LIST if has_words else _LONG_LIST
+    cosines = [one.cosine for one in alike]
+    more = [_meant(question, one, like.words) for one, like in zip(found, alike, strict=False)]
+    says = [one.found + means for one, means in zip(found[:best], more, strict=False) if means is not None]
+    covered = coverage(question, hits, found, cosines[:best], max(says, default=_MOSTLY))
+    added = [cosine + _OTHERWISE * (means or 0.0) for cosine, means in zip(cosines, more, strict=True)]
+    return covered, nearer(found, added)
+
+
+def _meant(question: str, one: Candidate, counterparts: Sequence[tuple[str, float]]) -> float | None:
+    """Returns the share of a question that a candidate means beside the words that it has; None if nobody can tell.
+
+    Args:
+        question: The reader's question.
+        one: The candidate.
+        counterparts: Each word of the question with the cosine of its counterpart in the candidate.
+    """
+    record = language(one.section.language)
+    # Without spaces the words are not known, and over languages the model has its own middle for each.
+    if not counterparts or not record.spaced or language_of(question) not in (None, record.tag):
+        return None
+    means: dict[int, float] = {}
+    for word, cosine in counterparts:
+        part = min(max((cosine - _NO_COUNTERPART) / (_COUNTERPART - _NO_COUNTERPART), 0.0), 1.0)
+        means |= {stem: max(part, means.get(stem, 0.0)) for stem in stems(word, one.section.language)}
+    return sum(weight * max(0.0, means.get(word, 0.0) - has) for word, weight, has in one.words)
 
 
 def coverage(
-    question: str, hits: Sequence[Hit], candidates: Sequence[Candidate], likeness: Sequence[float]
+    question: str,
+    hits: Sequence[Hit],
+    candidates: Sequence[Candidate],
+    likeness: Sequence[float],
+    said: float = _MOSTLY,
 ) -> float:
     """Evidence that the book answers the question, in [0, 1].
 
@@ -284,6 +327,7 @@ def coverage(
         hits: Hits of the search, best first.
         candidates: Candidates for quotation from these hits.
         likeness: Cosines of the question and the best candidates; empty where the embedding model cannot read it.
+        said: Largest share of the question that one of them says, in its words or in others.
     """
     if not hits:
         return 0.0
@@ -299,20 +343,21 @@ def coverage(
     evidence = (
         math.log(score / (1 - score))
         + _FOUND * found
-        - _missed(question, hits, found)
+        - _missed(question, hits, candidates)
         - _NAMED * len(asked & names) / max(len(asked), 1)
         + _LIKE * (max(likeness, default=_UNREAD) - _LIKENESS)
+        + _SAID * (said - _MOSTLY)
     )
     return 1 / (1 + math.exp(_NEEDED - evidence))
 
 
-def _missed(question: str, hits: Sequence[Hit], found: float) -> float:
+def _missed(question: str, hits: Sequence[Hit], candidates: Sequence[Candidate]) -> float:
     """Evidence that the passages treat the subject of a question and not what is asked of it, at least 0.
 
     Args:
         question: The reader's question.
         hits: Hits of the search, at least one.
-        found: Largest share of the question's words that a candidate has.
+        candidates: Candidates for quotation from these hits.
     """
     tag = hits[0].passage.language
     # Over languages no sentence has the question's words, answer or not.
@@ -321,6 +366,12 @@ def _missed(question: str, hits: Sequence[Hit], found: float) -> float:
     asked = kinds(question, tag)
     # A question that was joined to the one before may begin in the middle: its "What" is no name.
     unknown = any(stems(name, tag) for name in unknown_names(question, [hit.passage for hit in hits]))
+    found = max((one.found for one in candidates), default=0.0)
     # "How do I see how often …?" asks for steps.
     wanted = _HOW if "how" in asked else _FACT * (not _FACTS.isdisjoint(asked)) * max(0.0, 1 - found)
+    # "How tall is the bridge?": a sentence that has all the other words and no number answers nothing. "Why … how big
+    # …?" asks for none.
+    if not _TOLD.isdisjoint(asked) and "why" not in asked and language(tag).spaced:
+        told = (one.found for one in candidates if tells_fact(question, one.quoted, tag))
+        wanted += _UNTOLD * (found - max(told, default=0.0))
     return _UNKNOWN * unknown + wanted

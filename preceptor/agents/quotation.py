@@ -92,18 +92,27 @@ class Candidate:
 
     section: SectionPieces
     place: int
-    found: float
-    """Share of the question's words that the piece has; rare words count more."""
+    words: tuple[tuple[int, float, float], ...]
+    """Each word of the question as its stem, its weight, and how much of it the piece has; the weights add up to 1."""
     score: float
     places: range | None
     """Pieces to quote; None if a needed neighbour was not retrieved."""
 
     @property
+    def found(self) -> float:
+        """Share of the question's words that the piece has; rare words count more."""
+        return sum(weight * has for _, weight, has in self.words)
+
+    @property
+    def quoted(self) -> str:
+        """Text of the pieces to quote."""
+        return " ".join(self.section.pieces[place].text for place in self.places or [self.place])
+
+    @property
     def text(self) -> str:
         """Text that the embedding model compares with the question; only the beginning of a long block."""
         begins = self.section.heading if self.section.is_beginning(self.place) else ""
-        text = " ".join([begins, *(self.section.pieces[place].text for place in self.places or [self.place])])
-        return " ".join(text.split()[:_READ])
+        return " ".join(f"{begins} {self.quoted}".split()[:_READ])
 
 
 def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
@@ -132,10 +141,11 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         asked = stems(question, section.language)
         heading = stems(section.heading, section.language)
         named, defined = asked & heading, stems(section.pieces[place].defines, section.language)
-        has = sum(map(weights, own)) + _HEADING * sum(map(weights, (named | others) - own))
-        # A share of the question instead of a sum, so that one threshold fits short and long questions.
-        share = has / sum(map(weights, asked)) if asked else 0.0
-        score = share + _RANK * rank
+        # Shares of the question instead of a sum, so that one threshold fits short and long questions.
+        whole_weight = sum(map(weights, asked))
+        has = {**dict.fromkeys(named | others, _HEADING), **dict.fromkeys(own, 1.0)}
+        shares = tuple((word, weights(word) / whole_weight, has.get(word, 0.0)) for word in asked)
+        score = sum(weight * part for _, weight, part in shares) + _RANK * rank
         if named and section.is_beginning(place):
             score += _BEGINNING * len(named) / len(asked)
         # `A topic is …` answers `What is a topic?`; words that headings supply need not be defined again.
@@ -149,16 +159,17 @@ def candidates(question: str, hits: Sequence[Hit]) -> list[Candidate]:
         places = whole(section.pieces, place, begins=not section.passages[0].ordinal)
         quoted = [section.pieces[at] for at in places or [place]]
         score += offers(question, quoted, section.passages[0].breadcrumb, section.language)
-        scored.append(Candidate(section, place, share, score, places))
+        scored.append(Candidate(section, place, shares, score, places))
     return sorted(scored, key=lambda one: -one.score)
 
 
 def nearer(found: Sequence[Candidate], likeness: Sequence[float]) -> list[Candidate]:
-    """Re-ranks all candidates by the embedding model's cosines.
+    """Re-ranks all candidates by what the embedding model says.
 
     Args:
         found: Result of `candidates`.
-        likeness: Cosines of the question and the first of them; empty where the model cannot read it.
+        likeness: What it adds to the scores of the first of them: the cosine of the question, and what they say of it
+            in other words; empty where the model cannot read it.
     """
     judged = [replace(one, score=one.score + like) for one, like in zip(found, likeness, strict=False)]
     return sorted([*judged, *found[len(judged) :]], key=lambda one: -one.score)

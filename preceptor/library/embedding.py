@@ -12,6 +12,7 @@ spreading every text over the cores, and fills them all the same.
 import asyncio
 import hashlib
 import importlib
+import json
 import os
 import re
 import threading
@@ -26,12 +27,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preceptor.errors import EmbeddingModelDamaged, EmbeddingModelUnavailable
+from preceptor.library.counterparts import Read
 from preceptor.settings import EmbeddingSettings, shipped
 from preceptor.text.languages import language, language_of, words
 from preceptor.text.tokens import characters
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
+    from numpy import floating
+    from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
 Vector = tuple[float, ...]
@@ -58,12 +62,15 @@ class _Shipped:
 
 _QUESTIONS = f"{ENGLISH}:questions"
 _QUESTION_GRAPH = "questions.onnx"
+_CENTRE = "centre.json"
+"""The mean of the token states of some books' sentences; `bench/centre.py` makes it."""
 _SHIPPED = {
     ENGLISH.lower(): _Shipped(
         "library/models/bge-small-en-v1.5-int8",
         {
             "model_optimized.onnx": "9106520809115167557a0bcc7b235b0c940459ba789c27d5aefcd24813f21e47",
             _QUESTION_GRAPH: "fc4c2007749eeda3c968f1ad8f0fbf301a8a970184ca393cb03d7df1b25948aa",
+            _CENTRE: "b0c8988290ed5767ba50cb4eb9afcf38f204d0c1116649861645eafae9894fae",
         },
         questions=_QUESTIONS,
     ),
@@ -72,6 +79,7 @@ _SHIPPED = {
         {
             "model.onnx": "427a22d777d465942d14d909b703e4b6515f7ba44ca617e36fd35e28407ee1ac",
             "tokenizer.json": "2438532435d4b7fa05b353d5b5068981deb5960d69211f716c76a347b15c6689",
+            _CENTRE: "9568f862d7584d9a997b2b7ff1182860c8adaa3e636600ee7d948665dbe312b6",
         },
         questions=MULTILINGUAL,
     ),
@@ -220,6 +228,14 @@ class DenseEmbedder:
             self._asked.popitem(last=False)
         return vector
 
+    async def read(self, text: str, *, is_question: bool = False) -> Read:
+        """Returns how the graph for single texts reads a question or a sentence; it is not cached.
+
+        A model that does not come with Preceptor gives no states of tokens.
+        """
+        before = self._before_question if is_question else self._before_passage
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, before, cleaned(text))
+
     async def text(self, text: str) -> Vector:
         """Returns the vector of one sentence by the graph for single texts; it is not cached."""
         return await asyncio.get_running_loop().run_in_executor(
@@ -321,6 +337,35 @@ class DenseEmbedder:
     def _vector(self, text: str) -> Vector:
         (vector,) = self._of_questions.query_embed([text])
         return tuple(vector.tolist())
+
+    def _read(self, before: str, text: str) -> Read:
+        if self._shipped is None:
+            return Read(text, self._vector(before + text))
+        model: Any = self._of_questions.model
+        states: NDArray[floating] = model.onnx_embed([before + text]).model_output[0]
+        (encoding,) = model.tokenize([before + text])
+        pooling, _ = _OWN_GRAPHS[self._shipped.questions]
+        pooled = states[0] if pooling == "CLS" else states.mean(axis=0)
+        # Special tokens have no length, and those of the prefix begin before the text.
+        kept = [
+            place
+            for place, (start, end) in enumerate(encoding.offsets)
+            if len(before.rstrip()) <= start < end
+        ]
+        places = tuple(
+            (start - len(before), end - len(before)) for start, end in (encoding.offsets[at] for at in kept)
+        )
+        vector = tuple((pooled / (pooled @ pooled) ** 0.5).tolist())
+        return Read(text, vector, places, states[kept] - self._centre)
+
+    @cached_property
+    def _centre(self) -> "NDArray[floating]":
+        """Mean of the token states of texts of all kinds."""
+        import numpy as np
+
+        return np.asarray(
+            json.loads((self._shipped_folder / _CENTRE).read_text(encoding="ascii")), np.float32
+        )
 
     def _passages(self, texts: Sequence[str]) -> list[Vector]:
         prepared = [self._before_passage + cleaned(text) for text in texts]

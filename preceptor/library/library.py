@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, mul
 from typing import Self
 
 from preceptor.errors import (
@@ -18,6 +18,7 @@ from preceptor.errors import (
     UnknownChapter,
     VectorIndexError,
 )
+from preceptor.library.counterparts import Alike, counterparts
 from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL, DenseEmbedder, Vector, cleaned
 from preceptor.library.fusion import Ranked, rank, scale
 from preceptor.library.passage import Chapter, Hit, Passage, key_beside
@@ -146,23 +147,29 @@ class Library:
         tokenizer = self._embedders.of(self.models[0]).tokenizer
         return len(tokenizer.encode(cleaned(text), add_special_tokens=False))
 
-    async def likeness(self, question: str, texts: Sequence[str]) -> list[float]:
-        """Returns the cosines of texts and a question; about 5 ms of CPU for a sentence.
+    async def likeness(self, question: str, texts: Sequence[str]) -> list[Alike]:
+        """Returns how near texts are to a question; about 5 ms of CPU for a sentence.
 
         Returns:
-            A cosine for each text, on the scale of the English model whichever made it; nothing at all where no
-            model reads the question's script.
+            One for each text; nothing at all where no model reads the question's script.
         """
         opened = [self._embedders.of(name) for name in self.models]
         embedder = next((one for one in opened if one.reads(question)), opened[0])
         if embedder.vocabulary_coverage(question) < _READABLE:
             return []
-        asked, *vectors = await asyncio.gather(embedder.question(question), *map(embedder.text, texts))
-        # Vectors have length 1, so that this is the cosine.
-        cosines = [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
+        asked, *read = await asyncio.gather(
+            embedder.read(question, is_question=True), *map(embedder.read, texts)
+        )
         meaning = scale(embedder.model)
         missing = meaning.foreign if embedder is not opened[0] else 0.0
-        return [meaning.likeness(cosine + missing) for cosine in cosines]
+        return [
+            Alike(
+                # Vectors have length 1, so that this is the cosine.
+                meaning.likeness(sum(map(mul, asked.vector, one.vector)) + missing),
+                counterparts(asked, one),
+            )
+            for one in read
+        ]
 
     async def close(self) -> None:
         """Close the indexes and the embedding model."""

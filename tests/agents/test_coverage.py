@@ -9,6 +9,7 @@ import yaml
 from preceptor.agents.offline import THRESHOLD, Likeness, coverage, judged
 from preceptor.agents.quotation import SHORT_LIST, candidates
 from preceptor.library import open_engine
+from preceptor.library.counterparts import Alike
 from preceptor.library.library import open_library
 from preceptor.library.passage import Hit
 from preceptor.settings import Settings
@@ -66,6 +67,63 @@ def test_a_fact_needs_a_sentence_with_the_words_that_ask_for_it() -> None:
     fact = covered("Who founded the special gripper factory?", text, likeness=likeness)
     assert fact < other
     assert covered("Who made the gripper of steel?", text, likeness=likeness) > fact
+
+
+def test_a_number_needs_a_sentence_that_has_one_beside_the_words() -> None:
+    """Where a reason is asked for, it does not."""
+    number, none = "The long gripper of the arm has 40 cm.", "The long gripper of the arm is all grey."
+    question = "How long is the gripper of the arm?"
+    assert covered(question, none) < covered(question, number) - 0.1
+    why = "Why is it told how long the gripper of the arm is?"
+    assert covered(why, none) == pytest.approx(covered(why, number))
+
+
+def alike(*words: tuple[str, float]) -> Likeness:
+    """An embedding model that finds these counterparts in the first text, and in no other."""
+
+    async def likeness(question: str, texts: Sequence[str]) -> Sequence[Alike]:
+        return [
+            Alike(0.75, words if not at else tuple((word, 0.0) for word, _ in words))
+            for at in range(len(texts))
+        ]
+
+    return likeness
+
+
+async def test_a_word_without_a_counterpart_speaks_against_an_answer_and_synonyms_do_for_it() -> None:
+    shown = hits(passage(GRIPPER.text, chapter="gripper", heading="Force"), score=0.3)
+
+    async def found(question: str, *words: tuple[str, float]) -> float:
+        return (await judged(question, shown, alike(*words)))[0]
+
+    question = "Which licence has the gripper?"
+    lacking = await found(question, ("licence", 0.3), ("gripper", 0.9))
+    unknown = await found(question)
+    meant = await found(question, ("licence", 0.7), ("gripper", 0.9))
+    assert lacking < unknown < meant
+
+
+@pytest.mark.parametrize(("question", "tag"), [("Wie ist der gripper?", "en"), ("gripper 怎么关闭", "zh")])
+async def test_counterparts_count_neither_over_languages_nor_without_spaces(question: str, tag: str) -> None:
+    shown = hits(replace(passage(GRIPPER.text, chapter="gripper", heading="Force"), language=tag), score=0.3)
+    told, _ = await judged(question, shown, alike(("gripper", 0.0)))
+    assert told == (await judged(question, shown, alike()))[0]
+
+
+async def test_what_a_sentence_says_in_other_words_has_a_say_in_the_choice() -> None:
+    """What it says in the question's own words is counted already."""
+    text = "The gripper is grey and soft. The gripper closes at once."
+    question, shown = "What colour has the gripper?", hits(passage(text))
+
+    async def scores(*words: tuple[str, float]) -> dict[str, float]:
+        _, found = await judged(question, shown, alike(*words))
+        return {one.text: one.score for one in found}
+
+    plain, same = await scores(), await scores(("gripper", 0.9))
+    other = await scores(("colour", 0.9), ("gripper", 0.9))
+    first = candidates(question, shown)[0].text
+    assert same[first] == pytest.approx(plain[first])
+    assert other[first] > plain[first] + 0.1
 
 
 def test_a_question_for_steps_needs_more() -> None:
@@ -145,9 +203,9 @@ async def test_where_words_are_shared_the_best_by_words_decide_and_the_model_cho
     read: list[int] = []
 
     def like(place: int) -> Likeness:
-        async def likeness(question: str, texts: Sequence[str]) -> Sequence[float]:
+        async def likeness(question: str, texts: Sequence[str]) -> Sequence[Alike]:
             read.append(len(texts))
-            return [0.9 if at == place else 0.5 for at in range(len(texts))]
+            return [Alike(0.9 if at == place else 0.5) for at in range(len(texts))]
 
         return likeness
 

@@ -15,6 +15,7 @@ from preceptor.agents.grounding import BookRule, Gate, Rules, _seen  # pyright: 
 from preceptor.agents.passageless import is_plain, needs_no_passage, refuses
 from preceptor.agents.streamed_sentences import Sentences, Unit
 from preceptor.errors import AnswerUnusable
+from preceptor.library.counterparts import Alike
 from preceptor.library.passage import Passage
 from preceptor.text.languages import language, language_of, phrases
 from preceptor.text.tokens import folded
@@ -835,7 +836,7 @@ def test_a_refusal_in_greek_is_taken_for_one() -> None:
 # --- the rule
 
 
-async def unread(_question: str, _texts: Sequence[str]) -> Sequence[float]:
+async def unread(_question: str, _texts: Sequence[str]) -> Sequence[Alike]:
     """Knows no cosine: words alone are compared."""
     return []
 

@@ -10,6 +10,7 @@ from agents import Tool, function_tool
 
 from preceptor.agents.offline import OfflineModel, current_run
 from preceptor.errors import ProviderFailed
+from preceptor.library.counterparts import Alike
 from preceptor.library.passage import Hit, Passage
 from preceptor.providers.local_model import Call
 from preceptor.text.languages import phrases
@@ -43,7 +44,7 @@ def called(name: str, **arguments: Any) -> dict[str, Any]:
     return {"type": "function_call", "name": name, "arguments": json.dumps(arguments)}
 
 
-async def unread(_: str, texts: Sequence[str]) -> Sequence[float]:
+async def unread(_: str, texts: Sequence[str]) -> Sequence[Alike]:
     """An embedding model that cannot read the question."""
     return []
 
@@ -276,9 +277,9 @@ async def test_the_embedding_model_has_a_say_in_which_sentence_comes_first() -> 
     place = passage("Grippers hold cups. Grippers hold bread.")
     texts: list[str] = []
 
-    async def likeness(question: str, found: Sequence[str]) -> Sequence[float]:
+    async def likeness(question: str, found: Sequence[str]) -> Sequence[Alike]:
         texts.extend(found)
-        return [0.99 if "bread" in one else 0.8 for one in found]
+        return [Alike(0.99 if "bread" in one else 0.8) for one in found]
 
     run = Run("What do grippers hold?", ledger=shown(place), searched=["What do grippers hold?"])
     with running(run):
@@ -293,9 +294,9 @@ async def test_the_model_judges_twelve_candidates_of_the_passages_best_first() -
     many = passage(" ".join(f"Grippers hold cup {number}." for number in range(14)))
     counts: list[int] = []
 
-    async def likeness(question: str, found: Sequence[str]) -> Sequence[float]:
+    async def likeness(question: str, found: Sequence[str]) -> Sequence[Alike]:
         counts.append(len(found))
-        return [0.9] * len(found)
+        return [Alike(0.9)] * len(found)
 
     run = Run("What do grippers hold?", ledger=shown(BREAD, score=0.1), searched=["What do grippers hold?"])
     run.ledger.note(hits(many))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from preceptor.errors import EmbeddingModelDamaged, EmbeddingModelUnavailable
 from preceptor.library import embedding
+from preceptor.library.counterparts import Read, counterparts
 from preceptor.library.embedding import ENGLISH, MULTILINGUAL, DenseEmbedder, Vector, models_for
 from preceptor.settings import EmbeddingSettings, shipped
 
@@ -37,6 +38,59 @@ async def test_every_vector_has_the_models_dimensions_and_length_one(embedder: D
     for vector in (question, *embedder.passages(["A node computes.", ""])):
         assert len(vector) == embedder.dimensions == 384
         assert cosine(vector, vector) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [ENGLISH, MULTILINGUAL])
+async def test_what_is_read_with_its_tokens_has_the_same_vector(name: str) -> None:
+    model = DenseEmbedder(EmbeddingSettings(), model=name)
+    try:
+        text = "The gripper closes with 40 newtons."
+        for read, vector in (
+            (await model.read(text), await model.text(text)),
+            (await model.read(text, is_question=True), await model.question(text)),
+        ):
+            assert read.vector == pytest.approx(vector, abs=1e-5)
+            # Neither the tokens of the prefix nor the special ones.
+            assert "".join(text[max(start, 0) : end] for start, end in read.places).replace(
+                " ", ""
+            ) == text.replace(" ", "")
+    finally:
+        model.close()
+
+
+@pytest.mark.parametrize("name", [ENGLISH, MULTILINGUAL])
+async def test_a_word_has_its_counterpart_in_a_text_that_means_it(name: str) -> None:
+    model = DenseEmbedder(EmbeddingSettings(), model=name)
+    try:
+        question = await model.read("Which licence does the program have?", is_question=True)
+        bread, licence = [
+            dict(counterparts(question, await model.read(text)))
+            for text in ("Bread rises overnight in the oven.", "This software is under the MIT license.")
+        ]
+        assert list(bread) == ["Which", "licence", "does", "the", "program", "have"]
+        assert bread["licence"] < 0.5 < licence["licence"]
+        assert bread["program"] < licence["program"]
+    finally:
+        model.close()
+
+
+def test_a_text_without_tokens_has_no_counterparts() -> None:
+    import numpy as np
+
+    asked, empty = Read("Why?", (1.0,), ((0, 3),), np.ones((1, 1))), Read("", (1.0,), (), np.ones((0, 1)))
+    assert counterparts(asked, empty) == counterparts(empty, asked) == ()
+    assert counterparts(asked, asked) == (("Why", 1.0),)
+
+
+async def test_a_model_of_the_authors_own_gives_no_counterparts() -> None:
+    """Its centre is not known."""
+    model = DenseEmbedder(EmbeddingSettings(path=SHIPPED))
+    try:
+        question, text = await model.read("What is a node?", is_question=True), await model.read("A node.")
+        assert question.vector == await model.question("What is a node?")
+        assert counterparts(question, text) == ()
+    finally:
+        model.close()
 
 
 async def test_as_many_questions_are_remembered_as_the_settings_say() -> None:
@@ -255,6 +309,7 @@ def test_files_of_another_model_are_recognised_by_their_dimensions() -> None:
         (ENGLISH, "questions.onnx"),
         (MULTILINGUAL, "model.onnx"),
         (MULTILINGUAL, "tokenizer.json"),
+        (ENGLISH, "centre.json"),
     ],
 )
 def test_a_shipped_file_that_was_changed_is_refused(
@@ -263,7 +318,7 @@ def test_a_shipped_file_that_was_changed_is_refused(
     folder = tmp_path / "model"
     shutil.copytree(SHIPPED if model == ENGLISH else SHIPPED_MULTILINGUAL, folder)
     with (folder / name).open("r+b") as file:
-        file.seek(5000)
+        file.seek(2000)
         file.write(b"\0\1\2\3")
 
     def damaged(_: str) -> Path:

@@ -362,7 +362,10 @@ async def test_the_likeness_of_a_sentence_is_told_in_every_language_that_a_model
     texts = ["A node is a process that computes.", "Feed the starter twice a day."]
     for question in ("What is a node?", "نوڈ کیا ہے؟"):
         near, far = await bilingual.likeness(question, texts)
-        assert near > far
+        assert near.cosine > far.cosine
+        assert [word for word, _ in near.words] == question.rstrip("?؟").split()
+        # The node of the question is in the first sentence, in whichever language it was asked for.
+        assert max(cosine for _, cosine in near.words) > max(cosine for _, cosine in far.words)
     assert await robots.likeness("نوڈ کیا ہے؟", texts) == []
 
 
