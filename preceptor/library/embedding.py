@@ -236,6 +236,12 @@ class DenseEmbedder:
         before = self._before_question if is_question else self._before_passage
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, before, cleaned(text))
 
+    async def text(self, text: str) -> Vector:
+        """Returns the vector of one sentence by the graph for single texts; it is not cached."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._vector, self._before_passage + cleaned(text)
+        )
+
     def vocabulary_coverage(self, text: str) -> float:
         """Share of a text's letters in words that the tokenizer keeps whole: how well the model reads it.
 
