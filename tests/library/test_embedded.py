@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,9 +78,12 @@ def pages_in_memory(folder: Path) -> int:
 def engine_threads() -> set[str]:
     """The threads of this process with which the engine searches, by their number."""
     tasks = Path("/proc/self/task")
-    return {
-        one.name for one in tasks.iterdir() if (one / "comm").read_text("utf-8").startswith("edge-search")
-    }
+    found: set[str] = set()
+    for one in tasks.iterdir():
+        with suppress(OSError):  # other threads end meanwhile
+            if (one / "comm").read_text("utf-8").startswith("edge-search"):
+                found.add(one.name)
+    return found
 
 
 async def test_what_a_killed_process_left_of_a_file_under_way_is_no_damage(folder: Path) -> None:
