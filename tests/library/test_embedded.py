@@ -413,6 +413,11 @@ async def test_an_open_book_has_one_thread_that_searches(folder: Path) -> None:
     before = engine_threads()
     engine = Embedded(folder)
     assert await candidates(await engine.open("robots"), vectors(book())[0], chapter=None, limit=3)
+    # A thread gives itself its name when it runs.
+    async with asyncio.timeout(5):
+        while not engine_threads() - before:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     assert len(engine_threads() - before) == 1
     await engine.close()
 
