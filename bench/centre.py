@@ -11,7 +11,6 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,13 +54,8 @@ def sentences(source: Path, embedder: DenseEmbedder, tag: str) -> list[str]:
 
 def states(embedder: DenseEmbedder, text: str) -> NDArray[np.float32]:
     """(tokens, dimensions) states of a sentence, without those of special tokens and of the prefix."""
-    before = embedder._before_passage
-    model: Any = embedder._of_questions.model
-    (encoding,) = model.tokenize([before + text])
-    kept = [
-        place for place, (start, end) in enumerate(encoding.offsets) if len(before.rstrip()) <= start < end
-    ]
-    return model.onnx_embed([before + text]).model_output[0][kept]
+    every, own = embedder._states(embedder._before_passage, text)
+    return every[list(own)]
 
 
 def main() -> None:

@@ -180,9 +180,10 @@ class RunLog(RunHooks[Run]):
     ) -> None:
         """A model has ended its reply."""
         # Whoever puts another model in an agent's place gets its text as well, if not while it is made.
-        said = "".join(ItemHelpers.extract_text(item) or "" for item in response.output)
-        if said and not isinstance(agent.model, RecordedModel):
-            self._tell(Said(said))
+        if not isinstance(agent.model, RecordedModel):
+            said = "".join(ItemHelpers.extract_text(item) or "" for item in response.output)
+            if said:
+                self._tell(Said(said))
         for item in response.output:
             if isinstance(item, ResponseFunctionToolCall) and not item.name.startswith(HAND_OVER):
                 self._tell(Called(item.name, item.arguments, phase_of(agent.tools, item.name)))

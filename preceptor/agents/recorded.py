@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, cast
 
-from agents import FunctionTool, Model, ModelBehaviorError, ModelResponse, Tool
+from agents import FunctionTool, Model, ModelResponse, Tool
 from agents.items import TResponseOutputItem, TResponseStreamEvent
 from agents.tool_context import ToolContext
 from agents.usage import (
@@ -32,7 +32,7 @@ from pydantic import TypeAdapter
 
 from preceptor.agents.player import Player
 from preceptor.agents.running import Said, Tell
-from preceptor.providers.local_model import as_usage
+from preceptor.providers.local_model import as_usage, last_response
 from preceptor.tracing.recorder import Recorder
 from preceptor.tracing.tape import Step
 
@@ -83,18 +83,9 @@ class RecordedModel(Model):
         tell = current_recording.get(_NEITHER).tell
         if tell is None:
             return await self.inner.get_response(*args, **more)
-        ended: Response | None = None
-        stream = self.stream_response(*args, **more)
-        async with aclosing(cast("AsyncGenerator[TResponseStreamEvent, None]", stream)) as events:
-            async for event in events:
-                # By name: `isinstance` is slow on pydantic's classes, and this is done for each token.
-                if event.type == "response.output_text.delta":
-                    tell(Said(event.delta))
-                # A failure in mid-answer ends in the events of the hand-off: the last response counts.
-                elif event.type == "response.completed":
-                    ended = event.response
-        if ended is None:
-            raise ModelBehaviorError(f"{self._agent} ended without a response")
+        ended = await last_response(
+            self.stream_response(*args, **more), of=self._agent, heard=lambda text: tell(Said(text))
+        )
         return ModelResponse(output=ended.output, usage=as_usage(_usage(ended)), response_id=ended.id)
 
     def stream_response(

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from agents import AgentsException, RunContextWrapper, RunResult
@@ -48,18 +48,6 @@ Told = Said | Called | HandedOver
 Tell = Callable[[Told], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Untold:
-    """Things that the reader is still to be told."""
-
-    all: list[Told] = field(default_factory=list["Told"])
-    some: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def add(self, told: Told) -> None:
-        self.all.append(told)
-        self.some.set()
-
-
 class Running:
     """A run that goes on. What it tells is read once; whoever stops reading cancels it."""
 
@@ -67,8 +55,8 @@ class Running:
         """Prepare a run; `run` is what the SDK gives to tools and hooks."""
         self.context = RunContextWrapper(run)
         # The run holds this alone: if it held the task that it is in, both would be left to the garbage collector.
-        self._untold = _Untold()
-        self.tell: Tell = self._untold.add
+        self._untold: asyncio.Queue[Told | None] = asyncio.Queue()
+        self.tell: Tell = self._untold.put_nowait
         """Takes what a model or a hook of the run tells."""
         self._task: asyncio.Task[RunResult] | None = None
 
@@ -111,25 +99,20 @@ class Running:
             DeadlineExceeded: It was cut off.
             Exception: Whatever the run raises.
         """
-        task, untold, cut = self._task, self._untold, False
+        task, cut = self._task, False
         assert task is not None
 
         def cut_off() -> None:
             nonlocal cut
             cut = not task.done()  # else the answer is there, and only its reader is slow
             self.cancel()
-            untold.some.set()
+            self._untold.put_nowait(None)
 
         # Not `asyncio.timeout`: around a `yield` it would cancel whoever reads the events.
         alarm = asyncio.get_running_loop().call_later(deadline - time.perf_counter(), cut_off)
         try:
-            while untold.all or not (cut or task.done()):
-                await untold.some.wait()
-                untold.some.clear()
-                told = untold.all.copy()
-                untold.all.clear()
-                for each in told:
-                    yield each
+            while (told := await self._untold.get()) is not None:
+                yield told
         finally:
             alarm.cancel()
         if cut:
@@ -140,6 +123,6 @@ class Running:
         task.result()
 
     def _ended(self, task: asyncio.Task[RunResult]) -> None:
-        self._untold.some.set()
+        self._untold.put_nowait(None)
         if not task.cancelled():
             task.exception()  # else asyncio tells of one that nobody waits for any more

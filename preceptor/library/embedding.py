@@ -341,22 +341,21 @@ class DenseEmbedder:
     def _read(self, before: str, text: str) -> Read:
         if self._shipped is None:
             return Read(text, self._vector(before + text))
+        states, places = self._states(before, text)
+        pooling, _ = _OWN_GRAPHS[self._shipped.questions]
+        pooled = states[0] if pooling == "CLS" else states.mean(axis=0)
+        vector = tuple((pooled / (pooled @ pooled) ** 0.5).tolist())
+        own = tuple((start - len(before), end - len(before)) for start, end in places.values())
+        return Read(text, vector, own, states[list(places)] - self._centre)
+
+    def _states(self, before: str, text: str) -> "tuple[NDArray[floating], dict[int, tuple[int, int]]]":
+        """Returns the states of all tokens, and of those of the text itself the beginning and the end by their row."""
         model: Any = self._of_questions.model
         states: NDArray[floating] = model.onnx_embed([before + text]).model_output[0]
         (encoding,) = model.tokenize([before + text])
-        pooling, _ = _OWN_GRAPHS[self._shipped.questions]
-        pooled = states[0] if pooling == "CLS" else states.mean(axis=0)
         # Special tokens have no length, and those of the prefix begin before the text.
-        kept = [
-            place
-            for place, (start, end) in enumerate(encoding.offsets)
-            if len(before.rstrip()) <= start < end
-        ]
-        places = tuple(
-            (start - len(before), end - len(before)) for start, end in (encoding.offsets[at] for at in kept)
-        )
-        vector = tuple((pooled / (pooled @ pooled) ** 0.5).tolist())
-        return Read(text, vector, places, states[kept] - self._centre)
+        first = len(before.rstrip())
+        return states, {row: (a, b) for row, (a, b) in enumerate(encoding.offsets) if first <= a < b}
 
     @cached_property
     def _centre(self) -> "NDArray[floating]":

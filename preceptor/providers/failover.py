@@ -19,7 +19,6 @@ from agents import (
     AgentOutputSchemaBase,
     Handoff,
     Model,
-    ModelBehaviorError,
     ModelResponse,
     ModelSettings,
     ModelTracing,
@@ -39,7 +38,7 @@ from openai.types.responses.response_prompt_param import ResponsePromptParam
 from preceptor.errors import AnswerUnusable, ProviderFailed
 from preceptor.providers.breaker import Breaker
 from preceptor.providers.failure import PATIENCE, UNGROUNDED, FailureNote, classify
-from preceptor.providers.local_model import Call, as_usage, call_item, events
+from preceptor.providers.local_model import Call, as_usage, call_item, events, last_response
 from preceptor.providers.order import FallbackOrder
 from preceptor.providers.scope import (
     HAND_OVER,
@@ -134,12 +133,8 @@ class Failover(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        async with aclosing(stream):
-            ended = [event.response async for event in stream if isinstance(event, ResponseCompletedEvent)]
-        if not ended:
-            raise ModelBehaviorError(f"{self.provider} ended without a response")
-        # A failure in mid-answer ends in the events of the hand-off: the last response counts.
-        return ModelResponse(output=ended[-1].output, usage=as_usage(ended[-1].usage), response_id=None)
+        ended = await last_response(stream, of=self.provider)
+        return ModelResponse(output=ended.output, usage=as_usage(ended.usage), response_id=None)
 
     async def stream_response(
         self,

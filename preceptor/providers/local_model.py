@@ -2,15 +2,18 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import time
+from typing import cast
 from uuid import uuid4
 
 from agents import (
     AgentOutputSchemaBase,
     Handoff,
     Model,
+    ModelBehaviorError,
     ModelResponse,
     ModelSettings,
     ModelTracing,
@@ -175,6 +178,34 @@ def events(item: TResponseOutputItem, *, model: str) -> Sequence[TResponseStream
         ),
         ResponseCompletedEvent(type="response.completed", sequence_number=len(said), response=response),
     ]
+
+
+async def last_response(
+    stream: AsyncIterator[TResponseStreamEvent], *, of: str, heard: Callable[[str], object] | None = None
+) -> Response:
+    """Reads a model's events to their end, and closes them.
+
+    Args:
+        stream: The events.
+        of: Whose they are, for the error.
+        heard: Takes the text while it comes.
+
+    Raises:
+        ModelBehaviorError: They ended without a response.
+    """
+    ended: Response | None = None
+    async with aclosing(cast("AsyncGenerator[TResponseStreamEvent, None]", stream)) as events:
+        async for event in events:
+            # By name: `isinstance` is slow on pydantic's classes, and this is done for each token.
+            if event.type == "response.output_text.delta":
+                if heard is not None:
+                    heard(event.delta)
+            # A failure in mid-answer ends in the events of the hand-off: the last response counts.
+            elif event.type == "response.completed":
+                ended = event.response
+    if ended is None:
+        raise ModelBehaviorError(f"{of} ended without a response")
+    return ended
 
 
 def as_usage(told: ResponseUsage | None) -> Usage:
