@@ -72,6 +72,19 @@ def open_store(settings: Settings) -> SessionStore:
         raise SettingsError([f"{problem} Look at what follows the host."], env=settings.env) from None
 
 
+class _OnThisMachine(SQLiteSession):
+    """The SDK's sessions in a file, which wait for the operating system and not for the disk.
+
+    Each answer waits until its turn is written, and turns are written one after the other (decision 0022). What is
+    written survives the end of this process, but perhaps not that of the machine within the next seconds.
+    """
+
+    @staticmethod
+    def _configure_connection(conn: sqlite3.Connection) -> None:
+        SQLiteSession._configure_connection(conn)  # pyright: ignore[reportPrivateUsage] - the SDK is pinned
+        conn.execute("PRAGMA synchronous = NORMAL")
+
+
 class SQLiteStore:
     """Stores sessions in a file on this machine."""
 
@@ -99,7 +112,7 @@ class SQLiteStore:
 
     def _connect(self) -> SQLiteSession:
         make_private(self.path)
-        return SQLiteSession("", self.path)
+        return _OnThisMachine("", self.path)
 
     async def purge(self) -> None:
         """Delete expired sessions from the SDK's tables."""

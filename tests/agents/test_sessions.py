@@ -9,9 +9,11 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import anyio
 import pytest
+from agents import SQLiteSession
 from agents.items import TResponseInputItem
 
 from preceptor.agents.answer import Question
@@ -225,6 +227,18 @@ async def test_only_the_owner_can_read_what_was_said(tmp_path: Path, left_open: 
     found = {path.name: path.stat().st_mode & 0o077 for path in file.parent.iterdir()}
     await sessions.close()
     assert found == dict.fromkeys(("sessions.db", "sessions.db-wal", "sessions.db-shm"), 0)
+
+
+async def test_a_turn_waits_for_the_system_and_not_for_the_disk(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "sessions.db", seconds=3600)
+    session = cast("SQLiteSession", await store.open("one"))
+
+    def asked() -> tuple[int]:
+        connection = session._get_connection()  # pyright: ignore[reportPrivateUsage] - of this thread
+        return connection.execute("PRAGMA synchronous").fetchone()
+
+    assert await asyncio.to_thread(asked) == (1,)  # NORMAL; with FULL (2) each write waits for the disk
+    await store.close()
 
 
 async def test_turns_at_the_same_time_share_their_connections(sessions: Sessions, tmp_path: Path) -> None:
