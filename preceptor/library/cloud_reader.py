@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from qdrant_client import models
 
-from preceptor.library import schema
+from preceptor.library import fusion, schema
 from preceptor.library.cloud_connection import Connection
 from preceptor.library.cloud_place import Place
 from preceptor.library.cloud_versions import CloudVersions
@@ -39,14 +39,12 @@ class CloudIndex:
         return info
 
     async def chosen(
-        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int, feedback: bool = False
     ) -> Sequence[Passage]:
-        """Returns the candidates that are chosen, see `Index.chosen`.
-
-        All of them come with the answer: a second request costs more, and may meet the next version.
-        """
-        halves, payloads = await self._halves(self._place, vectors, chapter=chapter, limit=limit)
-        return [Passage.from_payload(one, payloads[one]) for one in choose(*map(dict, halves))]
+        """Returns the candidates that are chosen, see `Index.chosen`."""
+        return await self._chosen(
+            self._place, vectors, choose, chapter=chapter, limit=limit, feedback=feedback
+        )
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
         """Returns all passages of a chapter in reading order; empty if there is no such chapter."""
@@ -67,15 +65,44 @@ class CloudIndex:
         found = await self._scroll(place, {ORDINAL: 0}, limit=_SECTIONS, fields=OUTLINE_FIELDS)
         return schema.outline(point.payload or {} for point in found)
 
-    async def _halves(
-        self, place: Place, vectors: Vectors, *, chapter: str | None, limit: int
-    ) -> tuple[list[list[tuple[str, float]]], dict[str, dict[str, Any]]]:
-        """Returns ids and scores of both halves, and the payload behind each id."""
-        dense_name, dense = schema.asked(vectors, collection=self.collection, sizes=self._sizes)
-        asked: list[tuple[str, Any]] = [(dense_name, [*dense])]
+    async def _chosen(
+        self,
+        place: Place,
+        vectors: Vectors,
+        choose: Choose,
+        *,
+        chapter: str | None,
+        limit: int,
+        feedback: bool,
+    ) -> Sequence[Passage]:
+        """Returns the candidates that are chosen; they come with the answers, since another request costs more."""
+        name, dense = schema.asked(vectors, collection=self.collection, sizes=self._sizes)
+        asked: list[tuple[str, Any]] = [(name, [*dense])]
         if vectors.bm25.indices:
             bm25 = models.SparseVector(indices=[*vectors.bm25.indices], values=[*vectors.bm25.values])
             asked.append((BM25, bm25))
+        halves, payloads = await self._nearest(place, asked, chapter=chapter, limit=limit)
+        both = [*halves, *[{}] * (2 - len(halves))]
+        wanted = choose(both[0], both[1], None)
+        # None are found where the next version has taken the place of this one: then the first choice stands.
+        if feedback and (best := await self._vectors(place, name, wanted[: fusion.BEST])):
+            moved = [(name, [*fusion.moved(dense, best)])]
+            (again,), more = await self._nearest(place, moved, chapter=chapter, limit=limit)
+            payloads |= more
+            wanted = choose(both[0], both[1], again)
+        return [Passage.from_payload(one, payloads[one]) for one in wanted]
+
+    async def _vectors(self, place: Place, name: str, passages: Sequence[str]) -> list[list[float]]:
+        """Returns the dense vectors of those passages that there are."""
+        ids = [place.point(one) for one in passages]
+        get = partial(self._client.retrieve, place.collection, ids, with_payload=False, with_vectors=[name])
+        found = await self._connection.read("read", get, collection=self.collection) if ids else []
+        return [cast("dict[str, list[float]]", one.vector)[name] for one in found]
+
+    async def _nearest(
+        self, place: Place, asked: Sequence[tuple[str, Any]], *, chapter: str | None, limit: int
+    ) -> tuple[list[dict[str, float]], dict[str, dict[str, Any]]]:
+        """Returns the scores of what is nearest to each vector by id, and the payload behind each id."""
         requests = [
             models.QueryRequest(
                 query=vector,
@@ -90,12 +117,10 @@ class CloudIndex:
         found = await self._connection.read("search", search, collection=self.collection)
         points = [half.points for half in found]
         halves = [
-            schema.best_first(((place.passage(one), one.score) for one in half), limit=limit)
+            dict(schema.best_first(((place.passage(one), one.score) for one in half), limit=limit))
             for half in points
         ]
-        return [*halves, *[[]] * (2 - len(halves))], {
-            place.passage(one): one.payload or {} for half in points for one in half
-        }
+        return halves, {place.passage(one): one.payload or {} for half in points for one in half}
 
     async def _scroll(
         self, place: Place, where: Mapping[str, str | int], *, limit: int, fields: list[str] | None

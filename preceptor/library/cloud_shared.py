@@ -245,20 +245,21 @@ class SharedIndex(CloudIndex):
         return info
 
     async def chosen(
-        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int, feedback: bool = False
     ) -> Sequence[Passage]:
         """Returns the candidates that are chosen, see `Index.chosen`."""
 
-        async def ask(version: Version) -> tuple[Any, Any]:
+        async def ask(version: Version) -> Sequence[Passage]:
             self._sizes = schema.dense_sizes(version.info())
             schema.asked(
                 vectors, collection=self.collection, sizes=self._sizes
             )  # before its words are weighed
             weighed = replace(vectors, bm25=await self._weighed(vectors.bm25, version))
-            return await self._halves(version.place, weighed, chapter=chapter, limit=limit)
+            return await self._chosen(
+                version.place, weighed, choose, chapter=chapter, limit=limit, feedback=feedback
+            )
 
-        halves, payloads = await self._followed(ask)
-        return [Passage.from_payload(one, payloads[one]) for one in choose(*map(dict, halves))]
+        return await self._followed(ask)
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
         """Returns all passages of a chapter in reading order; empty if there is no such chapter."""

@@ -18,7 +18,7 @@ from uuid import UUID
 from qdrant_edge import EdgeShard, Query, QueryBatchRequest
 
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
-from preceptor.library import edge, schema
+from preceptor.library import edge, fusion, schema
 from preceptor.library.embedded_writer import EmbeddedWriter
 from preceptor.library.lock import FolderLock
 from preceptor.library.passage import Chapter, Passage
@@ -148,10 +148,10 @@ class EmbeddedIndex:
         return await self._thread.run(lambda: self._versions.info(self._versions.published().current))
 
     async def chosen(
-        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int, feedback: bool = False
     ) -> Sequence[Passage]:
         """Returns the candidates that are chosen, see `Index.chosen`."""
-        call = partial(self._chosen, vectors, choose, chapter=chapter, limit=limit)
+        call = partial(self._chosen, vectors, choose, chapter=chapter, limit=limit, feedback=feedback)
         return await self._thread.run(call)
 
     async def passages(self, chapter: str) -> Sequence[Passage]:
@@ -194,32 +194,33 @@ class EmbeddedIndex:
         return self._shard
 
     def _chosen(
-        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int, feedback: bool
     ) -> Sequence[Passage]:
-        shard = self.reopen()
-        halves = self._halves(shard, vectors, chapter=chapter, limit=limit)
-        wanted = choose(*({str(one): score for one, score in half} for half in halves))
-        found = {one.id: one for one in _read(shard, map(UUID, wanted))}
-        return [found[one] for one in wanted]
-
-    def _halves(
-        self, shard: EdgeShard, vectors: Vectors, *, chapter: str | None, limit: int
-    ) -> list[list[tuple[UUID, float]]]:
         started = time.perf_counter()
+        shard = self.reopen()
         name, dense = schema.asked(vectors, collection=self.collection, sizes=self._sizes)
         within = edge.matching(CHAPTER, chapter) if chapter is not None else None
-        both = (
-            Query.Nearest([*dense], using=name),
-            Query.Nearest(edge.as_sparse(vectors.bm25), using=BM25),
+
+        def nearest(*queries: Query) -> list[dict[str, float]]:
+            asked = [edge.nearest(one, within=within, limit=limit + schema.TIES) for one in queries]
+            halves = shard.query_batch(QueryBatchRequest(asked))
+            found = (((cast("UUID", one.id), one.score) for one in half) for half in halves)
+            return [
+                {str(one): score for one, score in schema.best_first(half, limit=limit)} for half in found
+            ]
+
+        both = nearest(
+            Query.Nearest([*dense], using=name), Query.Nearest(edge.as_sparse(vectors.bm25), using=BM25)
         )
-        halves = shard.query_batch(
-            QueryBatchRequest([edge.nearest(one, within=within, limit=limit + schema.TIES) for one in both])
-        )
+        wanted = choose(*both, None)
+        if feedback and wanted:
+            best = shard.retrieve([*map(UUID, wanted[: fusion.BEST])], False, True)
+            moved = fusion.moved(dense, [edge.as_vectors(one.vector).dense for one in best])
+            (again,) = nearest(Query.Nearest([*moved], using=name))
+            wanted = choose(*both, again)
+        found = {one.id: one for one in _read(shard, map(UUID, wanted))}
         logger.debug("searched %s: %.1f ms", self.collection, edge.since(started))
-        return [
-            schema.best_first(((cast("UUID", one.id), one.score) for one in half), limit=limit)
-            for half in halves
-        ]
+        return [found[one] for one in wanted]
 
     def _passages(self, chapter: str) -> list[Passage]:
         found = edge.scroll(self.reopen(), where=edge.matching(CHAPTER, chapter))

@@ -9,7 +9,10 @@ decision 0004.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from preceptor.library.embedding import MULTILINGUAL
 from preceptor.library.protocol import Scores
@@ -18,6 +21,10 @@ _COVERED = 0.3
 """BM25 score per token of the question at which a match has half its weight."""
 _DECAY = 0.6
 """Difference in evidence that makes a hit e times less likely than the best."""
+BEST = 3
+"""Hits that tell what else a question may mean."""
+_TOWARDS = 0.3
+"""How far a question's vector is moved towards their mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,21 @@ class Ranked:
     bm25: float | None
 
 
+def moved(question: Sequence[float], best: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Returns a question's vector moved towards those of its best hits (Rocchio's feedback, without a reader's word).
+
+    Args:
+        question: Its vector, of length 1.
+        best: The vectors of its first `BEST` hits, of length 1.
+    """
+    vector = np.asarray(question) + _TOWARDS * np.mean(best, axis=0)
+    return tuple((vector / np.linalg.norm(vector)).tolist())
+
+
 def rank(
     dense: Scores,
     bm25: Scores,
+    feedback: Scores | None = None,
     *,
     tokens: int,
     points: int,
@@ -90,6 +109,8 @@ def rank(
     Args:
         dense: Cosines of the dense half's candidates, by id.
         bm25: BM25 scores of the other half's.
+        feedback: Cosines with the question's vector that was moved, of the candidates nearest to that; None: it was
+            not. They alone tell the order then, and those of the question itself what the score means.
         tokens: Different BM25 tokens of the question.
         points: Passages in the index.
         coverage: How well the embedding model reads the question's language, in [0, 1].
@@ -106,6 +127,8 @@ def rank(
     # What a half did not bring is at most as good as the last that it did; a list of matches that ended
     # before the other did has brought all there are.
     dense_floor = min(dense.values(), default=0.0)
+    near = dense if feedback is None else feedback
+    near_floor = min(near.values(), default=0.0)
     bm25_floor = min(bm25.values()) if bm25 and len(bm25) >= len(dense) else 0.0
     rarest = math.log(max(points, 1) + 1)  # about the IDF of a token that a single passage has
     per_token = max(bm25.values(), default=0.0) / rarest / max(tokens, 1)
@@ -113,12 +136,12 @@ def rank(
     trust = per_token / (per_token + _COVERED)
 
     evidence = {
-        one: scale.evidence * coverage * dense.get(one, dense_floor)
+        one: scale.evidence * coverage * near.get(one, near_floor)
         + trust * bm25.get(one, bm25_floor) / rarest
-        for one in {**dense, **bm25}
+        for one in {**near, **bm25}
     }
     # Equal evidence in the order of the cosines, then of the ids: the same for every engine.
-    ranked = sorted(evidence, key=lambda one: (-evidence[one], -dense.get(one, dense_floor), one))[:limit]
+    ranked = sorted(evidence, key=lambda one: (-evidence[one], -near.get(one, near_floor), one))[:limit]
     best = ranked[0]
     certainty = _certainty(
         dense.get(best, dense_floor) + scale.foreign * is_foreign,

@@ -20,7 +20,7 @@ from preceptor.errors import (
 )
 from preceptor.library.counterparts import Alike, counterparts
 from preceptor.library.embedding import AUTO, ENGLISH, MULTILINGUAL, DenseEmbedder, Vector, cleaned
-from preceptor.library.fusion import Ranked, rank, scale
+from preceptor.library.fusion import BEST, Ranked, rank, scale
 from preceptor.library.passage import Chapter, Hit, Passage, key_beside
 from preceptor.library.protocol import SCHEMA_VERSION, Engine, Index, IndexInfo, Scores, Vectors
 from preceptor.settings import EmbeddingSettings, SearchSettings, Settings
@@ -30,6 +30,8 @@ from preceptor.text.tokens import Bm25
 _OUTLINE_SECONDS = 30.0
 """Lifetime of a cached outline in seconds: it changes when the book is published again."""
 _NOT_LATIN = re.compile(r"[^\u0000-\u024f\u1e00-\u1eff]+")
+_MOST_FOR_FEEDBACK = 5_000
+"""Passages of a book up to which the dense half is asked twice: of a million that takes as long as all the rest."""
 _READABLE = 0.5
 """Vocabulary coverage from which a cosine is meaningful by itself."""
 
@@ -350,20 +352,21 @@ class _Book:
         ranked: list[Ranked] = []
         halves: list[Scores] = []
 
-        def put_in_order(dense: Scores, sparse: Scores) -> list[str]:
+        def put_in_order(dense: Scores, sparse: Scores, again: Scores | None = None) -> list[str]:
             ranked[:] = rank(
                 dense,
                 sparse,
+                again,
                 tokens=len(bm25.indices),
                 points=info.points,
                 coverage=reading.coverage,
                 scale=meaning,
                 is_foreign=reading.is_foreign(query),
-                limit=limit,
+                limit=max(limit, BEST),
             )
             return [one.id for one in ranked]
 
-        def keep(dense: Scores, sparse: Scores) -> list[str]:
+        def keep(dense: Scores, sparse: Scores, _: Scores | None) -> list[str]:
             halves[:] = dense, sparse
             return list({**dense, **sparse})
 
@@ -371,7 +374,13 @@ class _Book:
         # are read.
         vectors = Vectors((), bm25, dense) if reading.is_second else Vectors(dense, bm25)
         choose = keep if reading.is_second else put_in_order
-        found = await self.index.chosen(vectors, choose, chapter=chapter, limit=prefetch)
+        found = await self.index.chosen(
+            vectors,
+            choose,
+            chapter=chapter,
+            limit=prefetch,
+            feedback=not reading.is_second and info.points < _MOST_FOR_FEEDBACK,
+        )
         passages = {one.id: one for one in found}
         if reading.is_second:
             # Passages in the reader's own language look nearer than those that answer in the book's.
@@ -388,7 +397,7 @@ class _Book:
                 dense=halves[0].get(one.id) if halves else one.dense,
                 bm25=one.bm25,
             )
-            for one in ranked
+            for one in ranked[:limit]
         ]
 
     async def passages(self, chapter: str) -> Sequence[Passage]:

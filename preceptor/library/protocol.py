@@ -58,8 +58,9 @@ Scores = Mapping[str, float]
 """Raw scores of one half of a hybrid search by passage id, best first, ties by id: of the dense half cosines, in
 [-1, 1], of the other half BM25 scores, unbounded, above 0."""
 
-Choose = Callable[[Scores, Scores], Sequence[str]]
-"""Chooses from the scores of both halves, dense and BM25, the ids of the passages that are wanted."""
+Choose = Callable[[Scores, Scores, Scores | None], Sequence[str]]
+"""Chooses the ids of the passages that are wanted, best first, from the scores of both halves, dense and BM25, and from
+the cosines that were found by feedback; None: there was none yet."""
 
 
 class Index(Protocol):
@@ -77,9 +78,9 @@ class Index(Protocol):
         ...
 
     async def chosen(
-        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int, feedback: bool = False
     ) -> Sequence[Passage]:
-        """Returns those of the nearest passages by either half that are chosen, from one version, in one request.
+        """Returns those of the nearest passages by either half that are chosen, from one version.
 
         Reading passages takes longer than finding them, and of 200 candidates a reader gets 6.
 
@@ -88,6 +89,8 @@ class Index(Protocol):
             choose: Chooses from the candidates; it may be called on another thread.
             chapter: Only passages of the chapter with this id.
             limit: Candidates from each half.
+            feedback: Whether the dense half is asked once more, with the vector moved towards those of the passages
+                that are chosen first (`fusion.moved`), and the choice made again.
 
         Raises:
             IndexIncompatible: The dense vector is not as long as those of the index.

@@ -70,7 +70,7 @@ async def candidates(index: Index, vectors: Vectors, *, chapter: str | None, lim
     """Everything that may be chosen, from a search that chooses all of it."""
     halves: list[Scores] = []
 
-    def all_of_them(dense: Scores, bm25: Scores) -> Sequence[str]:
+    def all_of_them(dense: Scores, bm25: Scores, _: Scores | None) -> Sequence[str]:
         halves[:] = dense, bm25
         return list({**dense, **bm25})
 

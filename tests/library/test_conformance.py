@@ -4,7 +4,9 @@
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from operator import mul
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ from preceptor.errors import (
 )
 from preceptor.library.cloud import QdrantCloud
 from preceptor.library.embedded import Embedded
-from preceptor.library.protocol import Engine, Vectors
+from preceptor.library.fusion import BEST, moved
+from preceptor.library.protocol import Engine, Scores, Vectors
 from preceptor.text.tokens import SparseVector
 from tests.library.books import DIMENSIONS, INFO, again, book, vectors
 from tests.library.engines import candidates, engine_at, everything, publish
@@ -82,6 +85,53 @@ async def test_a_search_within_a_chapter_finds_nothing_else(engine: Engine) -> N
     assert {passage.chapter for passage, _ in [*found.dense, *found.bm25]} == {"part-1/chapter-1"}
     assert len(found.dense) == 5
     assert await index.passages("part-9/none") == []
+
+
+def unit(vector: Sequence[float]) -> tuple[float, ...]:
+    """The vector of length 1 in the same direction, as engines keep it."""
+    return tuple(one / math.hypot(*vector) for one in vector)
+
+
+async def test_feedback_asks_again_with_the_question_moved_towards_what_was_chosen_first(
+    engine: Engine,
+) -> None:
+    passages = book()
+    made = [unit(own.dense) for own in vectors(passages)]
+    by_id = dict(zip((passage.id for passage in passages), made, strict=True))
+    question = replace(vectors(passages)[0], dense=made[0])
+    best = [passage.id for passage in passages[4 : 4 + BEST]]
+    asked: list[Scores] = []
+
+    def first_these_then_the_nearest(dense: Scores, bm25: Scores, feedback: Scores | None) -> Sequence[str]:
+        if feedback is None:
+            return [*best, passages[-1].id]
+        asked.extend((dense, feedback))
+        return list(feedback)[:2]
+
+    await publish(engine, passages)
+    index = await engine.open("robots")
+    found = await index.chosen(
+        question, first_these_then_the_nearest, chapter=None, limit=len(passages), feedback=True
+    )
+    dense, feedback = asked
+    nearer = moved(question.dense, [by_id[one] for one in best])
+    for vector, scores in ((question.dense, dense), (nearer, feedback)):
+        assert scores == pytest.approx(
+            {one: sum(map(mul, vector, own)) for one, own in by_id.items()}, abs=1e-5
+        )
+    assert [passage.id for passage in found] == list(feedback)[:2]
+
+
+async def test_feedback_of_nothing_asks_nothing(engine: Engine) -> None:
+    await publish(engine, book())
+    index, calls = await engine.open("robots"), list[Scores | None]()
+
+    def nothing(dense: Scores, bm25: Scores, feedback: Scores | None) -> Sequence[str]:
+        calls.append(feedback)
+        return []
+
+    assert await index.chosen(vectors(book())[0], nothing, chapter=None, limit=3, feedback=True) == []
+    assert calls == [None]
 
 
 async def test_a_question_of_stop_words_has_no_bm25_half(engine: Engine) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preceptor.library.embedding import ENGLISH, MULTILINGUAL
-from preceptor.library.fusion import Scale, rank, scale
+from preceptor.library.fusion import Scale, moved, rank, scale
 from tests.retrieval.shelf import passages
 
 MULTILINGUAL_SCALE = scale(MULTILINGUAL)
@@ -154,6 +154,24 @@ def test_without_a_word_on_it_the_model_is_taken_to_read_a_question_in_the_books
 ) -> None:
     ranked = partial(rank, half({"1": 0.75, "2": 0.7}), half({"2": 14.0}), tokens=4, points=500, scale=scale)
     assert ranked() == ranked(coverage=1.0, is_foreign=False)
+
+
+def test_feedback_tells_the_order_and_the_question_alone_what_the_score_means() -> None:
+    dense, bm25, feedback = {"1": 0.75, "2": 0.7}, {"1": 6.0, "3": 5.0}, {"3": 0.95, "1": 0.8}
+    hits = {NAMES[hit.id]: hit for hit in rank(half(dense), half(bm25), half(feedback), tokens=4, points=500)}
+    # The second is not among the nearest any more, and no word of the question is in it.
+    assert list(hits) == ["3", "1"]
+    assert (hits["3"].dense, hits["1"].dense) == (None, 0.75)
+    # The best hit was not among the nearest to the question itself: no nearer than the last of them.
+    alone = rank(half({"2": 0.7}), half({"2": 5.0}), tokens=4, points=500)
+    assert hits["3"].score == alone[0].score
+
+
+def test_a_question_moves_a_part_of_the_way_towards_its_best_hits() -> None:
+    assert moved((1.0, 0.0, 0.0), [(1.0, 0.0, 0.0)]) == (1.0, 0.0, 0.0)
+    x, y, z = moved((1.0, 0.0, 0.0), [(0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
+    assert (y / x, z / x) == pytest.approx((0.15, 0.15))
+    assert x * x + y * y + z * z == pytest.approx(1.0)
 
 
 def test_no_more_hits_than_asked_for() -> None:

@@ -1,7 +1,7 @@
 """The open index as its users see it: real vectors in the real embedded engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from preceptor.errors import (
 )
 from preceptor.library.embedded import Embedded
 from preceptor.library.embedding import ENGLISH, MULTILINGUAL, DenseEmbedder
-from preceptor.library.library import Library, open_library
-from preceptor.library.passage import is_key
-from preceptor.settings import IndexSettings, SearchSettings, Settings
+from preceptor.library.library import Embedders, Library, open_library
+from preceptor.library.passage import Passage, is_key
+from preceptor.library.protocol import Choose, Index, IndexInfo, Vectors
+from preceptor.settings import EmbeddingSettings, IndexSettings, SearchSettings, Settings
 from tests.retrieval.shelf import KITCHEN, ROBOTS, describe, passages, publish
 
 
@@ -114,6 +115,47 @@ async def test_an_empty_question_is_refused(robots: Library, query: str) -> None
 @pytest.mark.parametrize("query", ["the of and", "روبوٹ کیا ہے؟", "\udcff\ud800 node", "x" * 4000])
 async def test_no_question_is_too_strange(robots: Library, query: str) -> None:
     assert all(0 <= hit.score <= 1 for hit in await robots.search(query, limit=6))
+
+
+class Asked:
+    """An index that notes whether feedback was asked for, and may say that it has many passages."""
+
+    def __init__(self, index: Index, *, points: int) -> None:
+        self.collection, self.where = index.collection, index.where
+        self.feedback: list[bool] = []
+        self.passages, self.chapters, self.close = index.passages, index.chapters, index.close
+        self._index, self._points = index, points
+
+    async def info(self) -> IndexInfo:
+        return replace(await self._index.info(), points=self._points)
+
+    async def chosen(
+        self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int, feedback: bool = False
+    ) -> Sequence[Passage]:
+        self.feedback.append(feedback)
+        return await self._index.chosen(vectors, choose, chapter=chapter, limit=limit, feedback=feedback)
+
+
+@pytest.mark.parametrize(("points", "feedback"), [(6, True), (4_999, True), (5_000, False)])
+async def test_what_is_found_first_moves_the_question_but_in_a_large_book(
+    folder: Path, points: int, feedback: bool
+) -> None:
+    engine = Embedded(folder)
+    index = Asked(await engine.open("robots"), points=points)
+    library = Library([index], Embedders(EmbeddingSettings()), settings=SearchSettings())
+    found = await library.search("Why does a humanoid fall over?")
+    assert index.feedback == [feedback]
+    assert found[0].passage.chapter == "humanoids/balance"
+    await library.close()
+    await engine.close()
+
+
+async def test_how_many_are_wanted_does_not_change_which_is_best(robots: Library) -> None:
+    for question in ("robot", "What does a camera driver know?", "memory", "Who learns from whom?"):
+        many = await robots.search(question, limit=6)
+        few = [await robots.search(question, limit=limit) for limit in (1, 2, 3)]
+        assert [len(found) for found in few] == [1, 2, 3]
+        assert all(found == many[: len(found)] for found in few)
 
 
 async def test_equal_questions_get_equal_answers(robots: Library) -> None:
