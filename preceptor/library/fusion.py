@@ -44,6 +44,8 @@ class Scale:
     """Cosine that is missing where question and passage are in different languages."""
     like: tuple[float, float] = (0.0, 1.0)
     """(intercept, slope) of the cosine that the shipped English model would give."""
+    feedback: bool = True
+    """Whether a question is moved towards its best hits; over languages they lead away."""
 
     def likeness(self, cosine: float) -> float:
         """Returns a cosine on the scale of the shipped English model."""
@@ -62,6 +64,7 @@ _MULTILINGUAL_SCALE = Scale(
     spelled=(0.83, 0.045),
     foreign=0.045,
     like=(-1.62, 2.71),
+    feedback=False,
 )
 
 

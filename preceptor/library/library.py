@@ -379,7 +379,7 @@ class _Book:
             choose,
             chapter=chapter,
             limit=prefetch,
-            feedback=not reading.is_second and info.points < _MOST_FOR_FEEDBACK,
+            feedback=meaning.feedback and info.points < _MOST_FOR_FEEDBACK,
         )
         passages = {one.id: one for one in found}
         if reading.is_second:
