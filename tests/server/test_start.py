@@ -7,9 +7,9 @@ from tests.server.serving import serving
 from tests.standins.provider import Provider, says
 
 _UNUSED = {
-    "fastembed", "httpx", "huggingface_hub", "loguru", "matplotlib", "opentelemetry.sdk", "PIL",
-    "preceptor.indexing", "preceptor.library.cloud", "preceptor.server.mcp", "pydantic_evals", "qdrant_client", "ray",
-    "redis", "requests", "rich", "sqlalchemy", "tree_sitter",
+    "fastembed", "httpx", "huggingface_hub", "loguru", "matplotlib", "mcp.client", "mcp.server", "opentelemetry.sdk",
+    "PIL", "preceptor.indexing", "preceptor.library.cloud", "preceptor.server.mcp", "pydantic_evals", "qdrant_client",
+    "ray", "redis", "requests", "rich", "sqlalchemy", "tree_sitter",
 }  # fmt: skip
 """Packages and modules that serving a book of the embedded engine with a provider takes nothing of."""
 _imported = re.compile(r"import time: .*\| +([\w.]+)").match
