@@ -374,7 +374,7 @@ class DenseEmbedder:
 
     @cached_property
     def _graph(self) -> "Graph":
-        """What reads single texts, of a shipped model."""
+        """The tokenizer and the graph of a shipped model that read single texts."""
         assert self._shipped
         file = self._shipped_folder / self._shipped.graph
         from preceptor.library import graph  # heavy: the command line starts without it
