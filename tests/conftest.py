@@ -19,7 +19,7 @@ from filelock import FileLock
 from tokenizers import Tokenizer
 
 from preceptor.indexing.run import Indexing
-from preceptor.library import embedding, open_engine
+from preceptor.library import embedding, graph, open_engine
 from preceptor.log_levels import LOG_LEVELS
 from preceptor.settings import Settings, shipped
 from tests.command_line import Cli, run
@@ -71,6 +71,7 @@ def models_opened_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedding, "_opened", once)
+        patch.setattr(graph, "opened", cache(graph.opened))
         yield
 
 

@@ -1,9 +1,9 @@
-"""Dense vectors of questions and passages, made by fastembed models on this machine.
+"""Dense vectors of questions and passages, made on this machine by models in ONNX.
 
 Two models come with Preceptor (see PROVENANCE.md beside each) and are checked when they are loaded: one that reads
 English, and one that reads a hundred languages. The English one has two graphs over the same weights: one for
 passages, whose vectors do not depend on what else is embedded, and one for single questions, which takes 2.6 times
-less CPU. A server loads the second alone.
+less CPU. A server loads the second alone. fastembed makes the vectors of passages, and all vectors of other models.
 
 A session runs each call on one thread, and several threads call it at once: that costs less CPU than
 spreading every text over the cores, and fills them all the same.
@@ -18,13 +18,14 @@ import re
 import threading
 from array import array
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from preceptor.errors import EmbeddingModelDamaged, EmbeddingModelUnavailable
 from preceptor.library.counterparts import Read
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from numpy import floating
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
+
+    from preceptor.library.graph import Graph
 
 Vector = tuple[float, ...]
 
@@ -53,15 +56,17 @@ class _Shipped:
     folder: str
     sha256: Mapping[str, str]
     """Digests by file."""
-    questions: str
-    """Name under which fastembed has the graph for single questions."""
+    graph: str
+    """File of the graph for single texts."""
+    averages: bool = False
+    """Whether the vector is the mean of all tokens' states, and not the state of the first."""
     dimensions: int = 384
     limit: int = 512
     """Most tokens of a text that it reads."""
 
 
-_QUESTIONS = f"{ENGLISH}:questions"
 _QUESTION_GRAPH = "questions.onnx"
+_MULTILINGUAL_GRAPH = "model.onnx"
 _CENTRE = "centre.json"
 """The mean of the token states of some books' sentences; `bench/centre.py` makes it."""
 _SHIPPED = {
@@ -72,20 +77,19 @@ _SHIPPED = {
             _QUESTION_GRAPH: "fc4c2007749eeda3c968f1ad8f0fbf301a8a970184ca393cb03d7df1b25948aa",
             _CENTRE: "b0c8988290ed5767ba50cb4eb9afcf38f204d0c1116649861645eafae9894fae",
         },
-        questions=_QUESTIONS,
+        graph=_QUESTION_GRAPH,
     ),
     MULTILINGUAL.lower(): _Shipped(
         "library/models/multilingual-e5-small-int4",
         {
-            "model.onnx": "427a22d777d465942d14d909b703e4b6515f7ba44ca617e36fd35e28407ee1ac",
+            _MULTILINGUAL_GRAPH: "427a22d777d465942d14d909b703e4b6515f7ba44ca617e36fd35e28407ee1ac",
             "tokenizer.json": "2438532435d4b7fa05b353d5b5068981deb5960d69211f716c76a347b15c6689",
             _CENTRE: "9568f862d7584d9a997b2b7ff1182860c8adaa3e636600ee7d948665dbe312b6",
         },
-        questions=MULTILINGUAL,
+        graph=_MULTILINGUAL_GRAPH,
+        averages=True,
     ),
 }
-_OWN_GRAPHS = {_QUESTIONS: ("CLS", _QUESTION_GRAPH), MULTILINGUAL: ("MEAN", "model.onnx")}
-"""Pooling and file of the graphs that fastembed does not know by itself."""
 
 _BATCH = 16
 """Largest number of texts in one call of the model: 256 of them take 2.75 GB and are slower."""
@@ -175,7 +179,7 @@ class DenseEmbedder:
     @property
     def dimensions(self) -> int:
         """Length of every vector."""
-        return self._shipped.dimensions if self._shipped else self._of_questions.embedding_size
+        return self._shipped.dimensions if self._shipped else self._of_passages.embedding_size
 
     @cached_property
     def limit(self) -> int:
@@ -183,7 +187,7 @@ class DenseEmbedder:
         if self._shipped:
             limit = self._shipped.limit
         else:
-            own: Any = self._of_questions.model
+            own: Any = self._of_passages.model
             limit = own.tokenizer.truncation["max_length"]
         return limit - len(self.tokenizer.encode(self._before_passage, add_special_tokens=False).ids)
 
@@ -193,13 +197,12 @@ class DenseEmbedder:
         from tokenizers import Tokenizer  # heavy: the command line starts without it
 
         # The model takes twenty times as long to load as its tokenizer alone.
-        if self._shipped and "_of_questions" not in vars(self):
+        if self._shipped and "_graph" not in vars(self):
             tokenizer = Tokenizer.from_file(str(shipped(self._shipped.folder) / "tokenizer.json"))
             tokenizer.no_truncation()
             tokenizer.no_padding()
             return tokenizer
-        model: Any = self._of_questions.model
-        own: Tokenizer = model.tokenizer
+        own = self._graph.tokenizer if self._shipped else cast("Any", self._of_passages.model).tokenizer
         # Its vocabulary is shared and not read again: that of the multilingual model takes 270 MiB and 0.6 s.
         tokenizer = Tokenizer(own.model)
         tokenizer.normalizer = own.normalizer
@@ -335,27 +338,26 @@ class DenseEmbedder:
         return self._vector(self._before_question + cleaned(text))
 
     def _vector(self, text: str) -> Vector:
-        (vector,) = self._of_questions.query_embed([text])
+        if self._shipped:
+            return tuple(self._graph.vector(text).tolist())
+        (vector,) = self._of_passages.query_embed([text])
         return tuple(vector.tolist())
 
     def _read(self, before: str, text: str) -> Read:
         if self._shipped is None:
             return Read(text, self._vector(before + text))
         states, places = self._states(before, text)
-        pooling, _ = _OWN_GRAPHS[self._shipped.questions]
-        pooled = states[0] if pooling == "CLS" else states.mean(axis=0)
+        pooled = states.mean(axis=0) if self._shipped.averages else states[0]
         vector = tuple((pooled / (pooled @ pooled) ** 0.5).tolist())
         own = tuple((start - len(before), end - len(before)) for start, end in places.values())
         return Read(text, vector, own, states[list(places)] - self._centre)
 
     def _states(self, before: str, text: str) -> "tuple[NDArray[floating], dict[int, tuple[int, int]]]":
         """Returns the states of all tokens, and of those of the text itself the beginning and the end by their row."""
-        model: Any = self._of_questions.model
-        states: NDArray[floating] = model.onnx_embed([before + text]).model_output[0]
-        (encoding,) = model.tokenize([before + text])
+        states, tokens = self._graph.states(before + text)
         # Special tokens have no length, and those of the prefix begin before the text.
         first = len(before.rstrip())
-        return states, {row: (a, b) for row, (a, b) in enumerate(encoding.offsets) if first <= a < b}
+        return states, {row: (a, b) for row, (a, b) in enumerate(tokens.offsets) if first <= a < b}
 
     @cached_property
     def _centre(self) -> "NDArray[floating]":
@@ -371,10 +373,14 @@ class DenseEmbedder:
         return [tuple(vector.tolist()) for vector in self._of_passages.passage_embed(prepared)]
 
     @cached_property
-    def _of_questions(self) -> "TextEmbedding":
-        if self._shipped is None or self._shipped.questions == self.model:
-            return self._of_passages
-        return _opened(self._shipped.questions, self._shipped_folder, download=False)
+    def _graph(self) -> "Graph":
+        """The tokenizer and the graph of a shipped model that read single texts."""
+        assert self._shipped
+        file = self._shipped_folder / self._shipped.graph
+        from preceptor.library import graph  # heavy: the command line starts without it
+
+        with _named(self.model):
+            return graph.opened(file, limit=self._shipped.limit, averages=self._shipped.averages)
 
     @cached_property
     def _of_passages(self) -> "TextEmbedding":
@@ -392,7 +398,7 @@ class DenseEmbedder:
         sums = self._shipped.sha256 if self._shipped else {}
         folder = shipped(self._shipped.folder if self._shipped else "")
         digests = {name: self._pool.submit(_sha256, folder / name) for name in sums}
-        importlib.import_module("fastembed")  # 0.3 s, in which the digests are taken
+        importlib.import_module("onnxruntime")  # 0.1 s, in which the digests are taken
         for name, expected in sums.items():
             if digests[name].result() != expected:
                 raise EmbeddingModelDamaged(folder / name, expected=expected, found=digests[name].result())
@@ -417,7 +423,7 @@ def models_for(tag: str) -> list[str]:
     fetched = sorted(
         (float(one["size_in_GB"]), str(one["model"]))
         for one in TextEmbedding.list_supported_models()
-        if one["model"] not in (ENGLISH, *_OWN_GRAPHS)
+        if one["model"] not in (ENGLISH, MULTILINGUAL)
         and reads(one["description"])
         and "image" not in one["description"]
     )
@@ -433,7 +439,7 @@ def _opened(model: str, folder: Path | None, *, download: bool, tag: str = "en")
     from loguru import logger
 
     logger.disable("fastembed")  # what it prints, the error raised here says
-    _describe_own_graphs()
+    _describe_multilingual()
     known = {str(one["model"]).lower(): one for one in TextEmbedding.list_supported_models()}
     found = known.get(model.lower())
     if found is None:
@@ -442,7 +448,7 @@ def _opened(model: str, folder: Path | None, *, download: bool, tag: str = "en")
             model, f"fastembed has no model of this name; models that read {language(tag).name}: {fitting}"
         )
     options: dict[str, Any] = {"model_name": found["model"], "threads": 1}
-    try:
+    with _named(model):
         if folder is not None:
             return TextEmbedding(**options, specific_model_path=str(folder))
         try:
@@ -453,27 +459,32 @@ def _opened(model: str, folder: Path | None, *, download: bool, tag: str = "en")
                 raise
         _ask_hub(found["sources"]["hf"])
         return TextEmbedding(**options)
+
+
+@contextmanager
+def _named(model: str) -> Generator[None]:
+    """Names the exceptions of what opens a model."""
+    try:
+        yield
     except Exception as error:  # onnxruntime and tokenizers raise bare ones
         raise EmbeddingModelUnavailable(model, str(error).partition("\n")[0].rstrip(".")) from error
 
 
-def _describe_own_graphs() -> None:
-    """Describes to fastembed the shipped graphs that it does not know."""
+def _describe_multilingual() -> None:
+    """Describes to fastembed the shipped model that it does not know."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
 
     with _describing:  # registering a name twice is an error
-        known = {one["model"] for one in TextEmbedding.list_supported_models()}
-        for name, (pooling, file) in _OWN_GRAPHS.items():
-            if name not in known:
-                TextEmbedding.add_custom_model(
-                    model=name,
-                    pooling=PoolingType[pooling],
-                    normalization=True,
-                    sources=ModelSource(url="shipped"),  # it wants one, and does not ask it
-                    dim=TextEmbedding.get_embedding_size(ENGLISH),
-                    model_file=file,
-                )
+        if MULTILINGUAL not in {one["model"] for one in TextEmbedding.list_supported_models()}:
+            TextEmbedding.add_custom_model(
+                model=MULTILINGUAL,
+                pooling=PoolingType.MEAN,
+                normalization=True,
+                sources=ModelSource(url="shipped"),  # it wants one, and does not ask it
+                dim=_SHIPPED[MULTILINGUAL.lower()].dimensions,
+                model_file=_MULTILINGUAL_GRAPH,
+            )
 
 
 def _ask_hub(repository: str) -> None:

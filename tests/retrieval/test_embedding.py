@@ -2,9 +2,12 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from fastembed import TextEmbedding
+from fastembed.common.model_description import ModelSource, PoolingType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -327,6 +330,38 @@ def test_a_shipped_file_that_was_changed_is_refused(
     monkeypatch.setattr(embedding, "shipped", damaged)
     with pytest.raises(EmbeddingModelDamaged, match="Install Preceptor again"):
         DenseEmbedder(EmbeddingSettings(), model=model).load()
+
+
+@pytest.mark.parametrize("text", ["What is a node?", "", "ما هي العقدة؟", "Which of these are nodes? " * 200])
+@pytest.mark.parametrize(
+    ("name", "folder", "before", "pooling"),
+    [
+        (ENGLISH, SHIPPED, "Represent this sentence for searching relevant passages: ", PoolingType.CLS),
+        (MULTILINGUAL, SHIPPED_MULTILINGUAL, "query: ", PoolingType.MEAN),
+    ],
+)
+async def test_a_question_has_the_vector_that_fastembed_makes_of_it(
+    name: str, folder: Path, before: str, pooling: PoolingType, text: str
+) -> None:
+    """To the bit: indexes and evaluations of before stay as they are."""
+    model, embedder = fastembeds(name, folder, pooling), DenseEmbedder(EmbeddingSettings(), model=name)
+    (vector,) = model.query_embed([before + text])
+    assert await embedder.question(text) == tuple(vector.tolist())
+    embedder.close()
+
+
+@cache
+def fastembeds(name: str, folder: Path, pooling: PoolingType) -> TextEmbedding:
+    """The graph for single texts, run by fastembed."""
+    TextEmbedding.add_custom_model(
+        model=f"{name}:single",
+        pooling=pooling,
+        normalization=True,
+        sources=ModelSource(url="shipped"),
+        dim=384,
+        model_file="questions.onnx" if name == ENGLISH else "model.onnx",
+    )
+    return TextEmbedding(f"{name}:single", specific_model_path=str(folder), threads=1)
 
 
 async def test_both_graphs_of_the_shipped_model_agree(embedder: DenseEmbedder) -> None:
