@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
-from uuid import UUID
 
 from qdrant_edge import EdgeShard, Query, QueryBatchRequest
 
@@ -198,13 +196,13 @@ class EmbeddedIndex:
     ) -> Sequence[Passage]:
         shard = self.reopen()
         halves = self._halves(shard, vectors, chapter=chapter, limit=limit)
-        wanted = choose(*({str(one): score for one, score in half} for half in halves))
-        found = {one.id: one for one in _read(shard, map(UUID, wanted))}
+        wanted = choose(*map(dict, halves))
+        found = {one.id: one for one in _read(shard, wanted)}
         return [found[one] for one in wanted]
 
     def _halves(
         self, shard: EdgeShard, vectors: Vectors, *, chapter: str | None, limit: int
-    ) -> list[list[tuple[UUID, float]]]:
+    ) -> list[list[tuple[str, float]]]:
         started = time.perf_counter()
         name, dense = schema.asked(vectors, collection=self.collection, sizes=self._sizes)
         within = edge.matching(CHAPTER, chapter) if chapter is not None else None
@@ -216,10 +214,7 @@ class EmbeddedIndex:
             QueryBatchRequest([edge.nearest(one, within=within, limit=limit + schema.TIES) for one in both])
         )
         logger.debug("searched %s: %.1f ms", self.collection, edge.since(started))
-        return [
-            schema.best_first(((cast("UUID", one.id), one.score) for one in half), limit=limit)
-            for half in halves
-        ]
+        return [schema.best_first([(str(one.id), one.score) for one in half], limit=limit) for half in halves]
 
     def _passages(self, chapter: str) -> list[Passage]:
         found = edge.scroll(self.reopen(), where=edge.matching(CHAPTER, chapter))
@@ -255,7 +250,7 @@ class EmbeddedIndex:
             self._shard = None
 
 
-def _read(shard: EdgeShard, ids: Iterable[UUID]) -> list[Passage]:
+def _read(shard: EdgeShard, ids: Iterable[str]) -> list[Passage]:
     """Returns the passages with these ids, in no order."""
     found = shard.retrieve([*ids], True, False)
     return [Passage.from_payload(str(point.id), point.payload or {}) for point in found]
