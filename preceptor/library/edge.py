@@ -1,7 +1,6 @@
 """A thin layer over Qdrant Edge: shards, points, a worker thread and named errors.
 
-The engine lets other threads run while it searches, holds the interpreter's lock while it writes and optimizes, and
-raises bare Exceptions.
+The engine holds the interpreter's lock while it searches, writes and optimizes, and raises bare Exceptions.
 """
 
 import asyncio

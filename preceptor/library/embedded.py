@@ -1,9 +1,9 @@
 """The embedded engine: Qdrant Edge in this process, one folder for each collection.
 
 Readers open published versions, which have no write-ahead log, take no lock and never change, so any number
-of processes can read while one writes. A search lets other threads run, and the engine has threads of its own for it,
-so one thread serves all searches: two gain little where no core is idle (decision 0024). Another one reads outlines,
-which take long. A writer holds the interpreter, so it should run in a process of its own.
+of processes can read while one writes. A search holds the interpreter until it ends, so one thread serves them all:
+a second gains nothing (decision 0024). Another one reads outlines, which take long. A writer holds the interpreter,
+too, so it should run in a process of its own.
 """
 
 import logging
