@@ -1,7 +1,6 @@
 """A thin layer over Qdrant Edge: shards, points, a worker thread and named errors.
 
-The engine lets other threads run while it searches, holds the interpreter's lock while it writes and optimizes, and
-raises bare Exceptions.
+The engine holds the interpreter's lock while it searches, writes and optimizes, and raises bare Exceptions.
 """
 
 import asyncio
@@ -9,7 +8,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,6 +216,12 @@ def as_vectors(stored: Any) -> Vectors:
     """Returns the vectors of a point."""
     bm25 = SparseVector(tuple(stored[BM25].indices), tuple(stored[BM25].values))
     return Vectors(tuple(stored[DENSE]), bm25, tuple(stored.get(MULTILINGUAL, ())))
+
+
+def dense_vectors(shard: EdgeShard, ids: Sequence[str], name: str) -> list[list[float]]:
+    """Returns the dense vectors of this name of points, in no order."""
+    found: list[Any] = shard.retrieve([*ids], False, [name])
+    return [one.vector[name] for one in found]
 
 
 def since(started: float) -> float:

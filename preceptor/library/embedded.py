@@ -1,9 +1,9 @@
 """The embedded engine: Qdrant Edge in this process, one folder for each collection.
 
 Readers open published versions, which have no write-ahead log, take no lock and never change, so any number
-of processes can read while one writes. A search lets other threads run, and the engine has threads of its own for it,
-so one thread serves all searches: two gain little where no core is idle (decision 0024). Another one reads outlines,
-which take long. A writer holds the interpreter, so it should run in a process of its own.
+of processes can read while one writes. A search holds the interpreter until it ends, so one thread serves them all:
+a second gains nothing (decision 0024). Another one reads outlines, which take long. A writer holds the interpreter,
+too, so it should run in a process of its own.
 """
 
 import logging
@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
-from uuid import UUID
 
 from qdrant_edge import EdgeShard, Query, QueryBatchRequest
 
@@ -204,21 +202,18 @@ class EmbeddedIndex:
         def nearest(*queries: Query) -> list[dict[str, float]]:
             asked = [edge.nearest(one, within=within, limit=limit + schema.TIES) for one in queries]
             halves = shard.query_batch(QueryBatchRequest(asked))
-            found = (((cast("UUID", one.id), one.score) for one in half) for half in halves)
-            return [
-                {str(one): score for one, score in schema.best_first(half, limit=limit)} for half in found
-            ]
+            found = ([(str(one.id), one.score) for one in half] for half in halves)
+            return [dict(schema.best_first(half, limit=limit)) for half in found]
 
-        both = nearest(
+        near, worded = nearest(
             Query.Nearest([*dense], using=name), Query.Nearest(edge.as_sparse(vectors.bm25), using=BM25)
         )
-        wanted = choose(*both, None)
+        wanted = choose(near, worded, None)
         if feedback and wanted:
-            best = shard.retrieve([*map(UUID, wanted[: fusion.BEST])], False, True)
-            moved = fusion.moved(dense, [edge.as_vectors(one.vector).dense for one in best])
-            (again,) = nearest(Query.Nearest([*moved], using=name))
-            wanted = choose(*both, again)
-        found = {one.id: one for one in _read(shard, map(UUID, wanted))}
+            best = edge.dense_vectors(shard, wanted[: fusion.BEST], name)
+            (again,) = nearest(Query.Nearest([*fusion.moved(dense, best)], using=name))
+            wanted = choose(near, worded, again)
+        found = {one.id: one for one in _read(shard, wanted)}
         logger.debug("searched %s: %.1f ms", self.collection, edge.since(started))
         return [found[one] for one in wanted]
 
@@ -256,7 +251,7 @@ class EmbeddedIndex:
             self._shard = None
 
 
-def _read(shard: EdgeShard, ids: Iterable[UUID]) -> list[Passage]:
+def _read(shard: EdgeShard, ids: Iterable[str]) -> list[Passage]:
     """Returns the passages with these ids, in no order."""
     found = shard.retrieve([*ids], True, False)
     return [Passage.from_payload(str(point.id), point.payload or {}) for point in found]

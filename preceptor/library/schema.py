@@ -8,14 +8,12 @@ from datetime import datetime
 from itertools import groupby, islice
 from typing import Any, TypeVar
 from urllib.parse import urldefrag
-from uuid import UUID
 
 from preceptor.errors import IndexIncompatible, VectorInvalid
 from preceptor.library.passage import Chapter, Passage, Section
 from preceptor.library.protocol import SCHEMA_VERSION, IndexInfo, Vectors, Written
 
 _T = TypeVar("_T")
-_Id = TypeVar("_Id", str, UUID)
 
 DENSE = "dense"
 MULTILINGUAL = "multilingual"
@@ -103,12 +101,13 @@ def written(payload: Mapping[str, Any]) -> Written:
     return Written(payload["fingerprint"], payload["payload_hash"])
 
 
-def best_first(found: Iterable[tuple[_Id, float]], *, limit: int) -> list[tuple[_Id, float]]:
+def best_first(found: Iterable[tuple[str, float]], *, limit: int) -> list[tuple[str, float]]:
     """Returns the best `limit` of (id, score), ties by id.
 
     Scores that agree to five decimals count as equal: the last bits of a sum depend on the hardware.
     """
-    return sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:limit]
+    # A round to decimals goes by way of a string, and takes five times as long.
+    return sorted(found, key=lambda one: (-round(one[1] * 1e5), one[0]))[:limit]
 
 
 def in_order(found: Iterable[tuple[str, dict[str, Any]]]) -> list[Passage]:

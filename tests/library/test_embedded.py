@@ -27,7 +27,7 @@ from qdrant_edge import (
 )
 
 from preceptor.errors import IndexDamaged, IndexFolderUnusable, IndexNotFound
-from preceptor.library import edge, versions
+from preceptor.library import edge, schema, versions
 from preceptor.library.embedded import Embedded
 from preceptor.library.versions import Versions
 from tests.library.books import INFO, again, book, vectors
@@ -416,6 +416,11 @@ async def test_an_open_book_has_one_thread_that_searches(folder: Path) -> None:
     await asyncio.sleep(0.2)  # a thread gives itself its name when it runs
     assert len(engine_threads() - before) == 1
     await opened.close()
+
+
+def test_scores_that_agree_to_five_decimals_are_in_the_order_of_their_ids() -> None:
+    found = [("c", 12.3456711), ("a", 12.3456709), ("b", 12.345)]
+    assert [one for one, _ in schema.best_first(found, limit=3)] == ["a", "c", "b"]
 
 
 async def test_an_index_of_before_is_searched(folder: Path) -> None:
