@@ -5,7 +5,7 @@ these stand, its negations and words of opposite meaning, its numbers and names,
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -27,7 +27,11 @@ _BEGINNING, _SHARE_OF_FORM, _ENDING = 4, 0.6, 3
 """Two forms of a word share this many letters at least at their beginning, and this share of the longer one; or they
 end alike."""
 _BESIDE = 4
-"""Content words on each side of "rather than" that are looked at for a change of places."""
+"""Content words that are looked at on each side of "rather than" for a change of places, and of a word with an
+opposite.
+"""
+_FAR = 80
+"""Letters on each side of a word with an opposite among which these content words are looked for."""
 _PARTLY = 0.5
 """Share of known words from which a claim says the same as a sentence but for what is turned around."""
 _LEAST_CLAUSE = 2
@@ -60,12 +64,12 @@ class _Said:
     surface: tuple[str, ...]
     """The same words as they are written."""
     has: frozenset[int]
-    negations: tuple[frozenset[int], ...]
-    """The stems near each negation."""
+    negations: tuple[tuple[frozenset[int], frozenset[int]], ...]
+    """The stems near each negation, and those of its clause."""
     plain: tuple[frozenset[int], ...]
     """The stems of each clause that is not negated."""
-    poles: tuple[tuple[Pole, frozenset[int]], ...]
-    """Each word with an opposite, and the stems near it."""
+    poles: tuple[tuple[Pole, Mapping[int, int]], ...]
+    """Each word with an opposite, and how many content words away the others of its clause are."""
     absolutes: frozenset[str]
 
 
@@ -125,7 +129,7 @@ def _said(text: str, tag: str) -> _Said:
     lower = text.lower()
     order: list[int] = []
     surface: list[str] = []
-    negation = _regex(record.negation)
+    negation, instead = _regex(record.negation), _regex(record.instead)
     for word in _WORD.findall(folded(text)):
         if word.lower() in record.absolutes or (negation and negation.fullmatch(word.lower())):
             continue
@@ -134,22 +138,30 @@ def _said(text: str, tag: str) -> _Said:
             surface.append(word.lower())
     width = _NEAR if record.spaced else _NEAR_UNSPACED
     clauses = _negated_clauses(lower, tag)
+    denied = tuple(
+        (_stems_of(_CLAUSE_END.split(lower[found.end() : found.end() + width])[0], tag), found.end())
+        for found in (instead.finditer(lower) if instead else ())
+    )
     return _Said(
         lower,
         tuple(order),
         tuple(surface),
         frozenset(order),
         tuple(
-            _around(lower, start, end, width, tag)
+            (_around(lower, start, end, width, tag), _stems_of(lower[found.start : found.end], tag))
             for found in clauses
             if len(found.negations) % 2
             for start, end in found.negations
-        ),
-        tuple(_stems_of(lower[one.start : one.end], tag) for one in clauses if not len(one.negations) % 2),
+        )
+        + tuple((words, words) for words, _ in denied if words),
         tuple(
-            (pole, _around(lower, start, end, width, tag) - _stems_of(lower[start:end], tag))
-            for pole, start, end in poles(lower, tag)
+            _stems_of(lower[one.start : one.end], tag).difference(
+                *(words for words, place in denied if one.start <= place <= one.end)
+            )
+            for one in clauses
+            if not len(one.negations) % 2
         ),
+        tuple((pole, _distances(lower, start, end, tag)) for pole, start, end in poles(lower, tag)),
         frozenset(
             record.absolutes.intersection(_WORD.findall(lower))
             if record.spaced
@@ -206,6 +218,19 @@ def _around(text: str, start: int, end: int, width: int, tag: str) -> frozenset[
         behind = behind.rpartition(" ")[0] or behind
     before, behind = _CLAUSE_END.split(before)[-1], _CLAUSE_END.split(behind)[0]
     return _stems_of(f"{before} {behind}", tag)
+
+
+def _distances(text: str, start: int, end: int, tag: str) -> dict[int, int]:
+    """How many content words away from a place the others of its clause are, the nearest ones."""
+    before = _ordered(_CLAUSE_END.split(text[:start])[-1][-_FAR:], tag)[-_BESIDE:]
+    behind = _ordered(_CLAUSE_END.split(text[end:])[0][:_FAR], tag)[:_BESIDE]
+    own = _stems_of(text[start:end], tag)
+    found: dict[int, int] = {}
+    for side in (before[::-1], behind):
+        for away, word in enumerate(side, 1):
+            if word not in own:
+                found[word] = min(away, found.get(word, away))
+    return found
 
 
 def _nearest(own: _Said, there: Sequence[_Said]) -> _Said:
@@ -305,19 +330,21 @@ def _turned(
 ) -> tuple[float, float]:
     """How likely the claim negates what its passages do not, and the reverse."""
     negated = dropped = 0.0
-    theirs = [near for one in aligned for near in one.negations]
+    theirs = [found for one in aligned for found in one.negations]
     for clause, sentence in zip(clauses, beside, strict=True):
-        for near in clause.negations:
+        for near, _ in clause.negations:
             shared = near & sentence.has
-            if shared and not any(shared & other for other in theirs):
+            if shared and not any(shared & other for other, _ in theirs):
                 negated = max(negated, len(shared) / len(near))
     plain = [words for one in aligned for words in one.plain]
-    for near in theirs:
+    for near, words in theirs:
         shared = near & own.has
+        like = len(words & own.has)
         if (
             shared
-            and not any(shared & other for other in own.negations)
-            and not any(shared <= words for words in plain)
+            and not any(shared & other for other, _ in own.negations)
+            # The claim may rest on the clause beside it: "does not read zero; it reads 9.81".
+            and not any(shared <= one or (shared & one and len(one & own.has) > like + 1) for one in plain)
         ):
             dropped = max(dropped, len(shared) / len(near))
     return negated, dropped
@@ -325,7 +352,7 @@ def _turned(
 
 def _has_opposite(own: _Said, aligned: Sequence[_Said]) -> bool:
     """Whether the passages have the opposite of a word, with more of the same words around it than the word itself."""
-    theirs: dict[Pole, list[frozenset[int]]] = {}
+    theirs: dict[Pole, list[Mapping[int, int]]] = {}
     for one in aligned:
         for pole, near in one.poles:
             theirs.setdefault(pole, []).append(near)
@@ -333,10 +360,15 @@ def _has_opposite(own: _Said, aligned: Sequence[_Said]) -> bool:
     for (pair, second), near in own.poles:
         if (pair, not second) in mine:
             continue
-        beside_same = max((len(near & one) for one in theirs.get((pair, second), [])), default=0)
-        if any(len(near & one) > beside_same for one in theirs.get((pair, not second), [])):
+        beside_same = max((_in_common(near, one) for one in theirs.get((pair, second), [])), default=0)
+        if any(_in_common(near, one) > beside_same for one in theirs.get((pair, not second), [])):
             return True
     return False
+
+
+def _in_common(one: Mapping[int, int], other: Mapping[int, int]) -> float:
+    """How much two words have in common of what is near them; the nearest counts most."""
+    return sum(1 / max(one[word], other[word]) for word in one.keys() & other.keys())
 
 
 def _is_absolute(own: _Said, aligned: Sequence[_Said], tag: str) -> bool:

@@ -76,6 +76,8 @@ class Language:
     contrast: str = ""
     """Regular expression of the words between two things of which one is set against the other: "rather than". Only
     where the order of the words tells the two apart."""
+    instead: str = ""
+    """Regular expression of the words that deny what follows: "rather than"."""
     numbers: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Number words that mean nothing else, with their figures."""
     code_request: str = ""

@@ -39,6 +39,7 @@ def of(claim: str, place: Passage = LOOP) -> dict[str, float]:
             "Short steps increase the precision of the result with many further good things.",
             "more_than_replaced",
         ),
+        ("The controller starts the motors instead of the planner.", "negated"),
     ],
 )
 def test_a_fault_is_measured(claim: str, measure: str) -> None:
@@ -71,6 +72,27 @@ def test_nothing_speaks_against_the_sentence_itself_and_against_the_same_in_othe
 def test_an_opposite_is_measured_in_other_languages(tag: str, place: str, turned: str) -> None:
     assert of(turned, passage(place, language=tag))["opposite"] == 1
     assert "opposite" not in of(place, passage(place, language=tag))
+
+
+def test_words_that_stand_instead_of_others_have_changed_places() -> None:
+    place = passage("The arm sends forces and torques rather than text or pictures.")
+    assert of("The arm sends text and pictures rather than forces and torques.", place)["negated"] > 0
+    assert of("The arm sends text and pictures.", place)["negation_dropped"] > 0
+    assert of("Rather than pictures the arm sends forces and torques.", place) == {}
+
+
+def test_a_claim_may_rest_on_the_clause_beside_a_negation() -> None:
+    place = passage(
+        "At rest the sensor does not read zero; it reads twelve volts upwards on earth, as the table pushes."
+    )
+    assert "negation_dropped" not in of("The sensor reads twelve volts upwards on earth.", place)
+    assert of("At rest the sensor does read zero.", place)["negation_dropped"] > 0
+
+
+def test_an_opposite_is_told_by_the_words_that_stand_nearest_to_it() -> None:
+    place = passage("The coast has high tides and low levels of sand.")
+    assert of("There are high levels of sand.", place)["opposite"] == 1
+    assert "opposite" not in of("There are high tides.", place)
 
 
 def test_a_claim_in_a_script_without_spaces_is_counted_in_words() -> None:

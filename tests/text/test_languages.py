@@ -89,7 +89,16 @@ def test_every_record_is_complete_enough_to_be_used() -> None:
         assert record.name
         assert record.scripts
         for pattern in (
-            *("follow_up", "announcement", "copulas", "negation", "conjunctions", "contrast", "code_request"),
+            *(
+                "follow_up",
+                "announcement",
+                "copulas",
+                "negation",
+                "conjunctions",
+                "contrast",
+                "instead",
+                "code_request",
+            ),
         ):
             assert not re.compile(getattr(record, pattern) or "x").search("")
         assert all(one.islower() or not one.isupper() for one in record.function_words)
