@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,16 +19,29 @@ from tests.library.engines import candidates, everything, publish
 from tests.library.writing import Writing, passages, writing
 
 
-def killed_at_a_random_moment(process: Writing, edition: str, chance: random.Random) -> list[str]:
-    """Let it write, kill it after some lines and milliseconds; give back all that it said."""
+def timed(process: Writing, edition: str) -> list[float]:
+    """Let it write to the end; give back the seconds that each step takes, up to its line."""
+    began = time.perf_counter()
+    process.start(f"write {edition}")
+    ends = [began]
+    while process.line() != "ended":
+        ends.append(time.perf_counter())
+    return [after - before for before, after in pairwise(ends)]
+
+
+def killed_at_a_random_moment(
+    process: Writing, edition: str, chance: random.Random, steps: list[float]
+) -> list[str]:
+    """Let it write, kill it within a step; give back all that it said."""
     pid = process.start(f"write {edition}")
     said: list[str] = []
-    for _ in range(chance.randrange(9)):
+    step = chance.randrange(len(steps))
+    for _ in range(step):
         said.append(process.line())
         if said[-1] == "ended":
             return said[:-1]
     # Not a wait for something: the moment itself is what is tried.
-    time.sleep(chance.uniform(0, 0.08))
+    time.sleep(chance.uniform(0, steps[step]))
     with suppress(ProcessLookupError):  # it was quicker
         os.kill(pid, signal.SIGKILL)
     return said + process.rest()
@@ -57,12 +71,13 @@ async def test_killed_at_any_moment_a_writer_loses_nothing_and_leaves_a_whole_bo
 ) -> None:
     chance = random.Random(20260102)
     rounds, published, interrupted = 20 if isinstance(where, Path) else 6, 0, 0
-    old = passages("zero")
-    await publish(engine, old)
+    old = passages("one")
+    await publish(engine, passages("zero"))
     with writing(where) as process:
+        steps = timed(process, "one")
         for _ in range(rounds):
             edition = f"edition-{published}"
-            said = killed_at_a_random_moment(process, edition, chance)
+            said = killed_at_a_random_moment(process, edition, chance, steps)
             found = await check(engine, said, old, passages(edition))
             interrupted += "published" not in said
             if found != old:
