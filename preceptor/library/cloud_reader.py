@@ -41,7 +41,10 @@ class CloudIndex:
     async def chosen(
         self, vectors: Vectors, choose: Choose, *, chapter: str | None, limit: int, feedback: bool = False
     ) -> Sequence[Passage]:
-        """Returns the candidates that are chosen, see `Index.chosen`."""
+        """Returns the candidates that are chosen, see `Index.chosen`.
+
+        With feedback it takes three requests, and what is published between them may answer the last.
+        """
         return await self._chosen(
             self._place, vectors, choose, chapter=chapter, limit=limit, feedback=feedback
         )
