@@ -218,7 +218,7 @@ def as_vectors(stored: Any) -> Vectors:
     return Vectors(tuple(stored[DENSE]), bm25, tuple(stored.get(MULTILINGUAL, ())))
 
 
-def dense_vectors(shard: EdgeShard, ids: Sequence[str], name: str) -> list[list[float]]:
+def vectors_of(shard: EdgeShard, ids: Sequence[str], name: str) -> list[list[float]]:
     """Returns the dense vectors of this name of points, in no order."""
     found: list[Any] = shard.retrieve([*ids], False, [name])
     return [one.vector[name] for one in found]

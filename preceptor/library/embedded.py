@@ -210,7 +210,7 @@ class EmbeddedIndex:
         )
         wanted = choose(near, worded, None)
         if feedback and wanted:
-            best = edge.dense_vectors(shard, wanted[: fusion.BEST], name)
+            best = edge.vectors_of(shard, wanted[: fusion.BEST], name)
             (again,) = nearest(Query.Nearest([*fusion.moved(dense, best)], using=name))
             wanted = choose(near, worded, again)
         found = {one.id: one for one in _read(shard, wanted)}
